@@ -1,0 +1,1 @@
+"""Framework models to ONNX, with the layer names that their users know."""

@@ -1,0 +1,1 @@
+"""Explain what an ONNX model looked at."""

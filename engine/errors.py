@@ -1,0 +1,56 @@
+"""The errors that onnxray raises: one line each, saying what, where and what to do.
+
+OnnxrayError
+├── ModelError              the file is no model that onnxray can use, or has no such layer or tensor
+│   ├── UnsupportedOperator an operator on the way has neither a rule nor a function body
+│   └── NoGradientPath      nothing differentiable connects what is asked for
+├── InputError              an input, target or option does not fit the model
+├── RuntimeUnavailable      onnxruntime, or the provider asked for, is not there
+├── BuilderError            the onnxruntime-training builder failed, or its process died
+└── ConversionError         a source model could not be turned into ONNX
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BuilderError",
+    "ConversionError",
+    "InputError",
+    "ModelError",
+    "NoGradientPath",
+    "OnnxrayError",
+    "RuntimeUnavailable",
+    "UnsupportedOperator",
+]
+
+
+class OnnxrayError(Exception):
+    """Base of every error that onnxray raises on purpose."""
+
+
+class ModelError(OnnxrayError):
+    """The model cannot be read, is invalid, or lacks what is asked of it."""
+
+
+class UnsupportedOperator(ModelError):
+    """An operator between input and score has no differentiation rule."""
+
+
+class NoGradientPath(ModelError):
+    """No differentiable path connects the input to the score."""
+
+
+class InputError(OnnxrayError, ValueError):
+    """An input, a target or an option does not fit the model."""
+
+
+class RuntimeUnavailable(OnnxrayError):
+    """No onnxruntime is installed, or it lacks the execution provider asked for."""
+
+
+class BuilderError(OnnxrayError):
+    """The onnxruntime-training builder failed."""
+
+
+class ConversionError(OnnxrayError):
+    """A source model could not be converted to ONNX."""

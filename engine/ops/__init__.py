@@ -1,0 +1,1 @@
+"""Differentiation rules, a file per family of operators."""
