@@ -1,1 +1,3 @@
-"""Differentiation rules, a file per family of operators."""
+"""Differentiation rules, a file per family of operators; importing the package registers them."""
+
+from . import activation, math  # noqa: F401

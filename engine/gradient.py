@@ -1,0 +1,187 @@
+"""The reverse pass: a model in, a model that also computes gradients out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from . import ops as _ops  # noqa: F401  registers the rules
+from .errors import InputError, NoGradientPath, UnsupportedOperator
+from .graph import GraphBuilder, Lowering
+from .model import Model, is_float, load
+from .overlays import ACTIVATIONS, OVERLAYS
+from .passes.expand import expand_functions
+from .paths import influenced, nodes_between
+from .rules import NO_GRADIENT, Overlay, rule_for
+
+__all__ = ["Activation", "Backward", "GradientGraph", "backward", "differentiate"]
+
+# Operators with multidirectional broadcasting (ONNX, Broadcasting.md); MatMul broadcasts its batch axes.
+_BROADCASTING = frozenset(
+    {"Add", "And", "Div", "MatMul", "Max", "Mean", "Min", "Mod", "Mul", "Pow", "PRelu", "Sub", "Sum", "Where"}
+)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation node and what the Relu policy did to it."""
+
+    node: str
+    op: str
+    overridden: bool
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.node}: {'overridden' if self.overridden else 'left alone'}"
+
+
+@dataclass(frozen=True)
+class GradientGraph:
+    """A model that computes its outputs and, from seeds on them, gradients.
+
+    ``model`` holds standard operators only. Feed each seed (by ``seeds``: output name to input name) an array of that
+    output's shape; ``gradients`` (value name to output name) then give the vector-Jacobian products. ``activations``
+    lists every activation node with what the Relu policy did to it.
+    """
+
+    model: onnx.ModelProto
+    seeds: Mapping[str, str]
+    gradients: Mapping[str, str]
+    relu: str = "exact"
+    activations: tuple[Activation, ...] = ()
+
+
+@dataclass(frozen=True)
+class Backward:
+    """What one reverse pass found: gradients by value, activation nodes, and the nodes that let nothing through."""
+
+    gradients: Mapping[ir.Value, ir.Value]
+    activations: tuple[Activation, ...]
+    blockers: tuple[ir.Node, ...]
+
+
+def differentiate(
+    model: Model | str | bytes | onnx.ModelProto,
+    of: Sequence[str] | str | None = None,
+    wrt: Sequence[str] | str | None = None,
+    *,
+    relu: str = "exact",
+    lowering: Lowering = "portable",
+) -> GradientGraph:
+    """The gradient graph of a model: vector-Jacobian products as an ONNX model of standard operators.
+
+    ``of`` names the tensors that are differentiated (default: the floating-point outputs) and ``wrt`` those with
+    respect to which (default: the floating-point inputs); both may name intermediate tensors and layers. ``relu`` is
+    "exact", "guided" (Springenberg et al., 2014, arXiv:1412.6806) or "deconvnet" (Zeiler and Fergus, 2013,
+    arXiv:1311.2901). Raises UnsupportedOperator or NoGradientPath, naming the node.
+    """
+    program = load(model).copy()
+    of = of if of is not None else [str(v.name) for v in program.outputs if is_float(v)]
+    wrt = wrt if wrt is not None else [str(v.name) for v in program.inputs if is_float(v)]
+    expand_functions(program, of, wrt)
+    ys, xs = program.values(of), program.values(wrt)
+    g = GraphBuilder(program.graph, lowering)
+    seeds = {y: g.input(f"seed_{y.name}", y.dtype or ir.DataType.FLOAT, y.shape) for y in ys}
+    found = backward(g, seeds, xs, overlay_named(relu))
+    outputs = {x: g.output(_connected(found, x, ys), f"grad_{x.name}") for x in xs}
+    RemoveUnusedNodesPass()(program.program)
+    return GradientGraph(
+        model=program.proto(),
+        seeds={str(y.name): str(seed.name) for y, seed in seeds.items()},
+        gradients={str(x.name): str(dx.name) for x, dx in outputs.items()},
+        relu=relu,
+        activations=found.activations,
+    )
+
+
+def overlay_named(relu: str) -> Overlay:
+    """The overlay of a Relu policy."""
+    if relu not in OVERLAYS:
+        raise InputError(f"no Relu policy {relu!r}; choose one of: {', '.join(OVERLAYS)}")
+    return OVERLAYS[relu]
+
+
+def backward(
+    g: GraphBuilder, seeds: Mapping[ir.Value, ir.Value], wrt: Iterable[ir.Value], overlay: Overlay
+) -> Backward:
+    """Appends the reverse pass to the graph: from seeds on some values to the gradients of others."""
+    wrt = list(wrt)
+    sweep = _Sweep(g, overlay, influenced(g.graph, wrt))
+    for y, seed in seeds.items():
+        sweep.add(y, seed)
+    for node in reversed(nodes_between(g.graph, seeds, sweep.influenced)):
+        sweep.visit(node)
+    return Backward(
+        {x: dx for x in wrt if (dx := sweep.total(x)) is not None},
+        tuple(sweep.activations[::-1]),
+        tuple(sweep.blockers),
+    )
+
+
+@dataclass
+class _Sweep:
+    """The state of one reverse pass: the gradients that have arrived so far."""
+
+    g: GraphBuilder
+    overlay: Overlay
+    influenced: set[ir.Value]
+    parts: dict[ir.Value, ir.Value] = field(default_factory=dict)
+    activations: list[Activation] = field(default_factory=list)
+    blockers: list[ir.Node] = field(default_factory=list)
+
+    def add(self, value: ir.Value, gradient: ir.Value) -> None:
+        arrived = self.parts.get(value)
+        self.parts[value] = gradient if arrived is None else self.g.Add(arrived, gradient)
+
+    def total(self, value: ir.Value) -> ir.Value | None:
+        return self.parts.get(value)
+
+    def visit(self, node: ir.Node) -> None:
+        """Sends the gradients of a node's outputs on to its inputs."""
+        dys = [self.total(output) for output in node.outputs]
+        if all(dy is None for dy in dys):
+            return
+        self.g.prefix = f"grad/{node.name or node.op_type}"
+        arrived = [self._reach(node, x, dx) for x, dx in zip(node.inputs, self._apply(node, dys), strict=False)]
+        if not any(arrived):
+            self.blockers.append(node)
+
+    def _reach(self, node: ir.Node, x: ir.Value | None, dx: ir.Value | None) -> bool:
+        if x is None or dx is None or x not in self.influenced:
+            return False
+        self.add(x, self.g.sum_to(dx, x) if node.op_type in _BROADCASTING else self.g.shaped_like(dx, x))
+        return True
+
+    def _apply(self, node: ir.Node, dys: Sequence[ir.Value | None]) -> Sequence[ir.Value | None]:
+        overridden = self.overlay.overrides(node)
+        if node.op_type in ACTIVATIONS:
+            self.activations.append(Activation(node.name or str(node.outputs[0].name), node.op_type, overridden))
+        if (node.domain, node.op_type) in NO_GRADIENT:
+            return []
+        rule = self.overlay.rules[node.op_type] if overridden else rule_for(node)
+        if rule is None:
+            raise UnsupportedOperator(f"{describe(node)} has no differentiation rule")
+        taken = len(dys) if rule.outputs is None else rule.outputs
+        if any(dy is not None for dy in dys[taken:]):
+            raise UnsupportedOperator(f"{describe(node)}: no rule for the gradient of output {taken + 1} and later")
+        try:
+            return rule(self.g, node, *dys[:taken])
+        except (ValueError, onnx.shape_inference.InferenceError) as error:
+            raise UnsupportedOperator(f"{describe(node)} cannot be differentiated: {error}") from error
+
+
+def describe(node: ir.Node) -> str:
+    """How messages name a node."""
+    domain = f"{node.domain}::" if node.domain else ""
+    return f"operator {domain}{node.op_type} (node {node.name!r}, output {node.outputs[0].name!r})"
+
+
+def _connected(found: Backward, x: ir.Value, ys: Sequence[ir.Value]) -> ir.Value:
+    if x in found.gradients:
+        return found.gradients[x]
+    names = ", ".join(repr(y.name) for y in ys)
+    stopped = "; the gradient stops at " + ", ".join(map(describe, found.blockers[:3])) if found.blockers else ""
+    raise NoGradientPath(f"no differentiable path leads from {x.name!r} to {names}{stopped}")

@@ -1,0 +1,176 @@
+"""GraphBuilder: write ONNX nodes as function calls, ``g.Mul(dy, g.Sub(1, y))``."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from .shapes import infer, repeated_axes, same_shape, static_shape
+
+__all__ = ["GraphBuilder", "Lowering"]
+
+Lowering = Literal["portable", "cpu", "cuda"]
+Operand = ir.Value | np.ndarray | Sequence[Any] | float | int | bool | None
+
+_VARIADIC = frozenset({"Add", "Mul", "And"})  # binary in ONNX, folded from the left here
+
+
+class GraphBuilder:
+    """Appends nodes to a graph; every ONNX operator is a method.
+
+    Inputs are values, or literals which take the type that the operator's schema ties them to; attributes are
+    keywords, ``outputs=n`` asks for a tuple. Each new value is typed and shaped at once. ``lowering`` tells rules
+    which runtime the graph is for, where that decides between equal forms.
+    """
+
+    def __init__(self, graph: ir.Graph, lowering: Lowering = "portable", prefix: str = "grad") -> None:
+        self.graph = graph
+        self.lowering = lowering
+        self.prefix = prefix
+        self.opset = graph.opset_imports[""]
+        self._taken = _names_of(graph)
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
+        self._shapes: dict[ir.Value, ir.Value] = {}
+
+    def __getattr__(self, op: str) -> Callable[..., Any]:
+        try:
+            schema = onnx.defs.get_schema(op, self.opset, "")
+        except onnx.defs.SchemaError:
+            raise AttributeError(f"ONNX opset {self.opset} has no operator {op!r}") from None
+        emit = partial(self._emit, schema)
+        return partial(self._fold, emit) if op in _VARIADIC else emit
+
+    def _fold(self, emit: Callable[..., ir.Value], *inputs: Operand) -> Operand:
+        return reduce(emit, inputs)
+
+    def _emit(self, schema: onnx.defs.OpSchema, *inputs: Operand, outputs: int = 1, **attributes: Any) -> Any:
+        given = {name: value for name, value in attributes.items() if value is not None}
+        node = ir.node(schema.name, self._typed(schema, inputs), given, num_outputs=outputs)
+        node.name = self.fresh(f"{self.prefix}/{schema.name}")
+        for k, output in enumerate(node.outputs):
+            output.name = node.name if k == 0 else self.fresh(f"{node.name}:{k}")
+        self.graph.append(node)
+        infer(schema, node, self.opset)
+        return node.outputs[0] if outputs == 1 else tuple(node.outputs)
+
+    def _typed(self, schema: onnx.defs.OpSchema, inputs: Sequence[Operand]) -> list[ir.Value | None]:
+        formal = [schema.inputs[min(k, len(schema.inputs) - 1)] for k in range(len(inputs))]
+        bound = {f.type_str: v.dtype for f, v in zip(formal, inputs, strict=True) if isinstance(v, ir.Value)}
+        return [
+            v if v is None or isinstance(v, ir.Value) else self.constant(v, bound.get(f.type_str) or _only_type(f))
+            for f, v in zip(formal, inputs, strict=True)
+        ]
+
+    def fresh(self, name: str) -> str:
+        """A name that the graph does not use yet: the one given, or with a number behind it."""
+        free = name
+        while free in self._taken:
+            self._taken[name] += 1
+            free = f"{name}_{self._taken[name]}"
+        self._taken[free] = 0
+        return free
+
+    def constant(self, data: Any, dtype: ir.DataType | None = None) -> ir.Value:
+        """An initializer; equal ones are shared."""
+        array = np.asarray(data, dtype.numpy() if dtype else None)
+        key = (array.dtype.name, array.shape, array.tobytes())
+        if key not in self._constants:
+            name = self.fresh(f"{self.prefix}/const")
+            tensor = ir.tensor(array, name=name)
+            value = ir.Value(
+                name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+            )
+            self.graph.register_initializer(value)
+            self._constants[key] = value
+        return self._constants[key]
+
+    def input(self, name: str, dtype: ir.DataType, shape: Sequence[int | str | None] | ir.Shape) -> ir.Value:
+        """A new graph input."""
+        value = ir.Value(name=self.fresh(name), shape=ir.Shape(shape), type=ir.TensorType(dtype))
+        self.graph.inputs.append(value)
+        return value
+
+    def output(self, value: ir.Value, name: str) -> ir.Value:
+        """Gives a value a name of its own and makes it a graph output."""
+        named = self.Identity(value)
+        named.name = self.fresh(name)
+        self.graph.outputs.append(named)
+        return named
+
+    # What rules share ------------------------------------------------------------------------------------
+
+    def shape(self, x: ir.Value) -> ir.Value:
+        """The shape as an int64 vector: a constant where it is known."""
+        if x not in self._shapes:
+            known = static_shape(x)
+            self._shapes[x] = self.Shape(x) if known is None else self.constant(known, ir.DataType.INT64)
+        return self._shapes[x]
+
+    def zeros_like(self, x: ir.Value) -> ir.Value:
+        """Zeros of the shape and type of x."""
+        return self.shaped_like(self.Expand(self.constant(0, x.dtype), self.shape(x)), x)
+
+    def shaped_like(self, value: ir.Value, x: ir.Value) -> ir.Value:
+        """Notes down that a value has the shape of x, where inference could not see it."""
+        value.shape = x.shape.copy() if x.shape is not None else None
+        return value
+
+    def reshape_like(self, value: ir.Value, x: ir.Value) -> ir.Value:
+        """The elements of a value in the shape of x."""
+        if same_shape(value, x):
+            return value
+        dims = [d if isinstance(d, int) else -1 for d in x.shape] if x.shape is not None else []
+        one_unknown = x.shape is not None and dims.count(-1) <= 1 and 0 not in dims
+        target = self.constant(dims, ir.DataType.INT64) if one_unknown else self.shape(x)
+        return self.shaped_like(self.Reshape(value, target), x)
+
+    def expand_like(self, value: ir.Value, x: ir.Value) -> ir.Value:
+        """A value broadcast to the shape of x."""
+        return value if same_shape(value, x) else self.shaped_like(self.Expand(value, self.shape(x)), x)
+
+    def sum_to(self, value: ir.Value, x: ir.Value) -> ir.Value:
+        """The adjoint of broadcasting x: sums over the axes along which x was repeated."""
+        if same_shape(value, x):
+            return value
+        axes = repeated_axes(value, x)
+        if axes is None:
+            return self._sum_to_runtime_shape(value, x)
+        return self.reshape_like(self.ReduceSum(value, axes, keepdims=1) if axes else value, x)
+
+    def _sum_to_runtime_shape(self, value: ir.Value, x: ir.Value) -> ir.Value:
+        missing = self.Sub(self.Size(self.Shape(value)), self.Size(self.shape(x)))
+        ones = self.Expand(self.constant([1], ir.DataType.INT64), self.Reshape(missing, [1]))
+        padded = self.Concat(ones, self.shape(x), axis=0)
+        axes = self.Reshape(self.NonZero(self.Equal(padded, 1)), [-1])
+        summed = self.ReduceSum(value, axes, keepdims=1, noop_with_empty_axes=1)
+        return self.shaped_like(self.Reshape(summed, self.shape(x)), x)
+
+    def swap_last(self, x: ir.Value) -> ir.Value:
+        """x with its last two axes exchanged."""
+        rank = self.rank(x)
+        return self.Transpose(x, perm=[*range(rank - 2), rank - 1, rank - 2])
+
+    def rank(self, x: ir.Value) -> int:
+        """The number of axes; a rank known only at run time is refused."""
+        if x.shape is None:
+            raise ValueError(f"the rank of {x.name!r} is not known before the model runs")
+        return len(x.shape)
+
+
+def _names_of(graph: ir.Graph) -> dict[str, int]:
+    """Every name that the graph uses, with how often a fresh one was derived from it."""
+    nodes = list(graph.all_nodes())
+    values = itertools.chain(graph.inputs, graph.initializers.values(), *(node.outputs for node in nodes))
+    return {item.name: 0 for item in itertools.chain(values, nodes) if item.name}
+
+
+def _only_type(formal: onnx.defs.OpSchema.FormalParameter) -> ir.DataType | None:
+    """The type that the schema fixes for an input, None where it is tied to other inputs."""
+    fixed = formal.type_str
+    return ir.DataType[fixed[7:-1].upper()] if fixed.startswith("tensor(") else None

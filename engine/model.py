@@ -1,0 +1,137 @@
+"""Model: a checked, shape-inferred ONNX graph, at an opset that the rules speak."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import (
+    InlinePass,
+    LiftConstantsToInitializersPass,
+    RemoveInitializersFromInputsPass,
+    ShapeInferencePass,
+)
+
+from .errors import InputError, ModelError
+from .passes.upgrade import OPSET, upgrade
+from .reading import read
+
+__all__ = ["Layer", "Model", "infer_shapes", "is_float", "load"]
+
+_FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer as users name it: its tensor, and the axes of that tensor, one letter each (``"NCHW"``)."""
+
+    name: str
+    tensor: str
+    layout: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """An ONNX model, ready to be differentiated. Made by ``load``; never changed after that."""
+
+    program: ir.Model
+    path: Path | None = None
+
+    @property
+    def graph(self) -> ir.Graph:
+        return self.program.graph
+
+    @property
+    def inputs(self) -> list[ir.Value]:
+        return list(self.graph.inputs)
+
+    @property
+    def outputs(self) -> list[ir.Value]:
+        return list(self.graph.outputs)
+
+    @property
+    def opset(self) -> int:
+        return self.graph.opset_imports[""]
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        return self.program.metadata_props
+
+    @property
+    def labels(self) -> list[str] | None:
+        """Class names, where the model's metadata has them."""
+        text = self.metadata.get("onnxray.labels")
+        return json.loads(text) if text else None
+
+    def copy(self) -> Model:
+        """A model whose graph may be changed; the weights are shared."""
+        return Model(self.program.clone(), self.path)
+
+    def proto(self) -> onnx.ModelProto:
+        return ir.to_proto(self.program)
+
+    @cached_property
+    def layers(self) -> dict[str, Layer]:
+        """The layers by the names of the source framework, from the metadata that converters write."""
+        text = self.metadata.get("onnxray.layers")
+        entries = json.loads(text) if text else {}
+        return {name: Layer(name, entry["tensor"], entry.get("layout")) for name, entry in entries.items()}
+
+    def layer(self, name: str) -> Layer:
+        """A layer by its framework name, its node or its output tensor."""
+        if name in self.layers:
+            return self.layers[name]
+        tensors = ir.convenience.create_value_mapping(self.graph)
+        if name in tensors:
+            return Layer(name, name)
+        nodes = {node.name: node for node in self.graph if node.name}
+        if name in nodes:
+            return Layer(name, str(nodes[name].outputs[0].name))
+        known = [*self.layers, *nodes, *tensors]
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f"did you mean {', '.join(map(repr, near))}?" if near else "'onnxray inspect' lists the layers"
+        raise ModelError(f"no layer, node or tensor {name!r} in the model; {hint}")
+
+    def value(self, name: str) -> ir.Value:
+        """The value behind a layer, node or tensor name."""
+        return ir.convenience.create_value_mapping(self.graph)[self.layer(name).tensor]
+
+    def values(self, names: Sequence[str] | str) -> list[ir.Value]:
+        """The floating-point values behind names."""
+        found = [self.value(name) for name in ([names] if isinstance(names, str) else names)]
+        for value in found:
+            if not is_float(value):
+                raise InputError(f"tensor {value.name!r} is {value.dtype}, which has no gradient; name a float tensor")
+        return found
+
+
+def load(source: Model | str | Path | bytes | onnx.ModelProto) -> Model:
+    """Reads, checks and shape-infers a model.
+
+    Takes a path (with external data beside it), bytes, a ModelProto or a Model. Files from opset 7 on load; those
+    before opset 18 are upgraded. Raises ModelError, naming the file and what is wrong with it.
+    """
+    if isinstance(source, Model):
+        return source
+    program, path = read(source)
+    program = upgrade(program) if program.graph.opset_imports[""] < OPSET else program
+    for tidy in (RemoveInitializersFromInputsPass(), InlinePass(), LiftConstantsToInitializersPass()):
+        tidy(program)
+    infer_shapes(program)
+    return Model(program, path)
+
+
+def infer_shapes(program: ir.Model) -> None:
+    """Notes the type and shape of every value that the standard's inference can tell."""
+    ShapeInferencePass(check_type=False, strict_mode=False)(program)
+
+
+def is_float(value: ir.Value) -> bool:
+    """Whether gradients exist for a value's type."""
+    return value.dtype in _FLOATS

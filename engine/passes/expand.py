@@ -1,0 +1,68 @@
+"""Replaces operators that have no rule by the function body that the ONNX standard gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
+
+from ..model import Model, infer_shapes
+from ..paths import influenced, nodes_between
+from ..rules import rule_for
+
+__all__ = ["expand_functions"]
+
+_DOMAIN = "onnxray.expanded"
+
+
+def expand_functions(model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str) -> bool:
+    """Expands, in place, every node between that has a function body and no rule; true where one was found."""
+    between = nodes_between(model.graph, model.values(of), influenced(model.graph, model.values(wrt)))
+    waiting = [node for node in between if rule_for(node) is None]
+    bodies = [body for k, node in enumerate(waiting) if (body := _call_body(node, k, model.opset))]
+    for body in bodies:
+        model.program.functions[body.identifier()] = body
+    if bodies:
+        model.program.opset_imports[_DOMAIN] = 1
+        InlinePass()(model.program)
+        model.program.opset_imports.pop(_DOMAIN)
+        infer_shapes(model.program)
+        expand_functions(model, of, wrt)
+    return bool(bodies)
+
+
+def _call_body(node: ir.Node, number: int, opset: int) -> ir.Function | None:
+    """Turns a node into a call of a function that holds its body, None where the standard has none."""
+    proto = _function_proto(node, opset)
+    if proto is None:
+        return None
+    proto.domain, proto.name = _DOMAIN, f"{node.op_type}_{number}"
+    node.domain, node.op_type = proto.domain, proto.name
+    body = ir.serde.deserialize_function(proto)
+    body.opset_imports[""] = opset  # the standard gives each opset at which a body changes one of its own
+    return body
+
+
+def _function_proto(node: ir.Node, opset: int) -> onnx.FunctionProto | None:
+    try:
+        schema: Any = onnx.defs.get_schema(node.op_type, opset, node.domain)
+    except onnx.defs.SchemaError:
+        return None
+    if schema.has_function:
+        body = schema.get_function_with_opset_version(max(v for v in schema.function_opset_versions if v <= opset))
+    elif schema.has_context_dependent_function:
+        versions = [v for v in schema.context_dependent_function_opset_versions if v <= opset]
+        types = [_type_of(value) for value in node.inputs]
+        body = schema.get_context_dependent_function_with_opset_version(
+            max(versions), ir.serde.serialize_node(node).SerializeToString(), types
+        )
+    else:
+        return None
+    return onnx.FunctionProto.FromString(body)
+
+
+def _type_of(value: ir.Value | None) -> bytes:
+    return b"" if value is None else ir.serde.serialize_value(value).type.SerializeToString()

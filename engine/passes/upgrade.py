@@ -1,0 +1,23 @@
+"""Replaces a model of an old opset by the same model at the oldest opset that the rules are written for."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+from onnx import version_converter
+
+from ..errors import ModelError
+
+__all__ = ["OPSET", "upgrade"]
+
+OPSET = 18  # the first with axes as inputs of every reduction and Pad, and with ScatterElements that adds
+
+
+def upgrade(program: ir.Model) -> ir.Model:
+    """The model at opset 18."""
+    before = program.graph.opset_imports[""]
+    try:
+        converted = version_converter.convert_version(ir.to_proto(program), OPSET)
+    except Exception as error:  # the converter raises RuntimeError, ConvertError and more
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"opset {before} cannot be upgraded to {OPSET}: {reason}; export it at {OPSET}") from error
+    return ir.from_proto(converted)

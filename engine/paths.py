@@ -1,0 +1,50 @@
+"""Which values depend on which: the part of a graph that a gradient runs through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import onnx_ir as ir
+
+from .rules import NO_GRADIENT
+
+__all__ = ["influenced", "inputs_of", "nodes_between"]
+
+
+def influenced(graph: ir.Graph, wrt: Iterable[ir.Value]) -> set[ir.Value]:
+    """Every value that depends on one of ``wrt`` through operators that have a gradient."""
+    found = set(wrt)
+    for node in graph:
+        if (node.domain, node.op_type) not in NO_GRADIENT and any(v in found for v in inputs_of(node)):
+            found.update(node.outputs)
+    return found
+
+
+def nodes_between(graph: ir.Graph, of: Iterable[ir.Value], among: set[ir.Value]) -> list[ir.Node]:
+    """The nodes that ``of`` depends on and that read a value of ``among``, in graph order."""
+    wanted = set(of)
+    found = []
+    for node in reversed(graph):
+        if any(v in wanted for v in node.outputs):
+            reads = list(inputs_of(node))
+            wanted.update(reads)
+            if any(v in among for v in reads):
+                found.append(node)
+    return found[::-1]
+
+
+def inputs_of(node: ir.Node) -> Iterator[ir.Value]:
+    """The values that a node reads, those that its subgraphs capture included."""
+    yield from (v for v in node.inputs if v is not None)
+    for graph in _subgraphs(node):
+        yield from graph.outputs
+        for inner in graph:
+            yield from inputs_of(inner)
+
+
+def _subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            yield attribute.as_graph()
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            yield from attribute.as_graphs()

@@ -1,0 +1,76 @@
+"""Reading a model file: what it is, whether it is whole, and that its external data stays in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import google.protobuf.message
+import onnx
+import onnx_ir as ir
+
+from .errors import ModelError
+
+__all__ = ["MIN_OPSET", "read"]
+
+MIN_OPSET = 7
+
+
+def read(source: str | Path | bytes | onnx.ModelProto) -> tuple[ir.Model, Path | None]:
+    """The model behind a path, bytes or a proto, checked; and its path where there is one."""
+    path = Path(source) if isinstance(source, str | Path) else None
+    where = str(path) if path else "the given model"
+    proto = source if isinstance(source, onnx.ModelProto) else _parse(_content(source), where)
+    _check(proto, where)
+    program = ir.from_proto(proto)
+    _locate_external_data(program, path, where)
+    return program, path
+
+
+def _content(source: str | Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{source}: cannot be read ({error.strerror}); give the path of an .onnx file") from error
+
+
+def _parse(content: bytes, where: str) -> onnx.ModelProto:
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(content)
+    except google.protobuf.message.DecodeError as error:
+        raise ModelError(f"{where}: not an ONNX model, or a truncated one ({len(content):,} bytes)") from error
+    return proto
+
+
+def _check(proto: onnx.ModelProto, where: str) -> None:
+    if not proto.graph.output:
+        raise ModelError(f"{where}: not an ONNX model: it holds no graph with outputs")
+    opset = max((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    newest = onnx.defs.onnx_opset_version()
+    if not MIN_OPSET <= opset <= newest:
+        known = f"onnx {onnx.__version__} knows opsets {MIN_OPSET} to {newest}"
+        raise ModelError(f"{where}: opset {opset or 'missing'}, but {known}; export it again, or upgrade onnx")
+
+
+def _locate_external_data(program: ir.Model, path: Path | None, where: str) -> None:
+    """Ties external tensors to the model's folder; refuses those that are missing or lie outside of it."""
+    for tensor in _external_tensors(program):
+        if path is None:
+            raise ModelError(f"{where}: tensor {tensor.name!r} is in the file {tensor.location!r}; load it by its path")
+        folder = path.parent.resolve()
+        file = (folder / tensor.location).resolve()
+        if not file.is_relative_to(folder):
+            raise ModelError(f"{where}: external data {tensor.location!r} of {tensor.name!r} leaves the model's folder")
+        if not file.is_file() or file.stat().st_size < (tensor.offset or 0) + (tensor.length or 0):
+            raise ModelError(f"{where}: external data {file} of tensor {tensor.name!r} is missing or too short")
+        tensor.base_dir = folder
+
+
+def _external_tensors(program: ir.Model) -> Iterator[ir.ExternalTensor]:
+    for graph in program.graphs():
+        constants = [value.const_value for value in graph.initializers.values()]
+        attributes = [a.value for node in graph for a in node.attributes.values() if a.type == ir.AttributeType.TENSOR]
+        yield from (tensor for tensor in (*constants, *attributes) if isinstance(tensor, ir.ExternalTensor))

@@ -1,0 +1,102 @@
+"""The registry of differentiation rules: ``vjp``, ``no_gradient`` and overlays.
+
+A rule is a function ``rule(g, node, dy)``: it takes the builder, the forward node and the gradient of the score with
+respect to the node's output, and returns the gradients with respect to the node's inputs, one entry per input (a lone
+value where there is one input). ``None`` says that the gradient is zero. A node with several differentiable outputs
+passes one ``dy`` each, None where the score does not depend on it. Broadcasting is undone by the caller.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import onnx_ir as ir
+
+__all__ = ["NO_GRADIENT", "RULES", "Gradients", "Node", "Overlay", "Rule", "as_rule", "no_gradient", "rule_for", "vjp"]
+
+
+class Node(Protocol):
+    """What a rule sees of a forward node: an ``onnx_ir.Node`` whose inputs are typed loosely, as optional ones are None."""
+
+    @property
+    def op_type(self) -> str: ...
+    @property
+    def inputs(self) -> Sequence[Any]: ...
+    @property
+    def outputs(self) -> Sequence[ir.Value]: ...
+    @property
+    def attributes(self) -> Any: ...
+
+
+Gradients = Sequence[ir.Value | None] | ir.Value | None
+RuleFunction = Callable[..., Gradients]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: its function and how many output gradients it takes (None: any number)."""
+
+    function: RuleFunction
+    outputs: int | None
+
+    def __call__(self, g: Any, node: ir.Node, *dy: ir.Value | None) -> Sequence[ir.Value | None]:
+        gradients = self.function(g, node, *dy)
+        return [gradients] if gradients is None or isinstance(gradients, ir.Value) else gradients
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Rules laid over the registry for one backward pass; ``applies`` may leave single nodes alone."""
+
+    name: str
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+    applies: Callable[[ir.Node], bool] = lambda node: True
+
+    def overrides(self, node: ir.Node) -> bool:
+        return node.domain == "" and node.op_type in self.rules and self.applies(node)
+
+
+_rules: dict[tuple[str, str], Rule] = {}
+_no_gradient: set[tuple[str, str]] = set()
+RULES: Mapping[tuple[str, str], Rule] = MappingProxyType(_rules)
+NO_GRADIENT: Set[tuple[str, str]] = _no_gradient
+
+
+def vjp(*ops: str, domain: str = "") -> Callable[[RuleFunction], RuleFunction]:
+    """Registers the vector-Jacobian product of operators."""
+
+    def register(function: RuleFunction) -> RuleFunction:
+        for op in ops:
+            _claim(domain, op)
+            _rules[domain, op] = as_rule(function)
+        return function
+
+    return register
+
+
+def no_gradient(*ops: str, domain: str = "") -> None:
+    """Declares operators whose derivative is zero or undefined everywhere."""
+    for op in ops:
+        _claim(domain, op)
+        _no_gradient.add((domain, op))
+
+
+def rule_for(node: ir.Node) -> Rule | None:
+    """The registered rule of a node's operator."""
+    return _rules.get((node.domain, node.op_type))
+
+
+def as_rule(function: RuleFunction) -> Rule:
+    """Reads off a function's signature how many output gradients it takes."""
+    parameters = list(inspect.signature(function).parameters.values())[2:]
+    variadic = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
+    return Rule(function, None if variadic else len(parameters))
+
+
+def _claim(domain: str, op: str) -> None:
+    if (domain, op) in _rules or (domain, op) in _no_gradient:
+        raise ValueError(f"operator {domain}::{op} has a rule already")

@@ -1,0 +1,76 @@
+"""Shapes and types: what is known of a value before the model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+__all__ = ["constant_of", "infer", "repeated_axes", "same_shape", "static_shape"]
+
+_MAX_READ = 1024  # elements of a constant that shape inference may want to read
+
+
+def static_shape(value: ir.Value) -> tuple[int, ...] | None:
+    """The shape as integers, or None where any of it is known only at run time."""
+    return value.shape.numpy() if value.shape is not None and value.shape.is_static() else None
+
+
+def same_shape(a: ir.Value, b: ir.Value) -> bool:
+    """Whether two values surely have one shape: equal integers or equal symbols, no unknown dimension."""
+    if a.shape is None or b.shape is None or len(a.shape) != len(b.shape):
+        return False
+    return all(p == q and _known(p) for p, q in zip(a.shape, b.shape, strict=True))
+
+
+def _known(dim: int | ir.SymbolicDim) -> bool:
+    return isinstance(dim, int) or dim.value is not None
+
+
+def constant_of(value: ir.Value | None) -> np.ndarray | None:
+    """The array behind an initializer, or None where the value is computed or absent."""
+    if value is None or value.const_value is None or value.is_graph_input():
+        return None
+    return value.const_value.numpy()
+
+
+def repeated_axes(wide: ir.Value, narrow: ir.Value) -> list[int] | None:
+    """The axes of ``wide`` along which ``narrow`` was repeated by broadcasting, None where only the run will tell."""
+    if wide.shape is None or narrow.shape is None:
+        return None
+    extra = len(wide.shape) - len(narrow.shape)
+    axes = list(range(extra))
+    for axis, (w, n) in enumerate(zip(list(wide.shape)[extra:], narrow.shape, strict=True), start=extra):
+        if n == 1 and w != 1:
+            axes.append(axis)
+        elif not (isinstance(n, int) or (w == n and _known(n))):
+            return None
+    return axes
+
+
+def infer(schema: Any, node: ir.Node, opset: int) -> None:
+    """Types and shapes the outputs of one node by the rules of the ONNX standard."""
+    present = [value for value in node.inputs if value is not None]
+    proto = ir.serde.serialize_node(node).SerializeToString()
+    found = schema._infer_node_outputs(proto, _types(present), _contents(present), {}, {"": opset}, onnx.IR_VERSION)
+    for output in node.outputs:
+        if output.name in found:
+            inferred = onnx.TypeProto.FromString(found[output.name])
+            output.type = ir.serde.deserialize_type_proto_for_type(inferred)
+            output.shape = ir.serde.deserialize_type_proto_for_shape(inferred)
+
+
+def _types(values: Iterable[ir.Value]) -> dict[str, bytes]:
+    return {str(v.name): ir.serde.serialize_value(v).type.SerializeToString() for v in values}
+
+
+def _contents(values: Iterable[ir.Value]) -> dict[str, bytes]:
+    constants = [v for v in values if v.const_value is not None and not v.is_graph_input()]
+    return {
+        str(v.name): ir.serde.serialize_tensor(v.const_value).SerializeToString()
+        for v in constants
+        if v.const_value is not None and v.const_value.size <= _MAX_READ
+    }

@@ -1,0 +1,35 @@
+"""Every rule against central differences in float64, and onnxruntime's float32 against that."""
+
+import pytest
+from cases import CASES
+from gradcheck import Case, check_against_differences, check_on_runtime
+from onnxray.rules import RULES
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_against_central_differences(case: Case) -> None:
+    check_against_differences(case)
+
+
+@pytest.mark.parametrize("lowering", ["portable", "cpu", "cuda"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_on_the_runtime(case: Case, lowering: str) -> None:
+    check_on_runtime(case, "none", lowering)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.symbolic == "all"], ids=str)
+def test_with_unknown_shapes(case: Case) -> None:
+    check_on_runtime(case, "all", "portable")
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.symbolic != "none"], ids=str)
+def test_with_an_unknown_batch(case: Case) -> None:
+    check_on_runtime(case, "batch", "cpu")
+
+
+def test_every_rule_has_a_case() -> None:
+    assert set(RULES) == {(case.domain, case.op) for case in CASES}
+
+
+def test_every_static_case_says_why() -> None:
+    assert [str(case) for case in CASES if case.symbolic != "all" and not case.why] == []
