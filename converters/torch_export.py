@@ -1,0 +1,163 @@
+"""A torch.nn.Module to ONNX by the dynamo exporter, or by the legacy one where that is asked for."""
+
+from __future__ import annotations
+
+import ast
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx
+from onnxray.errors import ConversionError
+
+from .inputs import Spec, graph_specs, read_inputs, sample
+from .layers import leaving
+from .options import Candidate, Feed, LayerValue, Options
+from .quiet import converting, require
+from .torch_call import Call, embedded, evaluating
+from .torch_layers import record
+
+__all__ = ["ADVICE", "candidate", "clean", "convert_module", "legacy", "needed_specs"]
+
+SCOPES = "pkg.torch.onnx.name_scopes"
+ADVICE = (
+    "make forward traceable (torch.where or torch.cond for a branch on data, torch operators instead of numpy), "
+    "or ask for exporter='legacy', which bakes one branch in and is held to the parity check"
+)
+
+
+def convert_module(module: Any, options: Options, source: str = "PyTorch module") -> Candidate:
+    """Export a module by examples of its inputs; inputs given as a dict become keyword arguments of forward."""
+    require("onnxscript")
+    specs = tuple(embedded(module, spec) for spec in needed_specs(options, source))
+    call = Call(module, tuple(spec.name for spec in specs))
+    example = [sample(spec, options.batch or 2, np.random.default_rng(0)) for spec in specs]
+    if options.exporter == "legacy":
+        model = legacy(call, specs, example, options, source)
+    else:
+        model = dynamo(call, example, options, source)
+    return candidate(model, call, specs, source, lambda feed, call: record(call.module, lambda: call(feed)))
+
+
+def needed_specs(options: Options, source: str) -> tuple[Spec, ...]:
+    """The inputs that the caller gave; PyTorch models do not know their own."""
+    specs = read_inputs(options.inputs)
+    if not specs:
+        raise ConversionError(f"{source}: give inputs=, an example batch or a shape such as (1, 3, 224, 224)")
+    return specs
+
+
+def dynamo(call: Call, example: Sequence[np.ndarray], options: Options, source: str) -> onnx.ModelProto:
+    """Export with torch.export, unoptimised so that every module keeps its own tensor."""
+    torch = require("torch")
+    args, kwargs = call.arguments(example)
+    shapes = None if options.batch else open_batch(call, example)
+    with converting(f"{source} cannot be exported", ADVICE), evaluating(call.module), torch.no_grad():
+        program = torch.onnx.export(
+            call.module,
+            args,
+            kwargs=kwargs,
+            dynamo=True,
+            dynamic_shapes=shapes,
+            opset_version=options.opset,
+            external_data=False,
+            optimize=False,
+            verbose=False,
+        )
+        return clean(program)
+
+
+def open_batch(call: Call, example: Sequence[np.ndarray]) -> Any:
+    """The open first axis of every input, in the form that torch.export wants."""
+    axis = {0: require("torch").export.Dim("batch")}
+    shapes = [axis if value.ndim else {} for value in example]
+    by_name = {k: s for k, s in zip(call.keywords, shapes, strict=True) if k}
+    return by_name or tuple(shapes)
+
+
+def clean(program: Any) -> onnx.ModelProto:
+    """Fold what depends on shapes and constants alone; batch norms and names stay."""
+    optimizer = require("onnxscript.optimizer")
+    optimizer.fold_constants(program.model)
+    optimizer.remove_unused_nodes(program.model)
+    return program.model_proto
+
+
+def legacy(
+    call: Call, specs: Sequence[Spec], example: Sequence[np.ndarray], options: Options, source: str
+) -> onnx.ModelProto:
+    """Export by tracing; the training mode is preserved (eval) because that keeps batch norms unfolded."""
+    torch, buffer = require("torch"), io.BytesIO()
+    args, kwargs = call.arguments(example)
+    names = [spec.name or numbered("input", i) for i, spec in enumerate(specs)]
+    results = [
+        numbered("output", i)
+        for i in range(len(replace(call, names=tuple(names))(dict(zip(names, example, strict=True)))))
+    ]
+    guard = converting(f"{source} cannot be exported", "no exporter takes it: simplify the model")
+    with guard, evaluating(call.module), torch.no_grad():
+        torch.onnx.export(
+            call.module,
+            args,
+            buffer,
+            kwargs=kwargs or None,
+            dynamo=False,
+            opset_version=options.opset,
+            training=torch.onnx.TrainingMode.PRESERVE,
+            input_names=names,
+            output_names=results,
+            dynamic_axes=None if options.batch else {name: {0: "batch"} for name in (*names, *results)},
+        )
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def numbered(name: str, index: int) -> str:
+    """A name for one of several inputs or outputs that have none."""
+    return f"{name}_{index}" if index else name
+
+
+def candidate(
+    model: onnx.ModelProto,
+    call: Call,
+    given: Sequence[Spec],
+    source: str,
+    layers: Callable[[Feed, Call], Mapping[str, LayerValue | str]],
+) -> Candidate:
+    """Join an exported graph with the module that it came from; what only the exporter needs is stripped."""
+    scopes = leaving(model, scopes_of)
+    strip(model)
+    specs = graph_specs(model, given)
+    if len(specs) != len(given):
+        raise ConversionError(f"{source}: {len(given)} inputs given, {len(specs)} exported; leave out those not used")
+    call = replace(call, names=tuple(str(spec.name) for spec in specs))
+    return Candidate(
+        model=model,
+        source=source,
+        specs=specs,
+        packages=("torch", "onnxscript"),
+        outputs=call.outputs,
+        layers=lambda feed: layers(feed, call),
+        scopes=scopes,
+        gradients=call.gradients,
+    )
+
+
+def scopes_of(node: onnx.NodeProto) -> list[str]:
+    """The modules that a node was called in: from dynamo's metadata, or from the legacy exporter's node name."""
+    for entry in node.metadata_props:
+        if entry.key == SCOPES:
+            return [name for name in ast.literal_eval(entry.value)[:-1] if name]
+    parts = node.name.strip("/").split("/")[:-1]
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def strip(model: onnx.ModelProto) -> None:
+    """Drop stack traces and the exporter's notes, which hold paths of the machine that exported."""
+    model.graph.ClearField("metadata_props")
+    model.ClearField("metadata_props")
+    graph = model.graph
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
