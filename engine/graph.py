@@ -112,6 +112,25 @@ class GraphBuilder:
             self._shapes[x] = self.Shape(x) if known is None else self.constant(known, ir.DataType.INT64)
         return self._shapes[x]
 
+    def dim(self, x: ir.Value, axis: int) -> int | ir.Value:
+        """One dimension: a number, or a vector of one int64 where only the run will tell."""
+        axis %= self.rank(x)
+        known = x.shape[axis] if x.shape is not None else None
+        return known if isinstance(known, int) else self.Shape(x, start=axis, end=axis + 1)
+
+    def vector(self, dims: Sequence[int | ir.Value]) -> ir.Value:
+        """Dimensions as one int64 vector: a constant where all are numbers."""
+        parts = [d if isinstance(d, ir.Value) else self.constant([d], ir.DataType.INT64) for d in dims]
+        numbers = [d for d in dims if isinstance(d, int)]
+        return self.constant(numbers, ir.DataType.INT64) if len(numbers) == len(parts) else self.Concat(*parts, axis=0)
+
+    def reshape(self, x: ir.Value, dims: Sequence[int | ir.Value]) -> ir.Value:
+        """x in a shape of numbers and run-time dimensions."""
+        unknown = [k for k, d in enumerate(dims) if isinstance(d, ir.Value)]
+        if len(unknown) == 1 and all(d not in (0, -1) for d in dims if isinstance(d, int)):
+            dims = [-1 if isinstance(d, ir.Value) else d for d in dims]
+        return self.Reshape(x, self.vector(dims))
+
     def zeros_like(self, x: ir.Value) -> ir.Value:
         """Zeros of the shape and type of x."""
         return self.shaped_like(self.Expand(self.constant(0, x.dtype), self.shape(x)), x)

@@ -16,10 +16,9 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 from onnx.reference import ReferenceEvaluator
-from onnx.reference.op_run import OpRun
 from onnxray.gradient import GradientGraph, differentiate
 from onnxray.model import load
-from scipy import special
+from reference_ops import REFERENCE_OPS
 
 EPSILON = 1e-6
 FLOAT64_TOLERANCE = 1e-6
@@ -118,21 +117,6 @@ class Case:
         return {f"y{k}": normal(*outputs[f"y{k}"].shape, seed=7 + k) for k in self.of}
 
 
-class Erf(OpRun):
-    """onnx's own reference rounds Erf to float32."""
-
-    def _run(self, x: np.ndarray) -> tuple[np.ndarray]:
-        return (np.asarray(special.erf(x), x.dtype),)
-
-
-class Gelu(OpRun):
-    """Its function body is evaluated with the same rounded Erf."""
-
-    def _run(self, x: np.ndarray, approximate: str = "none") -> tuple[np.ndarray]:
-        inner = np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)
-        return (x * (0.5 * (1 + np.tanh(inner)) if approximate == "tanh" else special.ndtr(x)),)
-
-
 def _type(array: np.ndarray) -> ir.TensorType:
     return ir.TensorType(ir.DataType.from_numpy(array.dtype))
 
@@ -144,7 +128,7 @@ def _shape(name: str, array: np.ndarray, symbolic: str) -> ir.Shape:
 
 def evaluate(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The outputs on onnx's reference evaluator."""
-    results: Any = ReferenceEvaluator(model, new_ops=[Erf, Gelu]).run(None, dict(feeds))
+    results: Any = ReferenceEvaluator(model, new_ops=REFERENCE_OPS).run(None, dict(feeds))
     return dict(zip((output.name for output in model.graph.output), results, strict=True))
 
 

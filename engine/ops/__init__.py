@@ -1,3 +1,3 @@
 """Differentiation rules, a file per family of operators; importing the package registers them."""
 
-from . import activation, math  # noqa: F401
+from . import activation, convolution, linear, math  # noqa: F401

@@ -1,0 +1,52 @@
+"""The gradient of Einsum: an Einsum in which dY and one operand change places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from string import ascii_letters
+
+import onnx_ir as ir
+
+from ..graph import GraphBuilder
+from ..rules import Node
+
+__all__ = ["operand_gradients"]
+
+
+def operand_gradients(g: GraphBuilder, node: Node, dy: ir.Value) -> list[ir.Value]:
+    """One gradient per operand."""
+    terms, output = _explicit(node.attributes.get_string("equation"), [g.rank(x) for x in node.inputs], g.rank(dy))
+    return [_operand_gradient(g, node.inputs, terms, output, dy, k) for k in range(len(terms))]
+
+
+def _operand_gradient(
+    g: GraphBuilder, inputs: Sequence[ir.Value], terms: list[str], output: str, dy: ir.Value, k: int
+) -> ir.Value:
+    """Sums over letters that only this operand has become repetitions, which a factor of ones spells out."""
+    x, term = inputs[k], terms[k]
+    others = [(v, t) for j, (v, t) in enumerate(zip(inputs, terms, strict=True)) if j != k]
+    factors = [(dy, output), *others]
+    if len(set(term)) < len(term):
+        raise ValueError(f"an Einsum that takes a diagonal ({term!r}) has no rule")
+    if not set(term) <= set("".join(t for _, t in factors)):
+        factors.append((g.Expand(g.constant(1, x.dtype), g.shape(x)), term))
+    equation = ",".join(t for _, t in factors) + "->" + term
+    return g.sum_to(g.Einsum(*(v for v, _ in factors), equation=equation), x)
+
+
+def _explicit(equation: str, ranks: list[int], rank: int) -> tuple[list[str], str]:
+    """Operand and output terms with every axis of an ellipsis written as a letter of its own."""
+    left, arrow, output = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if not arrow:
+        letters = [c for c in sorted(set(left)) if c.isalpha() and left.count(c) == 1]
+        output = ("..." if "..." in left else "") + "".join(letters)
+    spare = "".join(c for c in ascii_letters if c not in equation)
+    widest = max(r - len(t.replace("...", "")) for t, r in zip(terms, ranks, strict=True))
+    axes = spare[:widest]
+
+    def write_out(term: str, rank: int) -> str:
+        width = rank - len(term.replace("...", ""))
+        return term.replace("...", axes[len(axes) - width :])
+
+    return [write_out(t, r) for t, r in zip(terms, ranks, strict=True)], write_out(output, rank)
