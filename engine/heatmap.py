@@ -28,19 +28,22 @@ PALETTES = {
 }
 DIVERGING = frozenset({"bwr", "RdBu_r"})  # blue below zero, white, red above
 SIDE = 224  # pixels: what smaller pictures are enlarged to, and the tile of a grid
+NOISE = 1e-3  # of the maximum: a scale that ends lower would show rounding errors as evidence
 STEPS = 256  # an even number, so that zero has a colour of its own in a diverging palette
 
 
 def normalise(heat: NDArray, percentile: float | None = 99.5, *, signed: bool = False) -> Map:
     """A map (H, W) on the scale 0..1, or -1..1 if signed: zero stays zero, the strongest pixels are at the end.
 
-    The end is that percentile of the absolute values (None: their maximum), so that a few outliers do not darken
-    the rest. Unsigned, values below zero count as zero.
+    The end is that percentile of the absolute values, so that a few outliers do not darken the rest; it is their
+    maximum where percentile is None or leaves hardly anything. Unsigned, values below zero count as zero.
     """
     plane = _plane(heat).astype(np.float64)
     strength = np.abs(plane)
     share = 100.0 if percentile is None else _within("percentile", percentile, 100)
-    end = np.percentile(strength, share) or strength.max() or 1.0
+    end, top = np.percentile(strength, share), strength.max()
+    if end <= NOISE * top:
+        end = top or 1.0
     return np.clip(plane / end, -1 if signed else 0, 1).astype(np.float32)
 
 
