@@ -54,7 +54,8 @@ class Case:
 
     ``inputs`` are float64 (or integer, bool) arrays, None where an optional input is left out. ``constants`` are the
     positions that are initializers. ``symbolic`` names how far shapes may be unknown: "all", "batch" (axis 0 of the
-    inputs that are no constants) or "none", then ``why`` says why. ``of`` are the differentiated outputs.
+    inputs that are no constants) or "none", then ``why`` says why. ``of`` are the differentiated outputs,
+    ``flat`` the float inputs whose gradient is zero, ``ranks`` those of outputs that inference cannot tell.
     """
 
     op: str
@@ -62,6 +63,8 @@ class Case:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     outputs: int = 1
     of: Sequence[int] = (0,)
+    flat: Sequence[int] = ()
+    ranks: Sequence[int] = ()
     constants: Sequence[int] = ()
     symbolic: str = "all"
     why: str = ""
@@ -73,7 +76,9 @@ class Case:
         return f"{self.op}-{self.id}" if self.id else self.op
 
     def differentiable(self) -> list[str]:
-        return [name for name, x in self.feeds(np.float64, constants=True).items() if x.dtype == np.float64]
+        flat = {f"x{k}" for k in self.flat}
+        feeds = self.feeds(np.float64, constants=True)
+        return [name for name, x in feeds.items() if x.dtype == np.float64 and name not in flat]
 
     def feeds(self, dtype: type, constants: bool = False) -> dict[str, np.ndarray]:
         """The arrays by input name; floats in the given type."""
@@ -95,11 +100,18 @@ class Case:
         node = ir.node(self.op, reads, dict(self.attributes), domain=self.domain, num_outputs=self.outputs, name="node")
         for k, output in enumerate(node.outputs):
             output.name = f"y{k}"
+            if self.ranks:
+                output.type = ir.TensorType(ir.DataType.from_numpy(np.dtype(dtype)))
+                output.shape = ir.Shape([None] * self.ranks[k])
         free = [v for k, v in enumerate(reads) if v is not None and k not in self.constants]
         fixed = [v for k, v in enumerate(reads) if v is not None and k in self.constants]
         opsets = {"": self.opset} | ({self.domain: 1} if self.domain else {})
         graph = ir.Graph(free, node.outputs, nodes=[node], initializers=fixed, opset_imports=opsets, name="case")
-        return ir.to_proto(load(ir.to_proto(ir.Model(graph, ir_version=10))).program)
+        program = load(ir.to_proto(ir.Model(graph, ir_version=10))).program
+        for output in program.graph.outputs:
+            if output.type is None:  # GroupNormalization, which the standard gives no inference; files declare it
+                output.type, output.shape = program.graph.inputs[0].type, program.graph.inputs[0].shape
+        return ir.to_proto(program)
 
     def gradient(self, dtype: type, symbolic: str = "none", **options: Any) -> GradientGraph:
         of = [f"y{k}" for k in self.of]

@@ -1,0 +1,118 @@
+"""Operators that reshape, reorder, repeat or merely pass on elements."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from ..graph import GraphBuilder
+from ..rules import Gradients, Node, vjp
+from ..shapes import constant_of
+from .scatter import sizes
+
+
+@vjp("Identity")
+def identity(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    return dy
+
+
+@vjp("Cast", "CastLike")
+def cast(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    """Rounding to a narrower float counts as passing on."""
+    source, target = node.inputs[0].dtype, node.outputs[0].dtype
+    floats = source.is_floating_point() and target is not None and target.is_floating_point()
+    return [g.Cast(dy, to=source) if floats else None, None][: len(node.inputs)]
+
+
+@vjp("Reshape", "Flatten")
+def reshape(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    return [g.reshape_like(dy, node.inputs[0]), None][: len(node.inputs)]
+
+
+@vjp("Squeeze")
+def squeeze(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    x, *axes = node.inputs
+    return (g.Unsqueeze(dy, *axes) if axes else g.reshape_like(dy, x)), None
+
+
+@vjp("Unsqueeze")
+def unsqueeze(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    return g.Squeeze(dy, node.inputs[1]), None
+
+
+@vjp("Transpose")
+def transpose(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    backwards = list(range(g.rank(dy)))[::-1]
+    perm = node.attributes.get_ints("perm", backwards)
+    return g.Transpose(dy, perm=np.argsort(perm).tolist())
+
+
+@vjp("Expand")
+def expand(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    return g.sum_to(dy, node.inputs[0]), None
+
+
+@vjp("Tile")
+def tile(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    """Axis k of dy is repeats[k] copies of axis k of x, one after another."""
+    x, repeats = node.inputs
+    lengths, known = sizes(g, x), constant_of(repeats)
+    if known is None:
+        counts = g.Unsqueeze(repeats, [1])
+        apart = g.Reshape(g.Concat(counts, g.Unsqueeze(g.shape(x), [1]), axis=1), [2 * len(lengths)])
+        copies = g.Reshape(dy, apart)
+    else:
+        copies = g.reshape(dy, [s for pair in zip(known.tolist(), lengths, strict=True) for s in pair])
+    return g.ReduceSum(copies, list(range(0, 2 * len(lengths), 2)), keepdims=0), None
+
+
+@vjp("DepthToSpace")
+def depth_to_space(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    block = node.attributes.get_int("blocksize")
+    dx = g.SpaceToDepth(dy, blocksize=block)
+    return _swap_channels(g, dx, block**2, g.dim(dy, 1)) if _column_first(node) else dx
+
+
+@vjp("SpaceToDepth")
+def space_to_depth(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    block = node.attributes.get_int("blocksize")
+    dy = _swap_channels(g, dy, g.dim(node.inputs[0], 1), block**2) if _column_first(node) else dy
+    return g.DepthToSpace(dy, blocksize=block)
+
+
+def _column_first(node: Node) -> bool:
+    return node.attributes.get_string("mode", "DCR") == "CRD"
+
+
+def _swap_channels(g: GraphBuilder, x: ir.Value, outer: int | ir.Value, inner: int | ir.Value) -> ir.Value:
+    """Reads the channels of NCHW as a table of outer x inner and turns it."""
+    batch, _, *space = sizes(g, x)
+    table = g.reshape(x, [batch, outer, inner, *space])
+    return g.reshape_like(g.Transpose(table, perm=[0, 2, 1, *range(3, 3 + len(space))]), x)
+
+
+@vjp("Trilu")
+def trilu(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    return g.Trilu(dy, *node.inputs[1:], upper=node.attributes.get_int("upper", 1)), None
+
+
+@vjp("ReverseSequence")
+def reverse_sequence(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    """A permutation that is its own inverse."""
+    axes = {name: node.attributes.get_int(name, k) for k, name in enumerate(("time_axis", "batch_axis"))}
+    return g.ReverseSequence(dy, node.inputs[1], **axes), None
+
+
+@vjp("Dropout")
+def dropout(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    """The ratio gets none: it also draws the mask."""
+    ratio, training = (*node.inputs[1:], None, None)[:2]
+    known = constant_of(training)
+    if training is None or (known is not None and not known):
+        return dy, None, None
+    if len(node.outputs) < 2:
+        raise ValueError("a Dropout in training mode needs its mask output; set training_mode to false")
+    keep = 0.5 if ratio is None else g.Sub(1, g.Cast(ratio, to=dy.dtype))
+    kept = g.Where(node.outputs[1], dy, 0)
+    scaled = g.Div(kept, keep)
+    return (scaled if known is not None else g.Where(training, scaled, dy)), None, None
