@@ -30,6 +30,9 @@ EXTRAS = {
 }
 
 
+PREAMBLES = ("Exception encountered when calling",)
+
+
 def require(name: str) -> Any:
     """Import a framework's module, or say in one line how to install it."""
     try:
@@ -91,9 +94,9 @@ def first_line(error: BaseException) -> str:
     """The first telling line of the error at the root of a chain, without colours and paths."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = re.sub(r"\x1b\[[0-9;]*m", "", lines[0] if lines else "no message")
-    return f"{type(error).__name__}: {text[:300].rstrip('.')}"
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [line.strip() for line in plain.splitlines() if line.strip() and not line.startswith(PREAMBLES)]
+    return f"{type(error).__name__}: {(lines or ['no message'])[0][:300].rstrip('.')}"
 
 
 def warn_of_code(path: Path, what: str) -> None:
