@@ -1,1 +1,40 @@
-"""Explain what an ONNX model looked at."""
+"""Explain what an ONNX model looked at: attributions of any ONNX model, on onnxruntime."""
+
+from .attribution import Attribution
+from .errors import (
+    BuilderError,
+    ConversionError,
+    InputError,
+    ModelError,
+    NoGradientPath,
+    OnnxrayError,
+    RuntimeUnavailable,
+    UnsupportedOperator,
+)
+from .explain import Explainer, activations, explain, jacobian
+from .gradient import GradientGraph, differentiate
+from .methods import METHODS
+from .model import Model, load
+from .preprocess import Preprocess
+
+__all__ = [
+    "METHODS",
+    "Attribution",
+    "BuilderError",
+    "ConversionError",
+    "Explainer",
+    "GradientGraph",
+    "InputError",
+    "Model",
+    "ModelError",
+    "NoGradientPath",
+    "OnnxrayError",
+    "Preprocess",
+    "RuntimeUnavailable",
+    "UnsupportedOperator",
+    "activations",
+    "differentiate",
+    "explain",
+    "jacobian",
+    "load",
+]

@@ -55,4 +55,104 @@ def _spread_windows(x, w, group, strides, dilations, rest):
     return full.reshape(x.shape[0], -1, *sizes)
 
 
-REFERENCE_OPS = [ConvTranspose, Erf, Gelu]
+class LRN(OpRun):
+    """onnx's own reference normalises as many channels as there are examples."""
+
+    def _run(self, x: np.ndarray, alpha: float, beta: float, bias: float, size: int) -> tuple[np.ndarray]:
+        before, after, channels = (size - 1) // 2, size // 2, range(x.shape[1])
+        windows = [x[:, max(0, c - before) : c + after + 1] for c in channels]
+        squares = np.stack([np.sum(window**2, axis=1) for window in windows], axis=1)
+        return (x / (bias + alpha / size * squares) ** beta,)
+
+
+class LpNormalization(OpRun):
+    """onnx's own reference forgets the absolute value of the 1-norm."""
+
+    def _run(self, x: np.ndarray, axis: int, p: int) -> tuple[np.ndarray]:
+        norm = np.linalg.norm(x, p, axis, keepdims=True)
+        return (x / np.where(norm == 0, 1, norm),)
+
+
+class GroupNormalization(OpRun):
+    """Its function body goes through float32."""
+
+    def _run(self, x, scale, bias, epsilon=1e-5, num_groups=1, stash_type=1):
+        rows = x.reshape(len(x), num_groups, -1)
+        u = (rows - rows.mean(2, keepdims=True)) / np.sqrt(rows.var(2, keepdims=True) + epsilon)
+        wide = u.reshape(len(x), scale.size, -1)
+        return ((wide * scale[:, None] + bias[:, None]).reshape(x.shape),)
+
+
+class MeanVarianceNormalization(OpRun):
+    """Its function body has a float32 constant in it, which the reference refuses to add to float64."""
+
+    def _run(self, x, axes=(0, 2, 3)):
+        return ((x - x.mean(tuple(axes), keepdims=True)) / (x.std(tuple(axes), keepdims=True) + 1e-9),)
+
+
+class Pad(OpRun):
+    """onnx's own reference refuses negative pads, which crop."""
+
+    def _run(self, x, pads, value=None, axes=None, mode="constant"):
+        widths = np.zeros((x.ndim, 2), np.int64)
+        widths[range(x.ndim) if axes is None else list(axes)] = pads.reshape(2, -1).T
+        keep = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(x.shape, widths, strict=True))
+        constants = {"constant_values": 0 if value is None else value} if mode == "constant" else {}
+        return (np.pad(x[keep], widths.clip(min=0), mode, **constants),)
+
+
+class MaxPool(OpRun):
+    """The reference's indices are wrong for windows that overlap without pads."""
+
+    def _run(self, x, auto_pad=None, ceil_mode=0, dilations=None, kernel_shape=None, pads=None, storage_order=0,
+             strides=None):  # fmt: skip
+        n = len(kernel_shape)
+        strides, dilations, pads = strides or [1] * n, dilations or [1] * n, pads or [0] * 2 * n
+        axes = [
+            _places(*sizes, (auto_pad or "NOTSET"), bool(ceil_mode))
+            for sizes in zip(x.shape[2:], kernel_shape, strides, dilations, pads[:n], pads[n:], strict=True)
+        ]
+        places = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(n, *(k for a in axes for k in a.shape))
+        places = places.transpose(0, *range(1, 2 * n, 2), *range(2, 2 * n + 1, 2))
+        sizes = np.array(x.shape[2:]).reshape(n, *[1] * 2 * n)
+        inside = ((places >= 0) & (places < sizes)).all(0)
+        flat = np.ravel_multi_index(np.where(inside, places, 0), x.shape[2:]).reshape(-1, np.prod(kernel_shape))
+        inside = inside.reshape(flat.shape)
+        planes = np.where(inside, x.reshape(*x.shape[:2], -1)[:, :, flat], -np.inf)
+        winner = np.take_along_axis(np.broadcast_to(flat, planes.shape), planes.argmax(-1)[..., None], -1)[..., 0]
+        shape = (*x.shape[:2], *(len(a) for a in axes))
+        starts = np.arange(np.prod(x.shape[:2])).reshape(*x.shape[:2], 1) * np.prod(x.shape[2:])
+        return planes.max(-1).reshape(shape), (winner + starts).reshape(shape).astype(np.int64)
+
+
+def _places(size, kernel, stride, dilation, begin, end, auto_pad, ceil):
+    """The positions (windows, kernel) that windows look at along one axis."""
+    span = dilation * (kernel - 1) + 1
+    if auto_pad.startswith("SAME"):
+        count = -(-size // stride)
+        total = max((count - 1) * stride + span - size, 0)
+        begin = total // 2 if auto_pad == "SAME_UPPER" else total - total // 2
+    else:
+        free = size + begin + end - span
+        count = (-(-free // stride) if ceil else free // stride) + 1
+        count -= bool(ceil) and (count - 1) * stride >= size + begin
+    return stride * np.arange(count)[:, None] + dilation * np.arange(kernel) - begin
+
+
+class GlobalMaxPool(OpRun):
+    """The reference drops axes of other ranks than 4."""
+
+    def _run(self, x: np.ndarray) -> tuple[np.ndarray]:
+        return (x.max(tuple(range(2, x.ndim)), keepdims=True),)
+
+
+class GatherElements(OpRun):
+    """onnx's own reference wants indices as wide as the data."""
+
+    def _run(self, x, indices, axis=0):
+        places = list(np.indices(indices.shape))
+        places[axis] = indices
+        return (x[tuple(places)],)
+
+
+REFERENCE_OPS = [op for op in OpRun.__subclasses__() if op.__module__ == __name__]

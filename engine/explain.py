@@ -1,0 +1,228 @@
+"""The door: explain(), Explainer, jacobian(), activations()."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from .attribution import Attribution
+from .errors import InputError
+from .explanation import Explanation, explanation
+from .gradient import Activation
+from .graph import Lowering
+from .inputs import Inputs, Prepared, prepare, preprocess_of
+from .memory import bytes_per_row, parse_memory
+from .methods import METHODS, Method
+from .model import Model, is_float, load
+from .preprocess import Preprocess
+from .rows import Progress, Sums, run_rows
+from .runtime import Provider, Session, open_session, resolve_providers
+from .saving import saved
+from .target import Target, resolve_target
+
+__all__ = ["Explainer", "activations", "explain", "jacobian"]
+
+Source = Model | str | PathLike[str] | bytes | onnx.ModelProto
+
+
+class Explainer:
+    """One method on one model: built once, called often.
+
+    ``score`` is "logit" (before a final Softmax, LogSoftmax or Sigmoid), "output" (the output as it is) or the name of
+    a tensor. ``layer`` is for methods that explain a layer. ``memory`` bounds what one run of the model computes, and
+    never changes a result. ``options`` are the method's own; ``onnxray methods`` lists them.
+    """
+
+    def __init__(
+        self,
+        model: Source,
+        method: str | Method = "saliency",
+        *,
+        score: str = "logit",
+        layer: str | None = None,
+        providers: Sequence[Provider] | Provider | None = None,
+        builder: str = "portable",
+        threads: int | None = None,
+        memory: str | int = "1GB",
+        preprocess: Preprocess | None = None,
+        **options: Any,
+    ) -> None:
+        if builder != "portable":
+            raise InputError(f"no gradient builder {builder!r}; there is 'portable'")
+        self.model = load(model)
+        self.method = _method(method, layer, options)
+        self.score = score
+        self.providers = resolve_providers(providers)
+        self.threads = threads
+        self.memory = parse_memory(memory)
+        self.preprocess = preprocess
+        self._plans: dict[tuple[Any, ...], tuple[Explanation, Session]] = {}
+        if not _open_dimensions(self.model):
+            self._plan({}, seeded=False)
+
+    def __call__(self, inputs: Inputs, target: Any = "top1", *, progress: Progress | None = None) -> Attribution:
+        """The attribution of a batch.
+
+        ``target`` is "top1", a class index, one per example, a tuple index into scores of rank > 2, or a float array in
+        the shape of the scores, which weights them. ``progress`` is called with rows done and rows in all.
+        """
+        given = prepare(self.model, inputs, self.preprocess)
+        seeded = isinstance(target, np.ndarray | list) and np.asarray(target).dtype.kind == "f"
+        plan, session = self._plan(given.shapes if _open_dimensions(self.model) else {}, seeded)
+        wanted = resolve_target(target, given.batch.examples, plan.scores)
+        points = self.method.points(plan.explained)
+        rows = max(1, self.memory // max(1, bytes_per_row(plan.model))) if given.batch.examples > 1 or points else 1
+        sums = run_rows(session, plan, given.batch, wanted, points, rows, progress)
+        return self._attribution(plan, given, wanted, sums)
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """Every activation node with what the method's Relu policy did to it."""
+        return next(iter(self._plans.values()))[0].activations if self._plans else ()
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Writes the explainer as one ONNX file of standard operators.
+
+        Inputs are the model's and ``target``, int64 (N,), -1 for the top class; outputs are the model's, then ``score``
+        (N,) and ``attribution`` (one per explained input, ``attribution_NAME``, where there are several).
+        """
+        file = Path(path)
+        try:
+            onnx.save(saved(explanation(self.model, self.method, score=self.score), self.method), file)
+        except OSError as error:
+            raise InputError(f"{file}: cannot be written ({error.strerror})") from error
+        return file
+
+    def _plan(self, shapes: Mapping[str, Sequence[int | str | None]], seeded: bool) -> tuple[Explanation, Session]:
+        key = (seeded, *((name, tuple(shape)) for name, shape in shapes.items()))
+        if key not in self._plans:
+            lowering = _lowering(self.providers)
+            plan = explanation(
+                self.model, self.method, score=self.score, lowering=lowering, seeded=seeded, shapes=shapes
+            )
+            self._plans[key] = plan, open_session(plan.model.proto(), self.providers, self.threads)
+        return self._plans[key]
+
+    def _attribution(self, plan: Explanation, given: Prepared, target: Target, sums: Sums) -> Attribution:
+        values = {
+            name: array if plan.row_axis(name) is None else np.moveaxis(array, 0, plan.row_axis(name) or 0)
+            for name, array in sums.values.items()
+        }
+        total = np.sum([array.reshape(len(array), -1).sum(1, dtype=np.float64) for array in sums.values.values()], 0)
+        recipe = self.preprocess or Preprocess.from_metadata(self.model.metadata)
+        return Attribution(
+            values=next(iter(values.values())) if len(values) == 1 else values,
+            target=sums.chosen if target.seed is None else target.seed,
+            score=sums.scores[:, 0],
+            method=self.method.name,
+            delta=self.method.delta(total, sums.scores),
+            layout=recipe.layout if recipe else None,
+            pictures=given.pictures,
+            provenance={"options": repr(self.method), "score": self.score},
+        )
+
+
+def explain(
+    model: Source,
+    inputs: Inputs,
+    method: str | Method = "saliency",
+    *,
+    target: Any = "top1",
+    score: str = "logit",
+    layer: str | None = None,
+    providers: Sequence[Provider] | Provider | None = None,
+    builder: str = "portable",
+    **options: Any,
+) -> Attribution:
+    """Which parts of the inputs a model used for a score: an attribution, by one call.
+
+    For more than one call on a model build an ``Explainer``, whose arguments these are.
+    """
+    explainer = Explainer(model, method, score=score, layer=layer, providers=providers, builder=builder, **options)
+    return explainer(inputs, target)
+
+
+def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options: Any) -> np.ndarray:
+    """The derivative of every score with respect to the input, (N, C, *input) for scores (N, C)."""
+    explainer = Explainer(model, "saliency", score=score, **options)
+    given = prepare(explainer.model, inputs, explainer.preprocess)
+    (feed, *others) = given.batch.feeds.items()
+    if others:
+        raise InputError(
+            "jacobian() takes models with one input; differentiate() gives vector-Jacobian products of any"
+        )
+    classes = _class_count(explainer, given)
+    rows = np.repeat(feed[1], classes, axis=0)
+    attribution = explainer(rows, np.tile(np.arange(classes), given.batch.examples))
+    values = np.asarray(attribution.values)
+    return values.reshape(given.batch.examples, classes, *values.shape[1:])
+
+
+def activations(
+    model: Source,
+    inputs: Inputs,
+    layers: Sequence[str] | str,
+    *,
+    providers: Sequence[Provider] | Provider | None = None,
+    preprocess: Preprocess | None = None,
+) -> dict[str, np.ndarray]:
+    """What layers compute: arrays by layer name. A layer is named by its node, tensor or framework name."""
+    source = load(model)
+    names = [layers] if isinstance(layers, str) else list(layers)
+    tensors = {name: source.layer(name).tensor for name in names}
+    program = source.copy()
+    present = {value.name for value in program.outputs}
+    for tensor in dict.fromkeys(tensors.values()):
+        if tensor not in present:
+            program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[tensor])
+    session = open_session(program.proto(), providers)
+    given = prepare(source, inputs, preprocess)
+    results = [session.run(given.batch.take(given.batch.fill(rows)), list(tensors.values())) for rows in _runs(given)]
+    return {
+        name: np.concatenate([result[tensor] for result in results])[: given.batch.examples]
+        for name, tensor in tensors.items()
+    }
+
+
+def _runs(given: Prepared) -> list[np.ndarray]:
+    rows = np.arange(given.batch.examples)
+    size = given.batch.fixed or len(rows)
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _method(method: str | Method, layer: str | None, options: Mapping[str, Any]) -> Method:
+    if isinstance(method, Method):
+        return method
+    if method not in METHODS:
+        raise InputError(f"no method {method!r}; there are: {', '.join(METHODS)}")
+    if layer is not None:
+        if not METHODS[method].has_layer:
+            layered = ", ".join(name for name, m in METHODS.items() if m.has_layer)
+            raise InputError(f"method {method!r} explains the input and takes no layer; {layered} does")
+        options = {**options, "layer": layer}
+    return METHODS[method].configured(options)
+
+
+def _open_dimensions(model: Model) -> bool:
+    """Whether any dimension but the batch is known only from the data."""
+    return any(
+        value.shape is None or any(not isinstance(d, int) for d in list(value.shape)[1:]) for value in model.inputs
+    )
+
+
+def _lowering(providers: Sequence[Provider]) -> Lowering:
+    first = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    return {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}.get(first, "portable")  # type: ignore[return-value]
+
+
+def _class_count(explainer: Explainer, given: Prepared) -> int:
+    plan, _ = explainer._plan(given.shapes if _open_dimensions(explainer.model) else {}, seeded=False)
+    if None in plan.scores:
+        raise InputError(f"the number of scores is not known before the model runs: {plan.scores}")
+    return int(np.prod([n or 0 for n in plan.scores]))

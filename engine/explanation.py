@@ -1,0 +1,168 @@
+"""The explanation of a model as a graph: model inputs and target in; model outputs, score and attribution out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
+
+from .errors import ModelError
+from .gradient import Activation
+from .graph import GraphBuilder, Lowering
+from .methods.base import Explained, Method, Scene
+from .model import Model, is_float
+from .passes.expand import expand_functions
+from .passes.fix_shapes import fix_shapes
+from .preprocess import Preprocess
+from .target import flat_scores, logits, score_tensor, select_scores, weigh_scores
+
+__all__ = ["Explanation", "explained_inputs", "explanation"]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A graph that explains rows: examples, each at one point.
+
+    ``graph`` takes the model's inputs, ``target`` (int64 (N,), -1: the top class; or ``seed`` in the shape of the
+    scores) and, for methods of many points, ``reference`` and the ``points``; it gives the model's outputs, ``score``,
+    ``chosen`` (the target, settled) and each row's contributions. All by name.
+    """
+
+    model: Model
+    explained: Mapping[str, Explained]
+    contributions: Mapping[str, str]
+    points: Mapping[str, str]
+    outputs: tuple[str, ...]
+    scores: tuple[int | None, ...]
+    activations: tuple[Activation, ...]
+    cam: bool = False
+
+    def row_axis(self, name: str) -> int | None:
+        """The axis of an input's contributions that counts rows."""
+        return 0 if self.cam else self.explained[name].batch
+
+
+def explained_inputs(model: Model) -> dict[str, Explained]:
+    """The floating-point inputs, with their axes."""
+    floats = [value for value in model.inputs if is_float(value)]
+    if not floats:
+        raise ModelError("the model has no floating-point input; name an intermediate tensor with differentiate(wrt=)")
+    return {str(value.name): _explained(model, value) for value in floats}
+
+
+def _explained(model: Model, value: ir.Value) -> Explained:
+    batch = batch_axis(model, value)
+    dims = list(value.shape) if value.shape is not None else []
+    rest = tuple(d if isinstance(d, int) else None for axis, d in enumerate(dims) if axis != batch)
+    return Explained(str(value.name), rest, batch, _channel_axis(model, rest))
+
+
+def batch_axis(model: Model, value: ir.Value) -> int | None:
+    """The axis of a model input that counts examples: the one that shares its dimension with the first input's axis 0."""
+    first = next(v for v in model.inputs if is_float(v))
+    if first.shape is None or value.shape is None or not len(first.shape) or not len(value.shape):
+        return None
+    batch = first.shape[0]
+    if batch in value.shape:
+        return list(value.shape).index(batch)
+    return 0 if not isinstance(value.shape[0], int) else None
+
+
+def _channel_axis(model: Model, shape: tuple[int | None, ...]) -> int | None:
+    """Of an image's three axes, the channels': as the model's Preprocess says, else the first of a few."""
+    if len(shape) != 3:
+        return None
+    preprocess = Preprocess.from_metadata(model.metadata)
+    if preprocess is not None:
+        return 0 if preprocess.layout == "NCHW" else 2
+    few = [axis for axis in (0, 2) if shape[axis] in (1, 2, 3, 4)]
+    return few[0] if few else 0
+
+
+def explanation(
+    model: Model,
+    method: Method,
+    *,
+    score: str = "logit",
+    lowering: Lowering = "portable",
+    seeded: bool = False,
+    shapes: Mapping[str, Sequence[int | str | None]] | None = None,
+) -> Explanation:
+    """Emits the graph of a method round a model, whose open dimensions ``shapes`` may settle."""
+    program = model.copy()
+    if shapes:
+        fix_shapes(program, shapes)
+    y_name, x_names = str(score_tensor(program, score).name), list(explained_inputs(program))
+    expand_functions(program, y_name, x_names)
+    explained = explained_inputs(program)
+    inputs = {name: value for value in program.inputs if (name := str(value.name)) in explained}
+    outputs = tuple(str(value.name) for value in program.outputs)
+    g = GraphBuilder(program.graph, lowering, "explain")
+    points = _point_inputs(g, method, explained)
+    seen = _perturb(g, method, inputs, explained, points)
+    y = program.value(y_name)
+    y = logits(g, y) if score == "logit" else y
+    value, chosen = _score(g, y, seeded)
+    reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else value
+    scene = Scene(g, program, inputs, seen, value, points, reference, explained)
+    parts, activations = method.emit(scene)
+    g.prefix = "explain"
+    contributions = _name_outputs(g, value, chosen, parts, list(inputs))
+    TopologicalSortPass()(program.program)
+    RemoveUnusedNodesPass()(program.program)
+    names = {name: str(point.name) for name, point in points.items()}
+    scores = tuple(d if isinstance(d, int) else None for d in list(y.shape or ())[1:])
+    return Explanation(program, explained, contributions, names, outputs, scores, activations, method.has_layer)
+
+
+def _point_inputs(g: GraphBuilder, method: Method, explained: Mapping[str, Explained]) -> dict[str, ir.Value]:
+    arrays = method.points(explained)
+    return {
+        name: g.input(f"point/{name}", ir.DataType.FLOAT, ["rows", *array.shape[1:]]) for name, array in arrays.items()
+    }
+
+
+def _perturb(
+    g: GraphBuilder,
+    method: Method,
+    inputs: Mapping[str, ir.Value],
+    explained: Mapping[str, Explained],
+    points: Mapping[str, ir.Value],
+) -> dict[str, ir.Value]:
+    """What the model sees instead of its inputs."""
+    if not points:
+        return dict(inputs)
+    seen = {}
+    for name, x in inputs.items():
+        uses = list(x.uses())
+        seen[name] = method.perturb(g, x, explained[name], points)
+        for node, index in uses:
+            node.replace_input_with(index, seen[name])
+    return seen
+
+
+def _score(g: GraphBuilder, y: ir.Value, seeded: bool) -> tuple[ir.Value, ir.Value]:
+    """Each row's score and settled target."""
+    flat = flat_scores(g, y)
+    if seeded:
+        seed = g.input("seed", ir.DataType.FLOAT, y.shape if y.shape is not None else [None])
+        return weigh_scores(g, flat, seed), g.ArgMax(flat, axis=1, keepdims=0)
+    return select_scores(g, flat, g.input("target", ir.DataType.INT64, ["rows"]))
+
+
+def _name_outputs(
+    g: GraphBuilder, score: ir.Value, chosen: ir.Value, parts: Sequence[ir.Value], names: Sequence[str]
+) -> dict[str, str]:
+    g.output(score, "score")
+    g.output(chosen, "chosen")
+    alone = len(parts) == 1
+    return {
+        name: str(g.output(_float32(g, part), "attribution" if alone else f"attribution_{name}").name)
+        for name, part in zip(names, parts, strict=False)
+    }
+
+
+def _float32(g: GraphBuilder, value: ir.Value) -> ir.Value:
+    return value if value.dtype == ir.DataType.FLOAT else g.Cast(value, to=ir.DataType.FLOAT)

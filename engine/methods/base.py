@@ -1,0 +1,114 @@
+"""Method: the frozen settings of an attribution method, and the nodes that it emits.
+
+A method works row by row: a row is one example at one *point*. Plain methods have one point, the input itself. Others
+average over many (the path of integrated gradients, the noise of SmoothGrad, the windows of occlusion): ``points``
+lists what differs between them, ``perturb`` says what the model sees at a point, ``emit`` what the point contributes,
+and the attribution is the sum of the contributions. Point 0 is always the input itself and contributes nothing, so
+that the first run settles target and score. Cutting rows to memory is not a method's business.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from ..errors import InputError, NoGradientPath
+from ..gradient import Activation, Backward, backward, overlay_named
+from ..graph import GraphBuilder
+from ..model import Model
+
+__all__ = ["Explained", "Method", "Scene", "broadcast_rows"]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One explained input: its name, shape of one example, and the axes of batch and channels.
+
+    ``batch`` is None for an input without a batch axis; ``channels`` counts in the example's own axes.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    batch: int | None
+    channels: int | None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The forward pass, as a method sees it when it emits its nodes."""
+
+    g: GraphBuilder
+    model: Model
+    inputs: Mapping[str, ir.Value]
+    seen: Mapping[str, ir.Value]
+    score: ir.Value
+    points: Mapping[str, ir.Value]
+    reference: ir.Value
+    explained: Mapping[str, Explained]
+
+    def backward(self, wrt: Sequence[ir.Value], relu: str = "exact") -> Backward:
+        """The reverse pass from every row's score."""
+        ones = self.g.expand_like(self.g.constant(1, ir.DataType.FLOAT), self.score)
+        return backward(self.g, {self.score: ones}, wrt, overlay_named(relu))
+
+    def gradients(self, relu: str = "exact") -> tuple[list[ir.Value], tuple[Activation, ...]]:
+        """The gradients of the scores with respect to what the model sees, in the order of the inputs."""
+        found = self.backward(list(self.seen.values()), relu)
+        return [connected(found, x, name) for name, x in self.seen.items()], found.activations
+
+
+def connected(found: Backward, x: ir.Value, name: str) -> ir.Value:
+    """The gradient of x, or an error that says where the way to the score ends."""
+    if x in found.gradients:
+        return found.gradients[x]
+    ends = ", ".join(f"{node.op_type} {node.name!r}" for node in found.blockers[:3])
+    raise NoGradientPath(
+        f"no differentiable path leads from {name!r} to the score{'; it ends at ' + ends if ends else ''}: "
+        "use a black-box method such as occlusion"
+    )
+
+
+@dataclass(frozen=True)
+class Method(ABC):
+    """Base of the attribution methods; the fields of a subclass are its options."""
+
+    name: ClassVar[str]
+    relu_policy: ClassVar[str] = "exact"
+    has_layer: ClassVar[bool] = False  # explains a layer, by maps of its own size
+
+    @abstractmethod
+    def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+        """Each row's contribution, one value per input, and the activations that were met."""
+
+    def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
+        """What differs between points: float32 arrays whose first axis counts them. None: one point."""
+        return {}
+
+    def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
+        """What the model sees at a point."""
+        return x
+
+    def delta(self, total: np.ndarray, scores: np.ndarray) -> np.ndarray | None:
+        """How far the attributions' totals (N,) miss completeness, from the scores (N, points); None: not defined."""
+        return None
+
+    @classmethod
+    def configured(cls, options: Mapping[str, Any]) -> Method:
+        """The method with these options; an unknown one is an InputError that lists those there are."""
+        known = [field.name for field in fields(cls)]
+        for option in options:
+            if option not in known:
+                raise InputError(f"method {cls.name!r} has no option {option!r}; it has: {', '.join(known) or 'none'}")
+        return cls(**options)
+
+
+def broadcast_rows(g: GraphBuilder, rows: ir.Value, x: ir.Value, about: Explained) -> ir.Value:
+    """One number per row, shaped so that it multiplies x."""
+    shape = [1] * g.rank(x)
+    shape[about.batch or 0] = -1
+    return g.Reshape(rows, shape)

@@ -1,0 +1,38 @@
+"""Baselines: the input that stands for "nothing there"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..errors import InputError
+from .base import Explained
+
+__all__ = ["Baseline", "baseline_array"]
+
+Baseline = float | np.ndarray | Sequence[float] | Mapping[str, "float | np.ndarray | Sequence[float]"]
+
+
+def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:
+    """A baseline shaped to broadcast over one example with its batch axis.
+
+    A number stands for every element; a vector as long as the channel axis for one number per channel; an array of
+    the example's shape for itself; a mapping gives each input its own.
+    """
+    given = baseline.get(about.name, 0.0) if isinstance(baseline, Mapping) else baseline
+    array = np.asarray(given, np.float32)
+    rank = len(about.shape)
+    if array.ndim == 1 and rank > 1 and about.channels is not None:
+        array = array.reshape([-1 if axis == about.channels else 1 for axis in range(rank)])
+    if array.ndim == rank + 1 and array.shape[0] == 1:
+        array = array[0]
+    fits = array.ndim in (0, rank) and all(
+        n in (1, m) or m is None for n, m in zip(array.shape, about.shape, strict=False)
+    )
+    if not fits or not np.isfinite(array).all():
+        raise InputError(
+            f"baseline of shape {np.shape(given)} for input {about.name!r}: give a finite number, one number per "
+            f"channel, or an array of one example's shape {about.shape}"
+        )
+    return array if array.ndim == 0 else np.expand_dims(array, about.batch or 0)

@@ -1,0 +1,104 @@
+"""Occlusion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import ClassVar, Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from ..errors import InputError
+from ..gradient import Activation
+from ..graph import GraphBuilder
+from .base import Explained, Method, Scene, broadcast_rows
+from .baseline import Baseline, baseline_array
+
+__all__ = ["Occlusion"]
+
+Extent = int | Sequence[int] | None
+
+
+@dataclass(frozen=True)
+class Occlusion(Method):
+    """Fall of the score when a window of the input is replaced by a baseline (Zeiler and Fergus, 2013, arXiv:1311.2901).
+
+    ``window`` and ``stride`` are a number for every axis but the channels (which are covered whole), or one per axis
+    of an example; by default a seventh of each axis, moved by half of that. An element has the mean over the windows
+    that cover it, or with overlap="sum" the sum. The last window of an axis may reach over its end, as in Captum.
+    """
+
+    name: ClassVar[str] = "occlusion"
+    window: Extent = None
+    stride: Extent = None
+    baseline: Baseline = 0.0
+    overlap: Literal["mean", "sum"] = "mean"
+
+    def __post_init__(self) -> None:
+        if self.overlap not in ("mean", "sum"):
+            raise InputError(f"overlap {self.overlap!r}: choose 'mean' or 'sum'")
+
+    def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
+        """A window is a product of one weight vector per axis; point 0 has none."""
+        (about,) = _only(explained)
+        axes = self._windows(about)
+        choices = list(product(*(range(len(windows)) for windows in axes)))
+        points = {}
+        for axis, windows in enumerate(axes):
+            chosen = windows[[choice[axis] for choice in choices]]
+            points[f"axis{axis}"] = np.concatenate([np.zeros_like(chosen[:1]), chosen]).astype(np.float32)
+        return points
+
+    def _windows(self, about: Explained) -> list[np.ndarray]:
+        """For each axis the weights (windows, size): 1 inside over how many windows cover the element."""
+        if None in about.shape:
+            raise InputError(f"occlusion needs the shape of input {about.name!r}, which is open: {about.shape}")
+        sizes = [size or 0 for size in about.shape]
+        widths = self._extent(self.window, "window", about, [max(1, round(size / 7)) for size in sizes], sizes)
+        strides = self._extent(self.stride, "stride", about, [-(-width // 2) for width in widths], widths)
+        return [_axis_windows(n, w, s, self.overlap) for n, w, s in zip(sizes, widths, strides, strict=True)]
+
+    @staticmethod
+    def _extent(given: Extent, name: str, about: Explained, default: Sequence[int], whole: Sequence[int]) -> list[int]:
+        rank = len(about.shape)
+        per_axis = list(default) if given is None else [given] * rank if isinstance(given, int) else list(given)
+        if len(per_axis) != rank or min(per_axis) < 1:
+            raise InputError(
+                f"{name}={given}: give a number from 1 up, or {rank} of them for {about.name!r} {about.shape}"
+            )
+        if about.channels is not None and (given is None or isinstance(given, int)):
+            per_axis[about.channels] = whole[about.channels]
+        return per_axis
+
+    def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
+        start = g.constant(baseline_array(self.baseline, about), x.dtype)
+        return g.shaped_like(g.Where(g.Greater(_weights(g, about, points), 0), start, x), x)
+
+    def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+        g, ((name, x),) = scene.g, scene.inputs.items()
+        about = scene.explained[name]
+        fall = broadcast_rows(g, g.Sub(scene.reference, scene.score), x, about)
+        return [g.shaped_like(g.Mul(fall, _weights(g, about, scene.points)), x)], ()
+
+
+def _axis_windows(size: int, width: int, stride: int, overlap: str) -> np.ndarray:
+    width = min(width, size)
+    starts = stride * np.arange(-(-(size - width) // stride) + 1)
+    places = np.arange(size)
+    inside = ((places >= starts[:, None]) & (places < starts[:, None] + width)).astype(np.float64)
+    return inside / np.maximum(inside.sum(0), 1) if overlap == "mean" else inside
+
+
+def _weights(g: GraphBuilder, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
+    """The windows of the rows, (N, *input)."""
+    rank = len(about.shape)
+    factors = [g.Reshape(points[f"axis{k}"], [0, *[1] * k, -1, *[1] * (rank - 1 - k)]) for k in range(rank)]
+    return g.Mul(*factors)
+
+
+def _only(explained: Mapping[str, Explained]) -> list[Explained]:
+    if len(explained) != 1 or any(about.batch not in (0, None) for about in explained.values()):
+        raise InputError(f"occlusion explains models with one input, batch first; this one has {', '.join(explained)}")
+    return list(explained.values())

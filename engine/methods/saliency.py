@@ -1,0 +1,51 @@
+"""Plain gradients, and what Relu policies make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import onnx_ir as ir
+
+from ..gradient import Activation
+from .base import Method, Scene
+
+__all__ = ["Deconvnet", "GuidedBackprop", "InputXGradient", "Saliency"]
+
+
+@dataclass(frozen=True)
+class Saliency(Method):
+    """Gradient of the score with respect to the input, signed (Simonyan et al., 2013, arXiv:1312.6034)."""
+
+    name: ClassVar[str] = "saliency"
+
+    def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+        return scene.gradients(self.relu_policy)
+
+
+@dataclass(frozen=True)
+class GuidedBackprop(Saliency):
+    """Gradient in which a Relu passes only what is positive, forwards and backwards (Springenberg et al., 2014, arXiv:1412.6806)."""
+
+    name: ClassVar[str] = "guided-backprop"
+    relu_policy: ClassVar[str] = "guided"
+
+
+@dataclass(frozen=True)
+class Deconvnet(Saliency):
+    """Gradient in which a Relu passes what is positive backwards, whatever went forwards (Zeiler and Fergus, 2013, arXiv:1311.2901)."""
+
+    name: ClassVar[str] = "deconvnet"
+    relu_policy: ClassVar[str] = "deconvnet"
+
+
+@dataclass(frozen=True)
+class InputXGradient(Method):
+    """Input times gradient (Shrikumar et al., 2016, arXiv:1605.01713)."""
+
+    name: ClassVar[str] = "input-x-gradient"
+
+    def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+        gradients, activations = scene.gradients()
+        return [scene.g.Mul(x, dx) for x, dx in zip(scene.seen.values(), gradients, strict=True)], activations

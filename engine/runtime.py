@@ -1,0 +1,110 @@
+"""Session: an ONNX model on onnxruntime, on the provider that was asked for or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import onnx
+
+from .errors import InputError, OnnxrayError, RuntimeUnavailable
+
+__all__ = ["Session", "open_session", "resolve_providers"]
+
+Provider = str | tuple[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A model loaded by onnxruntime; made by ``open_session``."""
+
+    native: Any
+
+    @property
+    def providers(self) -> list[str]:
+        return self.native.get_providers()
+
+    @cached_property
+    def outputs(self) -> list[str]:
+        return [output.name for output in self.native.get_outputs()]
+
+    def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """The named outputs (all by default); a failure inside onnxruntime is an OnnxrayError of one line."""
+        names = list(outputs) if outputs is not None else self.outputs
+        try:
+            results = self.native.run(names, dict(feeds))
+        except Exception as error:
+            raise _readable(error) from error
+        return dict(zip(names, results, strict=True))
+
+
+def open_session(
+    model: onnx.ModelProto | bytes | str | os.PathLike[str],
+    providers: Sequence[Provider] | Provider | None = None,
+    threads: int | None = None,
+) -> Session:
+    """Loads a model; ``providers`` are names such as "cpu" or "cuda", in order of preference.
+
+    Raises RuntimeUnavailable where no onnxruntime is installed, or where a provider that was asked for is not there or
+    does not come up: onnxruntime itself would fall back to the CPU in silence.
+    """
+    ort = _onnxruntime()
+    wanted = resolve_providers(providers)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads or 0
+    source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
+    try:
+        native = ort.InferenceSession(source, options, providers=wanted)
+    except Exception as error:
+        raise _readable(error) from error
+    _check_came_up(wanted, native.get_providers())
+    return Session(native)
+
+
+def resolve_providers(providers: Sequence[Provider] | Provider | None) -> list[Provider]:
+    """Full provider names, each available; the CPU by default."""
+    available = _onnxruntime().get_available_providers()
+    given = ["cpu"] if providers is None else [providers] if isinstance(providers, str | tuple) else list(providers)
+    return [_resolve(provider, available) for provider in given]
+
+
+def _resolve(provider: Provider, available: Sequence[str]) -> Provider:
+    name, options = (provider, None) if isinstance(provider, str) else provider
+    short = {full.removesuffix("ExecutionProvider").lower(): full for full in available}
+    full = short.get(name.removesuffix("ExecutionProvider").lower())
+    if full is None:
+        hint = "; pip install 'onnxray[gpu]' in an environment without onnxruntime" if "cuda" in name.lower() else ""
+        raise RuntimeUnavailable(
+            f"no execution provider {name!r} here: onnxruntime has {', '.join(sorted(short))}{hint}"
+        )
+    return full if options is None else (full, options)
+
+
+def _check_came_up(wanted: Sequence[Provider], running: Sequence[str]) -> None:
+    for provider in wanted:
+        name = provider if isinstance(provider, str) else provider[0]
+        if name not in running:
+            raise RuntimeUnavailable(
+                f"{name} did not start (onnxruntime runs on {', '.join(running)}); check its drivers and libraries"
+            )
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        message = "no onnxruntime is installed; pip install 'onnxray[cpu]', or 'onnxray[gpu]' for CUDA"
+        raise RuntimeUnavailable(message) from None
+    return onnxruntime
+
+
+def _readable(error: Exception) -> OnnxrayError:
+    """onnxruntime's own message, without its prefix and stack."""
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    kind = InputError if "INVALID_ARGUMENT" in text or "Got invalid dimensions" in text else OnnxrayError
+    return kind(f"onnxruntime: {text.split(' : ', 2)[-1]}")
