@@ -1,3 +1,11 @@
 """Differentiation rules, a file per family of operators; importing the package registers them."""
 
-from . import activation, convolution, linear, math  # noqa: F401
+from . import (  # noqa: F401
+    activation,
+    convolution,
+    linear,
+    math,
+    normalization,
+    reduction,
+    softmax,
+)
