@@ -2,10 +2,14 @@
 
 from . import (  # noqa: F401
     activation,
+    constant,
     convolution,
     linear,
     math,
     normalization,
+    pooling,
     reduction,
+    shape,
+    slicing,
     softmax,
 )
