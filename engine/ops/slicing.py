@@ -12,6 +12,8 @@ from ..rules import Gradients, Node, vjp
 from ..shapes import constant_of, static_shape
 from .scatter import element_numbers, scatter_flat, sizes, zeros
 
+__all__ = ["between_margins", "spread"]
+
 _FAR = int(np.iinfo(np.int64).max)
 
 
@@ -40,9 +42,9 @@ def slice_(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     along = _axes(g, x, starts, axes)
     spans = _spans(x, along, [constant_of(v) for v in (starts, ends)], _steps(steps, along))
     if spans is not None:
-        return _spread(g, x, dy, spans), *around
+        return spread(g, x, dy, spans), *around
     if along is not None and set(_steps(steps, along) or [0]) == {1}:
-        return _between_margins(g, x, dy, starts, g.constant(along, ir.DataType.INT64)), *around
+        return between_margins(g, x, dy, starts, g.constant(along, ir.DataType.INT64)), *around
     numbers = g.Slice(element_numbers(g, x), starts, ends, axes, steps)
     return scatter_flat(g, x, numbers, dy), *around
 
@@ -76,17 +78,21 @@ def _spans(
     return {axis: range(*slice(start, end, step).indices(n)) for axis, start, end, step, n in cuts}
 
 
-def _spread(g: GraphBuilder, x: ir.Value, dy: ir.Value, spans: dict[int, range]) -> ir.Value:
+def spread(g: GraphBuilder, x: ir.Value, dy: ir.Value, spans: dict[int, range]) -> ir.Value:
     """Puts the elements of dy where ``spans`` took them from, zeros elsewhere."""
     dy = _reverse(g, dy, [axis for axis, span in spans.items() if span.step < 0])
     dy = _dilate(g, dy, {axis: span for axis, span in sorted(spans.items()) if abs(span.step) > 1})
-    axes, length = list(spans), dict(enumerate(x.shape or ()))
+    axes, length = list(spans), {k: n for k, n in enumerate(x.shape or ()) if isinstance(n, int)}
     before = [min(span, default=0) for span in spans.values()]
     after = [
         length[axis] - start - len(span) * abs(span.step)
         for start, (axis, span) in zip(before, spans.items(), strict=True)
     ]
-    dy = g.Pad(dy, [*before, *(max(n, 0) for n in after)], None, axes) if any(before) or max(after) > 0 else dy
+    dy = (
+        g.Pad(dy, [*before, *(max(n, 0) for n in after)], None, axes)
+        if any(before) or max(after, default=0) > 0
+        else dy
+    )
     over = [axis for axis, n in zip(axes, after, strict=True) if n < 0]
     return g.Slice(dy, [0] * len(over), [length[axis] for axis in over], over) if over else dy
 
@@ -107,7 +113,7 @@ def _dilate(g: GraphBuilder, x: ir.Value, spans: dict[int, range]) -> ir.Value:
     return g.reshape(apart, [lengths.get(axis, n) for axis, n in enumerate(sizes(g, x))])
 
 
-def _between_margins(g: GraphBuilder, x: ir.Value, dy: ir.Value, starts: ir.Value, axes: ir.Value) -> ir.Value:
+def between_margins(g: GraphBuilder, x: ir.Value, dy: ir.Value, starts: ir.Value, axes: ir.Value) -> ir.Value:
     """The adjoint of a Slice of step 1 whose sizes only the run will tell."""
     length = g.Gather(g.shape(x), axes)
     free = g.Sub(length, g.Gather(g.shape(dy), axes))
