@@ -24,8 +24,8 @@ TYPES = {
 FILES = {
     "keras": "keras_files:convert_file",
     "h5": "keras_files:convert_file",
-    "savedmodel": "tensorflow_files:convert_saved_model",
-    "tflite": "tensorflow_files:convert_tflite",
+    "savedmodel": "saved_model:convert_saved_model",
+    "tflite": "tflite:convert_tflite",
     "pt2": "torch_files:convert_pt2",
     "torchscript": "torch_files:convert_torchscript",
     "torch": "torch_files:convert_torch_file",
