@@ -13,6 +13,8 @@ from ..shapes import constant_of
 from .scatter import element_numbers, scatter_flat, zeros
 from .slicing import between_margins, spread
 
+__all__ = ["put_slabs"]
+
 _LAST = np.iinfo(np.int64).max
 
 
@@ -21,7 +23,7 @@ def gather(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     x, indices = node.inputs
     axis, known = node.attributes.get_int("axis", 0) % g.rank(x), constant_of(indices)
     if known is None or known.size != 1 or known.ndim > 1:
-        return _put(g, x, indices, dy, axis), None
+        return put_slabs(g, x, indices, dy, axis), None
     slab = dy if known.ndim else g.Unsqueeze(dy, [axis])
     index, size = int(known.reshape(())), g.dim(x, axis)
     if isinstance(size, int):
@@ -30,7 +32,7 @@ def gather(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     return between_margins(g, x, slab, at, along), None
 
 
-def _put(g: GraphBuilder, x: ir.Value, indices: ir.Value, dy: ir.Value, axis: int) -> ir.Value:
+def put_slabs(g: GraphBuilder, x: ir.Value, indices: ir.Value, dy: ir.Value, axis: int) -> ir.Value:
     """Adds the slabs of dy up at their indices along an axis: the adjoint of Gather."""
     rank, wide = g.rank(x), g.rank(indices)
     first = [axis, *range(axis), *range(axis + 1, rank)]
@@ -135,7 +137,7 @@ def unique(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 def _put_back(g: GraphBuilder, node: Node, x: ir.Value, indices: ir.Value, dy: ir.Value) -> ir.Value:
     """Adds dy up at indices along the node's axis, or in the flattened x where it has none."""
     axis = node.attributes.get_int("axis", None)
-    return scatter_flat(g, x, indices, dy) if axis is None else _put(g, x, indices, dy, axis % g.rank(x))
+    return scatter_flat(g, x, indices, dy) if axis is None else put_slabs(g, x, indices, dy, axis % g.rank(x))
 
 
 @vjp("OneHot")

@@ -1,0 +1,99 @@
+"""Quantisation, straight through: rounding counts as passing on, saturation does not.
+
+The gradient of a quantised tensor is a float tensor of its shape: the score's change per step of the integer. So the
+chain rule holds as it stands, whatever moves the integers between the two ends and whichever scale each end has. The
+rounding's derivative is taken to be 1 (Bengio et al., 2013, arXiv:1308.3432), the scale's follows from that (Esser et
+al., 2020, arXiv:1902.08153).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from ..graph import GraphBuilder
+from ..rules import Gradients, Node, vjp
+from ..shapes import constant_of
+from .indexing import put_slabs
+
+
+@vjp("DequantizeLinear")
+def dequantize_linear(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    """y = (x - zero point) scale."""
+    _, scale, *zero = node.inputs
+    wide = _along(g, node, scale, dy.dtype)
+    d_scale = _total(g, node, g.Div(g.Mul(dy, node.outputs[0]), wide), scale)
+    return g.Mul(dy, wide), d_scale, *[None] * len(zero)
+
+
+@vjp("QuantizeLinear")
+def quantize_linear(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    """y = clip(round(x / scale) + zero point)."""
+    x, scale, *zero = node.inputs
+    wide = _along(g, node, scale, dy.dtype)
+    steps = g.Div(_real(g, x, dy.dtype), wide)
+    shift = _along(g, node, zero[0], dy.dtype) if zero else None
+    dx = g.Where(_fits(g, steps, shift, node.outputs[0]), g.Div(dy, wide), 0)
+    d_scale = g.Neg(_total(g, node, g.Mul(dx, steps), scale))
+    return _real(g, dx, x.dtype) if x.dtype.is_floating_point() else dx, d_scale, *[None] * len(zero)
+
+
+@vjp("DynamicQuantizeLinear")
+def dynamic_quantize_linear(g: GraphBuilder, node: Node, *dys: ir.Value | None) -> Gradients:
+    """The range covers x, so nothing saturates; the scale and the zero point count as given."""
+    return None if dys[0] is None else g.Div(dys[0], g.Cast(node.outputs[1], to=dys[0].dtype))
+
+
+def _fits(g: GraphBuilder, steps: ir.Value, shift: ir.Value | None, y: ir.Value) -> ir.Value:
+    """Where the quantised number lies in the range of its type."""
+    kind = y.dtype or ir.DataType.UINT8
+    whole = g.Round(steps) if kind.is_integer() else steps
+    shifted = whole if shift is None else g.Add(whole, shift)
+    return g.And(g.GreaterOrEqual(shifted, float(kind.min)), g.LessOrEqual(shifted, float(kind.max)))
+
+
+def _real(g: GraphBuilder, x: ir.Value, dtype: ir.DataType | None) -> ir.Value:
+    """x as floats; a constant at once, as runtimes cast few of the narrow types."""
+    known = constant_of(x)
+    if x.dtype == dtype or dtype is None:
+        return x
+    return g.Cast(x, to=dtype) if known is None else g.constant(known.astype(dtype.numpy()), dtype)
+
+
+def _along(g: GraphBuilder, node: Node, value: ir.Value, dtype: ir.DataType | None) -> ir.Value:
+    """A scale or zero point so that it broadcasts to the node's input: per tensor, per axis or per block."""
+    x, real = node.inputs[0], _real(g, value, dtype)
+    if _blocks(node):
+        return g.Gather(real, _block_numbers(g, node), axis=_axis(g, node))
+    return real if g.rank(value) == 0 else g.Unsqueeze(real, list(range(1, g.rank(x) - _axis(g, node))))
+
+
+def _total(g: GraphBuilder, node: Node, value: ir.Value, scale: ir.Value) -> ir.Value:
+    """The adjoint of ``_along``."""
+    rank, axis = g.rank(value), _axis(g, node)
+    if _blocks(node):
+        total = put_slabs(g, scale, _block_numbers(g, node), value, axis)
+    elif g.rank(scale) == 0:
+        total = g.ReduceSum(value, keepdims=0)
+    else:
+        total = g.ReduceSum(value, [k for k in range(rank) if k != axis], keepdims=0, noop_with_empty_axes=1)
+    return _real(g, total, scale.dtype)
+
+
+def _blocks(node: Node) -> int:
+    return node.attributes.get_int("block_size", 0)
+
+
+def _axis(g: GraphBuilder, node: Node) -> int:
+    rank = g.rank(node.inputs[0])
+    return 0 if rank < 2 else node.attributes.get_int("axis", 1) % rank
+
+
+def _block_numbers(g: GraphBuilder, node: Node) -> ir.Value:
+    """Which block each index along the axis belongs to."""
+    size, width = g.dim(node.inputs[0], _axis(g, node)), _blocks(node)
+    if isinstance(size, int):
+        return g.constant(np.arange(size) // width, ir.DataType.INT64)
+    return g.Div(
+        g.Range(g.constant(0, ir.DataType.INT64), g.Reshape(size, g.constant([], ir.DataType.INT64)), 1), width
+    )
