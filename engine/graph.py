@@ -90,9 +90,10 @@ class GraphBuilder:
             self._constants[key] = value
         return self._constants[key]
 
-    def input(self, name: str, dtype: ir.DataType, shape: Sequence[int | str | None] | ir.Shape) -> ir.Value:
-        """A new graph input."""
-        value = ir.Value(name=self.fresh(name), shape=ir.Shape(shape), type=ir.TensorType(dtype))
+    def input(self, name: str, dtype: ir.DataType, shape: Sequence[int | str | None] | ir.Shape | None) -> ir.Value:
+        """A new graph input; its shape is None where not even the rank is known."""
+        known = None if shape is None else ir.Shape(shape)
+        value = ir.Value(name=self.fresh(name), shape=known, type=ir.TensorType(dtype))
         self.graph.inputs.append(value)
         return value
 

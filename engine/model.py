@@ -130,6 +130,24 @@ def load(source: Model | str | Path | bytes | onnx.ModelProto) -> Model:
 def infer_shapes(program: ir.Model) -> None:
     """Notes the type and shape of every value that the standard's inference can tell."""
     ShapeInferencePass(check_type=False, strict_mode=False)(program)
+    while _complete(program):
+        ShapeInferencePass(check_type=False, strict_mode=False)(program)
+
+
+def _complete(program: ir.Model) -> bool:
+    """Types what the standard forgot to infer: these operators return what they take."""
+    forgotten = [
+        node
+        for node in program.graph
+        if node.op_type in ("GroupNormalization", "MeanVarianceNormalization")
+        and node.outputs[0].shape is None
+        and node.inputs[0] is not None
+        and node.inputs[0].shape is not None
+    ]
+    for node in forgotten:
+        x, y = node.inputs[0], node.outputs[0]
+        y.type, y.shape = (x.type, x.shape) if x is not None else (None, None)
+    return bool(forgotten)
 
 
 def is_float(value: ir.Value) -> bool:

@@ -39,11 +39,21 @@ def _call_body(node: ir.Node, number: int, opset: int) -> ir.Function | None:
     proto = _function_proto(node, opset)
     if proto is None:
         return None
+    for name, default in _defaults(node, opset).items():
+        if name not in node.attributes:
+            node.attributes.add(default)
     proto.domain, proto.name = _DOMAIN, f"{node.op_type}_{number}"
     node.domain, node.op_type = proto.domain, proto.name
     body = ir.serde.deserialize_function(proto)
     body.opset_imports[""] = opset  # the standard gives each opset at which a body changes one of its own
     return body
+
+
+def _defaults(node: ir.Node, opset: int) -> dict[str, ir.Attr]:
+    """What an attribute is where the node does not say: the body refers to all of them."""
+    attributes = onnx.defs.get_schema(node.op_type, opset, node.domain).attributes
+    given = {name: a.default_value for name, a in attributes.items() if a.default_value.name}
+    return {name: ir.serde.deserialize_attribute(value) for name, value in given.items()}
 
 
 def _function_proto(node: ir.Node, opset: int) -> onnx.FunctionProto | None:
