@@ -11,6 +11,7 @@ from . import (  # noqa: F401
     pooling,
     quantization,
     reduction,
+    resize,
     shape,
     slicing,
     softmax,
