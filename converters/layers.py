@@ -89,23 +89,36 @@ class Resolver:
         """The tensor of one layer with its layout, or why there is none."""
         if layer.value.dtype.kind != "f" or layer.value.ndim < 1:
             return "its output is no floating-point tensor"
-        for name in candidates:
-            if self.layout(name, layer):
-                return self.earliest(name, layer, set(candidates))
+        if name := self.first(candidates, layer):
+            return self.earliest(name, layer, set(candidates))
         if np.ptp(layer.value) == 0:
             return "its value is the same everywhere on the samples, so nothing can be proved"
-        for name in self.sizes.get(layer.value.size, []):
-            if self.layout(name, layer):
-                return self.earliest(name, layer, set())
+        if name := self.first(self.sizes.get(layer.value.size, []), layer):
+            return self.earliest(name, layer, set())
         return "no tensor on the way to the outputs has its value: unused, or merged with a neighbour"
 
+    def first(self, names: list[str], layer: LayerValue) -> str | None:
+        """The first of some tensors that has the layer's value, preferably with the batch first."""
+        other = None
+        for name in names:
+            layout = self.layout(name, layer)
+            if layout and layout.startswith("N"):
+                return name
+            other = other or (name if layout else None)
+        return other
+
     def earliest(self, name: str, layer: LayerValue, inside: set[str]) -> Entry:
-        """Walk back over nodes that only move data, to the tensor that every consumer of the layer reads."""
+        """Walk back over nodes that only move data, to the tensor that every consumer of the layer reads.
+
+        The batch stays first: a feature map by example is what the methods want.
+        """
+        layout = self.layout(name, layer) or ""
         while (node := self.makers.get(name)) is not None and node.op_type in MOVES and node.input[0] in inside:
-            if not self.layout(node.input[0], layer):
+            earlier = self.layout(node.input[0], layer)
+            if not earlier or not earlier.startswith("N"):
                 break
-            name = node.input[0]
-        return {"tensor": name, "layout": self.layout(name, layer) or ""}
+            name, layout = node.input[0], earlier
+        return {"tensor": name, "layout": layout}
 
     def layout(self, name: str, layer: LayerValue) -> str | None:
         """Name the axes of a tensor if it has the layer's value, in any order of the axes."""

@@ -98,4 +98,16 @@ def normaliser(writer: Writer) -> ir.Value | None:
     return writer.write("Div", [writer.input, writer.write(op, [writer.input, np.array([1], np.int64)], keepdims=1)])
 
 
-RULES = {"LinearClassifier": linear, "LinearRegressor": linear, "Scaler": scaler, "Normalizer": normaliser}
+def extractor(writer: Writer) -> ir.Value | None:
+    """ArrayFeatureExtractor: some columns."""
+    columns = ir.convenience.get_const_tensor(writer.node.inputs[1])
+    return None if columns is None else writer.write("Gather", [writer.input, columns.numpy().reshape(-1)], axis=1)
+
+
+RULES = {
+    "ArrayFeatureExtractor": extractor,
+    "LinearClassifier": linear,
+    "LinearRegressor": linear,
+    "Normalizer": normaliser,
+    "Scaler": scaler,
+}

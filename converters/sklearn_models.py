@@ -15,6 +15,7 @@ from onnxray.errors import ConversionError
 from .inputs import graph_specs, read_inputs
 from .options import Candidate, Feed, Options
 from .quiet import converting, require
+from .runtime import Session
 from .sklearn_linear import lower
 
 __all__ = ["convert_estimator", "convert_pickle"]
@@ -61,12 +62,14 @@ def convert_estimator(estimator: Any, options: Options) -> Candidate:
     if any(node.domain == "ai.onnx.ml" for node in proto.graph.node):
         warnings.warn(f"{source}: {BLACK_BOX}", UserWarning, stacklevel=4)
         proto.metadata_props.add(key="onnxray.methods", value="black-box")
+    row = {proto.graph.input[0].name: np.zeros((1, estimator.n_features_in_), np.float32)}
+    columns = Session(proto).run(row)[0].size
     return Candidate(
         model=proto,
         source=source,
         specs=graph_specs(proto, read_inputs(options.inputs)),
         packages=("scikit-learn", "skl2onnx"),
-        outputs=scores_of(estimator, source),
+        outputs=scores_of(estimator, source, columns),
         layers=lambda feed: {},
         scopes={},
         gradients=lambda feed, weights, double: None,
@@ -98,23 +101,23 @@ def only_scores(proto: onnx.ModelProto) -> None:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
 
 
-def scores_of(estimator: Any, source: str) -> Callable[[Feed], list[np.ndarray]]:
+def scores_of(estimator: Any, source: str, columns: int) -> Callable[[Feed], list[np.ndarray]]:
     """What the estimator says of a feed: probabilities, decision values of every class, or predictions."""
 
     def run(feed: Feed) -> list[np.ndarray]:
         rows = next(iter(feed.values()))
         with converting(f"{source} cannot be run", "give inputs= that it accepts"):
-            values = np.asarray(scores(estimator, rows), dtype=np.float32)
+            values = np.asarray(scores(estimator, rows, columns), dtype=np.float32)
         return [values.reshape(len(rows), -1)]
 
     return run
 
 
-def scores(estimator: Any, rows: np.ndarray) -> np.ndarray:
-    """The scores of rows; two classes have one decision value, which counts against the first."""
+def scores(estimator: Any, rows: np.ndarray, columns: int) -> np.ndarray:
+    """The scores of rows; the one decision value of two classes counts against the first, if it has a column."""
     if hasattr(estimator, "predict_proba"):
         return estimator.predict_proba(rows)
     if hasattr(estimator, "decision_function"):
         values = estimator.decision_function(rows)
-        return np.stack([-values, values], axis=1) if values.ndim == 1 else values
+        return np.stack([-values, values], axis=1) if values.ndim == 1 and columns == 2 else values
     return estimator.predict(rows)

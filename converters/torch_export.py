@@ -24,7 +24,7 @@ __all__ = ["ADVICE", "candidate", "clean", "convert_module", "legacy", "needed_s
 SCOPES = "pkg.torch.onnx.name_scopes"
 ADVICE = (
     "make forward traceable (torch.where or torch.cond for a branch on data, torch operators instead of numpy), "
-    "or ask for exporter='legacy', which bakes one branch in and is held to the parity check"
+    "pass batch=1 for a model of one batch size, or exporter='legacy', which bakes one branch in and is then checked"
 )
 
 
@@ -38,7 +38,12 @@ def convert_module(module: Any, options: Options, source: str = "PyTorch module"
         model = legacy(call, specs, example, options, source)
     else:
         model = dynamo(call, example, options, source)
-    return candidate(model, call, specs, source, lambda feed, call: record(call.module, lambda: call(feed)))
+    found = candidate(model, call, specs, source, lambda feed, call: record(call.module, lambda: call(feed)))
+    fixed = {spec.shape[0] for spec in found.specs if spec.shape} - {None}
+    if fixed and not options.batch:
+        size = max(n for n in fixed if n)
+        raise ConversionError(f"{source}: its forward works at batch size {size} only; pass batch={size}")
+    return found
 
 
 def needed_specs(options: Options, source: str) -> tuple[Spec, ...]:

@@ -42,7 +42,7 @@ def record(module: Any, run: Callable[[], Any]) -> dict[str, LayerValue | str]:
         for handle in handles:
             handle.remove()
     for name, _ in parts:
-        found.setdefault(name, "it is never called, it only holds other modules")
+        found.setdefault(name, "its forward is never called: it only holds modules or weights for its parent")
     return found
 
 

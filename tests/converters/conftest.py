@@ -1,0 +1,55 @@
+"""Helpers of the converter tests: metadata, and tensors read out of a graph independently of the converters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.fixture
+def notes() -> Callable[[onnx.ModelProto, str], Any]:
+    """Read an entry of the metadata that a conversion wrote."""
+
+    def read(model: onnx.ModelProto, key: str) -> Any:
+        found = {entry.key: entry.value for entry in model.metadata_props}
+        return json.loads(found[f"onnxray.{key}"])
+
+    return read
+
+
+@pytest.fixture
+def tensors() -> Callable[[onnx.ModelProto, list[str], dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    """Run a model with some inner tensors as outputs."""
+    ort = pytest.importorskip("onnxruntime", reason="onnxruntime runs the converted models")
+
+    def run(model: onnx.ModelProto, names: list[str], feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        probe = onnx.ModelProto()
+        probe.CopyFrom(model)
+        del probe.graph.output[:]
+        wanted = list(dict.fromkeys(name for name in names if name not in feed))
+        probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
+        session = ort.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+        return {**feed, **dict(zip(wanted, session.run(None, feed), strict=True))}
+
+    return run
+
+
+@pytest.fixture
+def data() -> Callable[[str], Path]:
+    """A real file beside the checkout; the test is skipped where it is absent."""
+
+    def find(name: str) -> Path:
+        path = DATA / name
+        if not path.exists():
+            pytest.skip(f"{path} is not on this machine")
+        return path
+
+    return find

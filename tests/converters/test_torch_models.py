@@ -1,0 +1,177 @@
+"""PyTorch modules: parity, layers proved by value against hooks of the test's own, eval mode, gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+pytest.importorskip("onnxscript", reason="onnxscript, which torch.onnx needs, is not installed")
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+
+import source_nets as nets  # noqa: E402
+from onnxray.converters import Spec, to_onnx  # noqa: E402
+from onnxray.errors import ConversionError  # noqa: E402
+
+PICTURE = (1, 3, 64, 64)
+MODELS = {
+    "resnet18": (nets.resnet18, PICTURE),
+    "vgg": (nets.VGG, PICTURE),
+    "mobilenetv2": (nets.MobileNetV2, PICTURE),
+    "transformer": (nets.Sequence, Spec((1, 9), "int64")),
+    "lstm": (nets.Recurrent, (1, 7, 6)),
+    "two inputs": (nets.TwoInputs, {"left": (1, 4), "right": (1, 3)}),
+}
+
+
+COMPLETE = ("resnet18", "mobilenetv2", "vit")
+
+
+def vit():
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    config = transformers.ViTConfig(
+        image_size=64, patch_size=16, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64
+    )
+    return transformers.ViTForImageClassification(config)
+
+
+MODELS["vit"] = (vit, {"pixel_values": PICTURE})
+
+
+def randomised(module):
+    """Batch norms as after training; at their initial values they would hardly change a value."""
+    torch.manual_seed(0)
+    for part in module.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.3)
+            part.running_var.uniform_(0.5, 2)
+            part.weight.data.uniform_(0.5, 1.5)
+    return module
+
+
+def moved(value, layout):
+    """A feature map of the graph with its axes as PyTorch has them."""
+    assert layout in ("NCHW", "NC", "NLC", "NCL"), layout
+    return value.transpose(0, 2, 1) if layout == "NCL" else value
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_outputs_and_layers_agree(name, notes, tensors):
+    build, inputs = MODELS[name]
+    module = randomised(build())
+    model = to_onnx(module, inputs=inputs)
+    onnx.checker.check_model(model)
+    parity = notes(model, "parity")
+    assert parity["of_tolerance"] < 0.5
+    assert parity["batch_sizes"] == [1, 4]
+    found, missing = notes(model, "layers"), notes(model, "layers.missing")
+    called = [layer for layer, reason in missing.items() if name in COMPLETE or "never called" not in reason]
+    assert len(found) >= 0.95 * (len(found) + len(called)), missing
+    assert all(missing.values())
+
+    seen = {}
+    for layer, part in module.named_modules():
+        part.register_forward_hook(keeper(seen, layer))
+    shapes = {i.name: [d.dim_value or 3 for d in i.type.tensor_type.shape.dim] for i in model.graph.input}
+    generator = np.random.default_rng(7)
+    feed = {n: generator.standard_normal(s).astype(np.float32) for n, s in shapes.items()}
+    if name == "transformer":
+        feed = {n: generator.integers(0, 30, s) for n, s in shapes.items()}
+    with torch.no_grad():
+        values = {key: torch.tensor(value) for key, value in feed.items()}
+        module.eval()
+        module(**values) if isinstance(inputs, dict) else module(*values.values())
+    values = tensors(model, [entry["tensor"] for entry in found.values()], feed)
+    for layer, entry in found.items():
+        if ":" not in layer:
+            wanted, got = seen[layer], moved(values[entry["tensor"]], entry["layout"])
+            np.testing.assert_allclose(got.reshape(wanted.shape), wanted, atol=2e-4 * max(1, np.abs(wanted).max()))
+
+
+def keeper(seen, layer):
+    def keep(part, args, output):
+        seen.setdefault(layer, first(output))
+
+    return keep
+
+
+def first(output):
+    leaves = [leaf for leaf in torch.utils._pytree.tree_leaves(output) if isinstance(leaf, torch.Tensor)]
+    return leaves[0].detach().numpy().copy()
+
+
+def test_containers_and_shared_modules_have_names(notes):
+    found = notes(to_onnx(randomised(nets.resnet18(8)), inputs=PICTURE), "layers")
+    assert found["layer4"] == found["layer4.1"] == found["layer4.1.relu:1"]
+    assert found["layer4"]["layout"] == "NCHW"
+    assert found["layer4.1.relu"]["tensor"] != found["layer4.1.relu:1"]["tensor"]
+    assert found["layer4.1.conv2"]["tensor"] != found["layer4.1.bn2"]["tensor"]
+
+
+def test_the_module_is_left_as_it_was():
+    module = nets.MobileNetV2()
+    module.features[3].eval()
+    modes = [part.training for part in module.modules()]
+    state = {key: value.clone() for key, value in module.state_dict().items()}
+    to_onnx(module, inputs=PICTURE)
+    assert [part.training for part in module.modules()] == modes
+    assert all(torch.equal(value, state[key]) for key, value in module.state_dict().items())
+    assert all(p.grad is None for p in module.parameters())
+    assert not any(part._forward_hooks for part in module.modules())
+
+
+def test_no_paths_or_traces_in_the_model():
+    text = to_onnx(nets.TwoInputs(), inputs=[(1, 4), (1, 3)]).SerializeToString()
+    assert b"stack_trace" not in text
+    assert b".py" not in text
+
+
+@pytest.mark.parametrize("opset", [18, 20])
+def test_opset(opset):
+    model = to_onnx(nets.TwoInputs(), inputs=[(1, 4), (1, 3)], opset=opset)
+    assert [entry.version for entry in model.opset_import if not entry.domain] == [opset]
+
+
+def test_given_rows_take_part(notes):
+    rows = {"left": np.ones((3, 4), np.float32), "right": torch.ones(3, 3)}
+    parity = notes(to_onnx(nets.TwoInputs(), inputs=rows), "parity")
+    assert parity["batch_sizes"] == [1, 3, 4]
+
+
+def test_fixed_batch(notes):
+    class Fixed(torch.nn.Module):
+        def forward(self, x):
+            return torch.relu(x.reshape(2, 12)).sum(1)
+
+    with pytest.raises(ConversionError, match="pass batch=2"):
+        to_onnx(Fixed(), inputs=(2, 3, 4))
+    assert notes(to_onnx(Fixed(), inputs=(2, 3, 4), batch=2), "parity")["batch_sizes"] == [2]
+
+
+def test_legacy_only_on_request(notes):
+    model = to_onnx(randomised(nets.resnet18(8)), inputs=PICTURE, exporter="legacy")
+    found, missing = notes(model, "layers"), notes(model, "layers.missing")
+    assert len(found) >= 0.95 * (len(found) + len(missing)), missing
+
+
+def test_gradients_are_compared():
+    module = torch.nn.Linear(3, 4)
+    seen = {}
+
+    def exact(model, feed):
+        weights = [onnx.numpy_helper.to_array(t) for t in model.graph.initializer]
+        probe = next(w for w in weights if w.shape == (4,) and not np.allclose(w, module.bias.detach()))
+        seen["outputs"] = [o.name for o in model.graph.output]
+        return {name: np.broadcast_to(probe @ module.weight.detach().numpy(), x.shape) for name, x in feed.items()}
+
+    model = to_onnx(module, inputs=(1, 3), check_gradients=exact)
+    assert len(seen["outputs"]) == 1
+    assert "onnxray.gradients" in {entry.key for entry in model.metadata_props}
+    with pytest.raises(ConversionError, match="gradient of input 'input'"):
+        to_onnx(module, inputs=(1, 3), check_gradients=lambda model, feed: {k: 0 * v for k, v in feed.items()})
+
+
+def test_nothing_is_printed(capfd):
+    to_onnx(nets.TwoInputs(), inputs=[(1, 4), (1, 3)])
+    assert capfd.readouterr() == ("", "")
