@@ -10,7 +10,7 @@ import onnx_ir as ir
 from ..graph import GraphBuilder
 from ..rules import Gradients, Node, vjp
 from ..shapes import constant_of
-from .scatter import element_numbers, scatter_flat, zeros
+from .scatter import add_at, element_numbers, scatter_flat, zeros
 from .slicing import between_margins, spread
 
 __all__ = ["put_slabs"]
@@ -34,19 +34,20 @@ def gather(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 def put_slabs(g: GraphBuilder, x: ir.Value, indices: ir.Value, dy: ir.Value, axis: int) -> ir.Value:
     """Adds the slabs of dy up at their indices along an axis: the adjoint of Gather."""
+    at = g.Unsqueeze(indices, [-1])
+    if axis == 0:
+        return add_at(g, g.shape(x), at, dy)
     rank, wide = g.rank(x), g.rank(indices)
     first = [axis, *range(axis), *range(axis + 1, rank)]
-    blank = g.Expand(g.constant(0, dy.dtype), g.vector([g.dim(x, k) for k in first]))
     slabs = g.Transpose(dy, perm=[*range(axis, axis + wide), *range(axis), *range(axis + wide, rank + wide - 1)])
-    sums = g.ScatterND(blank, g.Unsqueeze(indices, [-1]), slabs if axis else dy, reduction="add")
-    return g.Transpose(sums, perm=np.argsort(first).tolist()) if axis else sums
+    sums = add_at(g, g.vector([g.dim(x, k) for k in first]), at, slabs)
+    return g.Transpose(sums, perm=np.argsort(first).tolist())
 
 
 @vjp("GatherElements")
 def gather_elements(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     x, indices = node.inputs
-    axis = node.attributes.get_int("axis", 0)
-    return g.ScatterElements(zeros(g, x, dy), indices, dy, axis=axis, reduction="add"), None
+    return add_at(g, g.shape(x), indices, dy, node.attributes.get_int("axis", 0)), None
 
 
 @vjp("GatherND")
@@ -54,7 +55,7 @@ def gather_nd(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     x, indices = node.inputs
     batch_dims = node.attributes.get_int("batch_dims", 0)
     if batch_dims == 0:
-        return g.ScatterND(zeros(g, x, dy), indices, dy, reduction="add"), None
+        return add_at(g, g.shape(x), indices, dy), None
     return scatter_flat(g, x, g.GatherND(element_numbers(g, x), indices, batch_dims=batch_dims), dy), None
 
 

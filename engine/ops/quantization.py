@@ -65,7 +65,8 @@ def _along(g: GraphBuilder, node: Node, value: ir.Value, dtype: ir.DataType | No
     x, real = node.inputs[0], _real(g, value, dtype)
     if _blocks(node):
         return g.Gather(real, _block_numbers(g, node), axis=_axis(g, node))
-    return real if g.rank(value) == 0 else g.Unsqueeze(real, list(range(1, g.rank(x) - _axis(g, node))))
+    behind = list(range(1, g.rank(x) - _axis(g, node)))
+    return g.Unsqueeze(real, behind) if g.rank(value) == 1 and behind else real
 
 
 def _total(g: GraphBuilder, node: Node, value: ir.Value, scale: ir.Value) -> ir.Value:

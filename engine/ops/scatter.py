@@ -11,7 +11,7 @@ import onnx_ir as ir
 from ..graph import GraphBuilder
 from ..shapes import static_shape
 
-__all__ = ["element_numbers", "scatter_flat", "size", "sizes", "zeros"]
+__all__ = ["add_at", "element_numbers", "scatter_flat", "size", "sizes", "zeros"]
 
 
 def sizes(g: GraphBuilder, x: ir.Value) -> list[int | ir.Value]:
@@ -35,9 +35,24 @@ def element_numbers(g: GraphBuilder, x: ir.Value) -> ir.Value:
 
 def scatter_flat(g: GraphBuilder, like: ir.Value, indices: ir.Value, values: ir.Value) -> ir.Value:
     """Zeros of the shape of ``like`` with the values added at the row-major positions ``indices`` (int64)."""
-    blank = g.Expand(g.constant(0, values.dtype), g.Reshape(size(g, like), [1]))
-    flat = g.ScatterElements(blank, g.Reshape(indices, [-1]), g.Reshape(values, [-1]), axis=0, reduction="add")
-    return g.reshape_like(flat, like)
+    length = g.Reshape(size(g, like), [1])
+    return g.reshape_like(add_at(g, length, g.Reshape(indices, [-1]), g.Reshape(values, [-1]), axis=0), like)
+
+
+def add_at(g: GraphBuilder, shape: ir.Value, indices: ir.Value, values: ir.Value, axis: int | None = None) -> ir.Value:
+    """Zeros of a shape with the values added as ScatterElements does along an axis, or ScatterND without one.
+
+    Halves are added up as float32: onnxruntime's CPU scatters no others.
+    """
+    dtype = values.dtype
+    halves = dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+    values = g.Cast(values, to=ir.DataType.FLOAT) if halves else values
+    blank = g.Expand(g.constant(0, values.dtype), shape)
+    if axis is None:
+        sums = g.ScatterND(blank, indices, values, reduction="add")
+    else:
+        sums = g.ScatterElements(blank, indices, values, axis=axis, reduction="add")
+    return g.Cast(sums, to=dtype) if halves else sums
 
 
 def zeros(g: GraphBuilder, like: ir.Value, dy: ir.Value) -> ir.Value:
