@@ -1,0 +1,233 @@
+"""The command line: commands parse, call one function, print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import report
+from .catalogue import describe_methods
+from .demo import run_demo
+from .errors import InputError, OnnxrayError
+from .explain import Explainer
+from .feature_maps import FeatureMaps
+from .inspection import inspect as inspect_model
+from .job import Job, Work, each_file, output_folder
+from .labels import labels_of, parse_target, read_labels
+from .model import load
+from .options import (
+    Drawing,
+    Images,
+    Json,
+    LabelsFile,
+    ModelFile,
+    Numbers,
+    Out,
+    Preset,
+    Runtime,
+    Setup,
+    TargetText,
+    spread,
+)
+from .recipes import recipe_for
+from .terminal import print_json, progress_bar, say, say_error, warnings_on_stderr
+
+__all__ = ["app", "main", "run"]
+
+app = typer.Typer(
+    name="onnxray",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# typer.BadParameter's ancestor: what click, or the copy of it inside typer, raises for wrong usage
+_USAGE: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+@app.callback(invoke_without_command=True)
+def about(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and those of ONNX and runtime.")
+    ] = False,
+) -> None:
+    """Which parts of an input did an ONNX model use? Attributions of any ONNX model, on onnxruntime.
+
+    \b
+    Example:
+      onnxray demo
+      onnxray explain model.onnx dog.jpg -m guided-backprop --preprocess imagenet
+      onnxray inspect model.onnx
+    """
+    if version:
+        say(report.versions())
+    elif context.invoked_subcommand is None:
+        say(context.get_help())
+
+
+@app.command()
+@spread
+def explain(
+    model: ModelFile,
+    images: Images,
+    setup: Setup,
+    target: TargetText = "top1",
+    labels: LabelsFile = None,
+    preprocess: Preset = None,
+    out: Out = Path("out"),
+    as_json: Json = False,
+    npz: Numbers = False,
+    drawing: Drawing = Drawing(),  # noqa: B008  a frozen value
+    runtime: Runtime = Runtime(),  # noqa: B008
+    **options: Any,
+) -> None:
+    """Show which parts of pictures, arrays or table rows a model used for a score.
+
+    Each file is explained and written before the next one is read. With --json
+    there is one object per example on stdout: image, method, target, label,
+    score and files. Exit code 1 says that some of several files failed.
+
+    \b
+    Example:
+      onnxray explain model.onnx dog.jpg cat.jpg -m guided-backprop \\
+          --preprocess imagenet --labels synset.txt --target Doberman
+      onnxray explain model.onnx dog.jpg -m integrated-gradients --steps 100 --npz
+      onnxray explain table.onnx rows.csv -m integrated-gradients --json
+    """
+    source = load(model)
+    known = read_labels(labels) if labels else labels_of(source)
+    wanted, recipe = parse_target(target, known), recipe_for(source, preprocess, images)
+    explainer = Explainer(
+        source, setup.method, score=setup.score, layer=setup.layer, providers=runtime.provider or None,
+        threads=runtime.threads, memory=runtime.memory, preprocess=recipe, **options,
+    )  # fmt: skip
+    job = Job(explainer, wanted, known, output_folder(out), drawing.style, drawing.settings(), npz)
+    _do_each(images, job, as_json, worth_a_bar=len(images) > 1 or job.long)
+
+
+@app.command()
+@spread
+def activations(
+    model: ModelFile,
+    images: Images,
+    layer: Annotated[
+        list[str], typer.Option("--layer", "-l", metavar="NAME", help="A layer, node or tensor; repeat it for several.")
+    ],
+    preprocess: Preset = None,
+    out: Out = Path("out"),
+    as_json: Json = False,
+    npz: Numbers = False,
+    palette: Annotated[str, typer.Option(metavar="NAME", help="Colours of the maps.")] = "magma",
+    provider: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Where to run: cpu, cuda, ...")] = None,
+) -> None:
+    """Show what layers compute: a grid of feature maps per layer, the strongest first.
+
+    \b
+    Example:
+      onnxray activations model.onnx dog.jpg --layer conv1 --layer layer4 --npz
+    """
+    source = load(model)
+    recipe = recipe_for(source, preprocess, images)
+    for name in layer:
+        source.layer(name)
+    work = FeatureMaps(source, layer, output_folder(out), recipe, provider or None, palette, npz)
+    _do_each(images, work, as_json, worth_a_bar=len(images) > 1)
+
+
+@app.command()
+def inspect(model: ModelFile, as_json: Json = False) -> None:
+    """Tell what a model is and what can be explained: inputs, score, layers, gradient.
+
+    \b
+    Example:
+      onnxray inspect model.onnx
+      onnxray inspect model.onnx --json | jq '.layers[].name'
+    """
+    found = inspect_model(load(model))
+    print_json(found.to_json(), indent=2) if as_json else report.print_inspection(found)
+
+
+@app.command()
+def methods(as_json: Json = False) -> None:
+    """List the attribution methods, their options with defaults, and their papers.
+
+    \b
+    Example:
+      onnxray methods
+    """
+    found = describe_methods()
+    print_json([report.plain(method) for method in found], indent=2) if as_json else report.print_methods(found)
+
+
+@app.command()
+@spread
+def save(
+    model: ModelFile,
+    output: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.", show_default=False)],
+    setup: Setup,
+    **options: Any,
+) -> None:
+    """Write model and method as one ONNX file, which onnxruntime runs without onnxray.
+
+    Its inputs are the model's and target (int64, one per example, -1 for the top
+    class); its outputs are the model's, then score and attribution.
+
+    \b
+    Example:
+      onnxray save model.onnx explainer.onnx --method integrated-gradients --steps 20
+    """
+    if output.resolve() == model.resolve():
+        raise InputError(f"{output} is the model itself; give the explainer a file of its own")
+    explainer = Explainer(load(model), setup.method, score=setup.score, layer=setup.layer, **options)
+    say(str(explainer.save(output)))
+
+
+@app.command()
+def demo(out: Out = Path("onnxray-demo")) -> None:
+    """Explain the models that ship with onnxray, on a digit and a table; no network.
+
+    \b
+    Example:
+      onnxray demo --out /tmp/demo
+    """
+    for line in run_demo(output_folder(out)):
+        say(line)
+
+
+def _do_each(files: Sequence[Path], work: Work[Any], as_json: bool, worth_a_bar: bool) -> None:
+    """Prints every result as it comes; exit code 2 if there was none, 1 if some failed."""
+    failures, done = report.Failures(), 0
+    with progress_bar(len(files), worth_a_bar) as step:
+        for result in each_file(files, work, failures.add, step):
+            done += 1
+            print_json(result.to_json()) if as_json else say(report.describe(result))
+    if failures.finish():
+        raise typer.Exit(1 if done else 2)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line; returns its exit code."""
+    with warnings_on_stderr():
+        try:
+            return app(arguments, prog_name="onnxray", standalone_mode=False) or 0
+        except OnnxrayError as error:
+            say_error(error)
+        except _USAGE as error:
+            say_error(report.usage_hint(error))
+        except (KeyboardInterrupt, typer.Abort):
+            return 130
+        except BrokenPipeError:  # the reader of stdout has gone, as `head` does
+            sys.stdout = None
+            return 1
+    return 2
+
+
+def main() -> None:
+    """The entry point of the command ``onnxray``."""
+    sys.exit(run())

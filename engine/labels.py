@@ -1,0 +1,86 @@
+"""Class names: read from files and models, and from a name back to its index."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError
+from .model import Model
+
+__all__ = ["Labels", "labels_of", "parse_target", "read_labels"]
+
+Labels = Mapping[int, str]
+
+_WORDNET = re.compile(r"^n\d{8}\s+")  # the id that starts the lines of ImageNet's synset.txt
+
+
+def read_labels(path: Path) -> Labels:
+    """Labels of a file: a JSON list, an object of index to name, or one name per line; WordNet ids are dropped."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(f"{path}: labels cannot be read ({reason})") from error
+    if path.suffix.lower() != ".json" and text.lstrip()[:1] not in ("[", "{"):
+        return _numbered(_WORDNET.sub("", line.strip()) for line in text.splitlines() if line.strip())
+    try:
+        return _from_json(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: no labels: give a JSON list, or an object of index to name ({error})") from error
+
+
+def labels_of(model: Model) -> Labels:
+    """The labels that the model's metadata carry; empty where there are none."""
+    stored: Any = model.labels
+    return _from_json(stored) if stored else {}
+
+
+def parse_target(text: str, labels: Labels) -> int | str | tuple[int, ...]:
+    """The target that a text means: an index, "top1", indices such as 0,5, or the name of a label."""
+    if re.fullmatch(r"-?\d+", text):
+        return int(text)
+    if text == "top1":
+        return text
+    if found := _named(text, labels):
+        if len(found) > 1:
+            raise InputError(f"target {text!r} is the name of several classes, {found}; give the index")
+        return found[0]
+    if re.fullmatch(r"-?\d+(\s*,\s*-?\d+)+", text):
+        return tuple(map(int, text.split(",")))
+    raise InputError(f"target {text!r} is no index, tuple of indices or label; {_hint(text, labels)}")
+
+
+def _named(text: str, labels: Labels) -> list[int]:
+    """The classes of a name: the whole label, or else one of the names that it lists between commas."""
+    wanted = text.strip().casefold()
+    whole = [index for index, label in labels.items() if label.casefold() == wanted]
+    return whole or [index for index, label in labels.items() if wanted in _names(label)]
+
+
+def _names(label: str) -> list[str]:
+    return [name.strip().casefold() for name in label.split(",")]
+
+
+def _hint(text: str, labels: Labels) -> str:
+    if not labels:
+        return "no labels are known, name their file with --labels"
+    names = {name: label for label in labels.values() for name in [*_names(label), label.casefold()]}
+    near = [names[name] for name in difflib.get_close_matches(text.casefold(), names, n=3)]
+    return f"did you mean {', '.join(map(repr, dict.fromkeys(near)))}?" if near else f"{len(labels)} labels are known"
+
+
+def _from_json(content: Any) -> Labels:
+    if isinstance(content, Mapping):
+        return {int(index): str(name) for index, name in content.items()}
+    if isinstance(content, list):
+        return _numbered(map(str, content))
+    raise TypeError(f"it holds a {type(content).__name__}")
+
+
+def _numbered(names: Iterable[str]) -> Labels:
+    return dict(enumerate(names))

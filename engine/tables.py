@@ -1,0 +1,92 @@
+"""Files that models take: pictures as they are, arrays from .npy and .npz, rows of a table from .csv."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError
+from .model import Model
+
+__all__ = ["ARRAYS", "Given", "is_picture", "read_given"]
+
+ARRAYS = frozenset({".npy", ".npz", ".csv"})
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a file holds, ready for the engine; the names of the features of a table."""
+
+    inputs: Any
+    features: tuple[str, ...] = ()
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is read as a picture, which all are that do not hold arrays."""
+    return path.suffix.lower() not in ARRAYS
+
+
+def read_given(model: Model, path: Path) -> Given:
+    """The contents of a file; an array without its batch axis gets one."""
+    features = tuple(json.loads(model.metadata.get("onnxray.features", "[]")))
+    if is_picture(path):
+        return Given(path)
+    if path.suffix.lower() == ".csv":
+        return _read_csv(path, features)
+    arrays = _read_arrays(path)
+    ranks = {str(v.name): None if v.shape is None else len(v.shape) for v in model.inputs}
+    if isinstance(arrays, dict) and len(ranks) > 1:
+        return Given({name: _batched(array, ranks.get(name)) for name, array in arrays.items()}, features)
+    if isinstance(arrays, dict) and len(arrays) > 1:
+        raise InputError(f"{path} holds {len(arrays)} arrays, {', '.join(arrays)}, but the model has one input")
+    array = next(iter(arrays.values())) if isinstance(arrays, dict) else arrays
+    return Given(_batched(array, next(iter(ranks.values()), None)), features)
+
+
+def _read_arrays(path: Path) -> np.ndarray | dict[str, np.ndarray]:
+    try:
+        held = np.load(path, allow_pickle=False)
+        if isinstance(held, np.ndarray):
+            return held
+        with held:
+            return dict(held)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no whole NumPy file of numbers"
+        raise InputError(f"{path} cannot be read ({reason})") from error
+
+
+def _batched(array: np.ndarray, rank: int | None) -> np.ndarray:
+    array = array.astype(np.float32) if array.dtype == np.float64 else array
+    return array[None] if rank is not None and array.ndim == rank - 1 else array
+
+
+def _read_csv(path: Path, wanted: tuple[str, ...]) -> Given:
+    """The rows of a table under its header; in the model's order where the model names its features."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header, *rows = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no text with a line of names first"
+        raise InputError(f"{path} cannot be read ({reason})") from error
+    names = [name.strip() for name in header]
+    if missing := [name for name in wanted if name not in names]:
+        raise InputError(f"{path} has no column {', '.join(map(repr, missing[:3]))}, which the model takes")
+    if not rows:
+        raise InputError(f"{path} has a header but no row")
+    columns = [names.index(name) for name in wanted] if wanted else list(range(len(names)))
+    table = [[_number(path, line, names, row, k) for k in columns] for line, row in enumerate(rows, start=1)]
+    return Given(np.array(table, np.float32), tuple(names[k] for k in columns))
+
+
+def _number(path: Path, line: int, names: list[str], row: list[str], column: int) -> float:
+    try:
+        return float(row[column])
+    except (ValueError, IndexError):
+        held = repr(row[column]) if column < len(row) else "nothing"
+        raise InputError(f"{path}, row {line}: {held} under {names[column]!r} is no number") from None
