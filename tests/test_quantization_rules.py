@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from gradcheck import normal
+from gradcheck import normal, reference
 from onnxray.gradient import GradientGraph, differentiate
 
 _RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
@@ -135,6 +135,36 @@ def test_dynamic_quantisation_passes_everything() -> None:
     x, dy = normal(2, 3, 4).astype(np.float32), normal(2, 3, 4, seed=1).astype(np.float32)
     graph = build("q, s, z = DynamicQuantizeLinear (x)  y = DequantizeLinear (q, s, z)")
     np.testing.assert_allclose(gradients(graph, dy, x=x)["x"], dy, rtol=1e-6)
+
+
+def test_integer_products_of_dynamic_quantisation() -> None:
+    """The scheme of onnxruntime's quantize_dynamic: integers multiplied, cast, and scaled back."""
+    x, dy = normal(2, 3, 4).astype(np.float32), normal(2, 3, 2).astype(np.float32)
+    graph = build(
+        """q, s, z = DynamicQuantizeLinear (x)  product = MatMulInteger (q, w, z, wz)  p = Cast <to = 1> (product)
+           scale = Mul (s, ws)  scaled = Mul (p, scale)  y = Add (scaled, bias)""",
+        """int8[4, 2] w = {10, -80, 7, 3, 0, 2, -5, 40}, int8[2] wz = {1, -2}, float[2] ws = {0.5, 0.25},
+           float bias = {1}""",
+    )
+    w = (np.array([[10, -80], [7, 3], [0, 2], [-5, 40]]) - [1, -2]) * [0.5, 0.25]
+    np.testing.assert_allclose(gradients(graph, dy, x=x)["x"], dy @ w.T, rtol=1e-5)
+
+
+@pytest.mark.parametrize("zero", ["uint8 wz = {128}", "uint8[2] wz = {128, 120}"])
+def test_integer_convolutions(zero: str) -> None:
+    x, dy = normal(1, 1, 4).astype(np.float32), normal(1, 2, 3).astype(np.float32)
+    graph = build(
+        """q, s, z = DynamicQuantizeLinear (x)  q4 = Unsqueeze (q, last)  product = ConvInteger (q4, w, z, wz)
+           p4 = Cast <to = 1> (product)  p = Squeeze (p4, last)  y = Mul (p, s)""",
+        f"uint8[2, 1, 2, 1] w = {{130, 100, 128, 140}}, {zero}, int64[1] last = {{-1}}",
+        x="float[1, 1, 4] x",
+    )
+    w = np.array([[130, 100], [128, 140]]) - (np.array([[128], [120]]) if "[2]" in zero else 128)
+    expected = np.zeros(4)
+    for place in range(3):
+        expected[place : place + 2] += dy[0, :, place] @ w
+    found = reference(graph, {"x": x}, {"y": dy})["x"]  # onnxruntime takes no zero point per channel here
+    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-5)
 
 
 def test_four_bit_weights_are_no_obstacle() -> None:

@@ -8,13 +8,18 @@ al., 2020, arXiv:1902.08153).
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from ..rules import Gradients, Node, vjp
+from ..rules import Gradients, Node, as_rule, vjp
 from ..shapes import constant_of
+from .convolution import conv
 from .indexing import put_slabs
+from .linear import matmul
 
 
 @vjp("DequantizeLinear")
@@ -42,6 +47,29 @@ def quantize_linear(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 def dynamic_quantize_linear(g: GraphBuilder, node: Node, *dys: ir.Value | None) -> Gradients:
     """The range covers x, so nothing saturates; the scale and the zero point count as given."""
     return None if dys[0] is None else g.Div(dys[0], g.Cast(node.outputs[1], to=dys[0].dtype))
+
+
+@vjp("ConvInteger", "MatMulInteger")
+def integer_product(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    """The rule of the product of floats. A zero point of the second operand may be one per output channel, of a MatMul's first one per row."""
+    (a, b), zeros = node.inputs[:2], (*node.inputs[2:], None, None)[:2]
+    is_conv = node.op_type == "ConvInteger"
+    behind = ([], list(range(1, g.rank(b)))) if is_conv else ([-1], [])
+    reals = [_shifted(g, *row, dy.dtype) for row in zip((a, b), zeros, behind, strict=True)]
+    in_floats: Any = SimpleNamespace(inputs=reals, outputs=node.outputs, attributes=node.attributes)
+    found = as_rule(conv if is_conv else matmul)(g, in_floats, dy)[:2]
+    d_operands = [d and g.sum_to(d, operand) for d, operand in zip(found, (a, b), strict=True)]
+    return *d_operands, *[None] * (len(node.inputs) - 2)
+
+
+def _shifted(
+    g: GraphBuilder, x: ir.Value, zero: ir.Value | None, behind: list[int], dtype: ir.DataType | None
+) -> ir.Value:
+    """x without its zero point, as floats; ``behind`` are the axes that a vector of zero points is short of."""
+    if zero is None:
+        return _real(g, x, dtype)
+    shift = _real(g, zero, dtype)
+    return g.Sub(_real(g, x, dtype), g.Unsqueeze(shift, behind) if g.rank(zero) == 1 and behind else shift)
 
 
 def _fits(g: GraphBuilder, steps: ir.Value, shift: ir.Value | None, y: ir.Value) -> ir.Value:

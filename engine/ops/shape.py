@@ -16,12 +16,21 @@ def identity(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     return dy
 
 
+_INTEGER_PRODUCTS = frozenset({"ConvInteger", "MatMulInteger"})  # of quantised tensors, see quantization.py
+
+
 @vjp("Cast", "CastLike")
 def cast(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    """Rounding to a narrower float counts as passing on."""
-    source, target = node.inputs[0].dtype, node.outputs[0].dtype
-    floats = source.is_floating_point() and target is not None and target.is_floating_point()
-    return [g.Cast(dy, to=source) if floats else None, None][: len(node.inputs)]
+    """Rounding to a narrower float counts as passing on; of integers only quantised ones have a gradient."""
+    x, target, around = node.inputs[0], node.outputs[0].dtype, [None] * (len(node.inputs) - 1)
+    if x.dtype == target:
+        return dy, *around
+    if target is None or not target.is_floating_point():
+        return None, *around
+    if x.dtype.is_floating_point():
+        return g.Cast(dy, to=x.dtype), *around
+    producer = x.producer()
+    return (dy if producer is not None and producer.op_type in _INTEGER_PRODUCTS else None), *around
 
 
 @vjp("Reshape", "Flatten")
