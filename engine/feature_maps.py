@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from . import heatmap
 from .bars import bar_chart, rank_features
@@ -97,19 +97,26 @@ def maps_picture(layer: Layer, array: np.ndarray, palette: str) -> tuple[Image.I
     else:
         return None, ()
     order = np.argsort(-np.abs(maps).mean((1, 2)), kind="stable")[:MOST]
-    return _grid(maps[order], order, f"{layer.name}, {len(order)} of {len(maps)} maps", palette), tuple(order.tolist())
+    return _grid(maps[order], order, palette), tuple(order.tolist())
 
 
-def _grid(maps: np.ndarray, channels: np.ndarray, caption: str, palette: str) -> Image.Image:
-    """The maps in a square of rows, each under its channel's number."""
-    signed = palette in heatmap.DIVERGING
+def _grid(maps: np.ndarray, channels: np.ndarray, palette: str) -> Image.Image:
+    """The maps in a square of rows, with their channels' numbers."""
+    low = -1 if palette in heatmap.DIVERGING else 0
     scale = np.percentile(np.abs(maps), 99.5) or np.abs(maps).max() or 1.0
-    low = -1 if signed else 0
-    tiles = [heatmap.colourise(np.clip(one / scale, low, 1), palette) for one in maps]
+    if len(maps) == 1:
+        return heatmap.enlarge(heatmap.colourise(np.clip(maps[0] / scale, low, 1), palette))
+    drawn = [heatmap.colourise(np.clip(one / scale, low, 1), palette) for one in maps]
+    tiles = [_tile(one, int(channel)) for one, channel in zip(drawn, channels, strict=True)]
     columns = math.ceil(math.sqrt(len(tiles)))
-    tile = TILE if len(tiles) > 1 else max(maps.shape[1:])
-    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
-    return heatmap.grid(rows, tile=max(tile, TILE))
+    return heatmap.grid([tiles[k : k + columns] for k in range(0, len(tiles), columns)], tile=TILE)
+
+
+def _tile(picture: Image.Image, channel: int) -> Image.Image:
+    tile = ImageOps.contain(heatmap.enlarge(picture, TILE), (TILE, TILE), Image.Resampling.BILINEAR)
+    font = ImageFont.load_default(11)
+    ImageDraw.Draw(tile).text((3, 1), str(channel), "white", font, stroke_width=1, stroke_fill="black")
+    return tile
 
 
 def _safe(name: str) -> str:

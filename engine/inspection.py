@@ -10,8 +10,9 @@ from typing import Any
 
 import onnx_ir as ir
 
-from . import ops as _ops  # noqa: F401  registers the rules
-from .errors import ModelError
+from .errors import ModelError, UnsupportedOperator
+from .gradient import backward
+from .graph import GraphBuilder
 from .model import Model, is_float
 from .overlays import ACTIVATIONS, OVERLAYS
 from .passes.expand import expand_functions
@@ -91,6 +92,7 @@ class GradientInfo:
     differentiable: bool
     stops: tuple[NodeInfo, ...] = ()
     unsupported: tuple[NodeInfo, ...] = ()
+    reason: str | None = None  # why a rule refused a node
 
 
 @dataclass(frozen=True)
@@ -164,16 +166,26 @@ def _differentiation(
         return GradientInfo(differentiable=False), ()
     copy, names = model.copy(), [str(x.name) for x in xs]
     expand_functions(copy, str(y.name), names)
-    reached = influenced(copy.graph, copy.values(names))
-    path = nodes_between(copy.graph, copy.values(str(y.name)), reached)
-    stops = [node for node in path if _key(node) in NO_GRADIENT and node.op_type not in _SIZES_ONLY]
-    unsupported = [node for node in path if _key(node) not in NO_GRADIENT and rule_for(node) is None]
-    arrives = copy.value(str(y.name)) in reached and not unsupported
+    score, inputs = copy.value(str(y.name)), copy.values(names)
+    path = nodes_between(copy.graph, [score], influenced(copy.graph, inputs))
     kin = [node for node in path if node.domain == "" and node.op_type in ACTIVATIONS]
-    return (
-        GradientInfo(arrives, tuple(map(_node, stops)), tuple(map(_node, unsupported))),
-        tuple(ActivationInfo(_name(node), node.op_type, OVERLAYS["guided"].overrides(node)) for node in kin),
-    )
+    found = tuple(ActivationInfo(_name(node), node.op_type, OVERLAYS["guided"].overrides(node)) for node in kin)
+    return _gradient(copy, score, inputs, path), found
+
+
+def _gradient(model: Model, y: ir.Value, xs: list[ir.Value], path: list[ir.Node]) -> GradientInfo:
+    """Tries the reverse pass, which changes the model."""
+    stops = {node: None for node in path if _key(node) in NO_GRADIENT and node.op_type not in _SIZES_ONLY}
+    unsupported = tuple(_node(node) for node in path if _key(node) not in NO_GRADIENT and rule_for(node) is None)
+    if unsupported:
+        return GradientInfo(False, tuple(map(_node, stops)), unsupported)
+    g = GraphBuilder(model.graph)
+    try:
+        found = backward(g, {y: g.input("seed", y.dtype or ir.DataType.FLOAT, y.shape)}, xs, OVERLAYS["exact"])
+    except UnsupportedOperator as error:
+        return GradientInfo(False, tuple(map(_node, stops)), reason=str(error))
+    ends = stops | {node: None for node in found.blockers if node.op_type not in _SIZES_ONLY}
+    return GradientInfo(bool(found.gradients), tuple(map(_node, ends)))
 
 
 def _layers(model: Model, path: Iterable[ir.Node]) -> tuple[LayerInfo, ...]:

@@ -18,6 +18,7 @@ from .explain import Explainer
 from .labels import Labels
 from .methods import Method
 from .tables import Given, read_given
+from .target import score_tensor
 
 __all__ = ["Done", "Failure", "Job", "Work", "each_file", "output_folder", "unique_stems"]
 
@@ -91,8 +92,16 @@ class Job:
         """Whether the method runs the model at many points."""
         return type(self.explainer.method).points is not Method.points
 
+    def _index(self, flat: int) -> int | list[int]:
+        """The index of a score as users give it: a list where an example's scores have several axes."""
+        y = score_tensor(self.explainer.model, self.explainer.score)
+        sizes = [n for n in list(y.shape or ())[1:] if isinstance(n, int)]
+        if sum(n > 1 for n in sizes) < 2 or len(sizes) != len(y.shape or ()) - 1:
+            return flat
+        return [int(k) for k in np.unravel_index(flat, sizes)]
+
     def _done(self, file: Path, stem: str, row: int | None, one: Attribution, given: Given) -> Done:
-        target = list(self.target) if isinstance(self.target, tuple) else int(one.target[0])
+        target = list(self.target) if isinstance(self.target, tuple) else self._index(int(one.target[0]))
         label = self.labels.get(target) if isinstance(target, int) else None
         done = Done(str(file), row, one, target, label, (), _features(one, given, row or 0))
         return replace(done, files=tuple(self._write(done, self.out / f"{stem}-{one.method}")))

@@ -126,6 +126,8 @@ def _gradient(found: Inspection) -> str:
     gradient = found.gradient
     if gradient.unsupported:
         return f"none: no rule for {_by_operator(gradient.unsupported)}; use a black-box method such as occlusion"
+    if gradient.reason:
+        return f"none: {gradient.reason}; use a black-box method such as occlusion"
     stops = f"; stopped, where there is no way round, at {_by_operator(gradient.stops)}" if gradient.stops else ""
     if gradient.differentiable:
         return f"reaches the score{stops}"

@@ -38,10 +38,14 @@ def print_json(record: Any, *, indent: int | None = None) -> None:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Aligned columns on stdout, as wide as they need to be unless a terminal is narrower."""
     console = Console(width=None if sys.stdout.isatty() else WIDE, markup=False, highlight=False, emoji=False)
-    table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(
+        *columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(columns)
+    )
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console.print(table)
+    with console.capture() as text:
+        console.print(table)
+    say("\n".join(line.rstrip() for line in text.get().splitlines()))  # the cells are padded
 
 
 @contextmanager
