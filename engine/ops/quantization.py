@@ -51,7 +51,7 @@ def dynamic_quantize_linear(g: GraphBuilder, node: Node, *dys: ir.Value | None) 
 
 @vjp("ConvInteger", "MatMulInteger")
 def integer_product(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    """The rule of the product of floats. A zero point of the second operand may be one per output channel, of a MatMul's first one per row."""
+    """The rule of the product of floats. Zero points may be one per output channel, and one per row of a MatMul's a."""
     (a, b), zeros = node.inputs[:2], (*node.inputs[2:], None, None)[:2]
     is_conv = node.op_type == "ConvInteger"
     behind = ([], list(range(1, g.rank(b)))) if is_conv else ([-1], [])
