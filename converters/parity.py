@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+import onnx
 from onnxray.errors import ConversionError
 
 from .inputs import feeds
@@ -15,16 +16,18 @@ from .runtime import Session
 __all__ = ["allowed", "difference", "parity"]
 
 FLOOR = 1e-3
+FULL, HALF = 1e-4, 1e-2
 
 
 def parity(candidate: Candidate, options: Options) -> dict[str, Any]:
     """Compare outputs at every feed; past the tolerance is a ConversionError. Returns what the metadata say."""
     session = Session(candidate.model)
+    tolerance = options.tolerance or (HALF if in_half(candidate.model) else None)
     drawn = feeds(candidate.specs, options.seed, options.batch)
     worst, ratio = 0.0, 0.0
     for feed in drawn:
         for name, wanted, got in pairs(candidate, session, feed):
-            gap, limit = difference(wanted, got), allowed(wanted, options.tolerance)
+            gap, limit = difference(wanted, got), allowed(wanted, tolerance)
             worst, ratio = max(worst, gap), max(ratio, gap / limit)
             if not gap <= limit:
                 raise ConversionError(explain(candidate, name, feed, gap, limit))
@@ -38,6 +41,13 @@ def parity(candidate: Candidate, options: Options) -> dict[str, Any]:
         "opset": max(o.version for o in candidate.model.opset_import if o.domain in ("", "ai.onnx")),
         "versions": versions(candidate.packages),
     }
+
+
+def in_half(model: onnx.ModelProto) -> bool:
+    """Whether any part of a model computes in half precision, whatever the type of its outputs."""
+    halves = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+    casts = (a.i for node in model.graph.node if node.op_type == "Cast" for a in node.attribute if a.name == "to")
+    return any(kind in halves for kind in (*casts, *(tensor.data_type for tensor in model.graph.initializer)))
 
 
 def pairs(candidate: Candidate, session: Session, feed: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
@@ -65,7 +75,7 @@ def allowed(wanted: np.ndarray, tolerance: float | None = None) -> float:
     """How far a value may be off: relative to the largest entry, looser in half precision."""
     half = wanted.dtype.itemsize < 4
     finite = np.abs(wanted[np.isfinite(wanted)].astype(np.float64)) if wanted.dtype.kind == "f" else np.zeros(0)
-    return (tolerance or (1e-2 if half else 1e-4)) * max(FLOOR, float(np.max(finite, initial=0.0)))
+    return (tolerance or (HALF if half else FULL)) * max(FLOOR, float(np.max(finite, initial=0.0)))
 
 
 def explain(candidate: Candidate, name: str, feed: Any, gap: float, limit: float) -> str:

@@ -16,9 +16,10 @@ from .options import Candidate, Options
 
 __all__ = ["convert", "kind_of_file"]
 
+# Keras comes first: on its PyTorch backend a Keras model is a torch.nn.Module too.
 TYPES = {
-    "torch_export:convert_module": ("torch.nn", "Module"),
     "keras_export:convert_model": ("keras", "Model"),
+    "torch_export:convert_module": ("torch.nn", "Module"),
     "sklearn_models:convert_estimator": ("sklearn.base", "BaseEstimator"),
 }
 FILES = {
