@@ -19,6 +19,7 @@ from onnx_ir.passes.common import (
 )
 
 from .errors import InputError, ModelError
+from .passes.share_constants import share_constants
 from .passes.upgrade import OPSET, upgrade
 from .reading import read
 
@@ -123,6 +124,7 @@ def load(source: Model | str | Path | bytes | onnx.ModelProto) -> Model:
     program = upgrade(program) if program.graph.opset_imports[""] < OPSET else program
     for tidy in (RemoveInitializersFromInputsPass(), InlinePass(), LiftConstantsToInitializersPass()):
         tidy(program)
+    share_constants(program)
     infer_shapes(program)
     return Model(program, path)
 
