@@ -90,22 +90,24 @@ def _real(g: GraphBuilder, x: ir.Value, dtype: ir.DataType | None) -> ir.Value:
 
 def _along(g: GraphBuilder, node: Node, value: ir.Value, dtype: ir.DataType | None) -> ir.Value:
     """A scale or zero point so that it broadcasts to the node's input: per tensor, per axis or per block."""
-    x, real = node.inputs[0], _real(g, value, dtype)
+    real = _real(g, value, dtype)
+    if g.rank(value) == 0:
+        return real
     if _blocks(node):
         return g.Gather(real, _block_numbers(g, node), axis=_axis(g, node))
-    behind = list(range(1, g.rank(x) - _axis(g, node)))
-    return g.Unsqueeze(real, behind) if g.rank(value) == 1 and behind else real
+    behind = list(range(1, g.rank(node.inputs[0]) - _axis(g, node)))
+    return g.Unsqueeze(real, behind) if behind else real
 
 
 def _total(g: GraphBuilder, node: Node, value: ir.Value, scale: ir.Value) -> ir.Value:
     """The adjoint of ``_along``."""
-    rank, axis = g.rank(value), _axis(g, node)
-    if _blocks(node):
-        total = put_slabs(g, scale, _block_numbers(g, node), value, axis)
-    elif g.rank(scale) == 0:
+    if g.rank(scale) == 0:
         total = g.ReduceSum(value, keepdims=0)
+    elif _blocks(node):
+        total = put_slabs(g, scale, _block_numbers(g, node), value, _axis(g, node))
     else:
-        total = g.ReduceSum(value, [k for k in range(rank) if k != axis], keepdims=0, noop_with_empty_axes=1)
+        others = [k for k in range(g.rank(value)) if k != _axis(g, node)]
+        total = g.reshape_like(g.ReduceSum(value, others, keepdims=0, noop_with_empty_axes=1), scale)
     return _real(g, total, scale.dtype)
 
 
