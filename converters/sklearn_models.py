@@ -85,8 +85,8 @@ def exported(estimator: Any, opset: int) -> onnx.ModelProto:
     try:
         plain = {id(last): {"zipmap": False}}
         return skl2onnx.convert_sklearn(estimator, initial_types=kinds, target_opset=target, options=plain)
-    except NameError:
-        return skl2onnx.convert_sklearn(estimator, initial_types=kinds, target_opset=target)
+    except NameError:  # the estimator has no such option, and in a pipeline it must be given some
+        return skl2onnx.convert_sklearn(estimator, initial_types=kinds, target_opset=target, options={id(last): {}})
 
 
 def only_scores(proto: onnx.ModelProto) -> None:

@@ -1,0 +1,104 @@
+"""Bad sources and missing frameworks: one line that says what, where and what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import onnx
+import pytest
+from onnxray.converters import Spec, to_onnx
+from onnxray.errors import ConversionError
+
+
+def one_line(error):
+    return "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ConversionError, match=r"no such file") as caught:
+        to_onnx(tmp_path / "model.keras")
+    assert one_line(caught)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "model.pt", "model.tflite", "model.txt"])
+def test_text_under_any_name(tmp_path, name):
+    (tmp_path / name).write_text("this is no model\n")
+    with pytest.raises(ConversionError, match="a text file, not a model") as caught:
+        to_onnx(tmp_path / name)
+    assert one_line(caught)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x01\x02\x03" * 40, np.random.default_rng(0).bytes(500)])
+def test_other_bytes(tmp_path, content):
+    (tmp_path / "model.pt").write_bytes(content)
+    with pytest.raises(ConversionError, match="not a model"):
+        to_onnx(tmp_path / "model.pt")
+
+
+def test_other_archives_and_folders(tmp_path):
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("readme.txt", "nothing")
+    with pytest.raises(ConversionError, match="neither Keras nor PyTorch"):
+        to_onnx(tmp_path / "model.keras")
+    with pytest.raises(ConversionError, match=r"saved_model\.pb"):
+        to_onnx(tmp_path)
+
+
+def test_an_onnx_file(tmp_path):
+    node = onnx.NodeProto(op_type="Relu", input=["x"], output=["y"])
+    graph = onnx.GraphProto(name="g", node=[node])
+    onnx.save(onnx.ModelProto(ir_version=8, graph=graph), tmp_path / "model.bin")
+    with pytest.raises(ConversionError, match=r"onnxray\.load"):
+        to_onnx(tmp_path / "model.bin")
+
+
+@pytest.mark.parametrize("source", [None, 3, [1, 2], object()])
+def test_other_objects(source):
+    with pytest.raises(ConversionError, match="give one of these") as caught:
+        to_onnx(source)
+    assert one_line(caught)
+
+
+def test_a_missing_framework_is_named_with_its_pip_line(tmp_path, monkeypatch):
+    head = b"TFL3"
+    (tmp_path / "model.bin").write_bytes(b"\x00\x00\x00\x00" + head + b"\x00" * 64)
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(ConversionError, match=r"pip install 'onnxray\[keras\]'"):
+        to_onnx(tmp_path / "model.bin")
+    (tmp_path / "weights.bin").write_bytes(b"\x02\x00\x00\x00\x00\x00\x00\x00{}")
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    with pytest.raises(ConversionError, match=r"pip install 'onnxray\[torch\]'"):
+        to_onnx(tmp_path / "weights.bin")
+
+
+@pytest.mark.parametrize("inputs", ["1,3,8,8", 3, []])
+def test_inputs_that_are_none(inputs):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    with pytest.raises(ConversionError, match="inputs"):
+        to_onnx(torch.nn.Linear(2, 2), inputs=inputs)
+
+
+def test_nothing_is_written_when_a_check_fails(tmp_path):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+
+    class Random(torch.nn.Module):
+        def forward(self, x):
+            return x + torch.rand_like(x)
+
+    with pytest.raises(ConversionError, match="off by"):
+        to_onnx(Random(), tmp_path / "model.onnx", inputs=Spec((None, 3)))
+    assert not (tmp_path / "model.onnx").exists()
+    to_onnx(torch.nn.Linear(3, 2), tmp_path / "model.onnx", inputs=Spec((None, 3)))
+    onnx.checker.check_model(tmp_path / "model.onnx")
+
+
+def test_importing_the_package_imports_no_framework():
+    names = ("torch", "tensorflow", "keras", "tf2onnx", "onnxscript", "sklearn", "skl2onnx", "onnxruntime")
+    code = f"import sys, onnxray.converters; print([n for n in {names} if n in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
