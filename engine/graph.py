@@ -132,13 +132,10 @@ class GraphBuilder:
             dims = [-1 if isinstance(d, ir.Value) else d for d in dims]
         return self.Reshape(x, self.vector(dims))
 
-    def zeros_like(self, x: ir.Value) -> ir.Value:
-        """Zeros of the shape and type of x."""
-        return self.shaped_like(self.Expand(self.constant(0, x.dtype), self.shape(x)), x)
-
     def shaped_like(self, value: ir.Value, x: ir.Value) -> ir.Value:
         """Notes down that a value has the shape of x, where inference could not see it."""
-        value.shape = x.shape.copy() if x.shape is not None else None
+        if x.shape is not None and static_shape(value) is None:
+            value.shape = x.shape.copy()
         return value
 
     def reshape_like(self, value: ir.Value, x: ir.Value) -> ir.Value:

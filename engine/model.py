@@ -20,7 +20,7 @@ from onnx_ir.passes.common import (
 
 from .errors import InputError, ModelError
 from .passes.share_constants import share_constants
-from .passes.upgrade import OPSET, upgrade
+from .passes.upgrade import IR_VERSION, OPSET, upgrade
 from .reading import read
 
 __all__ = ["Layer", "Model", "infer_shapes", "is_float", "load"]
@@ -125,6 +125,7 @@ def load(source: Model | str | Path | bytes | onnx.ModelProto) -> Model:
     for tidy in (RemoveInitializersFromInputsPass(), InlinePass(), LiftConstantsToInitializersPass()):
         tidy(program)
     share_constants(program)
+    program.ir_version = max(program.ir_version, IR_VERSION)
     infer_shapes(program)
     return Model(program, path)
 

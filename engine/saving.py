@@ -44,8 +44,9 @@ def _looped(plan: Explanation, points: dict[str, np.ndarray]) -> ir.Model:
     main = ir.Graph(outer, [], nodes=[], opset_imports=dict(body.opset_imports), name="explainer")
     g = GraphBuilder(main, prefix="explainer")
     _capture(body, inner, dict(zip(names, outer, strict=False)))
-    sums = [g.zeros_like(g.Cast(x, to=ir.DataType.FLOAT)) for x in outer if x.name in plan.contributions]
-    carried = [outer[-1], g.Expand(g.constant(0, ir.DataType.FLOAT), g.Shape(outer[-1])), *sums]
+    nothing = g.constant(0, ir.DataType.FLOAT)
+    sums = [g.Expand(nothing, g.shape(x)) for x in outer if x.name in plan.contributions]
+    carried = [outer[-1], g.Expand(nothing, g.Shape(outer[-1])), *sums]
     _make_body(plan, body, inner, {plan.points[name]: g.constant(array) for name, array in points.items()})
     trips = g.constant(len(next(iter(points.values()))), ir.DataType.INT64)
     loop = ir.node("Loop", [trips, None, *carried], {"body": body}, num_outputs=len(body.outputs) - 1, name="points")

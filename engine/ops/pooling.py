@@ -10,7 +10,7 @@ import onnx_ir as ir
 from ..graph import GraphBuilder
 from ..rules import Gradients, Node, vjp
 from .convolution import input_gradient
-from .scatter import scatter_flat
+from .scatter import scatter_flat, zeros
 from .window import Window, spatial_shape, window_of
 
 
@@ -27,7 +27,7 @@ def global_max_pool(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     (x,) = node.inputs
     flat = g.Reshape(x, [0, 0, -1])
     first = g.ArgMax(flat, axis=2, keepdims=1)
-    return g.reshape_like(g.ScatterElements(g.zeros_like(flat), first, g.Reshape(dy, [0, 0, -1]), axis=2), x)
+    return g.reshape_like(g.ScatterElements(zeros(g, flat, dy), first, g.Reshape(dy, [0, 0, -1]), axis=2), x)
 
 
 @vjp("GlobalAveragePool")

@@ -11,7 +11,7 @@ from onnx_ir.passes.common import InlinePass
 
 from ..model import Model, infer_shapes
 from ..paths import influenced, nodes_between
-from ..rules import rule_for
+from ..rules import NO_GRADIENT, rule_for
 
 __all__ = ["expand_functions"]
 
@@ -21,7 +21,7 @@ _DOMAIN = "onnxray.expanded"
 def expand_functions(model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str) -> bool:
     """Expands, in place, every node between that has a function body and no rule; true where one was found."""
     between = nodes_between(model.graph, model.values(of), influenced(model.graph, model.values(wrt)))
-    waiting = [node for node in between if rule_for(node) is None]
+    waiting = [n for n in between if rule_for(n) is None and (n.domain, n.op_type) not in NO_GRADIENT]
     bodies = [body for k, node in enumerate(waiting) if (body := _call_body(node, k, model.opset))]
     for body in bodies:
         model.program.functions[body.identifier()] = body

@@ -1,0 +1,94 @@
+"""Real models on real photographs, from ../shared/data, which is not part of the repository."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxray
+import onnxruntime as ort
+import pytest
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+pytestmark = pytest.mark.skipif(
+    not DATA.is_dir(), reason="../shared/data, with real models and photographs, is not here"
+)
+
+FILES = sorted((DATA / "onnx").glob("*.onnx"))
+IMAGENET = onnxray.Preprocess.preset("imagenet", size=(244, 244))
+
+
+def labels() -> list[str]:
+    return [line.split(" ", 1)[1] for line in (DATA / "synset.txt").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_files_load_and_say_what_they_said(file: Path) -> None:
+    """Loading upgrades the opset: the outputs must stay."""
+    model, rng = onnxray.load(file), np.random.default_rng(0)
+    before, after = (ort.InferenceSession(m) for m in (file.read_bytes(), model.proto().SerializeToString()))
+    sizes = {"batch": 2, "sequence": 512, "batch_size": 2}
+    feeds = {}
+    for value in before.get_inputs():
+        shape = [d if isinstance(d, int) else sizes.get(d, 2) for d in value.shape]
+        kind = {"tensor(float16)": np.float16, "tensor(int64)": np.int64}.get(value.type, np.float32)
+        feeds[value.name] = np.asarray(rng.normal(size=shape) * 50 if kind != np.int64 else 16000, kind)
+    for old, new in zip(before.run(None, feeds), after.run(None, feeds), strict=True):
+        np.testing.assert_allclose(new, old, rtol=1e-3, atol=1e-3 * max(1e-6, float(np.abs(old).max())))
+
+
+@pytest.mark.parametrize("method", ["saliency", "guided-backprop", "grad-cam", "integrated-gradients"])
+def test_the_int8_classifier_sees_the_doberman(method: str) -> None:
+    options = {"steps": 8} if method == "integrated-gradients" else {}
+    model = DATA / "onnx" / "mobilenetv2like_qdq_244.onnx"
+    attribution = onnxray.explain(model, DATA / "images" / "doberman.png", method, preprocess=IMAGENET, **options)
+    assert labels()[int(attribution.target[0])].startswith("Doberman")
+    heat = attribution.map("abs-sum")[0]
+    assert np.isfinite(heat).all()
+    rows, columns = (np.arange(n) / n for n in heat.shape)
+    dog = heat[(rows > 0.1) & (rows < 0.95)][:, (columns > 0.2) & (columns < 0.95)].sum() / heat.sum()
+    assert dog > 0.75, f"{dog:.2f} of the map lies on the dog, which fills 0.64 of the picture"
+    assert attribution.image(0).size == (244, 244)
+
+
+def test_a_detector_from_a_tuple_target() -> None:
+    """YOLOX: one anchor's class score; the gradient along a random direction is the difference quotient."""
+    file, rng = DATA / "onnx" / "yolox_nano_224.onnx", np.random.default_rng(0)
+    x = rng.normal(size=(1, 3, 224, 224)).astype(np.float32)
+    session = ort.InferenceSession(file)
+    anchor = int(session.run(None, {"images": x})[0][0, :, 4].argmax())
+    attribution = onnxray.explain(file, x, target=(anchor, 4), score="output")
+    v = np.asarray(attribution.values) / np.linalg.norm(attribution.values)
+    ahead, behind = (session.run(None, {"images": x + e * v})[0][0, anchor, 4] for e in (0.02, -0.02))
+    assert np.sum(attribution.values * v) == pytest.approx((ahead - behind) / 0.04, rel=0.05)
+
+
+def test_the_jacobian_of_the_iris_net() -> None:
+    file, x = (
+        DATA / "onnx" / "iris_Network_winml.onnx",
+        np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]], np.float32),
+    )
+    jacobian = onnxray.jacobian(file, x)
+    assert jacobian.shape == (2, 3, 4)
+    session = ort.InferenceSession(file)
+    for k in range(4):
+        step = np.eye(4, dtype=np.float32)[k] * 1e-2
+        ahead, behind = (session.run(None, {"input": x + s})[0] for s in (step, -step))
+        np.testing.assert_allclose(jacobian[:, :, k], (ahead - behind) / 2e-2, atol=2e-3 * np.abs(jacobian).max())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_gradient_is_a_valid_model_of_standard_operators(file: Path) -> None:
+    try:
+        graph = onnxray.differentiate(file)
+    except onnxray.UnsupportedOperator as error:
+        pytest.skip(f"operators of issue 5: {error}")
+    onnx.checker.check_model(graph.model, full_check=True)
+    assert {entry.domain for entry in graph.model.opset_import} <= {"", "ai.onnx.ml"}
+
+
+def test_a_half_precision_net_names_the_dog() -> None:
+    caffe = onnxray.Preprocess.preset("caffe", size=(224, 224))
+    file = DATA / "onnx" / "squeezenet_fp16_winml.onnx"
+    attribution = onnxray.explain(file, DATA / "images" / "doberman.png", preprocess=caffe)
+    assert attribution.values.dtype == np.float32
+    assert np.abs(attribution.values).max() > 0
