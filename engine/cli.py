@@ -24,10 +24,13 @@ from .options import (
     Images,
     Json,
     LabelsFile,
+    Layers,
+    MapsPalette,
     ModelFile,
     Numbers,
     Out,
     Preset,
+    Providers,
     Runtime,
     Setup,
     TargetText,
@@ -116,15 +119,13 @@ def explain(
 def activations(
     model: ModelFile,
     images: Images,
-    layer: Annotated[
-        list[str], typer.Option("--layer", "-l", metavar="NAME", help="A layer, node or tensor; repeat it for several.")
-    ],
+    layer: Layers,
     preprocess: Preset = None,
     out: Out = Path("out"),
     as_json: Json = False,
     npz: Numbers = False,
-    palette: Annotated[str, typer.Option(metavar="NAME", help="Colours of the maps.")] = "magma",
-    provider: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Where to run: cpu, cuda, ...")] = None,
+    palette: MapsPalette = "magma",
+    provider: Providers = None,
 ) -> None:
     """Show what layers compute: a grid of feature maps per layer, the strongest first.
 

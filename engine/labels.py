@@ -71,7 +71,12 @@ def _hint(text: str, labels: Labels) -> str:
         return "no labels are known, name their file with --labels"
     names = {name: label for label in labels.values() for name in [*_names(label), label.casefold()]}
     near = [names[name] for name in difflib.get_close_matches(text.casefold(), names, n=3)]
-    return f"did you mean {', '.join(map(repr, dict.fromkeys(near)))}?" if near else f"{len(labels)} labels are known"
+    return f"did you mean {', '.join(map(repr, dict.fromkeys(near)))}?" if near else f"the labels are {_few(labels)}"
+
+
+def _few(labels: Labels) -> str:
+    names = list(labels.values())
+    return ", ".join(names[:10]) + (f", ... ({len(names)})" if len(names) > 10 else "")
 
 
 def _from_json(content: Any) -> Labels:

@@ -21,10 +21,13 @@ __all__ = [
     "Images",
     "Json",
     "LabelsFile",
+    "Layers",
+    "MapsPalette",
     "ModelFile",
     "Numbers",
     "Out",
     "Preset",
+    "Providers",
     "Runtime",
     "Setup",
     "TargetText",
@@ -71,16 +74,21 @@ Preset = Annotated[
 TargetText = Annotated[
     str, Option(metavar="CLASS", help="What is explained: top1, an index, a label, or indices such as 0,5.")
 ]
+Layers = Annotated[
+    list[str], Option("--layer", "-l", metavar="NAME", help="A layer, node or tensor; repeat it for several.")
+]
 Numbers = Annotated[bool, Option("--npz", help="Write the numbers too, as .npz.")]
+MapsPalette = Annotated[str, _choice("Colours of the maps", *PALETTES)]
+Providers = Annotated[
+    list[str] | None, Option("--provider", metavar="NAME", help="Where to run: cpu, cuda, ...; repeat it for several.")
+]
 
 
 @dataclass(frozen=True)
 class Runtime:
     """Where the model runs."""
 
-    provider: Annotated[
-        list[str] | None, Option(metavar="NAME", help="Where to run: cpu, cuda, ...; repeat it for a second choice.")
-    ] = None
+    provider: Providers = None
     threads: Annotated[int | None, Option(help="Threads of the runtime; all cores by default.", min=1)] = None
     memory: Annotated[str, Option(metavar="SIZE", help="What one run may compute at once; results stay the same.")] = (
         "1GB"
