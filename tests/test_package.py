@@ -1,0 +1,205 @@
+"""The package: what it imports and how fast, what it shows, who may import whom, and that all of it is installed."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnxray
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {"engine": "onnxray", "converters": "onnxray.converters", "models": "onnxray.models"}
+HEAVY = {"torch", "keras", "tensorflow", "jax", "matplotlib", "sklearn", "scipy", "captum", "transformers", "pandas"}
+ALLOWANCE = 0.5  # seconds beyond onnx and onnxruntime
+
+
+def fresh(code: str) -> str:
+    """The output of a new interpreter."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT.parent)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# Imports at run time ------------------------------------------------------------------------------------------
+
+
+def test_import_brings_no_framework() -> None:
+    loaded = json.loads(fresh("import json, sys, onnxray; print(json.dumps(sorted(sys.modules)))"))
+    assert "onnxray.methods" in loaded
+    assert {name.split(".")[0] for name in loaded} & HEAVY == set()
+
+
+def test_import_is_quick() -> None:
+    """In processor time of the quickest of several fresh interpreters: what else the machine does is not counted."""
+    whole = min(seconds("import onnx, onnxruntime, onnxray") for _ in range(4))
+    peers = min(seconds("import onnx, onnxruntime") for _ in range(4))
+    print(f"import onnxray: {whole - peers:.2f} s more than onnx and onnxruntime ({peers:.2f} s)")
+    assert whole - peers < ALLOWANCE
+
+
+def seconds(code: str) -> float:
+    return float(fresh(f"import time; {code}; print(time.process_time())"))
+
+
+# Names --------------------------------------------------------------------------------------------------------
+
+
+def test_all_is_sorted_and_is_what_is_visible() -> None:
+    """Errors, types and methods in capitals first, as ``sorted`` has it."""
+    code = """import onnxray, types
+print([n for n in vars(onnxray) if not n.startswith("_") and not isinstance(vars(onnxray)[n], types.ModuleType)])"""
+    visible = ast.literal_eval(fresh(code))
+    capitals = [name for name in onnxray.__all__ if name.isupper()]
+    classes = [name for name in onnxray.__all__ if name[0].isupper() and not name.isupper()]
+    functions = [name for name in onnxray.__all__ if name[0].islower()]
+    assert [*sorted(capitals), *sorted(classes), *sorted(functions)] == onnxray.__all__
+    assert sorted(visible) == sorted(onnxray.__all__)
+    assert all(getattr(onnxray, name) is not None for name in onnxray.__all__)
+
+
+def test_the_contract_is_there() -> None:
+    promised = "load explain Explainer differentiate jacobian activations Attribution GradientGraph Preprocess Model"
+    errors = "OnnxrayError ModelError UnsupportedOperator NoGradientPath InputError RuntimeUnavailable ConversionError"
+    assert {*promised.split(), *errors.split(), "METHODS"} <= set(onnxray.__all__)
+
+
+@pytest.mark.parametrize("name", [n for n in onnxray.__all__ if n != "METHODS"])
+def test_public_things_say_what_they_are(name: str) -> None:
+    assert (getattr(onnxray, name).__doc__ or "").strip()
+
+
+def test_the_package_is_typed() -> None:
+    assert (ROOT / "engine" / "py.typed").is_file()
+
+
+# Packaging ----------------------------------------------------------------------------------------------------
+
+
+def test_every_folder_of_code_is_packaged() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        listed = tomllib.load(file)["tool"]["setuptools"]["packages"]
+    found = {package(folder) for folder in PACKAGES for folder in code_folders(ROOT / folder)}
+    assert sorted(listed) == sorted(found)
+
+
+def code_folders(top: Path) -> set[Path]:
+    return {file.parent for file in top.rglob("*.py")}
+
+
+def package(folder: Path) -> str:
+    first, *rest = folder.relative_to(ROOT).parts
+    return ".".join([PACKAGES[first], *rest])
+
+
+# Who imports whom ---------------------------------------------------------------------------------------------
+
+
+def files(*folders: str) -> list[Path]:
+    return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Full names of the modules that a file imports, wherever in the file it does; relative ones resolved."""
+    inside = ast.walk(ast.parse(file.read_text()))
+    for node in inside:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from _from(file, node) if node.level else [node.module or ""]
+
+
+def _from(file: Path, node: ast.ImportFrom) -> list[str]:
+    if file.relative_to(ROOT).parts[0] not in PACKAGES:
+        return []
+    here = package(file.parent).split(".")
+    base = ".".join(here[: len(here) - node.level + 1])
+    return [f"{base}.{node.module}"] if node.module else [f"{base}.{alias.name}" for alias in node.names]
+
+
+def own(file: Path) -> set[str]:
+    """The modules of onnxray that a file imports, by their names inside of it: "rules", "ops.window"."""
+    return {name.removeprefix("onnxray.") for name in imports(file) if name.split(".")[0] == "onnxray"}
+
+
+def heads(names: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("file", files("engine/ops"), ids=lambda file: file.name)
+def test_rules_know_the_registry_and_the_builder(file: Path) -> None:
+    assert heads(own(file)) <= {"rules", "graph", "shapes", "errors", "ops"}
+
+
+def test_overlays_know_the_rules() -> None:
+    assert own(ROOT / "engine" / "overlays.py") <= {"rules", "graph", "shapes"}
+
+
+@pytest.mark.parametrize("file", files("engine/methods"), ids=lambda file: file.name)
+def test_methods_do_not_run_anything(file: Path) -> None:
+    assert heads(own(file)) & {"explain", "cli", "runtime", "rows", "inputs", "saving"} == set()
+
+
+@pytest.mark.parametrize("file", files("engine/passes"), ids=lambda file: file.name)
+def test_passes_do_not_know_what_they_serve(file: Path) -> None:
+    assert heads(own(file)) & {"gradient", "methods", "explain", "explanation", "cli", "runtime"} == set()
+
+
+@pytest.mark.parametrize("file", files("converters"), ids=lambda file: file.name)
+def test_converters_do_not_know_the_engine(file: Path) -> None:
+    assert heads(own(file)) <= {"errors", "converters"}
+
+
+@pytest.mark.parametrize("name", ["graph", "rules", "shapes", "runtime", "heatmap", "preprocess", "errors"])
+def test_the_low_levels_do_not_look_up(name: str) -> None:
+    assert (
+        heads(own(ROOT / "engine" / f"{name}.py")) & {"gradient", "methods", "explain", "explanation", "cli"} == set()
+    )
+
+
+def test_only_the_command_line_prints() -> None:
+    printing = [
+        file.name
+        for file in files("engine")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert set(printing) <= {"cli.py", "terminal.py"}
+
+
+def test_nothing_goes_by_the_folders_names() -> None:
+    """A second copy under another name would carry a registry of its own."""
+    wrong = {
+        str(file.relative_to(ROOT)): name
+        for file in files("engine", "converters", "models", "tests", "examples", "benchmarks")
+        for name in imports(file)
+        if name.split(".")[0] in ("engine", "converters", "models")
+    }
+    assert wrong == {}
+
+
+def test_imports_within_a_package_are_relative() -> None:
+    wrong = [
+        str(file.relative_to(ROOT))
+        for file in files("engine")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if (isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == "onnxray")
+        or (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "onnxray" for alias in node.names))
+    ]
+    assert wrong == []
+
+
+def test_no_assert_on_what_users_give() -> None:
+    """``python -O`` would drop it."""
+    wrong = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in files("engine", "converters")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Assert)
+    ]
+    assert wrong == []

@@ -1,0 +1,40 @@
+"""The shape of the code: short files, short functions, no exceptions."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted(file for folder in ("engine", "converters", "models") for file in (ROOT / folder).rglob("*.py"))
+MAX_FILE = 300
+MAX_FUNCTION = 50
+
+
+def functions(file: Path) -> list[tuple[str, int]]:
+    """Every function with its lines, decorators included."""
+    return [
+        (node.name, (node.end_lineno or 0) - min([node.lineno, *(d.lineno for d in node.decorator_list)]) + 1)
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_files_and_functions_are_short(file: Path) -> None:
+    assert len(file.read_text().splitlines()) <= MAX_FILE
+    assert [(name, lines) for name, lines in functions(file) if lines > MAX_FUNCTION] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_file_says_what_it_is(file: Path) -> None:
+    assert ast.get_docstring(ast.parse(file.read_text()))
+
+
+def test_the_median_function_is_small() -> None:
+    lines = [lines for file in FILES for _, lines in functions(file)]
+    print(f"{len(lines)} functions in {len(FILES)} files: median {median(lines)} lines, longest {max(lines)}")
+    assert 4 <= median(lines) <= 12
