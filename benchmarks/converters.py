@@ -45,14 +45,16 @@ def measure(name: str) -> dict[str, Any]:
 
     started = time.perf_counter()
     source, inputs = BUILDERS[name]()
-    built, before = time.perf_counter(), peak()
+    built, before, worked = time.perf_counter(), peak(), time.process_time()
     model = to_onnx(source, inputs=inputs)
-    seconds = time.perf_counter() - built
+    seconds, cpu = time.perf_counter() - built, time.process_time() - worked
     notes = {entry.key: json.loads(entry.value) for entry in model.metadata_props if entry.value.startswith("{")}
     return {
         "model": name,
         "build_seconds": round(built - started, 2),
         "convert_seconds": round(seconds, 2),
+        "convert_cpu_seconds": round(cpu, 2),
+        "load_average": os.getloadavg()[0],
         "gigabytes_before": before,
         "gigabytes_peak": peak(),
         "weights_gigabytes": round(sum(len(t.raw_data) for t in model.graph.initializer) / 2**30, 3),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from .inputs import named, sample
 from .layers import resolve
 from .options import Candidate, GradientHook, Options
 from .parity import parity
-from .runtime import all_tensors
+from .runtime import Stored, stored
 from .sources import convert
 
 __all__ = ["to_onnx"]
@@ -74,13 +75,14 @@ def to_onnx(
 def checked(candidate: Candidate, options: Options) -> onnx.ModelProto:
     """Hold a converted model to its framework and note the findings in it."""
     model = candidate.model
-    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST:
+    if sum(4 * math.prod(tensor.dims) for tensor in model.graph.initializer) > LARGEST:
         raise ConversionError(
             f"{candidate.source}: over 2 GB of weights, more than one .onnx file holds; use a smaller one"
         )
     note(model, "source", candidate.source)
-    note(model, "parity", parity(candidate, options))
-    found, missing = layer_map(candidate, options)
+    with stored(model) as files:
+        note(model, "parity", parity(candidate, files.session(), options))
+        found, missing = layer_map(candidate, files, options)
     note(model, "layers", found)
     note(model, "layers.missing", missing)
     if options.check_gradients is not None:
@@ -93,14 +95,16 @@ def fixed_batch(candidate: Candidate) -> int | None:
     return next((spec.shape[0] for spec in candidate.specs if spec.shape and spec.shape[0]), None)
 
 
-def layer_map(candidate: Candidate, options: Options) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+def layer_map(
+    candidate: Candidate, files: Stored, options: Options
+) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """Resolve every layer on two random rows."""
     generator = np.random.default_rng(options.seed)
     feed = {named(spec): sample(spec, options.batch or 2, generator) for spec in candidate.specs}
     layers = candidate.layers(feed)
-    return (
-        resolve(candidate.model, all_tensors(candidate.model, feed), layers, candidate.scopes) if layers else ({}, {})
-    )
+    if not layers:
+        return {}, {}
+    return resolve(candidate.model, files.all_tensors(feed), layers, candidate.scopes)
 
 
 def note(model: onnx.ModelProto, key: str, value: Any) -> None:

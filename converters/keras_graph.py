@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
 from .quiet import converting
@@ -44,12 +45,17 @@ def distinct(names: Mapping[str, str]) -> dict[str, str]:
 def put_weights(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> None:
     """Turn the graph inputs that stand for weights into initializers."""
     graph = model.graph
-    kept = [value for value in graph.input if value.name not in weights]
-    graph.initializer.extend(
-        onnx.numpy_helper.from_array(weights[value.name], value.name) for value in graph.input if value.name in weights
-    )
-    del graph.input[:]
-    graph.input.extend(kept)
+    for index in reversed(range(len(graph.input))):
+        name = graph.input[index].name
+        if name in weights:
+            add_weight(graph, name, weights[name])
+            del graph.input[index]
+
+
+def add_weight(graph: onnx.GraphProto, name: str, value: np.ndarray) -> None:
+    """Add an initializer in place: every copy of large weights costs seconds."""
+    kind = ir.DataType.from_numpy(value.dtype)
+    graph.initializer.add(name=name, data_type=kind, dims=value.shape, raw_data=np.ascontiguousarray(value).tobytes())
 
 
 def fold_weights(model: onnx.ModelProto) -> dict[str, str]:
@@ -60,21 +66,22 @@ def fold_weights(model: onnx.ModelProto) -> dict[str, str]:
     results = {value.name for value in graph.output}
     for node in list(graph.node):
         if node.op_type in FOLDED and set(node.input) <= set(constants) and node.output[0] not in results:
-            constants[node.output[0]] = evaluate(node, constants)
+            add_weight(graph, node.output[0], evaluate(node, constants))
+            constants[node.output[0]] = graph.initializer[-1]
             origins[node.output[0]] = origins.get(node.input[0], node.input[0])
             graph.node.remove(node)
     used = {name for node in graph.node for name in node.input} | results | inner_reads(graph)
-    del graph.initializer[:]
-    graph.initializer.extend(constants.pop(name) for name in list(constants) if name in used)
+    for index in reversed(range(len(graph.initializer))):
+        if graph.initializer[index].name not in used:
+            del graph.initializer[index]
     return origins
 
 
-def evaluate(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> onnx.TensorProto:
+def evaluate(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> np.ndarray:
     """The value of a node whose inputs are constants."""
     feed = {name: onnx.numpy_helper.to_array(constants[name]) for name in node.input}
     with converting(f"{node.op_type} {node.name} cannot be folded", "report this as a fault of onnxray"):
-        value = ReferenceEvaluator(node).run(None, feed)[0]
-    return onnx.numpy_helper.from_array(np.ascontiguousarray(value), node.output[0])
+        return ReferenceEvaluator(node).run(None, feed)[0]
 
 
 def inner_reads(graph: onnx.GraphProto) -> set[str]:

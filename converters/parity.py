@@ -19,9 +19,8 @@ FLOOR = 1e-3
 FULL, HALF = 1e-4, 1e-2
 
 
-def parity(candidate: Candidate, options: Options) -> dict[str, Any]:
+def parity(candidate: Candidate, session: Session, options: Options) -> dict[str, Any]:
     """Compare outputs at every feed; past the tolerance is a ConversionError. Returns what the metadata say."""
-    session = Session(candidate.model)
     tolerance = options.tolerance or (HALF if in_half(candidate.model) else None)
     drawn = feeds(candidate.specs, options.seed, options.batch)
     worst, ratio = 0.0, 0.0

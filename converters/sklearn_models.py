@@ -15,7 +15,7 @@ from onnxray.errors import ConversionError
 from .inputs import graph_specs, read_inputs
 from .options import Candidate, Feed, Options
 from .quiet import converting, require
-from .runtime import Session
+from .runtime import stored
 from .sklearn_linear import lower
 
 __all__ = ["convert_estimator", "convert_pickle"]
@@ -63,7 +63,8 @@ def convert_estimator(estimator: Any, options: Options) -> Candidate:
         warnings.warn(f"{source}: {BLACK_BOX}", UserWarning, stacklevel=4)
         proto.metadata_props.add(key="onnxray.methods", value="black-box")
     row = {proto.graph.input[0].name: np.zeros((1, estimator.n_features_in_), np.float32)}
-    columns = Session(proto).run(row)[0].size
+    with stored(proto) as files:
+        columns = files.session().run(row)[0].size
     return Candidate(
         model=proto,
         source=source,
