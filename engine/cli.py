@@ -15,8 +15,9 @@ from .demo import run_demo
 from .errors import InputError, OnnxrayError
 from .explain import Explainer
 from .feature_maps import FeatureMaps
+from .files import Work, each_file, output_folder
 from .inspection import inspect as inspect_model
-from .job import Job, Work, each_file, output_folder
+from .job import Job
 from .labels import labels_of, parse_target, read_labels
 from .model import load
 from .options import (
@@ -34,9 +35,9 @@ from .options import (
     Runtime,
     Setup,
     TargetText,
-    spread,
 )
 from .recipes import recipe_for
+from .spread import spread
 from .terminal import print_json, progress_bar, say, say_error, warnings_on_stderr
 
 __all__ = ["app", "main", "run"]

@@ -10,15 +10,11 @@ from typing import Any
 
 import onnx_ir as ir
 
-from .errors import ModelError, UnsupportedOperator
-from .gradient import backward
-from .graph import GraphBuilder
+from .errors import ModelError
 from .model import Model, is_float
-from .overlays import ACTIVATIONS, OVERLAYS
-from .passes.expand import expand_functions
 from .paths import influenced, nodes_between
 from .preprocess import METADATA_KEY, Preprocess
-from .rules import NO_GRADIENT, rule_for
+from .reach import ActivationInfo, GradientInfo, NodeInfo, describe, differentiation
 from .target import score_tensor, softmax_before
 
 __all__ = [
@@ -32,7 +28,6 @@ __all__ = [
     "inspect",
 ]
 
-_SIZES_ONLY = frozenset({"Shape", "Size"})  # they read no values, so that nothing is lost at them
 _MOVES = frozenset(
     {"Identity", "Cast", "Dropout", "Reshape", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"}
 )
@@ -58,14 +53,6 @@ class ScoreInfo:
 
 
 @dataclass(frozen=True)
-class NodeInfo:
-    """A node by its name, or its output where it has none, and its operator."""
-
-    node: str
-    op: str
-
-
-@dataclass(frozen=True)
 class LayerInfo:
     """A name that --layer takes; ``default`` marks the layer that grad-cam takes by itself."""
 
@@ -74,25 +61,6 @@ class LayerInfo:
     tensor: str
     shape: tuple[int | str, ...] | None
     default: bool = False
-
-
-@dataclass(frozen=True)
-class ActivationInfo:
-    """An activation node, and whether guided backprop and the deconvnet override it (they treat the same nodes)."""
-
-    node: str
-    op: str
-    overridden: bool
-
-
-@dataclass(frozen=True)
-class GradientInfo:
-    """Whether a gradient reaches the score; the nodes that stop it, and those that nobody can differentiate."""
-
-    differentiable: bool
-    stops: tuple[NodeInfo, ...] = ()
-    unsupported: tuple[NodeInfo, ...] = ()
-    reason: str | None = None  # why a rule refused a node
 
 
 @dataclass(frozen=True)
@@ -123,7 +91,7 @@ def inspect(model: Model) -> Inspection:
     """Looks at a model without running it."""
     y, xs = _score_of(model), [value for value in model.inputs if is_float(value)]
     path = nodes_between(model.graph, [y], influenced(model.graph, xs)) if y is not None else []
-    gradient, activations = _differentiation(model, y, xs)
+    gradient, activations = differentiation(model, y, xs)
     program = model.program
     return Inspection(
         model=str(model.path) if model.path else None,
@@ -155,37 +123,7 @@ def _score(y: ir.Value) -> ScoreInfo:
     before = activation.inputs[0] if activation is not None else None
     if activation is None or before is None:
         return ScoreInfo(str(y.name), str(y.name), None)
-    return ScoreInfo(str(y.name), str(before.name), _node(activation))
-
-
-def _differentiation(
-    model: Model, y: ir.Value | None, xs: list[ir.Value]
-) -> tuple[GradientInfo, tuple[ActivationInfo, ...]]:
-    """Both as a method finds them: after operators without a rule were expanded through their function bodies."""
-    if y is None or not xs:
-        return GradientInfo(differentiable=False), ()
-    copy, names = model.copy(), [str(x.name) for x in xs]
-    expand_functions(copy, str(y.name), names)
-    score, inputs = copy.value(str(y.name)), copy.values(names)
-    path = nodes_between(copy.graph, [score], influenced(copy.graph, inputs))
-    kin = [node for node in path if node.domain == "" and node.op_type in ACTIVATIONS]
-    found = tuple(ActivationInfo(_name(node), node.op_type, OVERLAYS["guided"].overrides(node)) for node in kin)
-    return _gradient(copy, score, inputs, path), found
-
-
-def _gradient(model: Model, y: ir.Value, xs: list[ir.Value], path: list[ir.Node]) -> GradientInfo:
-    """Tries the reverse pass, which changes the model."""
-    stops = {node: None for node in path if _key(node) in NO_GRADIENT and node.op_type not in _SIZES_ONLY}
-    unsupported = tuple(_node(node) for node in path if _key(node) not in NO_GRADIENT and rule_for(node) is None)
-    if unsupported:
-        return GradientInfo(False, tuple(map(_node, stops)), unsupported)
-    g = GraphBuilder(model.graph)
-    try:
-        found = backward(g, {y: g.input("seed", y.dtype or ir.DataType.FLOAT, y.shape)}, xs, OVERLAYS["exact"])
-    except UnsupportedOperator as error:
-        return GradientInfo(False, tuple(map(_node, stops)), reason=str(error))
-    ends = stops | {node: None for node in found.blockers if node.op_type not in _SIZES_ONLY}
-    return GradientInfo(bool(found.gradients), tuple(map(_node, ends)))
+    return ScoreInfo(str(y.name), str(before.name), describe(activation))
 
 
 def _layers(model: Model, path: Iterable[ir.Node]) -> tuple[LayerInfo, ...]:
@@ -215,18 +153,6 @@ def _tensor(value: ir.Value) -> TensorInfo:
 
 def _shape(value: ir.Value) -> tuple[int | str, ...] | None:
     return None if value.shape is None else tuple(d if isinstance(d, int) else d.value or "?" for d in value.shape)
-
-
-def _name(node: ir.Node) -> str:
-    return node.name or str(node.outputs[0].name)
-
-
-def _node(node: ir.Node) -> NodeInfo:
-    return NodeInfo(_name(node), f"{node.domain}::{node.op_type}" if node.domain else node.op_type)
-
-
-def _key(node: ir.Node) -> tuple[str, str]:
-    return node.domain, node.op_type
 
 
 def _parameter_count(graph: ir.Graph) -> int:

@@ -1,42 +1,26 @@
-"""Explaining files one at a time: each is read, explained and written before the next one is touched."""
+"""Explaining a file: what is in it is read, explained and written, as pictures, bars and numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from .attribution import CHANNEL_AXES, Attribution
 from .bars import Feature, bar_chart, rank_features
-from .errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
+from .errors import InputError
 from .explain import Explainer
+from .files import Rows
 from .labels import Labels
 from .methods import Method
 from .tables import Given, read_given
 from .target import score_tensor
 
-__all__ = ["Done", "Failure", "Job", "Work", "each_file", "output_folder", "unique_stems"]
-
-T = TypeVar("T")
-Rows = Callable[[int, int], None]
-Work = Callable[[Path, str, Rows | None], Iterator[T]]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A file that could not be done."""
-
-    file: Path
-    error: OnnxrayError
-
-    def __str__(self) -> str:
-        text = str(self.error)
-        return text if str(self.file) in text else f"{self.file}: {text}"
+__all__ = ["Done", "Job"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +49,15 @@ class Done:
         features = {"features": [asdict(feature) for feature in self.features]} if self.features else {}
         known = {"method": one.method, "target": self.target, "label": self.label, "score": float(one.score[0])}
         return {"image": self.image, **row, **known, **delta, "files": [str(file) for file in self.files], **features}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The attribution of one input, what it adds to the name of its file, and its features if it is a vector."""
+
+    suffix: str
+    attribution: Attribution
+    features: tuple[Feature, ...]
 
 
 @dataclass(frozen=True)
@@ -103,70 +96,28 @@ class Job:
     def _done(self, file: Path, stem: str, row: int | None, one: Attribution, given: Given) -> Done:
         target = list(self.target) if isinstance(self.target, tuple) else self._index(int(one.target[0]))
         label = self.labels.get(target) if isinstance(target, int) else None
-        done = Done(str(file), row, one, target, label, (), _features(one, given, row or 0))
-        return replace(done, files=tuple(self._write(done, self.out / f"{stem}-{one.method}")))
-
-    def _write(self, done: Done, base: Path) -> Iterator[Path]:
-        for suffix, one in _parts(done.attribution):
-            picture = self._draw(one, done)
-            if picture is not None:
-                yield _written(picture, Path(f"{base}{suffix}.png"))
+        done = Done(str(file), row, one, target, label, ())
+        parts = _parts(one, given, row or 0)
+        features = parts[0].features if len(parts) == 1 else ()
+        files = self._write(parts, f"{done.name}, score {float(one.score[0]):.4g}", self.out / f"{stem}-{one.method}")
         if self.numbers:
-            yield done.attribution.save(f"{base}.npz")
+            files.append(one.save(f"{self.out / stem}-{one.method}.npz"))
+        return replace(done, features=features, files=tuple(files))
 
-    def _draw(self, one: Attribution, done: Done) -> Image.Image | None:
-        caption = f"{done.name}, score {float(one.score[0]):.4g}"
-        if done.features:
-            return bar_chart(done.features, f"{one.method} of {caption}")
+    def _write(self, parts: Sequence[_Part], caption: str, base: Path) -> list[Path]:
+        drawn = [(self._draw(part, caption), Path(f"{base}{part.suffix}.png")) for part in parts]
+        return [_written(picture, file) for picture, file in drawn if picture is not None]
+
+    def _draw(self, part: _Part, caption: str) -> Image.Image | None:
+        one = part.attribution
+        if part.features:
+            return bar_chart(part.features, f"{one.method} of {caption}")
         if not _is_map(one):
             return None
         if self.style == "figure":
             captions = (caption, one.method, "overlay") if one.pictures else (f"{one.method} of {caption}",)
             return one.figure(captions=captions, **self.drawing)
         return one.image(overlay=self.style == "overlay", **self.drawing)
-
-
-def each_file(
-    files: Sequence[Path], work: Work[T], failed: Callable[[Failure], None], step: Callable[[str, float], None]
-) -> Iterator[T]:
-    """What ``work`` yields for each file and its unique stem; ``failed`` hears of those that raise.
-
-    An error that is not about one file (no such layer, no runtime) ends the rest, as it would meet every one of them.
-    """
-    for index, (file, stem) in enumerate(zip(files, unique_stems(files), strict=True)):
-        report = partial(_step, step, file.name, index)
-        report(0, 1)
-        try:
-            yield from work(file, stem, report)
-        except OnnxrayError as error:
-            failed(Failure(file, error))
-            if isinstance(error, ModelError | RuntimeUnavailable):
-                return
-
-
-def _step(step: Callable[[str, float], None], name: str, index: int, rows: int, all_rows: int) -> None:
-    step(name, index + rows / all_rows)
-
-
-def unique_stems(files: Iterable[Path]) -> list[str]:
-    """The files' names without suffix, numbered where they would be equal, so that no output overwrites another."""
-    stems: list[str] = []
-    taken: set[str] = set()
-    for file in files:
-        numbered = (f"{file.stem}-{k}" if k > 1 else file.stem for k in range(1, len(stems) + 2))
-        stem = next(name for name in numbered if name.casefold() not in taken)
-        taken.add(stem.casefold())
-        stems.append(stem)
-    return stems
-
-
-def output_folder(folder: Path) -> Path:
-    """The folder, made where it is missing."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: no folder for the results can be made ({error.strerror})") from error
-    return folder
 
 
 def _written(picture: Image.Image, file: Path) -> Path:
@@ -177,20 +128,27 @@ def _written(picture: Image.Image, file: Path) -> Path:
     return file
 
 
-def _parts(attribution: Attribution) -> list[tuple[str, Attribution]]:
-    """The attribution of each input, with what to add to the file's name where there are several."""
-    if not isinstance(attribution.values, Mapping):
-        return [("", attribution)]
-    return [(f"-{''.join(c if c.isalnum() else '_' for c in name)}", attribution[name]) for name in attribution.values]
+def _parts(one: Attribution, given: Given, row: int) -> list[_Part]:
+    """The attribution of each input; of vectors with their features ranked."""
+    if not isinstance(one.values, Mapping):
+        return [_Part("", one, _features(one, given.inputs, given.features, row))]
+    held = given.inputs if isinstance(given.inputs, Mapping) else {}
+    return [_Part(f"-{_safe(name)}", one[name], _features(one[name], held.get(name), (), row)) for name in one.values]
 
 
-def _features(one: Attribution, given: Given, row: int) -> tuple[Feature, ...]:
-    """The ranked features of a vector; nothing for maps, and for several inputs."""
-    if isinstance(one.values, Mapping) or sum(size > 1 for size in one.values.shape[1:]) > 1 or one.pictures:
+def _safe(name: str) -> str:
+    """An input's name as part of a file's."""
+    return "".join(c if c.isalnum() else "_" for c in name)
+
+
+def _features(one: Attribution, inputs: Any, names: Sequence[str], row: int) -> tuple[Feature, ...]:
+    """The ranked features of a vector; nothing for maps."""
+    values = np.asarray(one.values)
+    if sum(size > 1 for size in values.shape[1:]) > 1 or one.pictures:
         return ()
-    held = np.asarray(given.inputs)[row] if isinstance(given.inputs, np.ndarray) else None
-    same = held is not None and held.size == one.values.size
-    return rank_features(one.values, held if same else None, given.features)
+    held = inputs[row] if isinstance(inputs, np.ndarray) and inputs.ndim > 1 else None
+    same = held is not None and held.size == values.size
+    return rank_features(values, held if same else None, names if len(names) == values.size else ())
 
 
 def _is_map(one: Attribution) -> bool:

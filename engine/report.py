@@ -10,8 +10,10 @@ from typing import Any
 
 from .catalogue import MethodInfo
 from .feature_maps import Maps
-from .inspection import Inspection, LayerInfo, NodeInfo, TensorInfo
-from .job import Done, Failure
+from .files import Failure
+from .inspection import Inspection, LayerInfo, TensorInfo
+from .job import Done
+from .reach import NodeInfo
 from .terminal import print_table, say, say_error
 
 __all__ = ["Failures", "describe", "plain", "print_inspection", "print_methods", "usage_hint", "versions"]

@@ -442,7 +442,7 @@ def test_several_inputs_get_a_picture_each(capsys: pytest.CaptureFixture[str]) -
     shapes = {"a": ["N", 3, 8, 8], "b": ["N", 5], "y": ["N", 1]}
     a, b, y = (onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in shapes.items())
     graph = onnx.helper.make_graph(nodes, "two", [a, b], [y])
-    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 11)]), "two.onnx")
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 11)], ir_version=8), "two.onnx")
     rng = np.random.default_rng(0)
     np.savez("both.npz", a=rng.random((2, 3, 8, 8)), b=rng.random((2, 5)))
     assert run(["explain", "two.onnx", "both.npz", "--json", "--npz"]) == 0

@@ -24,7 +24,7 @@ def chain(*nodes: onnx.NodeProto, out: int = TensorProto.FLOAT, extra: tuple[str
     y = helper.make_tensor_value_info("y", out, ["N", 4])
     opsets = [helper.make_opsetid("", 18)] + ([helper.make_opsetid(*extra)] if extra[0] else [])
     graph = helper.make_graph(list(nodes), "chain", [x], [y])
-    return inspect(load(helper.make_model(graph, opset_imports=opsets)))
+    return inspect(load(helper.make_model(graph, opset_imports=opsets, ir_version=8)))
 
 
 def node(op: str, source: str, target: str, **more: Any) -> onnx.NodeProto:
