@@ -681,6 +681,40 @@ def test_progress_counts_to_the_end(memory: str | int) -> None:
     assert len({total for _, total in seen}) == 1
 
 
+@pytest.mark.parametrize("method", ["saliency", "integrated-gradients"])
+@pytest.mark.parametrize("place", ["input", "inside", "output"])
+@pytest.mark.parametrize("name", ["target", "seed", "reference", "score", "chosen", "attribution", "explain/Mul"])
+def test_a_model_may_use_the_names_of_the_engine(name: str, place: str, method: str) -> None:
+    """y = max(x, 0) W, with one of its tensors called what the engine calls its own."""
+    proto, weights = model("net (float[N, 5] x) => (float[N, 3] y) { r = Relu(x)  y = MatMul(r, W) }"), normal(5, 3)
+    proto.graph.initializer.append(numpy_helper.from_array(weights, "W"))
+    _rename(proto, {"input": "x", "inside": "r", "output": "y"}[place], name)
+    x = normal(2, 5)
+    ex = onnxray.Explainer(proto, method)
+    truth = (x > 0) * weights.T[[2, 1]] * (x if method == "integrated-gradients" else 1)
+    a = ex(x, [2, 1])
+    assert distance(a.values, truth) <= TOLERANCE
+    assert distance(a.score, (np.maximum(x, 0) @ weights)[[0, 1], [2, 1]]) <= TOLERANCE
+    assert distance(ex(x, np.eye(3, dtype=np.float32)[[2, 1]]).values, truth) <= TOLERANCE
+
+
+def _rename(proto: onnx.ModelProto, old: str, new: str) -> None:
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.name = new if value.name == old else value.name
+    for node in proto.graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
+        node.output[:] = [new if name == old else name for name in node.output]
+
+
+@pytest.mark.parametrize("method", REPLICAS)
+def test_the_given_model_is_left_alone(method: str) -> None:
+    proto = CONV.proto()
+    before = proto.SerializeToString(deterministic=True)
+    onnxray.Explainer(proto, method)(CONV.x(), 1)
+    onnxray.differentiate(proto, relu="guided")
+    assert proto.SerializeToString(deterministic=True) == before
+
+
 def test_an_explainer_is_built_once_and_answers_alike() -> None:
     ex = onnxray.Explainer(CONV.proto(), "integrated-gradients", steps=5)
     first, second = ex(CONV.x(), 1), ex(CONV.x(), 1)
