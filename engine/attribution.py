@@ -37,7 +37,7 @@ class Attribution:
     per example or none. provenance: whatever is worth keeping of how it was made.
     """
 
-    values: Array | Mapping[str, Array]
+    values: Any
     target: Array
     score: Array
     method: str

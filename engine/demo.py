@@ -26,7 +26,7 @@ def run_demo(out: Path) -> Iterator[str]:
 
 def explain_digit(out: Path) -> Iterator[str]:
     """The digit by every method, each in a figure of its own, and a sheet of them all."""
-    from .models import path
+    from onnxray.models import path
 
     model, maps = load(path("digits.onnx")), []
     for name in METHODS:
@@ -42,7 +42,7 @@ def explain_digit(out: Path) -> Iterator[str]:
 
 def explain_table(out: Path) -> Iterator[str]:
     """Two rows of measures of cell nuclei, one malignant and one benign."""
-    from .models import path
+    from onnxray.models import path
 
     model = load(path("breast_cancer.onnx"))
     job = Job(Explainer(model, "integrated-gradients"), "top1", labels_of(model), out)

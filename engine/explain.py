@@ -16,10 +16,10 @@ from .errors import InputError
 from .explanation import Explanation, explanation
 from .gradient import Activation
 from .graph import Lowering
-from .inputs import Inputs, Prepared, prepare, preprocess_of
+from .inputs import Inputs, Prepared, prepare
 from .memory import bytes_per_row, parse_memory
 from .methods import METHODS, Method
-from .model import Model, is_float, load
+from .model import Model, Source, load
 from .preprocess import Preprocess
 from .rows import Progress, Sums, run_rows
 from .runtime import Provider, Session, open_session, resolve_providers
@@ -27,8 +27,6 @@ from .saving import saved
 from .target import Target, resolve_target
 
 __all__ = ["Explainer", "activations", "explain", "jacobian"]
-
-Source = Model | str | PathLike[str] | bytes | onnx.ModelProto
 
 
 class Explainer:
@@ -115,14 +113,13 @@ class Explainer:
             for name, array in sums.values.items()
         }
         total = np.sum([array.reshape(len(array), -1).sum(1, dtype=np.float64) for array in sums.values.values()], 0)
-        recipe = self.preprocess or Preprocess.from_metadata(self.model.metadata)
         return Attribution(
             values=next(iter(values.values())) if len(values) == 1 else values,
             target=sums.chosen if target.seed is None else target.seed,
             score=sums.scores[:, 0],
             method=self.method.name,
             delta=self.method.delta(total, sums.scores),
-            layout=recipe.layout if recipe else None,
+            layout=given.recipe.layout if given.recipe else None,
             pictures=given.pictures,
             provenance={"options": repr(self.method), "score": self.score},
         )

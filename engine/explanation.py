@@ -60,7 +60,7 @@ def _explained(model: Model, value: ir.Value) -> Explained:
 
 
 def batch_axis(model: Model, value: ir.Value) -> int | None:
-    """The axis of a model input that counts examples: the one that shares its dimension with the first input's axis 0."""
+    """The axis of an input that counts examples: the one whose dimension is that of the first input's axis 0."""
     first = next(v for v in model.inputs if is_float(v))
     if first.shape is None or value.shape is None or not len(first.shape) or not len(value.shape):
         return None

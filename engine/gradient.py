@@ -12,7 +12,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from . import ops as _ops  # noqa: F401  registers the rules
 from .errors import InputError, NoGradientPath, UnsupportedOperator
 from .graph import GraphBuilder, Lowering
-from .model import Model, is_float, load
+from .model import Source, is_float, load
 from .overlays import ACTIVATIONS, OVERLAYS
 from .passes.expand import expand_functions
 from .paths import influenced, nodes_between
@@ -64,7 +64,7 @@ class Backward:
 
 
 def differentiate(
-    model: Model | str | bytes | onnx.ModelProto,
+    model: Source,
     of: Sequence[str] | str | None = None,
     wrt: Sequence[str] | str | None = None,
     *,

@@ -25,10 +25,11 @@ Inputs = Any  # an array, a dict of arrays, or pictures: paths or PIL images
 
 @dataclass(frozen=True)
 class Prepared:
-    """Checked arrays, and the pictures that they were made from."""
+    """Checked arrays, and the pictures that they were made from, by which recipe."""
 
     batch: Batch
     pictures: tuple[Image.Image, ...] = ()
+    recipe: Preprocess | None = None
 
     @property
     def shapes(self) -> dict[str, list[int | str | None]]:
@@ -50,24 +51,23 @@ def prepare(model: Model, inputs: Inputs, preprocess: Preprocess | None = None) 
     """
     pictures = _pictures(inputs)
     drawn: tuple[Image.Image, ...] = ()
+    recipe = preprocess or Preprocess.from_metadata(model.metadata)
     if pictures:
-        recipe = preprocess or preprocess_of(model)
+        recipe = recipe or guess_preprocess(model)
         inputs, drawn = recipe(pictures), tuple(recipe.picture(picture) for picture in pictures)
     arrays = _by_name(model, inputs)
     feeds = {str(v.name): _checked(v, arrays[str(v.name)], model) for v in model.inputs}
     axes = {str(v.name): batch_axis(model, v) for v in model.inputs}
     _check_batch(feeds, axes)
-    return Prepared(Batch(feeds, axes, fixed_batch(model)), drawn)
+    return Prepared(Batch(feeds, axes, fixed_batch(model)), drawn, recipe)
 
 
-def preprocess_of(model: Model) -> Preprocess:
-    """The model's own preprocessing, or a guess from the shape of its first input."""
-    stored = Preprocess.from_metadata(model.metadata)
+def guess_preprocess(model: Model) -> Preprocess:
+    """A guess from the shape of the first float input."""
     first = next((v for v in model.inputs if is_float(v)), None)
-    if stored is None and (first is None or first.shape is None or len(first.shape) != 4):
-        raise InputError("the model's input is no picture (rank 4); give it an array")
-    shape = () if first is None or first.shape is None else first.shape
-    return stored or Preprocess.guess([d if isinstance(d, int) else d.value for d in shape])
+    if first is None or first.shape is None or len(first.shape) != 4:
+        raise InputError("the model's input is no picture (rank 4); give an array (on the command line .npy or .csv)")
+    return Preprocess.guess([d if isinstance(d, int) else d.value for d in first.shape])
 
 
 def fixed_batch(model: Model) -> int | None:

@@ -96,7 +96,7 @@ def inspect(model: Model) -> Inspection:
     return Inspection(
         model=str(model.path) if model.path else None,
         producer=f"{program.producer_name or ''} {program.producer_version or ''}".strip(),
-        opset=model.opset,
+        opset=model.original_opset or model.opset,
         nodes=len(model.graph),
         parameters=_parameter_count(model.graph),
         inputs=tuple(map(_tensor, model.inputs)),

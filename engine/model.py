@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 
 import onnx
@@ -20,10 +21,10 @@ from onnx_ir.passes.common import (
 
 from .errors import InputError, ModelError
 from .passes.share_constants import share_constants
-from .passes.upgrade import IR_VERSION, OPSET, upgrade
+from .passes.upgrade import IR_VERSIONS, OPSET, upgrade
 from .reading import read
 
-__all__ = ["Layer", "Model", "infer_shapes", "is_float", "load"]
+__all__ = ["Layer", "Model", "Source", "infer_shapes", "is_float", "load"]
 
 _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 
@@ -39,10 +40,14 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """An ONNX model, ready to be differentiated. Made by ``load``; never changed after that."""
+    """An ONNX model, ready to be differentiated. Made by ``load``; never changed after that.
+
+    ``original_opset`` is that of the file, before any upgrade.
+    """
 
     program: ir.Model
     path: Path | None = None
+    original_opset: int | None = None
 
     @property
     def graph(self) -> ir.Graph:
@@ -72,7 +77,7 @@ class Model:
 
     def copy(self) -> Model:
         """A model whose graph may be changed; the weights are shared."""
-        return Model(self.program.clone(), self.path)
+        return replace(self, program=self.program.clone())
 
     def proto(self) -> onnx.ModelProto:
         return ir.to_proto(self.program)
@@ -94,8 +99,8 @@ class Model:
         nodes = {node.name: node for node in self.graph if node.name}
         if name in nodes:
             return Layer(name, str(nodes[name].outputs[0].name))
-        known = [*self.layers, *nodes, *tensors]
-        near = difflib.get_close_matches(name, known, n=3)
+        known = list(dict.fromkeys([*self.layers, *nodes, *tensors]))
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(map(repr, near))}?" if near else "'onnxray inspect' lists the layers"
         raise ModelError(f"no layer, node or tensor {name!r} in the model; {hint}")
 
@@ -112,7 +117,10 @@ class Model:
         return found
 
 
-def load(source: Model | str | Path | bytes | onnx.ModelProto) -> Model:
+Source = Model | str | PathLike[str] | bytes | onnx.ModelProto
+
+
+def load(source: Source) -> Model:
     """Reads, checks and shape-infers a model.
 
     Takes a path (with external data beside it), bytes, a ModelProto or a Model. Files from opset 7 on load; those
@@ -121,13 +129,14 @@ def load(source: Model | str | Path | bytes | onnx.ModelProto) -> Model:
     if isinstance(source, Model):
         return source
     program, path = read(source)
-    program = upgrade(program) if program.graph.opset_imports[""] < OPSET else program
+    opset = program.graph.opset_imports[""]
+    program = upgrade(program) if opset < OPSET else program
     for tidy in (RemoveInitializersFromInputsPass(), InlinePass(), LiftConstantsToInitializersPass()):
         tidy(program)
     share_constants(program)
-    program.ir_version = max(program.ir_version, IR_VERSION)
+    program.ir_version = min(max(program.ir_version, IR_VERSIONS[0]), IR_VERSIONS[1])
     infer_shapes(program)
-    return Model(program, path)
+    return Model(program, path, opset)
 
 
 def infer_shapes(program: ir.Model) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from os import PathLike
 from pathlib import Path
 
 import google.protobuf.message
@@ -16,9 +17,11 @@ __all__ = ["MIN_OPSET", "read"]
 MIN_OPSET = 7
 
 
-def read(source: str | Path | bytes | onnx.ModelProto) -> tuple[ir.Model, Path | None]:
+def read(source: str | PathLike[str] | bytes | onnx.ModelProto) -> tuple[ir.Model, Path | None]:
     """The model behind a path, bytes or a proto, checked; and its path where there is one."""
-    path = Path(source) if isinstance(source, str | Path) else None
+    if not isinstance(source, str | PathLike | bytes | onnx.ModelProto):
+        raise ModelError(f"a {type(source).__name__} is no model; give a path, bytes, a ModelProto or a Model")
+    path = Path(source) if isinstance(source, str | PathLike) else None
     where = str(path) if path else "the given model"
     proto = source if isinstance(source, onnx.ModelProto) else _parse(_content(source), where)
     _check(proto, where)
@@ -27,7 +30,7 @@ def read(source: str | Path | bytes | onnx.ModelProto) -> tuple[ir.Model, Path |
     return program, path
 
 
-def _content(source: str | Path | bytes) -> bytes:
+def _content(source: str | PathLike[str] | bytes) -> bytes:
     if isinstance(source, bytes):
         return source
     try:

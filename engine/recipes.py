@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .inputs import preprocess_of
+from .inputs import guess_preprocess
 from .model import Model, is_float
 from .preprocess import Preprocess
 from .tables import is_picture
@@ -23,7 +23,7 @@ def recipe_for(model: Model, text: str | None, files: Iterable[Path]) -> Preproc
     if not any(map(is_picture, files)):
         return None
     if text is None:
-        return preprocess_of(model)
+        return Preprocess.from_metadata(model.metadata) or guess_preprocess(model)
     preset, *changes = text.split(",")
     value = next((v for v in model.inputs if is_float(v)), None)
     shape = [] if value is None or value.shape is None else [d if isinstance(d, int) else d.value for d in value.shape]

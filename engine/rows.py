@@ -18,7 +18,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Batch:
-    """The arrays of a model's inputs, the axis of each that counts examples, and the batch size if the model sets it."""
+    """The arrays of a model's inputs, which axis of each counts examples, and the batch size if the model sets it."""
 
     feeds: Mapping[str, np.ndarray]
     axes: Mapping[str, int | None]

@@ -20,7 +20,7 @@ __all__ = ["NO_GRADIENT", "RULES", "Gradients", "Node", "Overlay", "Rule", "as_r
 
 
 class Node(Protocol):
-    """What a rule sees of a forward node: an ``onnx_ir.Node`` whose inputs are typed loosely, as optional ones are None."""
+    """A forward node as rules see it: an ``onnx_ir.Node`` whose inputs are typed loosely, as optional ones are None."""
 
     @property
     def op_type(self) -> str: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,7 +70,7 @@ def open_session(
 def resolve_providers(providers: Sequence[Provider] | Provider | None) -> list[Provider]:
     """Full provider names, each available; the CPU by default."""
     available = _onnxruntime().get_available_providers()
-    given = ["cpu"] if providers is None else [providers] if isinstance(providers, str | tuple) else list(providers)
+    given: Any = ["cpu"] if providers is None else [providers] if isinstance(providers, str | tuple) else providers
     return [_resolve(provider, available) for provider in given]
 
 
@@ -107,4 +108,4 @@ def _readable(error: Exception) -> OnnxrayError:
     """onnxruntime's own message, without its prefix and stack."""
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     kind = InputError if "INVALID_ARGUMENT" in text or "Got invalid dimensions" in text else OnnxrayError
-    return kind(f"onnxruntime: {text.split(' : ', 2)[-1]}")
+    return kind(f"onnxruntime: {re.sub(r'/onnxruntime_src/.*[)] ', '', text.split(' : ', 2)[-1])}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -53,7 +54,7 @@ def logits(g: GraphBuilder, y: ir.Value) -> ir.Value:
     activation, moves = softmax_before(y)
     if activation is None:
         return y
-    value = activation.inputs[0]
+    value: Any = activation.inputs[0]
     for node in reversed(moves):
         if node.op_type not in ("Cast", "Dropout"):
             attributes = {name: a.value for name, a in node.attributes.items()}
@@ -111,7 +112,8 @@ def resolve_target(target: object, rows: int, shape: tuple[int | None, ...]) -> 
 
 def _flatten(index: tuple[int, ...], shape: tuple[int | None, ...]) -> int:
     if len(index) != len(shape) or None in shape:
-        raise InputError(f"target {index}: the scores of one example have shape {shape}; give {len(shape)} indices")
+        wanted = "a class index" if len(shape) == 1 else f"{len(shape)} indices"
+        raise InputError(f"target {index}: the scores of one example have shape {shape}; give {wanted}")
     sizes = [size or 0 for size in shape]
     wrapped = [i + n if i < 0 else i for i, n in zip(index, sizes, strict=True)]
     if not all(0 <= i < n for i, n in zip(wrapped, sizes, strict=True)):

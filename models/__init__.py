@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from ..errors import InputError
+from onnxray.errors import InputError
 
 __all__ = ["FILES", "path"]
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ..preprocess import Preprocess
+from onnxray.preprocess import Preprocess
 from .data import digits
 from .network import steady, train, write
 

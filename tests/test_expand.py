@@ -16,11 +16,8 @@ BODIES = [
 
 @pytest.mark.parametrize(("text", "op", "opset"), BODIES, ids=["given", "default"])
 def test_an_operator_without_a_rule_is_expanded(text: str, op: str, opset: int) -> None:
-    model = onnx.parser.parse_model(
-        f"<ir_version: 10, opset_import: ['' : {opset}]> g (double[3,4] x) => (double[3,4] y) {{ y = {text} (x) }}".replace(
-            "'", '"'
-        )
-    )
+    signature = f'<ir_version: 10, opset_import: ["" : {opset}]> g (double[3,4] x) => (double[3,4] y)'
+    model = onnx.parser.parse_model(f"{signature} {{ y = {text} (x) }}")
     assert ("", op) not in RULES
     graph = differentiate(model)
     x, w, v = normal(3, 4), normal(3, 4, seed=1), normal(3, 4, seed=2)

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from ..errors import ModelError
 from ..gradient import Activation
 from ..model import Layer
+from ..ops.window import spatial_shape
 from ..paths import influenced, nodes_between
 from .base import Method, Scene, connected
 
@@ -19,7 +20,7 @@ __all__ = ["GradCam"]
 
 @dataclass(frozen=True)
 class GradCam(Method):
-    """Feature maps of a layer, each weighted by its mean gradient, summed and rectified (Selvaraju et al., 2016, arXiv:1610.02391).
+    """A layer's feature maps, summed by their mean gradients and rectified (Selvaraju et al., 2016, arXiv:1610.02391).
 
     ``layer`` is the last convolution by default; ``relu=False`` keeps the negative part. The map has the layer's size.
     """
@@ -44,9 +45,9 @@ class GradCam(Method):
 
 
 def last_convolution(scene: Scene) -> Layer:
-    """The last Conv between input and score."""
+    """The last Conv between input and score whose map has more than one element (heads are 1 x 1)."""
     between = nodes_between(scene.model.graph, [scene.score], influenced(scene.model.graph, scene.seen.values()))
-    convolutions = [node for node in between if node.op_type == "Conv"]
+    convolutions = [node for node in between if node.op_type == "Conv" and spatial_shape(node.outputs[0]) != (1, 1)]
     if not convolutions:
         raise ModelError("grad-cam found no convolution between input and score; name a layer with layer=")
     return Layer(convolutions[-1].name or "", str(convolutions[-1].outputs[0].name))

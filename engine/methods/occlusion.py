@@ -23,7 +23,7 @@ Extent = int | Sequence[int] | None
 
 @dataclass(frozen=True)
 class Occlusion(Method):
-    """Fall of the score when a window of the input is replaced by a baseline (Zeiler and Fergus, 2013, arXiv:1311.2901).
+    """Fall of the score when a window of the input is covered by a baseline (Zeiler and Fergus, 2013, arXiv:1311.2901).
 
     ``window`` and ``stride`` are a number for every axis but the channels (which are covered whole), or one per axis
     of an example; by default a seventh of each axis, moved by half of that. An element has the mean over the windows

@@ -26,7 +26,7 @@ class Saliency(Method):
 
 @dataclass(frozen=True)
 class GuidedBackprop(Saliency):
-    """Gradient in which a Relu passes only what is positive, forwards and backwards (Springenberg et al., 2014, arXiv:1412.6806)."""
+    """Gradient that Relu passes where input and gradient are positive (Springenberg et al., 2014, arXiv:1412.6806)."""
 
     name: ClassVar[str] = "guided-backprop"
     relu_policy: ClassVar[str] = "guided"
@@ -34,7 +34,7 @@ class GuidedBackprop(Saliency):
 
 @dataclass(frozen=True)
 class Deconvnet(Saliency):
-    """Gradient in which a Relu passes what is positive backwards, whatever went forwards (Zeiler and Fergus, 2013, arXiv:1311.2901)."""
+    """Gradient that a Relu passes where the gradient is positive (Zeiler and Fergus, 2013, arXiv:1311.2901)."""
 
     name: ClassVar[str] = "deconvnet"
     relu_policy: ClassVar[str] = "deconvnet"

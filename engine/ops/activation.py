@@ -51,7 +51,9 @@ def _gate(g: GraphBuilder, y: ir.Value, dy: ir.Value, low: float, high: float) -
     return dy
 
 
-def _gate_between(g: GraphBuilder, x: ir.Value, dy: ir.Value, low: ir.Value | None, high: ir.Value | None) -> ir.Value:
+def _gate_between(
+    g: GraphBuilder, x: ir.Value | None, dy: ir.Value, low: ir.Value | None, high: ir.Value | None
+) -> ir.Value:
     dy = dy if low is None else g.Where(g.Greater(x, low), dy, 0)
     return dy if high is None else g.Where(g.Less(x, high), dy, 0)
 

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..rules import Node
 
-__all__ = ["Window", "spatial_shape", "window_of"]
+__all__ = ["Window", "remainder", "spatial_shape", "window_of"]
 
 
 @dataclass(frozen=True)
@@ -76,4 +76,15 @@ def _same_total(size: int | ir.SymbolicDim, stride: int, span: int) -> int:
 def spatial_shape(x: ir.Value) -> tuple[int, ...] | None:
     """The sizes behind batch and channel, None where one is unknown."""
     sizes = list(x.shape)[2:] if x.shape is not None else [None]
-    return tuple(sizes) if all(isinstance(size, int) for size in sizes) else None
+    known = tuple(size for size in sizes if isinstance(size, int))
+    return known if len(known) == len(sizes) else None
+
+
+def remainder(x: ir.Value, dy: ir.Value, window: Window) -> list[int] | None:
+    """How many elements at the end of x no window starts at; None where that is open or more than a stride."""
+    sizes, reached = spatial_shape(x), spatial_shape(dy)
+    if sizes is None or reached is None:
+        return None
+    spans = zip(sizes, reached, window.strides, window.span, window.begin, window.end, strict=True)
+    rest = [n - (s * (o - 1) + span - b - e) for n, o, s, span, b, e in spans]
+    return rest if all(0 <= r < s for r, s in zip(rest, window.strides, strict=True)) else None

@@ -7,10 +7,10 @@ from onnx import version_converter
 
 from ..errors import ModelError
 
-__all__ = ["IR_VERSION", "OPSET", "upgrade"]
+__all__ = ["IR_VERSIONS", "OPSET", "upgrade"]
 
 OPSET = 18  # the first with axes as inputs of every reduction and Pad, and with ScatterElements that adds
-IR_VERSION = 8  # the one that came with opset 18; from 4 on, initializers need not be inputs
+IR_VERSIONS = (8, 13)  # from that of opset 18 to the newest that onnxruntime 1.31 reads; no rule needs more
 
 
 def upgrade(program: ir.Model) -> ir.Model:

@@ -55,7 +55,8 @@ CASES = [
           op="ConvTranspose", id="output-padding"),
     _conv((2, 4, 4, 5), (4, 3, 3, 3), {"group": 2, "strides": [2, 1], "dilations": [1, 2]}, bias=False,
           op="ConvTranspose", id="groups"),
-    _conv((2, 3, 4, 5), (3, 4, 3, 3), {"strides": [2, 2], "output_shape": [9, 10]}, op="ConvTranspose", id="output-shape"),
+    _conv((2, 3, 4, 5), (3, 4, 3, 3), {"strides": [2, 2], "output_shape": [9, 10]}, op="ConvTranspose",
+          id="output-shape"),
     *(_conv((2, 3, 4, 5), (3, 4, 3, 3), {"strides": [2, 2], "auto_pad": pad}, op="ConvTranspose", id=pad)
       for pad in ("SAME_UPPER", "SAME_LOWER", "VALID")),
     _conv((2, 3, 5), (3, 4, 3), {"strides": [2], "pads": [1, 1]}, op="ConvTranspose", id="1d"),
