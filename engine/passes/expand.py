@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import onnx
@@ -13,7 +13,7 @@ from ..model import Model, infer_shapes
 from ..paths import influenced, nodes_between
 from ..rules import NO_GRADIENT, rule_for
 
-__all__ = ["expand_functions"]
+__all__ = ["expand_functions", "expand_nodes"]
 
 _DOMAIN = "onnxray.expanded"
 
@@ -22,15 +22,23 @@ def expand_functions(model: Model, of: Sequence[str] | str, wrt: Sequence[str] |
     """Expands, in place, every node between that has a function body and no rule; true where one was found."""
     between = nodes_between(model.graph, model.values(of), influenced(model.graph, model.values(wrt)))
     waiting = [n for n in between if rule_for(n) is None and (n.domain, n.op_type) not in NO_GRADIENT]
-    bodies = [body for k, node in enumerate(waiting) if (body := _call_body(node, k, model.opset))]
-    for body in bodies:
-        model.program.functions[body.identifier()] = body
-    if bodies:
-        model.program.opset_imports[_DOMAIN] = 1
-        InlinePass()(model.program)
-        model.program.opset_imports.pop(_DOMAIN)
-        infer_shapes(model.program)
+    found = expand_nodes(model.program, waiting)
+    if found:
         expand_functions(model, of, wrt)
+    return found
+
+
+def expand_nodes(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
+    """Expands, in place, those of the nodes that have a function body; true where there is one."""
+    opset = program.graph.opset_imports[""]
+    bodies = [body for k, node in enumerate(nodes) if (body := _call_body(node, k, opset))]
+    for body in bodies:
+        program.functions[body.identifier()] = body
+    if bodies:
+        program.opset_imports[_DOMAIN] = 1
+        InlinePass()(program)
+        program.opset_imports.pop(_DOMAIN)
+        infer_shapes(program)
     return bool(bodies)
 
 
@@ -71,7 +79,19 @@ def _function_proto(node: ir.Node, opset: int) -> onnx.FunctionProto | None:
         )
     else:
         return None
-    return onnx.FunctionProto.FromString(body)
+    return _as_called(onnx.FunctionProto.FromString(body), node)
+
+
+def _as_called(body: onnx.FunctionProto, node: ir.Node) -> onnx.FunctionProto:
+    """A body with the outputs that the node has; a constant stands in for what it leaves out, as the node does."""
+    del body.output[len(node.outputs) :]
+    made = {name for inner in body.node for name in inner.output}
+    for name in [name for name in body.output if name not in made]:
+        constant = body.node.add(op_type="Constant", output=[name])
+        constant.attribute.add(name="value_float", type=onnx.AttributeProto.FLOAT, f=0.0)
+    for k, output in enumerate(node.outputs):
+        output.name = output.name or f"{node.outputs[0].name}:{k}"
+    return body
 
 
 def _type_of(value: ir.Value | None) -> bytes:
