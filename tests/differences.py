@@ -1,0 +1,150 @@
+"""Slopes by central differences, with a word on whether the function is smooth there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx.reference import ReferenceEvaluator
+from reference_ops import REFERENCE_OPS
+
+__all__ = ["Function", "Slope", "functions", "is_float_array", "run_on_runtime", "slope"]
+
+Feeds = Mapping[str, np.ndarray]
+PATIENCE = 0.5  # seconds that one evaluation may take: the reference convolves in Python
+RANDOM = {"Bernoulli", "Dropout", "RandomNormalLike", "RandomUniformLike"}  # each evaluator draws its own numbers
+_HALVES = ("float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A model as a function of its inputs, the step that suits its precision and what may be asked of a slope."""
+
+    call: Callable[[Feeds], dict[str, np.ndarray]]
+    dtype: type
+    step: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Slope:
+    """<w, J v>, and whether both sides agree on it."""
+
+    value: float
+    smooth: bool
+
+
+def is_float_array(x: object) -> bool:
+    return isinstance(x, np.ndarray) and (x.dtype.kind == "f" or x.dtype.name == "bfloat16")
+
+
+def functions(model: onnx.ModelProto, feeds: Feeds, expected: Feeds) -> list[Function]:
+    """The ways to evaluate a model that give what onnxruntime gives, the most precise one first."""
+    halves = any(x.dtype.name in _HALVES for x in (*feeds.values(), *expected.values()) if is_float_array(x))
+    ops = {node.op_type for node in model.graph.node}
+    found = []
+    for call, dtype, step, tolerance in (
+        (_reference(model), np.float64, 1e-4, 1e-3),
+        (_runtime(model), np.float32, 2e-2, 1e-2),
+    ):
+        if dtype is np.float64 and ops & RANDOM:
+            continue
+        started = time.perf_counter()
+        try:
+            values = call(_in_type(feeds, dtype))
+        except Exception:  # noqa: BLE001  whatever an evaluator raises, the other one is asked
+            continue
+        if time.perf_counter() - started < PATIENCE and all(
+            _agrees(values[name], x) for name, x in expected.items() if is_float_array(x)
+        ):
+            coarse = "Cast" in ops or any(values[n].dtype != dtype for n, x in expected.items() if is_float_array(x))
+            wide = (0.25, 5e-2) if halves and coarse else (2e-2, 1e-2) if coarse else (step, tolerance)
+            found.append(Function(call, dtype, wide[0], max(wide[1], 2e-2 if halves else 0)))
+    return found
+
+
+def _reference(model: onnx.ModelProto) -> Callable[[Feeds], dict[str, np.ndarray]]:
+    names = [output.name for output in model.graph.output]
+    return lambda feeds: dict(
+        zip(names, ReferenceEvaluator(model, new_ops=REFERENCE_OPS).run(None, dict(feeds)), strict=True)
+    )
+
+
+def _runtime(model: onnx.ModelProto) -> Callable[[Feeds], dict[str, np.ndarray]]:
+    return lambda feeds: run_on_runtime(model, feeds)
+
+
+def run_on_runtime(model: onnx.ModelProto, feeds: Feeds) -> dict[str, np.ndarray]:
+    """All outputs, in a session of its own so that random numbers repeat."""
+    options = ort.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, 1
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    types = {i.name: i.type for i in session.get_inputs()}
+    given = {
+        name: _fit(np.asarray(x) if isinstance(x, np.generic) else x, types[name])
+        for name, x in feeds.items()
+        if name in types
+    }
+    names = [output.name for output in session.get_outputs()]
+    if "tensor(bfloat16)" in {*types.values(), *(o.type for o in session.get_outputs())}:
+        return _run_with_values(session, given, names)
+    return dict(zip(names, session.run(names, given), strict=True))
+
+
+def _run_with_values(session, feeds, names):
+    import ml_dtypes
+
+    values = {n: _value(x) for n, x in feeds.items()}
+    results = session.run_with_ort_values(names, values)
+    return {
+        n: v.numpy() if v.data_type() != "tensor(bfloat16)" else v.numpy().view(ml_dtypes.bfloat16)
+        for n, v in zip(names, results, strict=True)
+    }
+
+
+def _value(x):
+    if x.dtype.name == "bfloat16":
+        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(x.view(np.uint16), onnx.TensorProto.BFLOAT16)
+    return ort.OrtValue.ortvalue_from_numpy(x)
+
+
+def _fit(x, kind: str):
+    import ml_dtypes
+
+    wanted = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
+              "tensor(bfloat16)": ml_dtypes.bfloat16}.get(kind)  # fmt: skip
+    return np.ascontiguousarray(x, wanted) if wanted is not None and isinstance(x, np.ndarray) else x
+
+
+def _in_type(feeds: Feeds, dtype: type) -> dict[str, np.ndarray]:
+    return {name: np.asarray(x, dtype) if is_float_array(x) else x for name, x in feeds.items()}
+
+
+def _agrees(found: np.ndarray, expected: np.ndarray) -> bool:
+    loose = 3e-2 if expected.dtype.name in _HALVES else 2e-3
+    a, b = (np.asarray(x, np.float64) for x in (found, expected))
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol=loose, atol=loose / 10, equal_nan=True))
+
+
+def slope(f: Function, feeds: Feeds, name: str, direction: np.ndarray, cotangents: Feeds) -> Slope:
+    """Richardson's extrapolation of two central differences; smooth where the one-sided ones draw together."""
+    point = _in_type(feeds, f.dtype)
+
+    def at(t: float) -> float:
+        results = f.call({**point, name: point[name] + np.asarray(t * direction, f.dtype)})
+        arrays = {y: np.asarray(results[y], np.float64) for y in cotangents}
+        return sum(float(np.sum(w * np.where(np.isfinite(arrays[y]), arrays[y], 0))) for y, w in cotangents.items())
+
+    h = f.step
+    far, near, middle = (at(h), at(-h)), (at(h / 2), at(-h / 2)), at(0.0)
+    wide, narrow = (far[0] - far[1]) / (2 * h), (near[0] - near[1]) / h
+    gaps = [abs(ahead + behind - 2 * middle) / s for (ahead, behind), s in ((far, h), (near, h / 2))]
+    scale = abs(narrow) + 1e-3
+    smooth = (
+        gaps[1] <= 0.75 * gaps[0] + f.tolerance * scale and abs(wide - narrow) <= 10 * f.tolerance * scale + gaps[0]
+    )
+    return Slope((4 * narrow - wide) / 3, bool(np.isfinite(wide) and np.isfinite(narrow) and smooth))

@@ -1,0 +1,214 @@
+"""The ONNX project's own operator suite: which of its cases have a gradient, and whether it is right.
+
+A case counts when a float input of it reaches a float output and stock onnxruntime runs it. It is differentiated with
+respect to each float input, the gradient is run on onnxruntime and compared with central differences along one random
+direction: in float64 on onnx's reference evaluator where that gives what the suite expects, else in float32 on
+onnxruntime. Where the suite's own numbers lie on a kink, numbers near them are taken.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from differences import Feeds, Function, functions, is_float_array, run_on_runtime, slope
+from onnxray.errors import NoGradientPath, OnnxrayError
+from onnxray.gradient import GradientGraph, differentiate
+
+__all__ = ["Verdict", "cases", "judge", "share", "table"]
+
+IR_VERSION, OPSET = 13, 26  # the newest that onnxruntime 1.31 runs unasked
+OUT = ("not run", "no float path", "by convention")  # kinds of cases that do not count
+# Inputs that say where to look and not what is there: they are given no gradient.
+PLACES = {("Dropout", 1), ("Resize", 1), ("Resize", 2)}
+CONVENTION = {"DynamicQuantizeLinear": "straight through, so that differences tell nothing"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a case: right, wrong, refused, not run, or without a float path."""
+
+    name: str
+    kind: str
+    note: str = ""
+
+
+def cases() -> list:
+    """The node cases of the installed onnx."""
+    from onnx.backend.test.case.node import collect_testcases
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return sorted(collect_testcases(None), key=lambda case: case.name)
+
+
+def judge(case) -> Verdict:
+    """Differentiates one case and compares."""
+    model, (inputs, outputs) = case.model, case.data_sets[0]
+    feeds = {i.name: _array(x) for i, x in zip(_free_inputs(model), inputs, strict=False) if x is not None}
+    expected = {o.name: _array(x) for o, x in zip(model.graph.output, outputs, strict=True)}
+    xs, ys = _float_ends(model, feeds, expected)
+    if not xs or not ys:
+        return Verdict(case.name, "no float path")
+    if conventions := {node.op_type for node in model.graph.node} & CONVENTION.keys():
+        return Verdict(case.name, "by convention", CONVENTION[conventions.pop()])
+    try:
+        model, found = _run(model, feeds)
+    except Exception as error:  # noqa: BLE001  onnxruntime raises a dozen types
+        return Verdict(case.name, "not run", _line(error))
+    try:
+        return _compare(case.name, model, feeds, {name: found[name] for name in expected}, xs, ys)
+    except OnnxrayError as error:
+        return Verdict(case.name, "refused", _line(error))
+
+
+def _run(model: onnx.ModelProto, feeds: Feeds) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    """What onnxruntime gives for the model: as it is, else stamped with the newest versions that it knows."""
+    older = onnx.ModelProto()
+    older.CopyFrom(model)
+    older.ir_version = min(model.ir_version, IR_VERSION)
+    for entry in older.opset_import:
+        entry.version = min(entry.version, OPSET) if not entry.domain else entry.version
+    try:
+        return model, run_on_runtime(model, feeds)
+    except Exception:
+        if older == model:
+            raise
+    return older, run_on_runtime(older, feeds)
+
+
+def _array(x: Any) -> Any:
+    """What the suite gives as an array, where it is one."""
+    if isinstance(x, onnx.TensorProto):
+        return onnx.numpy_helper.to_array(x)
+    return np.asarray(x) if isinstance(x, np.generic | float | int) else x
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _free_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    fixed = {t.name for t in model.graph.initializer}
+    return [i for i in model.graph.input if i.name not in fixed]
+
+
+def _float_ends(model: onnx.ModelProto, feeds: Feeds, expected: Feeds) -> tuple[list[str], list[str]]:
+    """Float inputs that reach a float output, and the float outputs that one of them reaches."""
+    ys = [name for name, x in expected.items() if is_float_array(x) and x.size]
+    reached = {x: _reached(model.graph, x) for x, value in feeds.items() if is_float_array(value) and value.size}
+    places = {node.input[k] for node in model.graph.node for k in range(len(node.input)) if (node.op_type, k) in PLACES}
+    xs = [x for x, values in reached.items() if values.intersection(ys) and x not in places]
+    return xs, [y for y in ys if any(y in reached[x] for x in xs)]
+
+
+def _reached(graph: onnx.GraphProto, start: str) -> set[str]:
+    found = {start}
+    for node in graph.node:
+        if found.intersection(_reads(node)):
+            found.update(node.output)
+    return found
+
+
+def _reads(node: onnx.NodeProto) -> Iterator[str]:
+    yield from node.input
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            yield from (output.name for output in graph.output)
+            for inner in graph.node:
+                yield from _reads(inner)
+
+
+def _compare(name: str, model, feeds: Feeds, expected: Feeds, xs: list[str], ys: list[str]) -> Verdict:
+    graphs = {x: _gradient_graph(model, ys, x) for x in xs}
+    ways = functions(model, feeds, expected)
+    if not ways:
+        return Verdict(name, "not compared", "no evaluator gives what onnxruntime gives")
+    notes = {x: _check(graphs[x], ways, feeds, x, ys) for x in xs}
+    for kind in ("wrong", "not compared"):
+        bad = {x: note for x, note in notes.items() if note.startswith(kind)}
+        if bad and (kind == "wrong" or len(bad) == len(notes)):
+            return Verdict(name, kind, "; ".join(f"{x}: {note}" for x, note in bad.items()))
+    return Verdict(name, "right", ", ".join(f"{x}: {note}" for x, note in notes.items()))
+
+
+def _gradient_graph(model: onnx.ModelProto, ys: list[str], x: str) -> GradientGraph | None:
+    """None where it is declared that no gradient passes."""
+    try:
+        return differentiate(model, ys, [x])
+    except NoGradientPath:
+        return None
+
+
+def _check(graph: GradientGraph | None, ways: list[Function], feeds: Feeds, x: str, ys: list[str]) -> str:
+    """Tries the suite's own point, then points near it, until one is smooth."""
+    note = "not compared: nowhere smooth"
+    for f in ways:
+        for point in _points(feeds, x):
+            try:
+                outputs = f.call(point)
+            except Exception:  # noqa: BLE001  a point outside of what the operator takes
+                continue
+            weights = {y: _weights(outputs[y], 7 + k) for k, y in enumerate(ys)}
+            direction = _normal(feeds[x].shape, 11)
+            try:
+                numeric = slope(f, point, x, direction, weights)
+            except Exception:  # noqa: BLE001  the same
+                continue
+            if not numeric.smooth:
+                continue
+            found = _gradient(graph, point, x, weights)
+            if found.shape != feeds[x].shape:
+                return f"wrong: shape {found.shape} for {feeds[x].shape}"
+            analytic = float(np.sum(found * direction))
+            scale = np.linalg.norm(found) * np.linalg.norm(direction) + abs(numeric.value) + 1e-3
+            if abs(analytic - numeric.value) <= f.tolerance * scale:
+                return "flat" if graph is None else "right"
+            return f"wrong: {analytic:.6g} for {numeric.value:.6g} ({f.dtype.__name__})"
+    return note
+
+
+def _points(feeds: Feeds, x: str) -> Iterator[dict[str, np.ndarray]]:
+    value = np.asarray(feeds[x], np.float64)
+    yield {**feeds, x: value}
+    value = np.where(np.abs(value) < 1e4, value, 0.7)  # the suite feeds infinities, too
+    spread = 0.07 * (1 + np.abs(value)) * np.random.default_rng(3).uniform(0.3, 1, value.shape)
+    for sign in (1, -1):
+        yield {**feeds, x: value + sign * spread}
+
+
+def _gradient(graph: GradientGraph | None, feeds: Feeds, x: str, weights: Feeds) -> np.ndarray:
+    if graph is None:
+        return np.zeros(feeds[x].shape)
+    seeds = {graph.seeds[y]: w for y, w in weights.items()}
+    return np.asarray(run_on_runtime(graph.model, {**feeds, **seeds})[graph.gradients[x]], np.float64)
+
+
+def _weights(output: np.ndarray, seed: int) -> np.ndarray:
+    """A random cotangent, 0 where the output is infinite."""
+    return np.where(np.isfinite(np.asarray(output, np.float64)), _normal(np.shape(output), seed), 0)
+
+
+def _normal(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    return np.asarray(np.random.default_rng([seed, *shape]).standard_normal(shape))
+
+
+def share(verdicts: Iterable[Verdict]) -> float:
+    """The part of the eligible cases that is right."""
+    counts = Counter(v.kind for v in verdicts)
+    return counts["right"] / (sum(counts.values()) - sum(counts[kind] for kind in OUT))
+
+
+def table(verdicts: list[Verdict]) -> str:
+    """Counts by kind, then every case that is neither right nor out of question."""
+    counts = Counter(v.kind for v in verdicts)
+    lines = [f"{n:5} {kind}" for kind, n in counts.most_common()]
+    odd = [v for v in verdicts if v.kind not in ("right", *OUT)]
+    return "\n".join(
+        [*lines, f"{share(verdicts):.1%} of the eligible", *(f"{v.kind}: {v.name}: {v.note}" for v in odd)]
+    )
