@@ -34,6 +34,8 @@ def compare_gradients(candidate: Candidate, hook: GradientHook, options: Options
         raise ConversionError(
             f"{candidate.source}: has no gradients of its own to compare with; leave check_gradients out"
         )
+    if not wanted:
+        raise ConversionError(f"{candidate.source}: has no floating-point input; leave check_gradients out")
     got = hook(probe(candidate.model, weights), feed)
     gaps = {name: distance(value, got.get(name)) for name, value in wanted.items()}
     limits = dict.fromkeys(gaps, LIMIT)

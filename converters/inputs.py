@@ -137,7 +137,7 @@ def graph_specs(model: onnx.ModelProto, given: Sequence[Spec]) -> tuple[Spec, ..
     weights = {tensor.name for tensor in model.graph.initializer}
     found = [graph_spec(value) for value in model.graph.input if value.name not in weights]
     by_name = {spec.name: spec for spec in given if spec.name}
-    matched = [by_name.get(spec.name) for spec in found] if by_name else list(given)
+    matched = [by_name.get(named(spec)) for spec in found] if by_name else list(given)
     return tuple(join(spec, extra) for spec, extra in zip_longest(found, matched[: len(found)]))
 
 

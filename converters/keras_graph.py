@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -81,7 +82,8 @@ def evaluate(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) ->
     """The value of a node whose inputs are constants."""
     feed = {name: onnx.numpy_helper.to_array(constants[name]) for name in node.input}
     with converting(f"{node.op_type} {node.name} cannot be folded", "report this as a fault of onnxray"):
-        return ReferenceEvaluator(node).run(None, feed)[0]
+        results: Any = ReferenceEvaluator(node).run(None, feed)
+        return results[0]
 
 
 def inner_reads(graph: onnx.GraphProto) -> set[str]:

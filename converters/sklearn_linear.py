@@ -100,7 +100,8 @@ def normaliser(writer: Writer) -> ir.Value | None:
 
 def extractor(writer: Writer) -> ir.Value | None:
     """ArrayFeatureExtractor: some columns."""
-    columns = ir.convenience.get_const_tensor(writer.node.inputs[1])
+    wanted = writer.node.inputs[1]
+    columns = None if wanted is None else ir.convenience.get_const_tensor(wanted)
     return None if columns is None else writer.write("Gather", [writer.input, columns.numpy().reshape(-1)], axis=1)
 
 

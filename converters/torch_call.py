@@ -57,6 +57,8 @@ class Call:
             k: torch.as_tensor(v.astype(np.float64) if double and v.dtype.kind == "f" else v) for k, v in feed.items()
         }
         wanted = {k: v.requires_grad_() for k, v in values.items() if v.is_floating_point()}
+        if not wanted:
+            return {}
         args, kwargs = call.arguments(call.ordered(values))
         with quiet_tape(call.module):
             first = leaves(call.module(*args, **kwargs))[0]

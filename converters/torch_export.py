@@ -18,8 +18,9 @@ from .options import Candidate, Feed, LayerValue, Options
 from .quiet import converting, require
 from .torch_call import Call, embedded, evaluating
 from .torch_layers import record
+from .torch_unroll import is_recurrent, unroll
 
-__all__ = ["ADVICE", "candidate", "clean", "convert_module", "legacy", "needed_specs"]
+__all__ = ["ADVICE", "candidate", "convert_module", "legacy", "needed_specs", "written"]
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 ADVICE = (
@@ -60,18 +61,30 @@ def dynamo(call: Call, example: Sequence[np.ndarray], options: Options, source: 
     args, kwargs = call.arguments(example)
     shapes = None if options.batch else open_batch(call, example)
     with converting(f"{source} cannot be exported", ADVICE), evaluating(call.module), torch.no_grad():
-        program = torch.onnx.export(
-            call.module,
-            args,
-            kwargs=kwargs,
-            dynamo=True,
-            dynamic_shapes=shapes,
-            opset_version=options.opset,
-            external_data=False,
-            optimize=False,
-            verbose=False,
-        )
-        return clean(program)
+        if is_recurrent(call.module):
+            program = torch.export.export(call.module, args, kwargs, dynamic_shapes=shapes)
+            return written(unroll(program, example), options)
+        return written(call.module, options, args=args, kwargs=kwargs, dynamic_shapes=shapes)
+
+
+def written(source: Any, options: Options, **call: Any) -> onnx.ModelProto:
+    """Write a module or an exported program; what depends on shapes and constants alone is folded.
+
+    Batch norms and the names of modules stay.
+    """
+    torch, optimizer = require("torch"), require("onnxscript.optimizer")
+    program = torch.onnx.export(
+        source,
+        **call,
+        dynamo=True,
+        opset_version=options.opset,
+        external_data=False,
+        optimize=False,
+        verbose=False,
+    )
+    optimizer.fold_constants(program.model)
+    optimizer.remove_unused_nodes(program.model)
+    return program.model_proto
 
 
 def open_batch(call: Call, example: Sequence[np.ndarray]) -> Any:
@@ -80,14 +93,6 @@ def open_batch(call: Call, example: Sequence[np.ndarray]) -> Any:
     shapes = [axis if value.ndim else {} for value in example]
     by_name = {k: s for k, s in zip(call.keywords, shapes, strict=True) if k}
     return by_name or tuple(shapes)
-
-
-def clean(program: Any) -> onnx.ModelProto:
-    """Fold what depends on shapes and constants alone; batch norms and names stay."""
-    optimizer = require("onnxscript.optimizer")
-    optimizer.fold_constants(program.model)
-    optimizer.remove_unused_nodes(program.model)
-    return program.model_proto
 
 
 def legacy(
@@ -133,6 +138,7 @@ def candidate(
     """Join an exported graph with the module that it came from; what only the exporter needs is stripped."""
     scopes = leaving(model, scopes_of)
     strip(model)
+    name_batch(model)
     specs = graph_specs(model, given)
     if len(specs) != len(given):
         raise ConversionError(f"{source}: {len(given)} inputs given, {len(specs)} exported; leave out those not used")
@@ -166,3 +172,12 @@ def strip(model: onnx.ModelProto) -> None:
     for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
+
+
+def name_batch(model: onnx.ModelProto) -> None:
+    """Call the open first axis of the inputs "batch" wherever its symbol stands."""
+    symbols = {value.type.tensor_type.shape.dim[0].dim_param for value in model.graph.input} - {""}
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param in symbols:
+                dim.dim_param = "batch"

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from onnxray.errors import ConversionError
 
 from .inputs import read_inputs, sample
 from .options import Candidate, Options
 from .quiet import converting, require, warn_of_code
 from .torch_call import Call
-from .torch_export import ADVICE, candidate, clean, convert_module, legacy, needed_specs
+from .torch_export import ADVICE, candidate, convert_module, legacy, needed_specs, written
 from .torch_layers import record
+from .torch_unroll import unroll
 
 __all__ = ["convert_pt2", "convert_safetensors", "convert_torch_file", "convert_torchscript", "load_factory"]
 
@@ -30,25 +30,13 @@ def convert_pt2(path: Path, options: Options) -> Candidate:
     torch = require("torch")
     with converting(f"{path} cannot be loaded", "save it again with torch.export.save of this version of PyTorch"):
         program = torch.export.load(path)
-    with converting(f"{path} cannot be exported", ADVICE):
-        exported = torch.onnx.export(
-            program, dynamo=True, opset_version=options.opset, external_data=False, optimize=False, verbose=False
-        )
-        model, module = clean(exported), torch.export.unflatten(program)
-    name_batch(model)
     args, kwargs = program.example_inputs
+    with converting(f"{path} cannot be exported", ADVICE):
+        model = written(unroll(program, [*args, *kwargs.values()]), options)
+        module = torch.export.unflatten(program)
     call = Call(module, (*(None for _ in args), *kwargs))
     examples = read_inputs(options.inputs) or read_inputs([*args, *kwargs.values()])
     return candidate(model, call, examples, str(path), lambda feed, call: record(call.module, lambda: call(feed)))
-
-
-def name_batch(model: onnx.ModelProto) -> None:
-    """Call the open first axis of the inputs "batch" wherever its symbol stands."""
-    symbols = {value.type.tensor_type.shape.dim[0].dim_param for value in model.graph.input} - {""}
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_param in symbols:
-                dim.dim_param = "batch"
 
 
 def convert_torchscript(path: Path, options: Options) -> Candidate:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxray
 import pytest
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -40,6 +41,23 @@ def tensors() -> Callable[[onnx.ModelProto, list[str], dict[str, np.ndarray]], d
         return {**feed, **dict(zip(wanted, session.run(None, feed), strict=True))}
 
     return run
+
+
+@pytest.fixture
+def engine() -> Callable[[onnx.ModelProto, dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    """The engine's gradient of the sum of the first output, in the form that `check_gradients` takes."""
+    ort = pytest.importorskip("onnxruntime", reason="onnxruntime runs the gradient graphs")
+
+    def gradient(model: onnx.ModelProto, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        first = model.graph.output[0].name
+        wanted = [name for name, value in feed.items() if value.dtype.kind == "f"]
+        graph = onnxray.differentiate(model, of=[first], wrt=wanted)
+        seed = np.ones_like(ort.InferenceSession(model.SerializeToString()).run([first], feed)[0])
+        session = ort.InferenceSession(graph.model.SerializeToString())
+        values = session.run([graph.gradients[name] for name in wanted], {**feed, graph.seeds[first]: seed})
+        return dict(zip(wanted, values, strict=True))
+
+    return gradient
 
 
 @pytest.fixture

@@ -83,12 +83,13 @@ def as_keras(value, layout):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_outputs_and_layers_agree(name, notes, tensors):
+def test_outputs_layers_and_gradients_agree(name, notes, tensors, engine):
     build, count = MODELS[name]
     keras.utils.set_random_seed(0)
     source = randomised(build())
-    model = to_onnx(source)
+    model = to_onnx(source, check_gradients=engine)
     onnx.checker.check_model(model)
+    assert all(entry["relative_l2"] < 1e-4 for entry in notes(model, "gradients").values())
     parity, found, missing = notes(model, "parity"), notes(model, "layers"), notes(model, "layers.missing")
     assert parity["of_tolerance"] < 0.5
     assert parity["batch_sizes"] == [1, 4]
