@@ -23,6 +23,7 @@ from .errors import InputError, ModelError
 from .passes.share_constants import share_constants
 from .passes.upgrade import IR_VERSIONS, OPSET, upgrade
 from .reading import read
+from .shapes import complete
 
 __all__ = ["Layer", "Model", "Source", "infer_shapes", "is_float", "load"]
 
@@ -142,24 +143,8 @@ def load(source: Source) -> Model:
 def infer_shapes(program: ir.Model) -> None:
     """Notes the type and shape of every value that the standard's inference can tell."""
     ShapeInferencePass(check_type=False, strict_mode=False)(program)
-    while _complete(program):
+    while sum(complete(node) for node in program.graph):
         ShapeInferencePass(check_type=False, strict_mode=False)(program)
-
-
-def _complete(program: ir.Model) -> bool:
-    """Types what the standard forgot to infer: these operators return what they take."""
-    forgotten = [
-        node
-        for node in program.graph
-        if node.op_type in ("GroupNormalization", "MeanVarianceNormalization")
-        and node.outputs[0].shape is None
-        and node.inputs[0] is not None
-        and node.inputs[0].shape is not None
-    ]
-    for node in forgotten:
-        x, y = node.inputs[0], node.outputs[0]
-        y.type, y.shape = (x.type, x.shape) if x is not None else (None, None)
-    return bool(forgotten)
 
 
 def is_float(value: ir.Value) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-__all__ = ["constant_of", "infer", "repeated_axes", "same_shape", "static_shape"]
+__all__ = ["complete", "constant_of", "infer", "repeated_axes", "same_shape", "static_shape"]
 
 _MAX_READ = 1024  # elements of a constant that shape inference may want to read
 
@@ -61,6 +61,30 @@ def infer(schema: Any, node: ir.Node, opset: int) -> None:
             inferred = onnx.TypeProto.FromString(found[output.name])
             output.type = ir.serde.deserialize_type_proto_for_type(inferred)
             output.shape = ir.serde.deserialize_type_proto_for_shape(inferred)
+    complete(node)
+
+
+def complete(node: ir.Node) -> bool:
+    """Notes the ranks that the standard's inference leaves out; true where there was one."""
+    open_outputs = [y for y in node.outputs if y.shape is None]
+    rank = _rank_left_out(node) if open_outputs and node.domain == "" else None
+    for y in open_outputs if rank is not None else ():
+        y.shape = ir.Shape([None] * rank) if isinstance(rank, int) else rank
+        y.type = y.type or (node.inputs[0].type if node.inputs[0] is not None else None)
+    return bool(open_outputs) and rank is not None
+
+
+def _rank_left_out(node: ir.Node) -> int | ir.Shape | None:
+    """That of a Reshape is the length of its shape; Split keeps its input's, and some normalisations its shape."""
+    x = node.inputs[0] if node.inputs else None
+    if node.op_type == "Reshape":
+        length = static_shape(node.inputs[1]) if node.inputs[1] is not None else None
+        return None if length is None else length[0]
+    if x is None or x.shape is None:
+        return None
+    if node.op_type == "Split":
+        return len(x.shape)
+    return x.shape.copy() if node.op_type in ("GroupNormalization", "MeanVarianceNormalization") else None
 
 
 def _types(values: Iterable[ir.Value]) -> dict[str, bytes]:
