@@ -33,8 +33,10 @@ class ConvTranspose(OpRun):
             output_shape = [size * s for size, s in zip(x.shape[2:], strides, strict=True)]
         if output_shape:
             total = sizes - output_shape
-            begin = total - total // 2 if auto_pad == "SAME_UPPER" else total // 2
-            end = total - begin
+            full = np.pad(full, [(0, 0), (0, 0), *((0, max(-t, 0)) for t in total)])
+            total = total.clip(min=0)
+            begin = total // 2 if auto_pad == "SAME_UPPER" else total - total // 2
+            sizes, end = np.array(full.shape[2:]), total - begin
         else:
             begin, end = np.array((pads or [0] * 2 * n)[:n]), np.array((pads or [0] * 2 * n)[n:])
         cut = full[(..., *(slice(p, size - q) for p, q, size in zip(begin, end, sizes, strict=True)))]

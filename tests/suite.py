@@ -190,8 +190,8 @@ def _gradient(graph: GradientGraph | None, feeds: Feeds, x: str, weights: Feeds)
 
 
 def _weights(output: np.ndarray, seed: int) -> np.ndarray:
-    """A random cotangent, 0 where the output is infinite."""
-    return np.where(np.isfinite(np.asarray(output, np.float64)), _normal(np.shape(output), seed), 0)
+    """A random cotangent, 0 where the output is infinite or stands for that."""
+    return np.where(np.abs(np.asarray(output, np.float64)) < 1e30, _normal(np.shape(output), seed), 0)
 
 
 def _normal(shape: tuple[int, ...], seed: int) -> np.ndarray:

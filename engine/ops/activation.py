@@ -20,7 +20,7 @@ def relu(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 @vjp("Clip")
 def clip(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    """1 strictly inside; the bounds take the gradient of what they cut off."""
+    """1 strictly inside; the bounds take the gradient of what they cut off, all of it the upper one that is below."""
     x, low, high = (*node.inputs, None, None)[:3]
     bounds = [constant_of(bound) for bound in (low, high)]
     if all(bound is None or constant is not None for bound, constant in zip((low, high), bounds, strict=True)):
@@ -30,9 +30,12 @@ def clip(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
         dx = _gate(g, node.outputs[0], dy, *ends)
     else:
         dx = _gate_between(g, x, dy, low, high)
-    below = None if low is None else _total(g, g.Where(g.LessOrEqual(x, low), dy, 0), low)
-    above = None if high is None else _total(g, g.Where(g.GreaterOrEqual(x, high), dy, 0), high)
-    return dx, below, above
+    cut = x if low is None else g.Max(x, low)
+    above = None if high is None else _total(g, g.Where(g.GreaterOrEqual(cut, high), dy, 0), high)
+    if low is None:
+        return dx, None, above
+    beyond = g.LessOrEqual(x, low) if high is None else g.And(g.LessOrEqual(x, low), g.Less(low, high))
+    return dx, _total(g, g.Where(beyond, dy, 0), low), above
 
 
 def _gate(g: GraphBuilder, y: ir.Value, dy: ir.Value, low: float, high: float) -> ir.Value:

@@ -114,7 +114,7 @@ def _pads_are_given(node: Node) -> bool:
 
 
 def _window_from_output(node: Node, x: ir.Value, w: ir.Value) -> Window:
-    """Pads that lead to the node's output size, split as the standard has it."""
+    """Pads that lead to the node's output size, split as the standard has it; none where no window reaches its end."""
     sizes, made = spatial_shape(x), spatial_shape(node.outputs[0])
     if sizes is None or made is None:
         raise ValueError("pads that follow from the output's size need a size that is known before the model runs")
@@ -124,9 +124,10 @@ def _window_from_output(node: Node, x: ir.Value, w: ir.Value) -> Window:
     rest = node.attributes.get_ints("output_padding", [0] * len(kernel))
     bare = Window(tuple(kernel), tuple(strides), tuple(dilations), (0,) * len(kernel), (0,) * len(kernel))
     totals = [
-        s * (n - 1) + r + span - o for s, n, r, span, o in zip(strides, sizes, rest, bare.span, made, strict=True)
+        max(s * (n - 1) + r + span - o, 0)
+        for s, n, r, span, o in zip(strides, sizes, rest, bare.span, made, strict=True)
     ]
     less, more = tuple(t // 2 for t in totals), tuple(t - t // 2 for t in totals)
     upper = node.attributes.get_string("auto_pad", "NOTSET") == "SAME_UPPER"
-    begin, end = (more, less) if upper else (less, more)
+    begin, end = (less, more) if upper else (more, less)
     return Window(bare.kernel, bare.strides, bare.dilations, begin, end)

@@ -22,16 +22,31 @@ def operand_gradients(g: GraphBuilder, node: Node, dy: ir.Value) -> list[ir.Valu
 def _operand_gradient(
     g: GraphBuilder, inputs: Sequence[ir.Value], terms: list[str], output: str, dy: ir.Value, k: int
 ) -> ir.Value:
-    """Sums over letters that only this operand has become repetitions, which a factor of ones spells out."""
-    x, term = inputs[k], terms[k]
+    """Sums over letters that only this operand has become repetitions, which a factor of ones spells out.
+
+    A letter that it has twice is a diagonal: the second one gets a name of its own and a unit matrix ties the two.
+    onnxruntime refuses terms without letters, so that a scalar dY is multiplied in at the end.
+    """
+    x, (term, diagonals) = inputs[k], _distinct(g, inputs[k], terms[k])
     others = [(v, t) for j, (v, t) in enumerate(zip(inputs, terms, strict=True)) if j != k]
-    factors = [(dy, output), *others]
-    if len(set(term)) < len(term):
-        raise ValueError(f"an Einsum that takes a diagonal ({term!r}) has no rule")
-    if not set(term) <= set("".join(t for _, t in factors)):
+    factors = [*([(dy, output)] if output else []), *others, *diagonals]
+    if not factors or not set(term) <= set("".join(t for _, t in factors)):
         factors.append((g.Expand(g.constant(1, x.dtype), g.shape(x)), term))
     equation = ",".join(t for _, t in factors) + "->" + term
-    return g.sum_to(g.Einsum(*(v for v, _ in factors), equation=equation), x)
+    product = g.Einsum(*(v for v, _ in factors), equation=equation)
+    return g.sum_to(product if output else g.Mul(product, dy), x)
+
+
+def _distinct(g: GraphBuilder, x: ir.Value, term: str) -> tuple[str, list[tuple[ir.Value, str]]]:
+    """A term whose letters all differ, with a unit matrix for each that was there before."""
+    letters, diagonals = "", []
+    for axis, c in enumerate(term):
+        own = c if c not in letters else next(s for s in reversed(ascii_letters) if s not in term + letters)
+        if own != c:
+            square = g.Expand(g.constant(0, x.dtype), g.vector([g.dim(x, axis)] * 2))
+            diagonals.append((g.EyeLike(square), c + own))
+        letters += own
+    return letters, diagonals
 
 
 def _explicit(equation: str, ranks: list[int], rank: int) -> tuple[list[str], str]:

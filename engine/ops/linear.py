@@ -14,6 +14,8 @@ def matmul(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     """A vector is a matrix with one row, or one column, that numpy's rules add and take away again."""
     a, b = node.inputs
     row, column = g.rank(a) == 1, g.rank(b) == 1
+    if row and column:
+        return g.Mul(dy, b), g.Mul(dy, a)
     a = g.Unsqueeze(a, [0]) if row else a
     b = g.Unsqueeze(b, [1]) if column else b
     dy = g.Unsqueeze(dy, [-1]) if column else dy

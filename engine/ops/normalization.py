@@ -7,6 +7,8 @@ inputs are taken in float32, as the standard's stash_type has it.
 
 from __future__ import annotations
 
+import math
+
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
@@ -16,11 +18,13 @@ _HALF = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 
 
 @vjp("BatchNormalization")
-def batch_normalization(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+def batch_normalization(g: GraphBuilder, node: Node, *dys: ir.Value | None) -> Gradients:
     """By stored statistics an affine function per channel, so that dx is one product with a constant."""
-    x, rank = node.inputs[0], g.rank(node.inputs[0])
+    (x, *_), rank, dy = node.inputs, g.rank(node.inputs[0]), dys[0]
     if node.attributes.get_int("training_mode", 0):
-        return (*_per_channel(g, node, dy, axes=[0, *range(2, rank)]), None, None)
+        return _trained(g, node, *dys)
+    if dy is None:
+        return None
     wide_x, scale, _, mean, variance = (_wide(g, value) for value in node.inputs)
     inverse = g.Reciprocal(g.Sqrt(g.Add(variance, _epsilon(node))))
     slope = g.Mul(scale, inverse)
@@ -30,6 +34,23 @@ def batch_normalization(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     dscale = g.Mul(inverse, _channel_sum(g, g.Mul(wide_dy, g.Sub(wide_x, _column(g, mean, rank)))))
     found = dscale, dbias, g.Neg(g.Mul(dbias, slope)), g.Mul(-0.5, slope, inverse, dscale)
     return dx, *(_narrow(g, d, value) for d, value in zip(found, node.inputs[1:], strict=True))
+
+
+def _trained(g: GraphBuilder, node: Node, *dys: ir.Value | None) -> Gradients:
+    """By the statistics of the batch, which also enter the running ones, so much as momentum leaves."""
+    (x, *_), axes = node.inputs, [0, *range(2, g.rank(node.inputs[0]))]
+    dy, d_mean, d_variance = (*dys, None, None)[:3]
+    found = [None] * 3 if dy is None else list(_per_channel(g, node, dy, axes))
+    kept = node.attributes.get_float("momentum", 0.9)
+    wide, parts = _wide(g, x), [found[0]] if found[0] is not None else []
+    if d_mean is not None:
+        parts.append(_share(g, _column(g, _wide(g, g.Mul(d_mean, 1 - kept)), g.rank(x)), wide, axes))
+    if d_variance is not None:
+        spread = g.Mul(2 * (1 - kept), g.Sub(wide, _mean(g, wide, axes)))
+        parts.append(g.Mul(spread, _share(g, _column(g, _wide(g, d_variance), g.rank(x)), wide, axes)))
+    dx = g.Add(*(_narrow(g, part, x) for part in parts))
+    running = [None if d is None else g.Mul(d, kept) for d in (d_mean, d_variance)]
+    return dx, *found[1:], *running
 
 
 @vjp("InstanceNormalization")
@@ -61,11 +82,18 @@ def group_normalization(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 
 @vjp("LayerNormalization")
-def layer_normalization(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+def layer_normalization(g: GraphBuilder, node: Node, *dys: ir.Value | None) -> Gradients:
+    """The mean's derivative in x is 1 / n, that of 1 / sigma -u / (n sigma^2)."""
     (x, scale), bias = node.inputs[:2], node.inputs[2] if len(node.inputs) > 2 else None
-    axes, wide_dy = _trailing(g, node), _wide(g, dy)
-    u, inverse = _standardised(g, _wide(g, x), axes, _epsilon(node))
+    (dy, d_mean, d_inverse), axes, wide_x = (*dys, None, None)[:3], _trailing(g, node), _wide(g, x)
+    u, inverse = _standardised(g, wide_x, axes, _epsilon(node))
+    wide_dy = g.zeros_like(wide_x) if dy is None else _wide(g, dy)
     dx = _through(g, u, inverse, g.Mul(wide_dy, _wide(g, scale)), axes)
+    if d_mean is not None:
+        dx = g.Add(dx, _share(g, _narrow(g, d_mean, wide_x), wide_x, axes))
+    if d_inverse is not None:
+        slope = g.Mul(g.Mul(inverse, inverse), u)
+        dx = g.Sub(dx, g.Mul(_share(g, _narrow(g, d_inverse, wide_x), wide_x, axes), slope))
     dscale = _narrow(g, g.sum_to(g.Mul(wide_dy, u), scale), scale)
     return _narrow(g, dx, x), dscale, None if bias is None else _narrow(g, g.sum_to(wide_dy, bias), bias)
 
@@ -142,6 +170,15 @@ def _through(g: GraphBuilder, u: ir.Value, inverse: ir.Value, du: ir.Value, axes
     """(du - mean(du) - u mean(du u)) / sigma."""
     along = g.Mul(u, _mean(g, g.Mul(du, u), axes))
     return g.Mul(inverse, g.Sub(g.Sub(du, _mean(g, du, axes)), along))
+
+
+def _share(g: GraphBuilder, value: ir.Value, x: ir.Value, axes: list[int]) -> ir.Value:
+    """The adjoint of the mean over axes of x."""
+    sizes = [g.dim(x, axis) for axis in axes]
+    known = [n for n in sizes if isinstance(n, int)]
+    if len(known) == len(sizes):
+        return g.Div(value, math.prod(known))
+    return g.Div(value, g.CastLike(g.ReduceProd(g.vector(sizes), keepdims=0), value))
 
 
 def _mean(g: GraphBuilder, x: ir.Value, axes: list[int]) -> ir.Value:

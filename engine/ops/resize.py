@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from ..rules import Gradients, Node, vjp
 from ..shapes import constant_of
 from .interpolation import Interpolation
 
+_COMPUTED = (math.nan, math.nan)  # a crop that only the run will tell
 _SAMPLE = 8  # a size to try a pattern on that does not depend on the size
 
 
@@ -70,8 +72,9 @@ def _resized(g: GraphBuilder, node: Node) -> list[_Axis]:
         factors = _listed(scales) or [None] * len(axes)
         outs = [None if f is None or n is None else int(f * n) for f, n in zip(factors, lengths, strict=True)]
     else:
-        wanted = _listed(sizes) or [_number(y, axis) for axis in axes]
-        factors, outs = _fit(lengths, wanted, node.attributes.get_string("keep_aspect_ratio_policy", "stretch"))
+        policy = node.attributes.get_string("keep_aspect_ratio_policy", "stretch")
+        made = [_number(y, axis) if policy == "stretch" else None for axis in axes]
+        factors, outs = _fit(lengths, _listed(sizes) or made, policy)
     crops = _crops(node, len(axes))
     found = [_Axis(*row) for row in zip(axes, range(len(axes)), lengths, outs, factors, crops, strict=True)]
     return [a for a in found if a.crop != (0, 1) or not (a.scale == 1 or (sizes is not None and _alike(x, y, a.axis)))]
@@ -114,7 +117,7 @@ def _crops(node: Node, count: int) -> list[tuple[float, float]]:
         return [(0.0, 1.0)] * count
     known = constant_of(roi)
     if known is None:
-        raise ValueError("roi is computed; make it a constant")
+        return [_COMPUTED] * count
     return list(zip(*known.reshape(2, count).tolist(), strict=True))
 
 
@@ -138,7 +141,7 @@ def _sum_repeats(g: GraphBuilder, x: ir.Value, dy: ir.Value, repeats: Mapping[in
 
 def _matrix(g: GraphBuilder, node: Node, how: Interpolation, a: _Axis, dtype: ir.DataType | None) -> ir.Value:
     """out x size: a constant, or, where only the run will tell, what the same Resize makes of the unit matrix."""
-    if a.size is not None and a.out is not None and a.scale is not None:
+    if a.size is not None and a.out is not None and a.scale is not None and a.crop != _COMPUTED:
         return g.constant(how.matrix(a.size, a.out, a.scale, a.crop), dtype)
     size, scales = g.dim(node.inputs[0], a.axis), _given(node)[1]
     kind = ir.DataType.DOUBLE if dtype == ir.DataType.DOUBLE else ir.DataType.FLOAT
@@ -146,9 +149,23 @@ def _matrix(g: GraphBuilder, node: Node, how: Interpolation, a: _Axis, dtype: ir
     sizes = None if scales is not None else g.vector([g.dim(node.outputs[0], a.axis), size])
     if scales is not None:
         scales = g.Concat(g.Gather(scales, [a.place]), g.constant([1], ir.DataType.FLOAT), axis=0)
-    crop = g.constant([a.crop[0], 0, a.crop[1], 1], ir.DataType.FLOAT) if a.crop != (0, 1) else None
+    crop = _crop(g, node, a) if a.crop != (0, 1) else None
     matrix = g.Resize(unit, crop, scales, sizes, **how.attributes())
     return matrix if kind == dtype else g.Cast(matrix, to=dtype)
+
+
+def _crop(g: GraphBuilder, node: Node, a: _Axis) -> ir.Value:
+    """The roi of one axis beside another one that is kept whole."""
+    kind = ir.DataType.FLOAT
+    if a.crop != _COMPUTED:
+        return g.constant([a.crop[0], 0, a.crop[1], 1], kind)
+    start, end = g.Split(g.Cast(_given(node)[0], to=kind), num_outputs=2, outputs=2)
+    ends = [
+        part
+        for value, rest in ((start, 0), (end, 1))
+        for part in (g.Gather(value, [a.place]), g.constant([rest], kind))
+    ]
+    return g.Concat(*ends, axis=0)
 
 
 def _multiply(g: GraphBuilder, dy: ir.Value, matrix: ir.Value, axis: int, rank: int) -> ir.Value:

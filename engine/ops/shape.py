@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 
@@ -119,9 +121,17 @@ def dropout(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     known = constant_of(training)
     if training is None or (known is not None and not known):
         return dy, None, None
-    if len(node.outputs) < 2:
-        raise ValueError("a Dropout in training mode needs its mask output; set training_mode to false")
     keep = 0.5 if ratio is None else g.Sub(1, g.Cast(ratio, to=dy.dtype))
-    kept = g.Where(node.outputs[1], dy, 0)
+    kept = g.Where(_mask(g, node), dy, 0)
     scaled = g.Div(kept, keep)
     return (scaled if known is not None else g.Where(training, scaled, dy)), None, None
+
+
+def _mask(g: GraphBuilder, node: Any) -> ir.Value:
+    """What a Dropout kept; the output that tells is added where the model has no use for it."""
+    if len(node.outputs) < 2:
+        node.resize_outputs(2)
+    mask = node.outputs[1]
+    mask.name = mask.name or g.fresh(f"{node.outputs[0].name}_mask")
+    mask.type, mask.shape = ir.TensorType(ir.DataType.BOOL), node.outputs[0].shape
+    return mask

@@ -10,8 +10,10 @@ from ..rules import Gradients, Node, vjp
 
 @vjp("Softmax")
 def softmax(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    """y (dy - <dy, y>)."""
+    """y (dy - <dy, y>); a row of nothing but -inf, which is NaN, has none where the model itself screens such rows."""
     y = node.outputs[0]
+    if _is_screened(y):
+        y = g.Where(g.IsNaN(y), 0, y)
     return g.Mul(y, g.Sub(dy, _total(g, node, g.Mul(dy, y))))
 
 
@@ -19,6 +21,12 @@ def softmax(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 def log_softmax(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     """dy - softmax(x) sum(dy), where softmax(x) = exp(y)."""
     return g.Sub(dy, g.Mul(g.Exp(node.outputs[0]), _total(g, node, dy)))
+
+
+def _is_screened(y: ir.Value) -> bool:
+    """Whether a Where reads y, or an IsNaN."""
+    readers = [use.node for use in y.uses()]
+    return any(n.op_type in ("IsNaN", "Where") or (n.op_type == "Cast" and _is_screened(n.outputs[0])) for n in readers)
 
 
 def _total(g: GraphBuilder, node: Node, value: ir.Value) -> ir.Value:

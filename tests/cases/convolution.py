@@ -57,6 +57,8 @@ CASES = [
           op="ConvTranspose", id="groups"),
     _conv((2, 3, 4, 5), (3, 4, 3, 3), {"strides": [2, 2], "output_shape": [9, 10]}, op="ConvTranspose",
           id="output-shape"),
+    _conv((2, 3, 3, 4), (3, 4, 3, 3), {"strides": [3, 2], "output_shape": [10, 8]}, op="ConvTranspose",
+          id="long-output"),
     *(_conv((2, 3, 4, 5), (3, 4, 3, 3), {"strides": [2, 2], "auto_pad": pad}, op="ConvTranspose", id=pad)
       for pad in ("SAME_UPPER", "SAME_LOWER", "VALID")),
     _conv((2, 3, 5), (3, 4, 3), {"strides": [2], "pads": [1, 1]}, op="ConvTranspose", id="1d"),

@@ -54,4 +54,5 @@ CASES = [
     Case("Clip", [away(3, 4, kinks=[0.0]), np.array(0.0)], constants=[1], id="low"),
     Case("Clip", [away(3, 4, kinks=[0.8]), None, np.array(0.8)], constants=[2], id="high"),
     Case("Clip", [away(3, 4)], id="unbounded"),
+    Case("Clip", [away(3, 4, kinks=[-0.5, 0.8]), np.array(0.8), np.array(-0.5)], id="crossed-bounds"),
 ]

@@ -28,4 +28,7 @@ CASES = [
          symbolic="none", why="onnx shape inference of Einsum refuses an unknown dimension against 1"),
     Case("Einsum", [normal(3), normal(4)], {"equation": "i,j->ij"}, id="outer"),
     Case("Einsum", [normal(3, 4), normal(4, 5), normal(5, 2)], {"equation": "ij,jk,kl->il"}, id="three"),
+    Case("Einsum", [normal(2, 3, 3)], {"equation": "...ii->...i"}, id="diagonal"),
+    Case("Einsum", [normal(3, 3), normal(3)], {"equation": "ii,i->i"}, id="diagonal-of-two"),
+    Case("Einsum", [normal(3), normal(3, seed=1)], {"equation": "i,i"}, id="inner"),
 ]
