@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import onnx
 import onnx_ir as ir
@@ -12,13 +13,13 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from . import ops as _ops  # noqa: F401  registers the rules
 from .errors import InputError, NoGradientPath, UnsupportedOperator
 from .graph import GraphBuilder, Lowering
-from .model import Source, is_float, load
+from .model import Model, Source, is_float, load
 from .overlays import ACTIVATIONS, OVERLAYS
 from .passes.expand import expand_functions
 from .paths import influenced, nodes_between
 from .rules import NO_GRADIENT, Overlay, rule_for
 
-__all__ = ["Activation", "Backward", "GradientGraph", "backward", "differentiate"]
+__all__ = ["Activation", "Backward", "Builder", "GradientGraph", "backward", "builder_named", "differentiate"]
 
 # Operators with multidirectional broadcasting (ONNX, Broadcasting.md); MatMul broadcasts its batch axes.
 _BROADCASTING = frozenset(
@@ -63,6 +64,9 @@ class Backward:
     blockers: tuple[ir.Node, ...]
 
 
+Builder = Callable[[GraphBuilder, Mapping[ir.Value, ir.Value], Iterable[ir.Value], Overlay], Backward]
+
+
 def differentiate(
     model: Source,
     of: Sequence[str] | str | None = None,
@@ -70,13 +74,15 @@ def differentiate(
     *,
     relu: str = "exact",
     lowering: Lowering = "portable",
+    builder: str = "portable",
 ) -> GradientGraph:
     """The gradient graph of a model: vector-Jacobian products as an ONNX model of standard operators.
 
     ``of`` names the tensors that are differentiated (default: the floating-point outputs) and ``wrt`` those with
     respect to which (default: the floating-point inputs); both may name intermediate tensors and layers. ``relu`` is
     "exact", "guided" (Springenberg et al., 2014, arXiv:1412.6806) or "deconvnet" (Zeiler and Fergus, 2013,
-    arXiv:1311.2901). Raises UnsupportedOperator or NoGradientPath, naming the node.
+    arXiv:1311.2901). ``builder`` is "portable" or "ort-training" (onnxruntime-training's own). Raises
+    UnsupportedOperator or NoGradientPath, naming the node, and BuilderError.
     """
     program = load(model).copy()
     of = of if of is not None else [str(v.name) for v in program.outputs if is_float(v)]
@@ -85,7 +91,7 @@ def differentiate(
     ys, xs = program.values(of), program.values(wrt)
     g = GraphBuilder(program.graph, lowering)
     seeds = {y: g.input(f"seed_{y.name}", y.dtype or ir.DataType.FLOAT, y.shape) for y in ys}
-    found = backward(g, seeds, xs, overlay_named(relu))
+    found = builder_named(builder, program)(g, seeds, xs, overlay_named(relu))
     outputs = {x: g.output(_connected(found, x, ys), f"grad_{x.name}") for x in xs}
     RemoveUnusedNodesPass()(program.program)
     return GradientGraph(
@@ -102,6 +108,17 @@ def overlay_named(relu: str) -> Overlay:
     if relu not in OVERLAYS:
         raise InputError(f"no Relu policy {relu!r}; choose one of: {', '.join(OVERLAYS)}")
     return OVERLAYS[relu]
+
+
+def builder_named(builder: str, model: Model) -> Builder:
+    """What appends the reverse pass to a graph."""
+    if builder == "portable":
+        return backward
+    if builder != "ort-training":
+        raise InputError(f"no gradient builder {builder!r}; there are 'portable' and 'ort-training'")
+    from .training import training_backward  # imported late: few need it
+
+    return partial(training_backward, name=str(model.path or f"model {model.graph.name!r}"))
 
 
 def backward(

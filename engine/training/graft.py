@@ -1,0 +1,163 @@
+"""Puts the library's gradient nodes into the caller's graph: lowered to standard operators, or as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ..errors import BuilderError
+from ..graph import GraphBuilder
+from .lowering import LOWERINGS, StandIn, lower
+from .patch import GRADIENT_OF
+
+__all__ = ["Graft", "needed_nodes"]
+
+
+def needed_nodes(
+    graph: ir.Graph, outputs: Iterable[str], known: Mapping[str, Any], forward: Mapping[str, ir.Node]
+) -> list[ir.Node]:
+    """The nodes that outputs depend on, up to values that are known already, in graph order."""
+    wanted, found = set(outputs), []
+    for node in reversed(graph):
+        made = [value.name for value in node.outputs]
+        if any(name in wanted and name not in known for name in made):
+            found.append(node)
+            wanted.update(str(x.name) for x in (*node.inputs, *_forward_reads(node, forward)) if x is not None)
+    return found[::-1]
+
+
+def _forward_reads(node: ir.Node, forward: Mapping[str, ir.Node]) -> Sequence[ir.Value | None]:
+    """What the lowering of a training operator reads of its forward node."""
+    origin = forward.get(forward_name(node))
+    row = LOWERINGS.get(node.op_type)
+    if row is None or origin is None:
+        return []
+    places = {f"x{k}": v for k, v in enumerate(origin.inputs)} | {f"y{k}": v for k, v in enumerate(origin.outputs)}
+    return [places.get(place) for place in (*row.inputs, *row.outputs) if isinstance(place, str)]
+
+
+def forward_name(node: ir.Node) -> str:
+    """The name of the forward node that a gradient's node belongs to."""
+    return (node.name or "").rsplit(GRADIENT_OF, 1)[0]
+
+
+@dataclass(eq=False)
+class Graft:
+    """One gradient graph on its way into another: the values by name, and what is known of some of them."""
+
+    g: GraphBuilder
+    forward: Mapping[str, ir.Node]
+    values: dict[str, ir.Value]
+    shapes: dict[str, ir.Value] = field(default_factory=dict)  # of which value a shape is
+    widths: dict[str, ir.Value] = field(default_factory=dict)  # which value was repeated along these axes
+
+    def add(self, node: ir.Node) -> None:
+        """Emits what one node computes."""
+        self.g.prefix = f"grad/{forward_name(node)}"
+        inputs = [None if x is None or not x.name else self.value(x) for x in node.inputs]
+        if node.op_type in LOWERINGS and GRADIENT_OF in (node.name or ""):
+            results = lower(self.g, node, inputs, self._forward_of(node))
+        else:
+            results = self._emitter(node)(node, inputs)
+        for output, result in zip(node.outputs, results, strict=False):
+            if output.name and result is not None:
+                self.values[output.name] = result
+
+    def value(self, x: ir.Value) -> ir.Value:
+        """The value of that name; constants of the library's come in when they are read."""
+        name = str(x.name)
+        if name not in self.values:
+            if x.const_value is None:
+                raise BuilderError(f"onnxruntime-training's gradient graph reads {name!r}, which nothing computes")
+            array = x.const_value.numpy()
+            self.values[name] = self.g.constant(array, ir.DataType.from_numpy(array.dtype))
+        return self.values[name]
+
+    def _forward_of(self, node: ir.Node) -> StandIn:
+        name = forward_name(node)
+        origin = self.forward.get(name)
+        if origin is None:
+            raise BuilderError(f"operator {node.op_type} (node {node.name!r}) belongs to no node of the model")
+        inputs, outputs = (
+            [self.values.get(str(v.name)) if v else None for v in vs] for vs in (origin.inputs, origin.outputs)
+        )
+        return StandIn(origin.op_type, inputs, outputs, origin.attributes, name)
+
+    def _emitter(self, node: ir.Node) -> Callable[[ir.Node, Sequence[Any]], Sequence[Any]]:
+        special = getattr(self, f"_{node.op_type}", None)
+        return special or (self._standard if node.domain == "" else self._unknown)
+
+    def _unknown(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
+        raise BuilderError(f"operator {node.domain}::{node.op_type} (node {node.name!r}) has no standard form here")
+
+    def _standard(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
+        attributes = {name: a.value for name, a in node.attributes.items()}
+        emit = getattr(self.g, node.op_type, None)
+        if emit is None:
+            return self._unknown(node, inputs)
+        while inputs and inputs[-1] is None:
+            inputs = inputs[:-1]
+        made = (
+            emit(*inputs, outputs=len(node.outputs), **attributes)
+            if len(node.outputs) > 1
+            else emit(*inputs, **attributes)
+        )
+        return made if isinstance(made, tuple) else [made]
+
+    def _Trilu(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
+        return [self.g.Trilu(*inputs, upper=node.attributes.get_int("upper", 1))]
+
+    # Operators that say more here than alone ---------------------------------------------------------------
+
+    def _Identity(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
+        return inputs
+
+    def _Shape(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
+        if node.attributes.get_int("start", 0) or node.attributes.get_int("end", None) is not None:
+            return self._standard(node, inputs)
+        self.shapes[str(node.outputs[0].name)] = inputs[0]
+        return [self.g.shape(inputs[0])]
+
+    def _Reshape(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
+        like = self.shapes.get(str(node.inputs[1].name)) if node.inputs[1] else None
+        return self._standard(node, inputs) if like is None else [self.g.reshape_like(inputs[0], like)]
+
+    def _Expand(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
+        like = self.shapes.get(str(node.inputs[1].name)) if node.inputs[1] else None
+        return self._standard(node, inputs) if like is None else [self.g.expand_like(inputs[0], like)]
+
+    def _BroadcastGradientArgs(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
+        """The axes along which each of two shapes was repeated: kept back for the sums over them."""
+        of = [self.shapes.get(str(x.name)) for x in node.inputs if x is not None]
+        if None in of:
+            return self._unknown(node, inputs)
+        self.widths |= {str(v.name): value for v, value in zip(node.outputs, of, strict=True) if v.name and value}
+        return of
+
+    def _ReduceSum(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
+        axes = str(node.inputs[1].name) if len(node.inputs) > 1 and node.inputs[1] else ""
+        if axes in self.widths:
+            return [self.g.sum_to(inputs[0], self.widths[axes])]
+        defaults = {"keepdims": 1, "noop_with_empty_axes": 0}
+        return [self.g.ReduceSum(*inputs, **{name: node.attributes.get_int(name, n) for name, n in defaults.items()})]
+
+    _ReduceSumTraining = _ReduceSum
+
+    def _Scale(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
+        """Times a scalar of any type, or over it."""
+        x, scale = inputs
+        factor = scale if scale.dtype == x.dtype else self.g.Cast(scale, to=x.dtype)
+        return [(self.g.Div if node.attributes.get_int("scale_down", 0) else self.g.Mul)(x, factor)]
+
+    def _FusedMatMul(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
+        turned = [
+            self.g.swap_last(x) if node.attributes.get_int(flag, 0) else x
+            for x, flag in zip(inputs, ("transA", "transB"), strict=True)
+        ]
+        alpha = node.attributes.get_float("alpha", 1.0)
+        product = self.g.MatMul(*turned)
+        return [product if alpha == 1.0 else self.g.Mul(product, np.float32(alpha))]

@@ -1,0 +1,76 @@
+"""The Relu policies on the library's gradient graph: what they do to the nodes that differentiate an activation.
+
+Guided backprop puts the positive part of dY before an activation's ReluGrad, the deconvnet puts it in the place of
+the ReluGrad. The nodes that the library emits for a forward node bear its name, so that Clip and LeakyRelu, and
+activations that were spelt out before, take the same two edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import onnx_ir as ir
+
+from ..errors import BuilderError
+from ..passes.spell_activations import ENTRY, EXIT
+
+__all__ = ["GRADIENT_OF", "gradient_nodes", "patch"]
+
+GRADIENT_OF = "_Grad/"  # stands between a forward node's name and what names its gradient's nodes
+
+
+def patch(gradient: ir.Graph, activation: str, policy: str, forward: Collection[str]) -> bool:
+    """Edits the gradient of one activation, by the name of its node, in place; false where the graph has none."""
+    entry, leave = (gradient_nodes(gradient, f"{activation}{place}") for place in (ENTRY, EXIT))
+    entry, leave = (entry, leave) if leave else (gradient_nodes(gradient, activation),) * 2
+    if not leave:
+        return False
+    dy = _arriving(leave, forward, activation)
+    positive = ir.node("Relu", [dy], name=f"{activation}{GRADIENT_OF}positive")
+    positive.outputs[0].name = f"{activation}{GRADIENT_OF}positive"
+    positive.outputs[0].type, positive.outputs[0].shape = dy.type, dy.shape
+    gradient.insert_before(leave[0], positive)
+    if policy == "guided":
+        for node in leave:
+            _reread(node, dy, positive.outputs[0])
+    else:
+        dx = _leaving(entry, activation)
+        gradient.insert_after(positive, again := ir.node("Identity", [positive.outputs[0]], name=f"{positive.name}/dx"))
+        name, dx.name = dx.name, f"{dx.name}/replaced"
+        again.outputs[0].name = name
+        again.outputs[0].type, again.outputs[0].shape = dx.type, dx.shape
+        dx.replace_all_uses_with(again.outputs[0], replace_graph_outputs=True)
+    return True
+
+
+def gradient_nodes(gradient: ir.Graph, forward: str) -> list[ir.Node]:
+    """The nodes that the library emitted for a forward node."""
+    return [node for node in gradient if (node.name or "").startswith(f"{forward}{GRADIENT_OF}")]
+
+
+def _arriving(group: Sequence[ir.Node], forward: Collection[str], activation: str) -> ir.Value:
+    """dY: the one value that comes to a group from the gradients computed before."""
+    own = {value for node in group for value in node.outputs}
+    reads = dict.fromkeys(x for node in group for x in node.inputs if x is not None and x not in own)
+    return _only([x for x in reads if x.producer() is not None and x.name not in forward], "dY", activation)
+
+
+def _leaving(group: Sequence[ir.Node], activation: str) -> ir.Value:
+    """dX: the one value of a group that is read elsewhere."""
+    inside = set(group)
+    made = [value for node in group for value in node.outputs]
+    read = [v for v in made if v.is_graph_output() or any(user not in inside for user, _ in v.uses())]
+    return _only(read, "dX", activation)
+
+
+def _only(found: Sequence[ir.Value], what: str, activation: str) -> ir.Value:
+    if len(found) != 1:
+        names = ", ".join(str(value.name) for value in found) or "none"
+        raise BuilderError(f"no single {what} in the gradient of activation {activation!r}: {names}")
+    return found[0]
+
+
+def _reread(node: ir.Node, old: ir.Value, new: ir.Value) -> None:
+    for k, x in enumerate(node.inputs):
+        if x is old:
+            node.replace_input_with(k, new)

@@ -1,0 +1,42 @@
+"""What the library is known to get wrong without a word, and no rewrite puts right."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from ..errors import BuilderError
+from ..paths import influenced
+
+__all__ = ["refuse"]
+
+_CONTROL = frozenset({"If", "Loop", "Scan"})
+_SCATTERS = frozenset({"ScatterElements", "ScatterND"})
+
+
+def refuse(program: ir.Model) -> None:
+    """Raises BuilderError, naming the node."""
+    ends = set(program.graph.outputs)
+    for node in program.graph:
+        reason = _reason(node) or _lost(program.graph, node, ends)
+        if reason:
+            raise BuilderError(
+                f"onnxruntime-training gets operator {node.op_type} (node {node.name!r}) wrong: {reason}; "
+                "use builder='portable'"
+            )
+
+
+def _reason(node: ir.Node) -> str:
+    if node.op_type in _CONTROL:
+        return "it does not differentiate into subgraphs"
+    if node.op_type in _SCATTERS and node.attributes.get_string("reduction", "none") != "none":
+        return "it takes no notice of the reduction"
+    return ""
+
+
+def _lost(graph: ir.Graph, node: ir.Node, ends: set[ir.Value]) -> str:
+    """What is lost of a node with several outputs: a Split is taken back by joining the gradients that there are."""
+    if node.op_type == "Split" and any(not influenced(graph, [part]) & ends for part in node.outputs):
+        return "a part of it leads nowhere, and its length is not known"
+    if node.op_type == "LayerNormalization" and any(influenced(graph, [v]) & ends for v in node.outputs[1:]):
+        return "it drops the gradients of mean and deviation"
+    return ""

@@ -1,0 +1,140 @@
+"""What the library gets: a copy of the graph with one scalar score, rewritten to what it differentiates rightly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
+
+from ..graph import GraphBuilder
+from ..passes.affine_batch_norm import affine_batch_norm
+from ..passes.chain_sums import chain_sums
+from ..passes.complete_layer_norm import complete_layer_norm
+from ..passes.concrete_casts import concrete_casts
+from ..passes.cut_splits import cut_splits
+from ..passes.downgrade import downgrade
+from ..passes.drop_dropout import drop_dropout
+from ..passes.expand import expand_nodes
+from ..passes.expand_branches import expand_branches
+from ..passes.explicit_pads import explicit_pads
+from ..passes.matrix_products import matrix_products
+from ..passes.separate_inputs import separate_inputs
+from ..passes.spell_activations import spell_activations
+from ..passes.whole_pads import whole_pads
+from .refusals import refuse
+
+__all__ = ["SCORE", "Request", "make_request"]
+
+OPSET, IR_VERSION = 21, 10  # the newest that the library reads
+SCORE = "onnxray/score"
+_LARGE = 1024  # elements; larger weights stay here
+# Operators without a gradient in the library whose function bodies have one.
+_BODIES = frozenset({"GroupNormalization", "MeanVarianceNormalization", "ReduceSumSquare"})
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A graph to be differentiated: its bytes, and what stands for what in it.
+
+    ``wrt`` maps a value's name to that of the copy of it which the library differentiates; ``heads`` the node that
+    multiplies an output with its seed to the name of the seed in the caller's graph.
+    """
+
+    program: ir.Model
+    wrt: Mapping[str, str]
+    heads: Mapping[str, str]
+    origins: Mapping[str, ir.Node] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> bytes:
+        return ir.to_proto(self.program).SerializeToString()
+
+    def aliases(self) -> dict[str, str]:
+        """The caller's name of every value that has another here."""
+        return {copy: name for name, copy in self.wrt.items()}
+
+
+def make_request(graph: ir.Graph, seeds: Mapping[ir.Value, ir.Value], wrt: Sequence[ir.Value]) -> Request:
+    """Copies what the seeded values depend on; raises ModelError where the library would get it wrong."""
+    program = ir.Model(graph.clone(), ir_version=IR_VERSION)
+    origins = _name_nodes(program.graph, graph)
+    values = ir.convenience.create_value_mapping(program.graph)
+    program.graph.outputs[:] = [values[str(y.name)] for y in seeds]
+    RemoveUnusedNodesPass()(program)
+    copies = _copy_inputs(program.graph, [values[str(x.name)] for x in wrt])
+    _rewrite(program)
+    refuse(program)
+    heads = _add_score(program, [str(seed.name) for seed in seeds.values()])
+    TopologicalSortPass()(program)
+    _leave_weights(program.graph)
+    return Request(program, copies, heads, origins)
+
+
+def _name_nodes(copy: ir.Graph, graph: ir.Graph) -> dict[str, ir.Node]:
+    """Gives every node a name of its own, by which its gradient's nodes will be known."""
+    g, origins, taken = GraphBuilder(copy), {}, set()
+    for node, origin in zip(copy, graph, strict=True):
+        if not node.name or node.name in taken:
+            node.name = g.fresh(f"{node.op_type}_{node.outputs[0].name}")
+        taken.add(node.name)
+        origins[node.name] = origin
+    return origins
+
+
+def _copy_inputs(graph: ir.Graph, wrt: Sequence[ir.Value]) -> dict[str, str]:
+    """An Identity behind each value: the library fails where a node reads twice what it differentiates."""
+    g, copies = GraphBuilder(graph, prefix="onnxray/wrt"), {}
+    for x in wrt:
+        copy = g.Identity(x)
+        x.replace_all_uses_with(copy, replace_graph_outputs=True)
+        copy.producer().replace_input_with(0, x)
+        copies[str(x.name)] = str(copy.name)
+    return copies
+
+
+def _rewrite(program: ir.Model) -> None:
+    spell_activations(program)  # first, as downgrading would expand those that are new
+    TopologicalSortPass()(program)
+    downgrade(program, OPSET)
+    expand_nodes(program, [node for node in program.graph if node.domain == "" and node.op_type in _BODIES])
+    for rewrite in (
+        drop_dropout,
+        affine_batch_norm,
+        complete_layer_norm,
+        explicit_pads,
+        concrete_casts,
+        matrix_products,
+        cut_splits,
+        expand_branches,
+        whole_pads,
+        chain_sums,
+        separate_inputs,
+    ):
+        rewrite(program)
+    TopologicalSortPass()(program)
+
+
+def _add_score(program: ir.Model, seeds: Sequence[str]) -> dict[str, str]:
+    """score = sum of every output times its seed, a scalar float32 whatever the type of the outputs."""
+    g, heads, total = GraphBuilder(program.graph, prefix="onnxray/head"), {}, None
+    for y, seed in zip(list(program.graph.outputs), seeds, strict=True):
+        weighted = g.Mul(y, g.input("onnxray/seed", y.dtype or ir.DataType.FLOAT, y.shape))
+        heads[weighted.producer().name] = seed
+        score = g.Cast(g.ReduceSum(weighted, keepdims=0), to=ir.DataType.FLOAT)
+        total = score if total is None else g.Add(total, score)
+    named = g.Identity(total)
+    named.name = SCORE
+    program.graph.outputs.append(named)
+    return heads
+
+
+def _leave_weights(graph: ir.Graph) -> None:
+    """Makes inputs of large weights: serialising them is nearly all that building takes."""
+    for value in list(graph.initializers.values()):
+        if value.const_value is not None and value.const_value.size > _LARGE and not value.is_graph_output():
+            del graph.initializers[str(value.name)]
+            value.const_value = None
+            if not value.is_graph_input():
+                graph.inputs.append(value)
