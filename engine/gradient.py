@@ -19,10 +19,19 @@ from .passes.expand import expand_functions
 from .paths import influenced, nodes_between
 from .rules import NO_GRADIENT, Overlay, rule_for
 
-__all__ = ["Activation", "Backward", "Builder", "GradientGraph", "backward", "builder_named", "differentiate"]
+__all__ = [
+    "BROADCASTING",
+    "Activation",
+    "Backward",
+    "Builder",
+    "GradientGraph",
+    "backward",
+    "builder_named",
+    "differentiate",
+]
 
 # Operators with multidirectional broadcasting (ONNX, Broadcasting.md); MatMul broadcasts its batch axes.
-_BROADCASTING = frozenset(
+BROADCASTING = frozenset(
     {"Add", "And", "Div", "MatMul", "Max", "Mean", "Min", "Mod", "Mul", "Pow", "PRelu", "Sub", "Sum", "Where"}
 )
 
@@ -169,7 +178,7 @@ class _Sweep:
     def _reach(self, node: ir.Node, x: ir.Value | None, dx: ir.Value | None) -> bool:
         if x is None or dx is None or x not in self.influenced:
             return False
-        self.add(x, self.g.sum_to(dx, x) if node.op_type in _BROADCASTING else self.g.shaped_like(dx, x))
+        self.add(x, self.g.sum_to(dx, x) if node.op_type in BROADCASTING else self.g.shaped_like(dx, x))
         return True
 
     def _apply(self, node: ir.Node, dys: Sequence[ir.Value | None]) -> Sequence[ir.Value | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..errors import BuilderError
+from ..gradient import BROADCASTING
 from ..graph import GraphBuilder
 from .lowering import LOWERINGS, StandIn, lower
 from .patch import GRADIENT_OF
@@ -45,6 +47,13 @@ def forward_name(node: ir.Node) -> str:
     return (node.name or "").rsplit(GRADIENT_OF, 1)[0]
 
 
+def _described(new: ir.Value, old: ir.Value, name: str | None) -> ir.Value:
+    """An output with the name, or the old one's, and with the old one's type and shape."""
+    new.name = name if name is not None else old.name
+    new.type, new.shape = new.type or old.type, new.shape or old.shape
+    return new
+
+
 @dataclass(eq=False)
 class Graft:
     """One gradient graph on its way into another: the values by name, and what is known of some of them."""
@@ -52,6 +61,7 @@ class Graft:
     g: GraphBuilder
     forward: Mapping[str, ir.Node]
     values: dict[str, ir.Value]
+    lowered: bool = True
     shapes: dict[str, ir.Value] = field(default_factory=dict)  # of which value a shape is
     widths: dict[str, ir.Value] = field(default_factory=dict)  # which value was repeated along these axes
 
@@ -59,13 +69,25 @@ class Graft:
         """Emits what one node computes."""
         self.g.prefix = f"grad/{forward_name(node)}"
         inputs = [None if x is None or not x.name else self.value(x) for x in node.inputs]
-        if node.op_type in LOWERINGS and GRADIENT_OF in (node.name or ""):
+        if not self.lowered:
+            results = self._raw(node, inputs)
+        elif node.op_type in LOWERINGS and GRADIENT_OF in (node.name or ""):
             results = lower(self.g, node, inputs, self._forward_of(node))
         else:
             results = self._emitter(node)(node, inputs)
         for output, result in zip(node.outputs, results, strict=False):
             if output.name and result is not None:
-                self.values[output.name] = result
+                self.values[output.name] = self._unbroadcast(node, output.name, result)
+
+    def _unbroadcast(self, node: ir.Node, name: str, result: ir.Value) -> ir.Value:
+        """Sums a gradient to the shape of its value: the library takes open dimensions of two names for equal."""
+        origin = self.forward.get(forward_name(node))
+        if not self.lowered or origin is None or origin.op_type not in BROADCASTING:
+            return result
+        for x in origin.inputs:
+            if x is not None and re.fullmatch(rf"{re.escape(str(x.name))}_grad(_\d+)?", name):
+                return self.g.sum_to(result, self.value(x))
+        return result
 
     def value(self, x: ir.Value) -> ir.Value:
         """The value of that name; constants of the library's come in when they are read."""
@@ -111,6 +133,28 @@ class Graft:
     def _Trilu(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
         return [self.g.Trilu(*inputs, upper=node.attributes.get_int("upper", 1))]
 
+    def _raw(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
+        """The node as it is; where only an output is new of a node that is there, that output."""
+        twin = self._twin(node)
+        if twin is not None:
+            twin.resize_outputs(len(node.outputs))
+            return [_described(new, old, new.name) for new, old in zip(twin.outputs, node.outputs, strict=True)]
+        made = ir.node(
+            node.op_type, inputs, domain=node.domain, num_outputs=len(node.outputs), name=self.g.fresh(str(node.name))
+        )
+        made.attributes.update(node.attributes)
+        self.g.graph.append(made)
+        self.g.graph.opset_imports.setdefault("com.microsoft", 1)
+        return [
+            _described(new, old, self.g.fresh(old.name) if old.name else "")
+            for new, old in zip(made.outputs, node.outputs, strict=True)
+        ]
+
+    def _twin(self, node: ir.Node) -> ir.Node | None:
+        first = self.values.get(str(node.outputs[0].name))
+        twin = first.producer() if first is not None else None
+        return twin if twin is not None and twin.op_type == node.op_type else None
+
     # Operators that say more here than alone ---------------------------------------------------------------
 
     def _Identity(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
@@ -123,12 +167,19 @@ class Graft:
         return [self.g.shape(inputs[0])]
 
     def _Reshape(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
-        like = self.shapes.get(str(node.inputs[1].name)) if node.inputs[1] else None
-        return self._standard(node, inputs) if like is None else [self.g.reshape_like(inputs[0], like)]
+        like, origin = self._shape_of(node), self.forward.get(forward_name(node))
+        if like is None:
+            return self._standard(node, inputs)
+        repeated = origin is not None and origin.op_type in {*BROADCASTING, "Expand", "Gemm"}
+        return [(self.g.sum_to if repeated else self.g.reshape_like)(inputs[0], like)]
 
     def _Expand(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
-        like = self.shapes.get(str(node.inputs[1].name)) if node.inputs[1] else None
+        like = self._shape_of(node)
         return self._standard(node, inputs) if like is None else [self.g.expand_like(inputs[0], like)]
+
+    def _shape_of(self, node: ir.Node) -> ir.Value | None:
+        """The value whose shape a node takes for its second input."""
+        return self.shapes.get(str(node.inputs[1].name)) if node.inputs[1] else None
 
     def _BroadcastGradientArgs(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
         """The axes along which each of two shapes was repeated: kept back for the sums over them."""
