@@ -75,7 +75,7 @@ class Explainer:
         plan, session = self._plan(given.shapes if _open_dimensions(self.model) else {}, seeded)
         wanted = resolve_target(target, given.batch.examples, plan.scores)
         points = self.method.points(plan.explained)
-        rows = max(1, self.memory // max(1, bytes_per_row(plan.model))) if given.batch.examples > 1 or points else 1
+        rows = self._rows(plan) if given.batch.examples > 1 or points else 1
         sums = run_rows(session, plan, given.batch, wanted, points, rows, progress)
         return self._attribution(plan, given, wanted, sums)
 
@@ -97,6 +97,12 @@ class Explainer:
             raise InputError(f"{file}: cannot be written ({error.strerror})") from error
         return file
 
+    def _rows(self, plan: Explanation) -> int:
+        """How many rows one run takes; one where an input that all rows share is explained for each."""
+        if None in (about.batch for about in plan.explained.values()):
+            return 1
+        return max(1, self.memory // max(1, bytes_per_row(plan.model)))
+
     def _plan(self, shapes: Mapping[str, Sequence[int | str | None]], seeded: bool) -> tuple[Explanation, Session]:
         key = (seeded, *((name, tuple(shape)) for name, shape in shapes.items()))
         if key not in self._plans:
@@ -104,7 +110,8 @@ class Explainer:
             plan = explanation(
                 self.model, self.method, score=self.score, lowering=lowering, seeded=seeded, shapes=shapes
             )
-            self._plans[key] = plan, open_session(plan.model.proto(), self.providers, self.threads)
+            proto = plan.model.proto(embed=False)
+            self._plans[key] = plan, open_session(proto, self.providers, self.threads, self.model.folder)
         return self._plans[key]
 
     def _attribution(self, plan: Explanation, given: Prepared, target: Target, sums: Sums) -> Attribution:
@@ -178,7 +185,7 @@ def activations(
     for tensor in dict.fromkeys(tensors.values()):
         if tensor not in present:
             program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[tensor])
-    session = open_session(program.proto(), providers)
+    session = open_session(program.proto(embed=False), providers, folder=source.folder)
     given = prepare(source, inputs, preprocess)
     results = [session.run(given.batch.take(given.batch.fill(rows)), list(tensors.values())) for rows in _runs(given)]
     return {

@@ -25,13 +25,17 @@ __all__ = ["Explanation", "explained_inputs", "explanation"]
 class Explanation:
     """A graph that explains rows: examples, each at one point.
 
-    ``graph`` takes the model's inputs, ``target`` (int64 (N,), -1: the top class; or ``seed`` in the shape of the
-    scores) and, for methods of many points, ``reference`` and the ``points``; it gives the model's outputs, ``score``,
-    ``chosen`` (the target, settled) and each row's contributions. All by name.
+    It takes the model's inputs, ``target`` (int64 (N,), -1: the top class; or a seed in the shape of the scores) and,
+    for methods of many points, ``reference`` and the ``points``; it gives the model's outputs, ``score``, ``chosen``
+    (the target, settled) and each row's contributions. All are names, as the model may have taken the obvious ones.
     """
 
     model: Model
     explained: Mapping[str, Explained]
+    target: str
+    reference: str
+    score: str
+    chosen: str
     contributions: Mapping[str, str]
     points: Mapping[str, str]
     outputs: tuple[str, ...]
@@ -104,17 +108,32 @@ def explanation(
     seen = _perturb(g, method, inputs, explained, points)
     y = program.value(y_name)
     y = logits(g, y) if score == "logit" else y
-    value, chosen = _score(g, y, seeded)
+    target = _target_input(g, y, seeded)
+    value, chosen = _score(g, y, target)
     reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else value
     scene = Scene(g, program, inputs, seen, value, points, reference, explained)
     parts, activations = method.emit(scene)
     g.prefix = "explain"
-    contributions = _name_outputs(g, value, chosen, parts, list(inputs))
+    score_name, chosen_name = (str(g.output(v, n).name) for v, n in ((value, "score"), (chosen, "chosen")))
+    contributions = _name_outputs(g, parts, list(inputs))
     TopologicalSortPass()(program.program)
     RemoveUnusedNodesPass()(program.program)
     names = {name: str(point.name) for name, point in points.items()}
     scores = tuple(d if isinstance(d, int) else None for d in list(y.shape or ())[1:])
-    return Explanation(program, explained, contributions, names, outputs, scores, activations, method.has_layer)
+    return Explanation(
+        program,
+        explained,
+        target=str(target.name),
+        reference=str(reference.name),
+        score=score_name,
+        chosen=chosen_name,
+        contributions=contributions,
+        points=names,
+        outputs=outputs,
+        scores=scores,
+        activations=activations,
+        cam=method.has_layer,
+    )
 
 
 def _point_inputs(g: GraphBuilder, method: Method, explained: Mapping[str, Explained]) -> dict[str, ir.Value]:
@@ -143,20 +162,23 @@ def _perturb(
     return seen
 
 
-def _score(g: GraphBuilder, y: ir.Value, seeded: bool) -> tuple[ir.Value, ir.Value]:
+def _target_input(g: GraphBuilder, y: ir.Value, seeded: bool) -> ir.Value:
+    """What selects the score: one index per row, or weights in the shape of the scores."""
+    if seeded:
+        return g.input("seed", ir.DataType.FLOAT, y.shape)
+    return g.input("target", ir.DataType.INT64, ["rows"])
+
+
+def _score(g: GraphBuilder, y: ir.Value, target: ir.Value) -> tuple[ir.Value, ir.Value]:
     """Each row's score and settled target."""
     flat = flat_scores(g, y)
-    if seeded:
-        seed = g.input("seed", ir.DataType.FLOAT, y.shape if y.shape is not None else [None])
-        return weigh_scores(g, flat, seed), g.ArgMax(flat, axis=1, keepdims=0)
-    return select_scores(g, flat, g.input("target", ir.DataType.INT64, ["rows"]))
+    if target.dtype == ir.DataType.INT64:
+        return select_scores(g, flat, target)
+    return weigh_scores(g, flat, target), g.ArgMax(flat, axis=1, keepdims=0)
 
 
-def _name_outputs(
-    g: GraphBuilder, score: ir.Value, chosen: ir.Value, parts: Sequence[ir.Value], names: Sequence[str]
-) -> dict[str, str]:
-    g.output(score, "score")
-    g.output(chosen, "chosen")
+def _name_outputs(g: GraphBuilder, parts: Sequence[ir.Value], names: Sequence[str]) -> dict[str, str]:
+    """The contributions as outputs: one is called attribution, several carry the names of their inputs."""
     alone = len(parts) == 1
     return {
         name: str(g.output(_float32(g, part), "attribution" if alone else f"attribution_{name}").name)

@@ -11,12 +11,12 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from . import ops as _ops  # noqa: F401  registers the rules
-from .errors import InputError, NoGradientPath, UnsupportedOperator
+from .errors import InputError, ModelError, NoGradientPath, UnsupportedOperator
 from .graph import GraphBuilder, Lowering
 from .model import Model, Source, is_float, load
 from .overlays import ACTIVATIONS, OVERLAYS
 from .passes.expand import expand_functions
-from .paths import influenced, nodes_between
+from .paths import influenced, nodes_between, stops
 from .rules import NO_GRADIENT, Overlay, rule_for
 
 __all__ = [
@@ -95,13 +95,15 @@ def differentiate(
     """
     program = load(model).copy()
     of = of if of is not None else [str(v.name) for v in program.outputs if is_float(v)]
+    if not of:
+        raise ModelError("the model has no floating-point output to differentiate; name a tensor with of=")
     wrt = wrt if wrt is not None else [str(v.name) for v in program.inputs if is_float(v)]
     expand_functions(program, of, wrt)
     ys, xs = program.values(of), program.values(wrt)
     g = GraphBuilder(program.graph, lowering)
     seeds = {y: g.input(f"seed_{y.name}", y.dtype or ir.DataType.FLOAT, y.shape) for y in ys}
     found = builder_named(builder, program)(g, seeds, xs, overlay_named(relu))
-    outputs = {x: g.output(_connected(found, x, ys), f"grad_{x.name}") for x in xs}
+    outputs = {x: g.output(connected(found, x, ys), f"grad_{x.name}") for x in xs}
     RemoveUnusedNodesPass()(program.program)
     return GradientGraph(
         model=program.proto(),
@@ -138,12 +140,14 @@ def backward(
     sweep = _Sweep(g, overlay, influenced(g.graph, wrt))
     for y, seed in seeds.items():
         sweep.add(y, seed)
-    for node in reversed(nodes_between(g.graph, seeds, sweep.influenced)):
+    path = nodes_between(g.graph, seeds, sweep.influenced)
+    for node in reversed(path):
         sweep.visit(node)
+    ends = [node for node in path if node not in sweep.blockers and stops(node)]
     return Backward(
         {x: dx for x in wrt if (dx := sweep.total(x)) is not None},
         tuple(sweep.activations[::-1]),
-        tuple(sweep.blockers),
+        (*sweep.blockers, *ends),
     )
 
 
@@ -205,9 +209,13 @@ def describe(node: ir.Node) -> str:
     return f"operator {domain}{node.op_type} (node {node.name!r}, output {node.outputs[0].name!r})"
 
 
-def _connected(found: Backward, x: ir.Value, ys: Sequence[ir.Value]) -> ir.Value:
+def connected(found: Backward, x: ir.Value, ys: Iterable[ir.Value], name: str | None = None) -> ir.Value:
+    """The gradient of x, or an error that says where the way from x ends."""
     if x in found.gradients:
         return found.gradients[x]
-    names = ", ".join(repr(y.name) for y in ys)
-    stopped = "; the gradient stops at " + ", ".join(map(describe, found.blockers[:3])) if found.blockers else ""
-    raise NoGradientPath(f"no differentiable path leads from {x.name!r} to {names}{stopped}")
+    goal = ", ".join(repr(y.name) for y in ys)
+    ends = "; it ends at " + ", ".join(map(describe, found.blockers[:3])) if found.blockers else ""
+    raise NoGradientPath(
+        f"no differentiable path leads from {(name or x.name)!r} to {goal}{ends}: "
+        "use a black-box method such as occlusion"
+    )

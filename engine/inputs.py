@@ -113,11 +113,13 @@ def _checked(value: ir.Value, given: Any, model: Model) -> np.ndarray:
             f"input {value.name!r} takes {wanted}, not {array.dtype}; convert it, pictures to the model's range"
         )
     _check_shape(value, array)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    with np.errstate(over="ignore"):
+        array = array.astype(wanted, copy=False)
+    if is_float(value) and not np.isfinite(array).all():
         raise InputError(
             f"input {value.name!r} holds NaN or infinity, at index {np.argwhere(~np.isfinite(array))[0].tolist()}"
         )
-    return array.astype(wanted, copy=False)
+    return array
 
 
 def _check_shape(value: ir.Value, array: np.ndarray) -> None:

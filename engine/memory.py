@@ -21,8 +21,11 @@ def parse_memory(memory: str | int) -> int:
     text = str(memory).strip().upper()
     unit = next((unit for unit in _UNITS if text.endswith(unit)), "")
     try:
-        return int(float(text.removesuffix(unit)) * _UNITS.get(unit, 1))
-    except ValueError:
+        number = int(float(text.removesuffix(unit)) * _UNITS.get(unit, 1))
+        if number > 0:
+            return number
+        raise ValueError
+    except (ValueError, OverflowError):
         raise InputError(f"memory={memory!r}: give bytes, or a text such as '512MB' or '2GB'") from None
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import onnx
 import onnx_ir as ir
+from onnx_ir.external_data import load_to_model
 from onnx_ir.passes.common import (
     InlinePass,
     LiftConstantsToInitializersPass,
@@ -80,8 +81,14 @@ class Model:
         """A model whose graph may be changed; the weights are shared."""
         return replace(self, program=self.program.clone())
 
-    def proto(self) -> onnx.ModelProto:
-        return ir.to_proto(self.program)
+    @property
+    def folder(self) -> Path | None:
+        """Where weights outside of the file lie."""
+        return self.path.parent.resolve() if self.path else None
+
+    def proto(self, embed: bool = True) -> onnx.ModelProto:
+        """The model as a message, with the weights inside, or with external ones left in their files."""
+        return ir.to_proto(load_to_model(self.copy().program) if embed else self.program)
 
     @cached_property
     def layers(self) -> dict[str, Layer]:
@@ -101,7 +108,7 @@ class Model:
         if name in nodes:
             return Layer(name, str(nodes[name].outputs[0].name))
         known = list(dict.fromkeys([*self.layers, *nodes, *tensors]))
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {', '.join(map(repr, near))}?" if near else "'onnxray inspect' lists the layers"
         raise ModelError(f"no layer, node or tensor {name!r} in the model; {hint}")
 

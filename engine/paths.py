@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from .rules import NO_GRADIENT
 
-__all__ = ["influenced", "inputs_of", "nodes_between"]
+__all__ = ["influenced", "inputs_of", "nodes_between", "stops"]
 
 
 def influenced(graph: ir.Graph, wrt: Iterable[ir.Value]) -> set[ir.Value]:
@@ -31,6 +31,11 @@ def nodes_between(graph: ir.Graph, of: Iterable[ir.Value], among: set[ir.Value])
             if any(v in among for v in reads):
                 found.append(node)
     return found[::-1]
+
+
+def stops(node: ir.Node) -> bool:
+    """Whether a node's values change with its inputs, but without a gradient; a shape is none of its values."""
+    return (node.domain, node.op_type) in NO_GRADIENT and node.op_type not in ("Shape", "Size")
 
 
 def inputs_of(node: ir.Node) -> Iterator[ir.Value]:

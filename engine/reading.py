@@ -9,12 +9,14 @@ from pathlib import Path
 import google.protobuf.message
 import onnx
 import onnx_ir as ir
+from onnx_ir.passes.common import CheckerPass
 
-from .errors import ModelError
+from .errors import ModelError, UnsupportedOperator
 
 __all__ = ["MIN_OPSET", "read"]
 
 MIN_OPSET = 7
+_SMALL = 2**16
 
 
 def read(source: str | PathLike[str] | bytes | onnx.ModelProto) -> tuple[ir.Model, Path | None]:
@@ -24,9 +26,11 @@ def read(source: str | PathLike[str] | bytes | onnx.ModelProto) -> tuple[ir.Mode
     path = Path(source) if isinstance(source, str | PathLike) else None
     where = str(path) if path else "the given model"
     proto = source if isinstance(source, onnx.ModelProto) else _parse(_content(source), where)
-    _check(proto, where)
-    program = ir.from_proto(proto)
+    _check_header(proto, where)
+    program = _deserialized(proto, where)
     _locate_external_data(program, path, where)
+    _check_operators(program, where)
+    _check_graph(program, where)
     return program, path
 
 
@@ -48,7 +52,7 @@ def _parse(content: bytes, where: str) -> onnx.ModelProto:
     return proto
 
 
-def _check(proto: onnx.ModelProto, where: str) -> None:
+def _check_header(proto: onnx.ModelProto, where: str) -> None:
     if not proto.graph.output:
         raise ModelError(f"{where}: not an ONNX model: it holds no graph with outputs")
     opset = max((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), default=0)
@@ -58,8 +62,39 @@ def _check(proto: onnx.ModelProto, where: str) -> None:
         raise ModelError(f"{where}: opset {opset or 'missing'}, but {known}; export it again, or upgrade onnx")
 
 
+def _deserialized(proto: onnx.ModelProto, where: str) -> ir.Model:
+    try:
+        return ir.from_proto(proto)
+    except Exception as error:  # whatever it raises of an invalid graph
+        raise _invalid(error, where) from error
+
+
+def _check_operators(program: ir.Model, where: str) -> None:
+    opset = program.graph.opset_imports.get("", 0)
+    for node in program.graph.all_nodes():
+        if node.domain == "" and not onnx.defs.has(node.op_type, opset):
+            known = f"is none of ONNX opset {opset}, as onnx {onnx.__version__} knows it"
+            raise UnsupportedOperator(f"{where}: operator {node.op_type} (node {node.name!r}) {known}")
+
+
+def _check_graph(program: ir.Model, where: str) -> None:
+    """The standard's own checker, which does not get to see the weights."""
+    try:
+        CheckerPass()(program)
+    except Exception as error:  # whatever it raises of an invalid graph
+        raise _invalid(error, where) from error
+
+
+def _invalid(error: Exception, where: str) -> ModelError:
+    reason = " ".join(str(error.__cause__ or error).split())[:300]
+    return ModelError(f"{where}: not a valid ONNX model: {reason}")
+
+
 def _locate_external_data(program: ir.Model, path: Path | None, where: str) -> None:
-    """Ties external tensors to the model's folder; refuses those that are missing or lie outside of it."""
+    """Ties external tensors to the model's folder; refuses those that are missing or lie outside of it.
+
+    Small ones are read at once: shape inference and the rules look into them.
+    """
     for tensor in _external_tensors(program):
         if path is None:
             raise ModelError(f"{where}: tensor {tensor.name!r} is in the file {tensor.location!r}; load it by its path")
@@ -67,9 +102,15 @@ def _locate_external_data(program: ir.Model, path: Path | None, where: str) -> N
         file = (folder / tensor.location).resolve()
         if not file.is_relative_to(folder):
             raise ModelError(f"{where}: external data {tensor.location!r} of {tensor.name!r} leaves the model's folder")
-        if not file.is_file() or file.stat().st_size < (tensor.offset or 0) + (tensor.length or 0):
-            raise ModelError(f"{where}: external data {file} of tensor {tensor.name!r} is missing or too short")
+        length = tensor.nbytes if tensor.length is None else tensor.length
+        if not file.is_file() or length != tensor.nbytes or file.stat().st_size < (tensor.offset or 0) + length:
+            raise ModelError(
+                f"{where}: external data {file} of tensor {tensor.name!r}, {tensor.nbytes:,} bytes, is missing or short"
+            )
         tensor.base_dir = folder
+    for value in program.graph.initializers.values():
+        if isinstance(value.const_value, ir.ExternalTensor) and value.const_value.nbytes <= _SMALL:
+            value.const_value = ir.tensor(value.const_value.numpy().copy(), name=value.name)
 
 
 def _external_tensors(program: ir.Model) -> Iterator[ir.ExternalTensor]:

@@ -91,11 +91,11 @@ def _feeds(
 ) -> dict[str, np.ndarray]:
     feeds = batch.take(rows) | {plan.points[name]: array[places] for name, array in points.items()}
     if points:
-        feeds["reference"] = sums.scores[rows, 0]
+        feeds[plan.reference] = sums.scores[rows, 0]
     if target.seed is not None:
-        return feeds | {"seed": target.seed[rows]}
+        return feeds | {plan.target: target.seed[rows]}
     asked = target.indices if target.indices is not None and places[0] == 0 else sums.chosen
-    return feeds | {"target": asked[rows]}
+    return feeds | {plan.target: asked[rows]}
 
 
 def _collect(
@@ -107,7 +107,7 @@ def _collect(
     results: Mapping[str, np.ndarray],
 ) -> None:
     keep = len(rows)
-    sums.chosen[rows], sums.scores[rows, places] = results["chosen"][:keep], results["score"][:keep]
+    sums.chosen[rows], sums.scores[rows, places] = results[plan.chosen][:keep], results[plan.score][:keep]
     for name, output in plan.contributions.items():
         parts = _by_row(results[output], plan.row_axis(name))
         total = sums.values.setdefault(name, np.zeros((batch.examples, *parts.shape[1:])))

@@ -47,17 +47,24 @@ def open_session(
     model: onnx.ModelProto | bytes | str | os.PathLike[str],
     providers: Sequence[Provider] | Provider | None = None,
     threads: int | None = None,
+    folder: os.PathLike[str] | None = None,
 ) -> Session:
     """Loads a model; ``providers`` are names such as "cpu" or "cuda", in order of preference.
+
+    ``folder`` is where external data lies.
 
     Raises RuntimeUnavailable where no onnxruntime is installed, or where a provider that was asked for is not there or
     does not come up: onnxruntime itself would fall back to the CPU in silence.
     """
     ort = _onnxruntime()
     wanted = resolve_providers(providers)
+    if threads is not None and threads < 1:
+        raise InputError(f"threads={threads}: give a number from 1 up, or None for all cores")
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads or 0
+    if folder is not None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.fspath(folder))
     source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
     try:
         native = ort.InferenceSession(source, options, providers=wanted)
@@ -71,10 +78,14 @@ def resolve_providers(providers: Sequence[Provider] | Provider | None) -> list[P
     """Full provider names, each available; the CPU by default."""
     available = _onnxruntime().get_available_providers()
     given: Any = ["cpu"] if providers is None else [providers] if isinstance(providers, str | tuple) else providers
+    if not isinstance(given, Sequence) or not given:
+        raise InputError(f"providers={providers!r}: give a name such as 'cpu' or 'cuda', or a list of them")
     return [_resolve(provider, available) for provider in given]
 
 
 def _resolve(provider: Provider, available: Sequence[str]) -> Provider:
+    if not isinstance(provider, str | tuple):
+        raise InputError(f"provider {provider!r}: give a name such as 'cpu' or 'cuda', or (name, options)")
     name, options = (provider, None) if isinstance(provider, str) else provider
     short = {full.removesuffix("ExecutionProvider").lower(): full for full in available}
     full = short.get(name.removesuffix("ExecutionProvider").lower())

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import onnx
 import onnx_ir as ir
+from onnx_ir.external_data import load_to_model
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
 from .explanation import Explanation
@@ -22,13 +23,13 @@ def saved(plan: Explanation, method: Method) -> onnx.ModelProto:
     program = _looped(plan, points) if points else _plain(plan)
     program.producer_name = "onnxray"
     program.metadata_props["onnxray.method"] = repr(method)
-    return ir.to_proto(program)
+    return ir.to_proto(load_to_model(program))
 
 
 def _plain(plan: Explanation) -> ir.Model:
     program = plan.model.copy().program
     outputs = {value.name: value for value in program.graph.outputs}
-    program.graph.outputs[:] = [outputs[name] for name in (*plan.outputs, "score", *plan.contributions.values())]
+    program.graph.outputs[:] = [outputs[name] for name in (*plan.outputs, plan.score, *plan.contributions.values())]
     RemoveUnusedNodesPass()(program)
     return program
 
@@ -39,8 +40,8 @@ def _looped(plan: Explanation, points: dict[str, np.ndarray]) -> ir.Model:
     body = program.graph
     _rename(body)
     inner = {str(value.name): value for value in body.inputs}
-    names = [name for name in inner if name not in (*plan.points.values(), "target", "reference")]
-    outer = [_like(inner[name], name) for name in [*names, "target"]]
+    names = [name for name in inner if name not in (*plan.points.values(), plan.target, plan.reference)]
+    outer = [_like(inner[name], name) for name in [*names, plan.target]]
     main = ir.Graph(outer, [], nodes=[], opset_imports=dict(body.opset_imports), name="explainer")
     g = GraphBuilder(main, prefix="explainer")
     _capture(body, inner, dict(zip(names, outer, strict=False)))
@@ -57,9 +58,8 @@ def _looped(plan: Explanation, points: dict[str, np.ndarray]) -> ir.Model:
 
 
 def _rename(body: ir.Graph) -> None:
-    """Names of a Loop's body may not be those around it; the inputs keep theirs until they are captured."""
-    values = itertools.chain(body.initializers.values(), *(node.outputs for node in body))
-    for value in list(values):
+    """Names that a Loop's body computes may not be those around it; weights and inputs keep theirs."""
+    for value in itertools.chain.from_iterable(node.outputs for node in body):
         value.name = f"body/{value.name}"
 
 
@@ -82,17 +82,17 @@ def _make_body(plan: Explanation, body: ir.Graph, inner: dict[str, ir.Value], po
     step, going = g.input("body/step", ir.DataType.INT64, []), g.input("body/going", ir.DataType.BOOL, [])
     for name, array in points.items():
         chosen = g.Gather(array, step, axis=0)
-        rows = g.Concat(g.Shape(inner["target"]), g.Shape(chosen), axis=0)
+        rows = g.Concat(g.Shape(inner[plan.target]), g.Shape(chosen), axis=0)
         inner[name].replace_all_uses_with(g.Expand(chosen, rows))
-    for name in ("target", "reference"):
+    for name in (plan.target, plan.reference):
         inner[name].name = f"body/{name}"
         body.inputs.append(inner[name])
     parts = [made[name] for name in plan.contributions.values()]
     sums = [g.input("body/sum", ir.DataType.FLOAT, part.shape or []) for part in parts]
     totals = [g.Add(total, part) for total, part in zip(sums, parts, strict=True)]
-    reference = g.Where(g.Equal(step, 0), made["score"], inner["reference"])
+    reference = g.Where(g.Equal(step, 0), made[plan.score], inner[plan.reference])
     results = [made[name] for name in plan.outputs]
-    body.outputs.extend([g.Identity(going), made["chosen"], reference, *totals, *results])
+    body.outputs.extend([g.Identity(going), made[plan.chosen], reference, *totals, *results])
 
 
 def _name_results(g: GraphBuilder, plan: Explanation, loop: ir.Node, body: ir.Graph) -> None:
@@ -107,6 +107,6 @@ def _name_results(g: GraphBuilder, plan: Explanation, loop: ir.Node, body: ir.Gr
         stack.shape = None
         first = g.Gather(stack, g.constant(0, ir.DataType.INT64), axis=0)
         g.shaped_like(g.output(first, name), known[name])
-    g.output(score, "score")
+    g.output(score, plan.score)
     for name, total in zip(plan.contributions.values(), sums, strict=True):
         g.output(total, name)

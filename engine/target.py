@@ -125,6 +125,8 @@ def _seed(array: np.ndarray, rows: int, shape: tuple[int | None, ...]) -> np.nda
     fits = array.ndim == len(shape) + 1 and all(n in (None, m) for n, m in zip(shape, array.shape[1:], strict=True))
     if not fits or array.shape[0] != rows:
         raise InputError(f"a target array is a seed of the scores' shape {(rows, *shape)}, not {array.shape}")
+    if not np.isfinite(array).all():
+        raise InputError("the target array, a seed, holds NaN or infinity")
     return array.astype(np.float32)
 
 

@@ -412,16 +412,6 @@ def test_score_that_does_not_depend_on_the_input() -> None:
         onnxray.explain(constant, normal(2, 3))
 
 
-def test_operator_without_a_rule() -> None:
-    """Det has neither a rule nor a function body."""
-    text = "net (float[N, 3, 3] x) => (float[N] y) { [volume] y = Det(x) }"
-    with fails(UnsupportedOperator, "Det", "'volume'", "'y'", "rule"):
-        onnxray.differentiate(model(text))
-    text = "net (float[N, 3, 3] x) => (float[N, 1] y) { [volume] d = Det(x)  y = Unsqueeze(d, one) }"
-    with fails(UnsupportedOperator, "Det", "'volume'"):
-        onnxray.explain(model(text, {"one": np.array([1])}), normal(2, 3, 3))
-
-
 def test_operator_that_nobody_knows() -> None:
     with fails(UnsupportedOperator, "Frobnicate", "'odd'"):
         onnxray.explain(model("net (float[N, 3] x) => (float[N, 3] y) { [odd] y = Frobnicate(x) }"), normal(2, 3))

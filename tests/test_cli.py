@@ -260,7 +260,7 @@ def test_wrong_shapes_and_nan_are_one_line(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_picture_for_a_table_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "give it an array" in one_line(["explain", CANCER, DIGIT], capsys)
+    assert "give an array" in one_line(["explain", CANCER, DIGIT], capsys)
 
 
 def test_save_spares_the_model(capsys: pytest.CaptureFixture[str]) -> None:

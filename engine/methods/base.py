@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from ..errors import InputError, NoGradientPath
-from ..gradient import Activation, Backward, backward, overlay_named
+from ..errors import InputError
+from ..gradient import Activation, Backward, backward, connected, overlay_named
 from ..graph import GraphBuilder
 from ..model import Model
 
@@ -59,18 +59,7 @@ class Scene:
     def gradients(self, relu: str = "exact") -> tuple[list[ir.Value], tuple[Activation, ...]]:
         """The gradients of the scores with respect to what the model sees, in the order of the inputs."""
         found = self.backward(list(self.seen.values()), relu)
-        return [connected(found, x, name) for name, x in self.seen.items()], found.activations
-
-
-def connected(found: Backward, x: ir.Value, name: str) -> ir.Value:
-    """The gradient of x, or an error that says where the way to the score ends."""
-    if x in found.gradients:
-        return found.gradients[x]
-    ends = ", ".join(f"{node.op_type} {node.name!r}" for node in found.blockers[:3])
-    raise NoGradientPath(
-        f"no differentiable path leads from {name!r} to the score{'; it ends at ' + ends if ends else ''}: "
-        "use a black-box method such as occlusion"
-    )
+        return [connected(found, x, [self.score], name) for name, x in self.seen.items()], found.activations
 
 
 @dataclass(frozen=True)

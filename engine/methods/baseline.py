@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InputError
 from .base import Explained
 
-__all__ = ["Baseline", "baseline_array"]
+__all__ = ["Baseline", "baseline_array", "check_baseline"]
 
 Baseline = float | np.ndarray | Sequence[float] | Mapping[str, "float | np.ndarray | Sequence[float]"]
 
@@ -21,7 +21,7 @@ def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:
     the example's shape for itself; a mapping gives each input its own.
     """
     given = baseline.get(about.name, 0.0) if isinstance(baseline, Mapping) else baseline
-    array = np.asarray(given, np.float32)
+    array = _numbers(given, about)
     rank = len(about.shape)
     if array.ndim == 1 and rank > 1 and about.channels is not None:
         array = array.reshape([-1 if axis == about.channels else 1 for axis in range(rank)])
@@ -31,8 +31,27 @@ def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:
         n in (1, m) or m is None for n, m in zip(array.shape, about.shape, strict=False)
     )
     if not fits or not np.isfinite(array).all():
-        raise InputError(
-            f"baseline of shape {np.shape(given)} for input {about.name!r}: give a finite number, one number per "
-            f"channel, or an array of one example's shape {about.shape}"
-        )
+        raise _refused(given, about)
     return array if array.ndim == 0 else np.expand_dims(array, about.batch or 0)
+
+
+def check_baseline(baseline: Baseline, explained: Mapping[str, Explained]) -> None:
+    """A mapping may name explained inputs only."""
+    unknown = [str(name) for name in baseline if name not in explained] if isinstance(baseline, Mapping) else []
+    if unknown:
+        raise InputError(f"baseline for {', '.join(unknown)}: the model's inputs are {', '.join(explained)}")
+
+
+def _numbers(given: object, about: Explained) -> np.ndarray:
+    try:
+        return np.asarray(given, np.float32)
+    except (TypeError, ValueError):
+        raise _refused(given, about) from None
+
+
+def _refused(given: object, about: Explained) -> InputError:
+    what = repr(given) if isinstance(given, str) else f"of shape {np.shape(np.asarray(given, object))}"
+    return InputError(
+        f"baseline {what} for input {about.name!r}: give a finite number, one number per channel, or an array of one "
+        f"example's shape {about.shape}"
+    )

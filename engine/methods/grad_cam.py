@@ -9,11 +9,11 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from ..errors import ModelError
-from ..gradient import Activation
+from ..gradient import Activation, connected
 from ..model import Layer
 from ..ops.window import spatial_shape
 from ..paths import influenced, nodes_between
-from .base import Method, Scene, connected
+from .base import Method, Scene
 
 __all__ = ["GradCam"]
 
@@ -39,7 +39,7 @@ class GradCam(Method):
             raise ModelError(f"grad-cam needs a layer with feature maps; {layer.name!r} has shape {maps.shape}")
         found = scene.backward([maps])
         places = [axis for axis in range(1, rank) if axis != channels]
-        g, gradient = scene.g, connected(found, maps, layer.name)
+        g, gradient = scene.g, connected(found, maps, [scene.score], layer.name)
         cam = g.ReduceSum(g.Mul(g.ReduceMean(gradient, places, keepdims=1), maps), [channels], keepdims=0)
         return [g.Relu(cam) if self.relu else cam], found.activations
 

@@ -13,7 +13,8 @@ from ..errors import InputError
 from ..gradient import Activation
 from ..graph import GraphBuilder
 from .base import Explained, Method, Scene, broadcast_rows
-from .baseline import Baseline, baseline_array
+from .baseline import Baseline, baseline_array, check_baseline
+from .checks import check_whole
 
 __all__ = ["IntegratedGradients"]
 
@@ -35,10 +36,10 @@ class IntegratedGradients(Method):
         least = 2 if self.rule == "inclusive" else 1
         if self.rule not in ("gauss-legendre", "inclusive"):
             raise InputError(f"rule {self.rule!r}: choose 'gauss-legendre' or 'inclusive'")
-        if self.steps < least:
-            raise InputError(f"steps={self.steps}: rule {self.rule!r} needs {least} or more")
+        check_whole("steps", self.steps, least)
 
     def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
+        check_baseline(self.baseline, explained)
         if self.rule == "inclusive":
             alphas, weights = np.linspace(0, 1, self.steps), np.full(self.steps, 1 / self.steps)
             order = [self.steps - 1, *range(self.steps - 1)]

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..gradient import Activation
 from ..graph import GraphBuilder
 from .base import Explained, Method, Scene, broadcast_rows
-from .baseline import Baseline, baseline_array
+from .baseline import Baseline, baseline_array, check_baseline
 
 __all__ = ["Occlusion"]
 
@@ -26,8 +26,8 @@ class Occlusion(Method):
     """Fall of the score when a window of the input is covered by a baseline (Zeiler and Fergus, 2013, arXiv:1311.2901).
 
     ``window`` and ``stride`` are a number for every axis but the channels (which are covered whole), or one per axis
-    of an example; by default a seventh of each axis, moved by half of that. An element has the mean over the windows
-    that cover it, or with overlap="sum" the sum. The last window of an axis may reach over its end, as in Captum.
+    of an example; by default a seventh of each axis (of a vector 1), moved by half. An element has the mean over the
+    windows that cover it, or with overlap="sum" the sum. The last window may reach over the end, as in Captum.
     """
 
     name: ClassVar[str] = "occlusion"
@@ -43,6 +43,7 @@ class Occlusion(Method):
     def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
         """A window is a product of one weight vector per axis; point 0 has none."""
         (about,) = _only(explained)
+        check_baseline(self.baseline, explained)
         axes = self._windows(about)
         choices = list(product(*(range(len(windows)) for windows in axes)))
         points = {}
@@ -56,19 +57,19 @@ class Occlusion(Method):
         if None in about.shape:
             raise InputError(f"occlusion needs the shape of input {about.name!r}, which is open: {about.shape}")
         sizes = [size or 0 for size in about.shape]
-        widths = self._extent(self.window, "window", about, [max(1, round(size / 7)) for size in sizes], sizes)
+        widths = self._extent(self.window, "window", about, _seventh(sizes), sizes)
         strides = self._extent(self.stride, "stride", about, [-(-width // 2) for width in widths], widths)
         return [_axis_windows(n, w, s, self.overlap) for n, w, s in zip(sizes, widths, strides, strict=True)]
 
     @staticmethod
     def _extent(given: Extent, name: str, about: Explained, default: Sequence[int], whole: Sequence[int]) -> list[int]:
         rank = len(about.shape)
-        per_axis = list(default) if given is None else [given] * rank if isinstance(given, int) else list(given)
-        if len(per_axis) != rank or min(per_axis) < 1:
+        per_axis = list(default) if given is None else list(given) if isinstance(given, Sequence) else [given] * rank
+        if len(per_axis) != rank or not all(isinstance(n, int | np.integer) and n >= 1 for n in per_axis):
             raise InputError(
                 f"{name}={given}: give a number from 1 up, or {rank} of them for {about.name!r} {about.shape}"
             )
-        if about.channels is not None and (given is None or isinstance(given, int)):
+        if about.channels is not None and not isinstance(given, Sequence):
             per_axis[about.channels] = whole[about.channels]
         return per_axis
 
@@ -81,6 +82,11 @@ class Occlusion(Method):
         about = scene.explained[name]
         fall = broadcast_rows(g, g.Sub(scene.reference, scene.score), x, about)
         return [g.shaped_like(g.Mul(fall, _weights(g, about, scene.points)), x)], ()
+
+
+def _seventh(sizes: Sequence[int]) -> list[int]:
+    """The default window: a seventh of each axis, of a vector one element."""
+    return [max(1, round(size / 7)) for size in sizes] if len(sizes) > 1 else [1]
 
 
 def _axis_windows(size: int, width: int, stride: int, overlap: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..gradient import Activation
 from ..graph import GraphBuilder
 from .base import Explained, Method, Scene, broadcast_rows
+from .checks import check_level, check_whole
 
 __all__ = ["SmoothGrad"]
 
@@ -31,10 +32,9 @@ class SmoothGrad(Method):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.samples < 1 or self.noise < 0:
-            raise InputError(
-                f"samples={self.samples}, noise={self.noise}: give 1 or more samples and a level from 0 up"
-            )
+        check_whole("samples", self.samples, 1)
+        check_whole("seed", self.seed, 0)
+        check_level("noise", self.noise)
 
     def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
         weights = np.append(0, np.full(self.samples, 1 / self.samples)).astype(np.float32)
