@@ -144,7 +144,7 @@ def slope(f: Function, feeds: Feeds, name: str, direction: np.ndarray, cotangent
     wide, narrow = (far[0] - far[1]) / (2 * h), (near[0] - near[1]) / h
     gaps = [abs(ahead + behind - 2 * middle) / s for (ahead, behind), s in ((far, h), (near, h / 2))]
     scale = abs(narrow) + 1e-3
-    smooth = (
-        gaps[1] <= 0.75 * gaps[0] + f.tolerance * scale and abs(wide - narrow) <= 10 * f.tolerance * scale + gaps[0]
-    )
+    fine = f.step < 1e-3  # then a difference that hangs on the step comes of numbers rounded on the way
+    close = abs(wide - narrow) <= (0.1 * f.tolerance * scale if fine else 10 * f.tolerance * scale + gaps[0])
+    smooth = close and gaps[1] <= 0.75 * gaps[0] + f.tolerance * scale
     return Slope((4 * narrow - wide) / 3, bool(np.isfinite(wide) and np.isfinite(narrow) and smooth))

@@ -157,4 +157,52 @@ class GatherElements(OpRun):
         return (x[tuple(places)],)
 
 
+class GridSample(OpRun):
+    """The reference rounds to float32."""
+
+    def _run(self, x, grid, mode="linear", padding_mode="zeros", align_corners=0):
+        mode, size = mode.removeprefix("bi"), np.array(x.shape[2:])
+        at = ((grid[..., ::-1] + 1) * (size - align_corners) - (1 - align_corners)) / 2
+        if mode != "cubic":
+            at = _inside(at, size, padding_mode, align_corners)
+        first = np.rint(at) if mode == "nearest" else np.floor(at)
+        offsets = {"nearest": [0], "linear": [0, 1], "cubic": [-1, 0, 1, 2]}[mode]
+        out = np.zeros((*x.shape[:2], *grid.shape[1:-1]), x.dtype)
+        for tap in np.ndindex(*[len(offsets)] * len(size)):
+            place = first + np.array([offsets[t] for t in tap])
+            weight = np.prod(_kernel(np.abs(at - place), mode), axis=-1)
+            place = _inside(place, size, padding_mode, align_corners)
+            weight = np.where(((place >= 0) & (place < size)).all(-1), weight, 0)
+            where = np.moveaxis(place.clip(0, size - 1).astype(int), -1, 0)
+            out += weight[:, None] * np.stack([image[(slice(None), *where[:, k])] for k, image in enumerate(x)])
+        return (out,)
+
+
+def _inside(at, size, padding, align):
+    if padding == "reflection":
+        low, span = (0, size - 1) if align else (-0.5, size)
+        turns, rest = np.divmod(np.abs(at - low), span)
+        at = low + np.where(turns % 2 == 1, span - rest, rest)
+    return at if padding == "zeros" else at.clip(0, size - 1)
+
+
+def _kernel(d, mode):
+    near, far = (1.25 * d - 2.25) * d * d + 1, -0.75 * (((d - 5) * d + 8) * d - 4)
+    return {"nearest": np.ones_like(d), "linear": 1 - d, "cubic": np.where(d <= 1, near, np.where(d < 2, far, 0))}[mode]
+
+
+class GlobalLpPool(OpRun):
+    """The reference lacks it."""
+
+    def _run(self, x, p=2):
+        return ((np.abs(x) ** p).sum(tuple(range(2, x.ndim)), keepdims=True) ** (1 / p),)
+
+
+class Det(OpRun):
+    """The reference returns float64 numbers that are no arrays."""
+
+    def _run(self, x):
+        return (np.asarray(np.linalg.det(x), x.dtype),)
+
+
 REFERENCE_OPS = [op for op in OpRun.__subclasses__() if op.__module__ == __name__]

@@ -42,16 +42,21 @@ def global_average_pool(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 def average_pool(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     """The adjoint of a window's sum, of dY over the number of elements that the window counts."""
     (x,) = node.inputs
-    window = _covering(window_of(node, x, node.attributes.get_ints("kernel_shape")), node, x)
-    share = g.Div(dy, _count(g, node, x, window))
+    window = covering_window(node, x)
+    return spread_windows(g, x, g.Div(dy, _count(g, node, x, window)), window)
+
+
+def spread_windows(g: GraphBuilder, x: ir.Value, share: ir.Value, window: Window) -> ir.Value:
+    """The adjoint of a sum over windows of x."""
     ones = g.constant(np.ones((1, 1, *window.kernel)), x.dtype)
     planes = g.Reshape(x, g.vector([-1, 1, *(g.dim(x, k) for k in range(2, g.rank(x)))]))
-    shares = g.Reshape(share, g.vector([-1, 1, *(g.dim(dy, k) for k in range(2, g.rank(dy)))]))
+    shares = g.Reshape(share, g.vector([-1, 1, *(g.dim(share, k) for k in range(2, g.rank(share)))]))
     return g.reshape_like(input_gradient(g, planes, ones, shares, window), x)
 
 
-def _covering(window: Window, node: Node, x: ir.Value) -> Window:
-    """The window with pads at the end that reach as far as ceil_mode lets the last one reach."""
+def covering_window(node: Node, x: ir.Value) -> Window:
+    """A pool's window with pads at the end that reach as far as ceil_mode lets the last one reach."""
+    window = window_of(node, x, node.attributes.get_ints("kernel_shape"))
     if not node.attributes.get_int("ceil_mode", 0):
         return window
     sizes, made = spatial_shape(x), spatial_shape(node.outputs[0])
