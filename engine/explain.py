@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import onnx_ir as ir
 from .attribution import Attribution
 from .errors import InputError
 from .explanation import Explanation, explanation
-from .gradient import Activation
+from .gradient import Activation, builder_named
 from .graph import Lowering
 from .inputs import Inputs, Prepared, prepare
 from .memory import bytes_per_row, parse_memory
@@ -34,7 +35,8 @@ class Explainer:
 
     ``score`` is "logit" (before a final Softmax, LogSoftmax or Sigmoid), "output" (the output as it is) or the name of
     a tensor. ``layer`` is for methods that explain a layer. ``memory`` bounds what one run of the model computes, and
-    never changes a result. ``options`` are the method's own; ``onnxray methods`` lists them.
+    never changes a result. ``builder`` is "portable" or "ort-training", whose graph ``runtime="training"`` runs in
+    onnxruntime-training itself. ``options`` are the method's own; ``onnxray methods`` lists them.
     """
 
     def __init__(
@@ -46,22 +48,24 @@ class Explainer:
         layer: str | None = None,
         providers: Sequence[Provider] | Provider | None = None,
         builder: str = "portable",
+        runtime: str = "onnxruntime",
         threads: int | None = None,
         memory: str | int = "1GB",
         preprocess: Preprocess | None = None,
         **options: Any,
     ) -> None:
-        if builder != "portable":
-            raise InputError(f"no gradient builder {builder!r}; there is 'portable'")
         self.model = load(model)
+        builder_named(builder, self.model, runtime)
+        self.builder, self.runtime = builder, runtime
+        self.model = self.model if runtime == "onnxruntime" else _training().at_training_opset(self.model)
         self.method = _method(method, layer, options)
         self.score = score
-        self.providers = resolve_providers(providers)
+        self.providers = (resolve_providers if runtime == "onnxruntime" else _training().training_providers)(providers)
         self.threads = threads
         self.memory = parse_memory(memory)
         self.preprocess = preprocess
         self._plans: dict[tuple[Any, ...], tuple[Explanation, Session]] = {}
-        if not _open_dimensions(self.model):
+        if not _open_dimensions(self.model) and runtime == "onnxruntime":
             self._plan({}, seeded=False)
 
     def __call__(self, inputs: Inputs, target: Any = "top1", *, progress: Progress | None = None) -> Attribution:
@@ -72,7 +76,8 @@ class Explainer:
         """
         given = prepare(self.model, inputs, self.preprocess)
         seeded = isinstance(target, np.ndarray | list) and np.asarray(target).dtype.kind == "f"
-        plan, session = self._plan(given.shapes if _open_dimensions(self.model) else {}, seeded)
+        given = given if self.runtime == "onnxruntime" else _training().settled(given)
+        plan, session = self._plan(self._shapes(given), seeded)
         wanted = resolve_target(target, given.batch.examples, plan.scores)
         points = self.method.points(plan.explained)
         rows = self._rows(plan) if given.batch.examples > 1 or points else 1
@@ -92,7 +97,8 @@ class Explainer:
         """
         file = Path(path)
         try:
-            onnx.save(saved(explanation(self.model, self.method, score=self.score), self.method), file)
+            builder = builder_named(self.builder, self.model)
+            onnx.save(saved(explanation(self.model, self.method, score=self.score, builder=builder), self.method), file)
         except OSError as error:
             raise InputError(f"{file}: cannot be written ({error.strerror})") from error
         return file
@@ -106,13 +112,21 @@ class Explainer:
     def _plan(self, shapes: Mapping[str, Sequence[int | str | None]], seeded: bool) -> tuple[Explanation, Session]:
         key = (seeded, *((name, tuple(shape)) for name, shape in shapes.items()))
         if key not in self._plans:
-            lowering = _lowering(self.providers)
             plan = explanation(
-                self.model, self.method, score=self.score, lowering=lowering, seeded=seeded, shapes=shapes
-            )
-            proto = plan.model.proto(embed=False)
-            self._plans[key] = plan, open_session(proto, self.providers, self.threads, self.model.folder)
+                self.model, self.method, score=self.score, lowering=_lowering(self.providers), seeded=seeded,
+                shapes=shapes, builder=builder_named(self.builder, self.model, self.runtime),
+            )  # fmt: skip
+            self._plans[key] = plan, self._opened(plan)
         return self._plans[key]
+
+    def _opened(self, plan: Explanation) -> Session:
+        if self.runtime == "training":
+            return _training().open_training_session(plan.model.proto(), self.providers, self.threads)
+        return open_session(plan.model.proto(embed=False), self.providers, self.threads, self.model.folder)
+
+    def _shapes(self, given: Prepared) -> Mapping[str, Sequence[int | str | None]]:
+        """The shapes that a plan is made for: what the model leaves open, or all of them."""
+        return given.shapes if _open_dimensions(self.model) or self.runtime == "training" else {}
 
     def _attribution(self, plan: Explanation, given: Prepared, target: Target, sums: Sums) -> Attribution:
         values = {
@@ -200,6 +214,13 @@ def _runs(given: Prepared) -> list[np.ndarray]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
+def _training() -> ModuleType:
+    """onnxruntime-training's side, imported late as few need it."""
+    from . import training
+
+    return training
+
+
 def _method(method: str | Method, layer: str | None, options: Mapping[str, Any]) -> Method:
     if isinstance(method, Method):
         return method
@@ -226,7 +247,7 @@ def _lowering(providers: Sequence[Provider]) -> Lowering:
 
 
 def _class_count(explainer: Explainer, given: Prepared) -> int:
-    plan, _ = explainer._plan(given.shapes if _open_dimensions(explainer.model) else {}, seeded=False)
+    plan, _ = explainer._plan(explainer._shapes(given), seeded=False)
     if None in plan.scores:
         raise InputError(f"the number of scores is not known before the model runs: {plan.scores}")
     return int(np.prod([n or 0 for n in plan.scores]))

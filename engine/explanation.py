@@ -9,7 +9,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
 from .errors import ModelError
-from .gradient import Activation
+from .gradient import Activation, Builder, backward
 from .graph import GraphBuilder, Lowering
 from .methods.base import Explained, Method, Scene
 from .model import Model, is_float
@@ -93,6 +93,7 @@ def explanation(
     lowering: Lowering = "portable",
     seeded: bool = False,
     shapes: Mapping[str, Sequence[int | str | None]] | None = None,
+    builder: Builder = backward,
 ) -> Explanation:
     """Emits the graph of a method round a model, whose open dimensions ``shapes`` may settle."""
     program = model.copy()
@@ -111,7 +112,7 @@ def explanation(
     target = _target_input(g, y, seeded)
     value, chosen = _score(g, y, target)
     reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else value
-    scene = Scene(g, program, inputs, seen, value, points, reference, explained)
+    scene = Scene(g, program, inputs, seen, value, points, reference, explained, builder)
     parts, activations = method.emit(scene)
     g.prefix = "explain"
     score_name, chosen_name = (str(g.output(v, n).name) for v, n in ((value, "score"), (chosen, "chosen")))

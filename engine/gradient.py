@@ -84,14 +84,16 @@ def differentiate(
     relu: str = "exact",
     lowering: Lowering = "portable",
     builder: str = "portable",
+    runtime: str = "onnxruntime",
 ) -> GradientGraph:
     """The gradient graph of a model: vector-Jacobian products as an ONNX model of standard operators.
 
     ``of`` names the tensors that are differentiated (default: the floating-point outputs) and ``wrt`` those with
     respect to which (default: the floating-point inputs); both may name intermediate tensors and layers. ``relu`` is
     "exact", "guided" (Springenberg et al., 2014, arXiv:1412.6806) or "deconvnet" (Zeiler and Fergus, 2013,
-    arXiv:1311.2901). ``builder`` is "portable" or "ort-training" (onnxruntime-training's own). Raises
-    UnsupportedOperator or NoGradientPath, naming the node, and BuilderError.
+    arXiv:1311.2901). ``builder`` is "portable" or "ort-training" (onnxruntime-training's own), whose graph
+    ``runtime="training"`` leaves as it was built, for ``open_training_session``. Raises UnsupportedOperator or
+    NoGradientPath, naming the node, and BuilderError.
     """
     program = load(model).copy()
     of = of if of is not None else [str(v.name) for v in program.outputs if is_float(v)]
@@ -102,7 +104,7 @@ def differentiate(
     ys, xs = program.values(of), program.values(wrt)
     g = GraphBuilder(program.graph, lowering)
     seeds = {y: g.input(f"seed_{y.name}", y.dtype or ir.DataType.FLOAT, y.shape) for y in ys}
-    found = builder_named(builder, program)(g, seeds, xs, overlay_named(relu))
+    found = builder_named(builder, program, runtime)(g, seeds, xs, overlay_named(relu))
     outputs = {x: g.output(connected(found, x, ys), f"grad_{x.name}") for x in xs}
     RemoveUnusedNodesPass()(program.program)
     return GradientGraph(
@@ -121,15 +123,18 @@ def overlay_named(relu: str) -> Overlay:
     return OVERLAYS[relu]
 
 
-def builder_named(builder: str, model: Model) -> Builder:
+def builder_named(builder: str, model: Model, runtime: str = "onnxruntime") -> Builder:
     """What appends the reverse pass to a graph."""
+    if runtime not in ("onnxruntime", "training") or (runtime == "training" and builder != "ort-training"):
+        raise InputError(f"no runtime {runtime!r} for {builder!r}; 'ort-training' has 'onnxruntime' and 'training'")
     if builder == "portable":
         return backward
     if builder != "ort-training":
         raise InputError(f"no gradient builder {builder!r}; there are 'portable' and 'ort-training'")
     from .training import training_backward  # imported late: few need it
 
-    return partial(training_backward, name=str(model.path or f"model {model.graph.name!r}"))
+    name = str(model.path or f"model {model.graph.name!r}")
+    return partial(training_backward, name=name, lowered=runtime != "training")
 
 
 def backward(

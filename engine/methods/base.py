@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..errors import InputError
-from ..gradient import Activation, Backward, backward, connected, overlay_named
+from ..gradient import Activation, Backward, Builder, backward, connected, overlay_named
 from ..graph import GraphBuilder
 from ..model import Model
 
@@ -50,11 +50,12 @@ class Scene:
     points: Mapping[str, ir.Value]
     reference: ir.Value
     explained: Mapping[str, Explained]
+    builder: Builder = backward
 
     def backward(self, wrt: Sequence[ir.Value], relu: str = "exact") -> Backward:
         """The reverse pass from every row's score."""
         ones = self.g.expand_like(self.g.constant(1, ir.DataType.FLOAT), self.score)
-        return backward(self.g, {self.score: ones}, wrt, overlay_named(relu))
+        return self.builder(self.g, {self.score: ones}, wrt, overlay_named(relu))
 
     def gradients(self, relu: str = "exact") -> tuple[list[ir.Value], tuple[Activation, ...]]:
         """The gradients of the scores with respect to what the model sees, in the order of the inputs."""

@@ -2,5 +2,16 @@
 
 from .backward import training_backward
 from .install import Status, install, status
+from .session import TrainingSession, at_training_opset, open_training_session, settled, training_providers
 
-__all__ = ["Status", "install", "status", "training_backward"]
+__all__ = [
+    "Status",
+    "TrainingSession",
+    "at_training_opset",
+    "install",
+    "open_training_session",
+    "settled",
+    "status",
+    "training_backward",
+    "training_providers",
+]

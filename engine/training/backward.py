@@ -16,6 +16,7 @@ from ..rules import Overlay
 from .client import Worker, worker
 from .graft import Graft, needed_nodes
 from .patch import gradient_nodes, patch
+from .refusals import refuse_open
 from .request import SCORE, Request, make_request
 
 __all__ = ["training_backward"]
@@ -28,12 +29,14 @@ def training_backward(
     overlay: Overlay,
     *,
     name: str = "the model",
+    lowered: bool = True,
     by: Worker | None = None,
 ) -> Backward:
     """Appends the reverse pass to the graph: from seeds on some values to the gradients of others.
 
     The library builds it in a process of its own, the activations that the overlay overrides are patched, and what
-    comes out is lowered to standard operators. Raises BuilderError where the library fails, naming the model.
+    comes out is lowered to standard operators, or kept as it is for ``TrainingSession``. Raises BuilderError where the
+    library fails, naming the model.
     """
     reached = [x for x in wrt if any(y in influenced(g.graph, [x]) for y in seeds)]
     if not reached:
@@ -44,7 +47,9 @@ def training_backward(
         raise BuilderError(f"onnxruntime-training cannot take {name}: {error}") from error
     built = _build(request, name, by or worker())
     activations = _patch(g, request, built, seeds, reached, overlay)
-    return Backward(_graft(g, request, built, seeds, reached), activations, ())
+    if not lowered:
+        refuse_open(request.program)
+    return Backward(_graft(g, request, built, seeds, reached, lowered), activations, ())
 
 
 def _build(request: Request, name: str, by: Worker) -> ir.Model:
@@ -87,15 +92,16 @@ def _graft(
     built: ir.Model,
     seeds: Mapping[ir.Value, ir.Value],
     wrt: Sequence[ir.Value],
+    lowered: bool,
 ) -> dict[ir.Value, ir.Value]:
     """The gradient nodes in the caller's graph; the gradient of each value."""
     known = dict(ir.convenience.create_value_mapping(g.graph))
     known |= {copy: known[name] for name, copy in request.wrt.items()}
     known |= _seeded(built.graph, request, seeds)
     forward = {str(node.name): node for node in request.program.graph}
-    graft = Graft(g, forward, known)
+    graft = Graft(g, forward, known, lowered)
     wanted = {x: f"{request.wrt[str(x.name)]}_grad" for x in wrt}
-    for node in needed_nodes(built.graph, wanted.values(), known, forward):
+    for node in needed_nodes(built.graph, wanted.values(), known, forward if lowered else {}):
         try:
             graft.add(node)
         except (ValueError, onnx.shape_inference.InferenceError) as error:

@@ -13,10 +13,13 @@ import onnx_ir as ir
 from ..errors import BuilderError
 from ..gradient import BROADCASTING
 from ..graph import GraphBuilder
+from ..shapes import same_shape
 from .lowering import LOWERINGS, StandIn, lower
 from .patch import GRADIENT_OF
 
 __all__ = ["Graft", "needed_nodes"]
+
+_REPEATING = BROADCASTING | {"Gemm"}
 
 
 def needed_nodes(
@@ -33,13 +36,16 @@ def needed_nodes(
 
 
 def _forward_reads(node: ir.Node, forward: Mapping[str, ir.Node]) -> Sequence[ir.Value | None]:
-    """What the lowering of a training operator reads of its forward node."""
+    """What the lowering of a training operator reads of its forward node, be it only for its shape."""
     origin = forward.get(forward_name(node))
-    row = LOWERINGS.get(node.op_type)
-    if row is None or origin is None:
+    if origin is None:
         return []
+    repeating = origin.op_type in _REPEATING
+    reads = [x for x in origin.inputs if repeating and x is not None and not same_shape(x, origin.outputs[0])]
     places = {f"x{k}": v for k, v in enumerate(origin.inputs)} | {f"y{k}": v for k, v in enumerate(origin.outputs)}
-    return [places.get(place) for place in (*row.inputs, *row.outputs) if isinstance(place, str)]
+    row = LOWERINGS.get(node.op_type)
+    named = (*row.inputs, *row.outputs) if row else ()
+    return [*reads, *(places.get(place) for place in named if isinstance(place, str))]
 
 
 def forward_name(node: ir.Node) -> str:
@@ -82,11 +88,11 @@ class Graft:
     def _unbroadcast(self, node: ir.Node, name: str, result: ir.Value) -> ir.Value:
         """Sums a gradient to the shape of its value: the library takes open dimensions of two names for equal."""
         origin = self.forward.get(forward_name(node))
-        if not self.lowered or origin is None or origin.op_type not in BROADCASTING:
+        if not self.lowered or origin is None or origin.op_type not in _REPEATING:
             return result
         for x in origin.inputs:
             if x is not None and re.fullmatch(rf"{re.escape(str(x.name))}_grad(_\d+)?", name):
-                return self.g.sum_to(result, self.value(x))
+                return result if same_shape(result, x) else self.g.sum_to(result, self.value(x))
         return result
 
     def value(self, x: ir.Value) -> ir.Value:
@@ -170,7 +176,7 @@ class Graft:
         like, origin = self._shape_of(node), self.forward.get(forward_name(node))
         if like is None:
             return self._standard(node, inputs)
-        repeated = origin is not None and origin.op_type in {*BROADCASTING, "Expand", "Gemm"}
+        repeated = origin is not None and origin.op_type in {*_REPEATING, "Expand"}
         return [(self.g.sum_to if repeated else self.g.reshape_like)(inputs[0], like)]
 
     def _Expand(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:

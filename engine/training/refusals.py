@@ -5,11 +5,14 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ..errors import BuilderError
+from ..gradient import BROADCASTING
 from ..paths import influenced
+from ..shapes import static_shape
 
-__all__ = ["refuse"]
+__all__ = ["refuse", "refuse_open"]
 
 _CONTROL = frozenset({"If", "Loop", "Scan"})
+_SHAPED = frozenset({"AveragePool", "MaxPool"}) | BROADCASTING
 _SCATTERS = frozenset({"ScatterElements", "ScatterND"})
 
 
@@ -23,6 +26,22 @@ def refuse(program: ir.Model) -> None:
                 f"onnxruntime-training gets operator {node.op_type} (node {node.name!r}) wrong: {reason}; "
                 "use builder='portable'"
             )
+
+
+def refuse_open(program: ir.Model) -> None:
+    """Raises BuilderError where the library's own kernels would go wrong on a graph: they take no open dimension.
+
+    Its MaxPoolGrad writes out of bounds, its AveragePoolGrad gives an empty gradient, and of two open dimensions with
+    different names it takes for granted that neither is 1.
+    """
+    for node in program.graph:
+        if node.op_type in _SHAPED and any(x is not None and static_shape(x) is None for x in node.inputs):
+            raise BuilderError(
+                f"runtime='training' needs fixed shapes, and those of {node.op_type} (node {node.name!r}) "
+                "are open; fix the sizes of the model's inputs, batch included"
+            )
+        if node.op_type == "Gelu" and node.attributes.get_string("approximate", "none") != "none":
+            raise BuilderError(f"runtime='training' takes Gelu (node {node.name!r}) of tanh for that of erf")
 
 
 def _reason(node: ir.Node) -> str:
