@@ -13,9 +13,14 @@ CASES = [
     Case("MatMul", [normal(4), normal(2, 4, 3)], id="vector-batch"),
     Case("MatMul", [normal(4), normal(4, seed=1)], id="vector-vector"),
     *(
-        Case("Gemm", [normal(*((4, 3) if ta else (3, 4))), normal(*((5, 4) if tb else (4, 5))), normal(5)],
-             {"transA": ta, "transB": tb, "alpha": 0.7, "beta": 1.3}, id=f"{ta}{tb}")
-        for ta in (0, 1) for tb in (0, 1)
+        Case(
+            "Gemm",
+            [normal(*((4, 3) if ta else (3, 4))), normal(*((5, 4) if tb else (4, 5))), normal(5)],
+            {"transA": ta, "transB": tb, "alpha": 0.7, "beta": 1.3},
+            id=f"{ta}{tb}",
+        )
+        for ta in (0, 1)
+        for tb in (0, 1)
     ),
     Case("Gemm", [normal(3, 4), normal(4, 5)], id="no-bias"),
     Case("Gemm", [normal(3, 4), normal(4, 5), normal(3, 1)], id="column-bias"),
@@ -24,8 +29,14 @@ CASES = [
     Case("Einsum", [normal(2, 3, 4)], {"equation": "bij->bj"}, id="summed"),
     Case("Einsum", [normal(2, 3, 4), normal(2, 5, 4)], {"equation": "bid,bjd->bij"}, id="attention"),
     Case("Einsum", [normal(2, 5, 3, 4), normal(4, 6)], {"equation": "...d,de->...e"}, id="ellipsis"),
-    Case("Einsum", [normal(2, 5, 3), normal(1, 3, 4)], {"equation": "...ij,...jk->...ik"}, id="ellipsis-broadcast",
-         symbolic="none", why="onnx shape inference of Einsum refuses an unknown dimension against 1"),
+    Case(
+        "Einsum",
+        [normal(2, 5, 3), normal(1, 3, 4)],
+        {"equation": "...ij,...jk->...ik"},
+        id="ellipsis-broadcast",
+        symbolic="none",
+        why="onnx shape inference of Einsum refuses an unknown dimension against 1",
+    ),
     Case("Einsum", [normal(3), normal(4)], {"equation": "i,j->ij"}, id="outer"),
     Case("Einsum", [normal(3, 4), normal(4, 5), normal(5, 2)], {"equation": "ij,jk,kl->il"}, id="three"),
     Case("Einsum", [normal(2, 3, 3)], {"equation": "...ii->...i"}, id="diagonal"),
