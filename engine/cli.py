@@ -11,6 +11,7 @@ import typer
 
 from . import report
 from .catalogue import describe_methods
+from .cli_convert import convert
 from .demo import run_demo
 from .errors import InputError, OnnxrayError
 from .explain import Explainer
@@ -188,6 +189,9 @@ def save(
         raise InputError(f"{output} is the model itself; give the explainer a file of its own")
     explainer = Explainer(load(model), setup.method, score=setup.score, layer=setup.layer, **options)
     say(str(explainer.save(output)))
+
+
+app.command()(convert)
 
 
 @app.command()

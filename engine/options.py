@@ -28,10 +28,11 @@ __all__ = [
     "Runtime",
     "Setup",
     "TargetText",
+    "one_of",
 ]
 
 
-def _one_of(*choices: str) -> Callable[[str], str]:
+def one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
             raise BadParameter(f"{text!r}; choose from {', '.join(choices)}")
@@ -41,7 +42,7 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 
 def _choice(what: str, *choices: str) -> Any:
-    return Option(help=f"{what}: {', '.join(choices)}.", parser=_one_of(*choices), metavar="NAME")
+    return Option(help=f"{what}: {', '.join(choices)}.", parser=one_of(*choices), metavar="NAME")
 
 
 ModelFile = Annotated[Path, Argument(metavar="MODEL", help="An .onnx file.", show_default=False)]
