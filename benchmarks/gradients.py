@@ -1,0 +1,141 @@
+"""Saliency and integrated gradients against Captum on the same weights, threads and pictures; JSON on standard output.
+
+Run it with the extra [test] installed, on a quiet machine: `python benchmarks/gradients.py [NET ...]`. Each net has a
+process of its own. The two sides take turns, so that a change of the machine's speed meets both; the figures are
+medians, in milliseconds of wall time. `ratio` is onnxray's time over Captum's, `of_forward` over onnxruntime's forward.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+THREADS = os.cpu_count() or 1
+NETS = Path(__file__).parents[1] / "tests"
+DEFAULT = ["resnet50", "vgg16", "mobilenet", "vit-b16"]
+RUNS = {1: 9, 8: 3}
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Everything about one net, in this process."""
+    sys.path.insert(0, str(NETS))
+    import onnxray
+    import torch
+    from nets import net
+
+    torch.set_num_threads(THREADS)
+    one = net(name)
+    proto = one.proto
+    before = peak()
+    started = time.process_time()
+    explainer = onnxray.Explainer(proto, threads=THREADS)
+    opened = time.process_time() - started
+    result = {"net": name, "threads": THREADS, "load": os.getloadavg()[0], "open_cpu_seconds": round(opened, 2)}
+    result |= {"build_seconds": build_seconds(proto), "megabytes_of_explainer": peak() - before}
+    for batch, runs in RUNS.items():
+        result[f"saliency_batch_{batch}"] = compare(one, explainer, one.pictures(batch), runs)
+    if name == "resnet50":
+        result["integrated_gradients_50"] = compare_integrated_gradients(one, proto)
+    return result
+
+
+def build_seconds(proto: Any) -> float:
+    """CPU time of the gradient graph alone: from a loaded model to nodes."""
+    import onnxray
+    from onnxray.explanation import explanation
+
+    model = onnxray.load(proto)
+    started = time.process_time()
+    explanation(model, onnxray.METHODS["saliency"](), lowering="cpu")
+    return round(time.process_time() - started, 2)
+
+
+def compare(one: Any, explainer: Any, x: Any, runs: int) -> dict[str, Any]:
+    """Saliency of class 0: the peer, ours, and the plain forward pass of our runtime."""
+    import numpy as np
+    import torch
+    from captum.attr import Saliency
+    from onnxray.runtime import open_session
+
+    session, target = open_session(one.proto, threads=THREADS), np.zeros(len(x), np.int64)
+    plan, gradient = next(iter(explainer._plans.values()))
+    captum, images = Saliency(one.module), torch.from_numpy(x).requires_grad_()
+    times = take_turns(
+        {
+            "captum": lambda: captum.attribute(images, target=0, abs=False),
+            "onnxray": lambda: gradient.run({"x": x, plan.target: target}),
+            "forward": lambda: session.run({"x": x}),
+        },
+        runs,
+    )
+    ours = gradient.run({"x": x, plan.target: target})["attribution"]
+    truth = Saliency(one.double).attribute(images.detach().double().requires_grad_(), target=0, abs=False).numpy()
+    peer = captum.attribute(images, target=0, abs=False).detach().numpy()
+    return times | {"error": distance(ours, truth), "error_captum": distance(peer, truth)}
+
+
+def compare_integrated_gradients(one: Any, proto: Any) -> dict[str, Any]:
+    """50 steps on one picture; Captum in chunks of 8, as all 50 at once need several gigabytes."""
+    import onnxray
+    import torch
+    from captum.attr import IntegratedGradients
+
+    x = one.pictures(1)
+    explainer = onnxray.Explainer(proto, "integrated-gradients", steps=50, threads=THREADS)
+    captum, images = IntegratedGradients(one.module), torch.from_numpy(x)
+    return take_turns(
+        {
+            "captum": lambda: captum.attribute(images, target=0, n_steps=50, internal_batch_size=8),
+            "onnxray": lambda: explainer(x, target=0),
+        },
+        2,
+    )
+
+
+def take_turns(sides: dict[str, Callable[[], Any]], runs: int) -> dict[str, Any]:
+    """Medians of wall time, one run of each side after the other, after a warm-up of each."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(runs + 1):
+        for name, side in sides.items():
+            started = time.perf_counter()
+            side()
+            if turn:
+                seconds[name].append(time.perf_counter() - started)
+    medians = {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
+    ratios = {"ratio": round(medians["onnxray"] / medians["captum"], 2)}
+    if "forward" in medians:
+        ratios["of_forward"] = round(medians["onnxray"] / medians["forward"], 2)
+    return {name: round(value, 1) for name, value in medians.items()} | ratios
+
+
+def distance(found: Any, truth: Any) -> float:
+    import numpy as np
+
+    return float(f"{np.linalg.norm(found - truth) / np.linalg.norm(truth):.1e}")
+
+
+def peak() -> int:
+    """Peak resident memory so far, in megabytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def main(names: list[str]) -> None:
+    """One child per net, one line of JSON each."""
+    for name in names:
+        child = subprocess.run([sys.executable, __file__, "--child", name], stdout=subprocess.PIPE, check=True)
+        print(child.stdout.decode().splitlines()[-1], flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        print(json.dumps(measure(sys.argv[2])))
+    else:
+        main(sys.argv[1:] or DEFAULT)
