@@ -1,0 +1,50 @@
+"""What the documents say is what the code does."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import onnxray
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_table_of_methods_is_complete() -> None:
+    assert re.findall(r"^\| `([a-z-]+)` \|", README, re.MULTILINE) == list(onnxray.METHODS)
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_the_python_in_the_readme_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    assert (tmp_path / "digit.png").stat().st_size > 1000
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    commands = [line for block in blocks("sh") for line in block.splitlines() if "[test]" in line]
+    assert commands == ["pip install '.[test]' && pytest"]
+    assert "pip install --quiet '.[test]' && pytest" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_what_the_readme_links_to_is_there() -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_extras_that_messages_name_are_there() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = {
+        name
+        for folder in ("engine", "converters")
+        for file in (ROOT / folder).rglob("*.py")
+        for name in re.findall(r"onnxray\[([a-z]+)\]", file.read_text(encoding="utf-8"))
+    }
+    assert named <= set(extras)
+    assert {"cpu", "gpu"} <= named
