@@ -18,6 +18,7 @@ from .errors import ConversionError, InputError
 from .gradient import differentiate
 from .options import Json, one_of
 from .runtime import open_session, resolve_providers
+from .spread import spread
 from .terminal import print_json, say
 
 __all__ = ["convert", "engine_gradient", "parse_inputs"]
@@ -50,12 +51,10 @@ class Conversion:
         return "\n".join(lines)
 
 
-def convert(
-    source: Annotated[
-        Path,
-        Argument(metavar="SOURCE", help="A file or SavedModel folder, told by its content.", show_default=False),
-    ],
-    output: Annotated[Path, Option("--output", "-o", metavar="MODEL.onnx", help="The file to write.")],
+@dataclass(frozen=True)
+class Settings:
+    """What a conversion may be told."""
+
     inputs: Annotated[
         list[str] | None,
         Option(
@@ -63,11 +62,11 @@ def convert(
             help="An input's shape, as in 1,3,224,224 or tokens=1,9:int64 (? leaves an axis open), or an .npy file of "
             "examples; repeat it for several. PyTorch needs it.",
         ),
-    ] = None,
-    opset: Annotated[int, Option(help="ONNX opset to write.", min=13)] = 18,
+    ] = None
+    opset: Annotated[int, Option(help="ONNX opset to write.", min=13)] = 18
     factory: Annotated[
         str | None, Option(metavar="MODULE:NAME", help="What builds the model whose weights SOURCE holds.")
-    ] = None,
+    ] = None
     exporter: Annotated[
         str,
         Option(
@@ -75,15 +74,30 @@ def convert(
             help="default, or legacy for PyTorch's tracing exporter, which bakes one branch in.",
             parser=one_of("default", "legacy"),
         ),
-    ] = "default",
-    batch: Annotated[int | None, Option(help="Batch size, for a model that works at one only.", min=1)] = None,
+    ] = "default"
+    batch: Annotated[int | None, Option(help="Batch size, for a model that works at one only.", min=1)] = None
     allow_pickle: Annotated[
-        bool, Option("--allow-pickle", help="Accept a pickle, which runs code as it loads.")
-    ] = False,
-    allow_lambda: Annotated[bool, Option("--allow-lambda", help="Accept Keras Lambda layers, which are code.")] = False,
+        bool, Option("--allow-pickle", help="Accept a pickle, which runs code of its author as it loads.")
+    ] = False
+    allow_lambda: Annotated[bool, Option("--allow-lambda", help="Accept Keras Lambda layers, which are code.")] = False
     check_gradients: Annotated[
         bool, Option("--check-gradients", help="Compare input gradients with the framework's own, too.")
-    ] = False,
+    ] = False
+
+    def arguments(self) -> dict[str, Any]:
+        """What `to_onnx` takes."""
+        gradient = engine_gradient if self.check_gradients else None
+        return vars(self) | {"inputs": parse_inputs(self.inputs or ()), "check_gradients": gradient}
+
+
+@spread
+def convert(
+    source: Annotated[
+        Path,
+        Argument(metavar="SOURCE", help="A file or SavedModel folder, told by its content.", show_default=False),
+    ],
+    output: Annotated[Path, Option("--output", "-o", metavar="MODEL.onnx", help="The file to write.")],
+    settings: Settings,
     as_json: Json = False,
 ) -> None:
     """Turn a Keras, PyTorch or scikit-learn model into ONNX, checked against its framework.
@@ -99,14 +113,10 @@ def convert(
     from onnxray.converters import to_onnx
 
     _check_output(source, output)
-    if factory is not None and "" not in sys.path:
+    if settings.factory is not None and "" not in sys.path:
         sys.path.insert(0, "")  # the factory of a user lies in the folder where the command is run
     try:
-        model = to_onnx(
-            source, inputs=parse_inputs(inputs or ()), opset=opset, batch=batch, factory=factory, exporter=exporter,
-            allow_pickle=allow_pickle, allow_lambda=allow_lambda,
-            check_gradients=engine_gradient if check_gradients else None,
-        )  # fmt: skip
+        model = to_onnx(source, **settings.arguments())
     except ConversionError as error:
         raise ConversionError(_as_typed(str(error))) from error
     _write(model, output)
