@@ -16,7 +16,7 @@ from ..rules import Overlay
 from .client import Worker, worker
 from .graft import Graft, needed_nodes
 from .patch import gradient_nodes, patch
-from .refusals import refuse_open
+from .refusals import refuse_raw
 from .request import SCORE, Request, make_request
 
 __all__ = ["training_backward"]
@@ -48,7 +48,7 @@ def training_backward(
     built = _build(request, name, by or worker())
     activations = _patch(g, request, built, seeds, reached, overlay)
     if not lowered:
-        refuse_open(request.program)
+        refuse_raw(request.program)
     return Backward(_graft(g, request, built, seeds, reached, lowered), activations, ())
 
 

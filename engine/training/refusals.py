@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+
 import onnx_ir as ir
 
 from ..errors import BuilderError
 from ..gradient import BROADCASTING
+from ..ops.window import spatial_shape
 from ..paths import influenced
 from ..shapes import static_shape
 
-__all__ = ["refuse", "refuse_open"]
+__all__ = ["HEAD", "refuse", "refuse_raw"]
 
+HEAD = "onnxray/head"  # how the nodes begin that make one score of the outputs
 _CONTROL = frozenset({"If", "Loop", "Scan"})
-_SHAPED = frozenset({"AveragePool", "MaxPool"}) | BROADCASTING
 _SCATTERS = frozenset({"ScatterElements", "ScatterND"})
 
 
@@ -28,20 +31,55 @@ def refuse(program: ir.Model) -> None:
             )
 
 
-def refuse_open(program: ir.Model) -> None:
-    """Raises BuilderError where the library's own kernels would go wrong on a graph: they take no open dimension.
-
-    Its MaxPoolGrad writes out of bounds, its AveragePoolGrad gives an empty gradient, and of two open dimensions with
-    different names it takes for granted that neither is 1.
-    """
+def refuse_raw(program: ir.Model) -> None:
+    """Raises BuilderError where the library's own kernels, which only ``runtime="training"`` runs, would go wrong."""
     for node in program.graph:
-        if node.op_type in _SHAPED and any(x is not None and static_shape(x) is None for x in node.inputs):
+        reason = _open_shape(node) or _wrong_kernel(node)
+        if reason:
             raise BuilderError(
-                f"runtime='training' needs fixed shapes, and those of {node.op_type} (node {node.name!r}) "
-                "are open; fix the sizes of the model's inputs, batch included"
+                f"runtime='training' gets operator {node.op_type} (node {node.name!r}) wrong: {reason}; "
+                "runtime='onnxruntime' has the same gradient in standard operators"
             )
-        if node.op_type == "Gelu" and node.attributes.get_string("approximate", "none") != "none":
-            raise BuilderError(f"runtime='training' takes Gelu (node {node.name!r}) of tanh for that of erf")
+
+
+def _open_shape(node: ir.Node) -> str:
+    """Its MaxPoolGrad writes out of bounds, its AveragePoolGrad gives nothing; two open names count as equal."""
+    fix = "fix the sizes of the model's inputs"
+    x = node.inputs[0] if node.inputs else None
+    if node.op_type == "AveragePool" and (x is None or static_shape(x) is None):
+        return f"its batch or size is open; {fix}"
+    if node.op_type == "MaxPool" and (x is None or spatial_shape(x) is None):
+        return f"its size is open; {fix}"
+    if node.op_type in BROADCASTING and not (node.name or "").startswith(HEAD) and not _decided(node):
+        return f"it may broadcast dimensions that are open; {fix}"
+    return ""
+
+
+def _decided(node: ir.Node) -> bool:
+    """Whether it is known which dimensions an operator broadcasts."""
+    shapes = [list(x.shape)[::-1] if x.shape is not None else None for x in node.inputs if x is not None]
+    if None in shapes:
+        return False
+    rows = itertools.zip_longest(*(shape for shape in shapes if shape is not None), fillvalue=1)
+    return all(sum(not isinstance(d, int) for d in set(row)) == 0 or len(set(row)) == 1 for row in rows)
+
+
+def _wrong_kernel(node: ir.Node) -> str:
+    """What was found by comparing the library's kernels with central differences, operator by operator."""
+    number = node.attributes.get_int
+    if node.op_type == "Gelu" and node.attributes.get_string("approximate", "none") != "none":
+        return "it takes the tanh form for that of erf"
+    if node.op_type == "AveragePool":
+        kernel, dilations = (node.attributes.get_ints(name, ()) for name in ("kernel_shape", "dilations"))
+        if (
+            len(kernel) > 2
+            or any(d != 1 for d in dilations)
+            or (number("ceil_mode", 0) and number("count_include_pad", 0))
+        ):
+            return "it knows no dilations, no volumes, and no ceil_mode that counts pads"
+    if node.op_type.startswith("Reduce") and number("noop_with_empty_axes", 0):
+        return "it takes no notice of noop_with_empty_axes"
+    return ""
 
 
 def _reason(node: ir.Node) -> str:

@@ -23,7 +23,7 @@ from ..passes.matrix_products import matrix_products
 from ..passes.separate_inputs import separate_inputs
 from ..passes.spell_activations import spell_activations
 from ..passes.whole_pads import whole_pads
-from .refusals import refuse
+from .refusals import HEAD, refuse
 
 __all__ = ["SCORE", "Request", "make_request"]
 
@@ -118,7 +118,7 @@ def _rewrite(program: ir.Model) -> None:
 
 def _add_score(program: ir.Model, seeds: Sequence[str]) -> dict[str, str]:
     """score = sum of every output times its seed, a scalar float32 whatever the type of the outputs."""
-    g, heads, total = GraphBuilder(program.graph, prefix="onnxray/head"), {}, None
+    g, heads, total = GraphBuilder(program.graph, prefix=HEAD), {}, None
     for y, seed in zip(list(program.graph.outputs), seeds, strict=True):
         weighted = g.Mul(y, g.input("onnxray/seed", y.dtype or ir.DataType.FLOAT, y.shape))
         heads[weighted.producer().name] = seed
