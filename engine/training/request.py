@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -25,13 +25,41 @@ from ..passes.spell_activations import spell_activations
 from ..passes.whole_pads import whole_pads
 from .refusals import HEAD, refuse
 
-__all__ = ["SCORE", "Request", "make_request"]
+__all__ = ["IR_VERSION", "OPSET", "REWRITES", "SCORE", "Request", "make_request"]
 
 OPSET, IR_VERSION = 21, 10  # the newest that the library reads
 SCORE = "onnxray/score"
 _LARGE = 1024  # elements; larger weights stay here
-# Operators without a gradient in the library whose function bodies have one.
 _BODIES = frozenset({"GroupNormalization", "MeanVarianceNormalization", "ReduceSumSquare"})
+
+
+def to_opset(program: ir.Model) -> bool:
+    """To the newest opset that the library reads."""
+    return downgrade(program, OPSET)
+
+
+def write_out_bodies(program: ir.Model) -> bool:
+    """Operators without a gradient in the library whose function bodies have one."""
+    return expand_nodes(program, [node for node in program.graph if node.domain == "" and node.op_type in _BODIES])
+
+
+# Activations come first, as going to an older opset would write out those that are new.
+REWRITES: tuple[Callable[[ir.Model], bool], ...] = (
+    spell_activations,
+    to_opset,
+    write_out_bodies,
+    drop_dropout,
+    affine_batch_norm,
+    complete_layer_norm,
+    explicit_pads,
+    concrete_casts,
+    matrix_products,
+    cut_splits,
+    expand_branches,
+    whole_pads,
+    chain_sums,
+    separate_inputs,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,25 +123,9 @@ def _copy_inputs(graph: ir.Graph, wrt: Sequence[ir.Value]) -> dict[str, str]:
 
 
 def _rewrite(program: ir.Model) -> None:
-    spell_activations(program)  # first, as downgrading would expand those that are new
-    TopologicalSortPass()(program)
-    downgrade(program, OPSET)
-    expand_nodes(program, [node for node in program.graph if node.domain == "" and node.op_type in _BODIES])
-    for rewrite in (
-        drop_dropout,
-        affine_batch_norm,
-        complete_layer_norm,
-        explicit_pads,
-        concrete_casts,
-        matrix_products,
-        cut_splits,
-        expand_branches,
-        whole_pads,
-        chain_sums,
-        separate_inputs,
-    ):
+    for rewrite in REWRITES:
         rewrite(program)
-    TopologicalSortPass()(program)
+        TopologicalSortPass()(program)
 
 
 def _add_score(program: ir.Model, seeds: Sequence[str]) -> dict[str, str]:

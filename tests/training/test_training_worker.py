@@ -1,0 +1,136 @@
+"""Whatever befalls the worker, the caller lives on with one line that names the cause and the model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import pytest
+from onnxray.errors import BuilderError
+from onnxray.gradient import differentiate
+from onnxray.training import backward, open_training_session
+from onnxray.training.client import Limits, Worker, worker
+from training_tools import model, numbers
+
+
+@pytest.fixture
+def own() -> Iterator[Worker]:
+    """A worker that may be killed."""
+    one = Worker()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def unguarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs that the library's kernels crash on are let through."""
+    monkeypatch.setattr("onnxray.training.backward.refuse_raw", lambda program: None)
+
+
+def crash(made: onnx.ModelProto, by: Worker, *shape: int) -> str:
+    """Runs the raw gradient of a model in a worker; what the error says."""
+    graph = differentiate(made, builder="ort-training", runtime="training")
+    feeds = {"x": numbers(*shape), graph.seeds["y"]: np.ones((2, 3), np.float32)}
+    with pytest.raises(BuilderError) as caught:
+        open_training_session(graph.model, name="crash.onnx", by=by).run(feeds)
+    return str(caught.value)
+
+
+def test_a_segfault_is_a_builder_error(own: Worker, unguarded: None) -> None:
+    """MaxPool of open sizes: the library's MaxPoolGrad writes out of bounds."""
+    body = "{ p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) g = GlobalAveragePool(p) y = Flatten(g) }"
+    said = crash(model(body, "float[N,3,H,W] x", "float[N,3] y"), own, 2, 3, 512, 512)
+    assert "SIGSEGV" in said or "SIGABRT" in said  # glibc may notice the damage first
+    assert "crash.onnx" in said
+    assert own.ask("version", about="") == "1.19.2"
+
+
+def test_a_floating_point_trap_is_a_builder_error(own: Worker, unguarded: None) -> None:
+    """AveragePool of an open batch: its gradient is empty, and a division by its size traps."""
+    body = """{ p = AveragePool<kernel_shape=[2,2], strides=[2,2]>(x) q = Conv<kernel_shape=[1,1]>(p, w)
+                g = GlobalAveragePool(q) y = Flatten(g) }"""
+    made = model(body, "float[N,3,8,8] x", "float[N,3] y")
+    w = numbers(3, 3, 1, 1)
+    made.graph.initializer.append(onnx.numpy_helper.from_array(w, "w"))
+    made.graph.node.insert(0, onnx.helper.make_node("Conv", ["x", "w"], ["c"], name="first", kernel_shape=[1, 1]))
+    made.graph.node[1].input[0] = "c"
+    said = crash(made, own, 2, 3, 8, 8)
+    assert "SIGFPE" in said or "refused" in said
+    assert "crash.onnx" in said
+    assert own.ask("version", about="") == "1.19.2"
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGFPE", "SIGABRT", "SIGKILL", "SIGBUS", "SIGILL"])
+def test_every_deadly_signal_is_named(own: Worker, name: str) -> None:
+    own.ask("version", about="")
+    threading.Timer(0.2, os.kill, (own.pid, signal.Signals[name])).start()
+    with pytest.raises(BuilderError, match=f"died of {name} .* of lenet.onnx"):
+        for _ in range(10_000):
+            own.ask("version", about="while building the gradient of lenet.onnx")
+    assert own.ask("version", about="") == "1.19.2"
+    assert own.starts == 2
+
+
+def test_a_hang_is_a_builder_error() -> None:
+    patient = Worker(Limits(seconds=60))
+    patient.ask("version", about="")
+    os.kill(patient.pid or 0, signal.SIGSTOP)
+    hurried = Worker(Limits(seconds=0.3), patient._process, patient._pipe)
+    with pytest.raises(BuilderError, match=r"no answer in 0.3 s while building the gradient of lenet.onnx"):
+        hurried.ask("version", about="while building the gradient of lenet.onnx")
+    assert hurried.pid is None
+    hurried.close()
+
+
+def test_a_huge_allocation_is_a_builder_error() -> None:
+    """An Expand to a terabyte, in a worker that may map eight gigabytes."""
+    modest = Worker(Limits(memory=8 * 2**30))
+    made = model("{ s = Expand(x, shape) y = ReduceSum(s) }", "float[1] x, int64[1] shape", "float[1] y")
+    session = open_training_session(made, name="huge.onnx", by=modest)
+    with pytest.raises(BuilderError, match=r"huge\.onnx"):
+        session.run({"x": np.ones(1, np.float32), "shape": np.array([2**38])})
+    assert modest.ask("version", about="") == "1.19.2"
+    modest.close()
+
+
+def test_what_the_library_refuses_is_one_line(own: Worker) -> None:
+    with pytest.raises(BuilderError) as caught:
+        own.ask("build", b"garbage", "score", ["x"], about="while building the gradient of lenet.onnx")
+    assert "\n" not in str(caught.value)
+    assert "lenet.onnx" in str(caught.value)
+    assert own.starts == 1
+
+
+def test_the_librarys_noise_stays_inside(capfd: pytest.CaptureFixture[str]) -> None:
+    made = model("{ r = Relu(x) y = Flatten(r) }", output="float[2,192] y")
+    differentiate(made, builder="ort-training")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_session_does_not_outlive_its_process(own: Worker) -> None:
+    made = model("{ y = Relu(x) }", "float[3] x", "float[3] y")
+    session = open_training_session(made, name="lenet.onnx", by=own)
+    own.close()
+    with pytest.raises(BuilderError, match=r"lenet\.onnx has ended"):
+        session.run({"x": np.ones(3, np.float32)})
+
+
+def test_large_weights_stay_here() -> None:
+    """The bytes that go over the pipe are small, whatever the model weighs."""
+    made = model("{ y = MatMul(x, w) }", "float[2,1000] x", "float[2,1000] y")
+    made.graph.initializer.append(onnx.numpy_helper.from_array(numbers(1000, 1000), "w"))
+    sent: list[int] = []
+    one = worker()
+    ask = one.ask
+    try:
+        one.ask = lambda verb, *a, about: sent.append(len(a[0])) or ask(verb, *a, about=about)  # type: ignore[method-assign]
+        graph = differentiate(made, builder="ort-training")
+    finally:
+        del one.ask
+    assert max(sent) < 10_000
+    assert {t.name: tuple(t.dims) for t in graph.model.graph.initializer}["w"] == (1000, 1000)
+    assert backward.SCORE not in {o.name for o in graph.model.graph.output}

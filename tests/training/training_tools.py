@@ -1,0 +1,80 @@
+"""What the tests of the second builder share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnxray.gradient import GradientGraph, differentiate
+from onnxray.model import load
+from onnxray.passes.fix_shapes import fix_shapes
+from onnxray.training import open_training_session
+
+Feeds = Mapping[str, np.ndarray]
+
+
+def model(body: str, inputs: str = "float[2,3,8,8] x", output: str = "float[2,k] y", opset: int = 18) -> onnx.ModelProto:
+    """A model in ONNX's own text; float weights ``w...`` get random numbers."""
+    text = f'<ir_version: 10, opset_import: ["" : {opset}]> g ({inputs}) => ({output}) {body}'
+    made = onnx.parser.parse_model(text)
+    for k, node in enumerate(made.graph.node):
+        node.name = f"{node.op_type}_{k}"
+    return made
+
+
+def with_weights(made: onnx.ModelProto, **shapes: tuple[int, ...]) -> onnx.ModelProto:
+    """The model with random initializers, by their shapes."""
+    draw = np.random.default_rng(3)
+    arrays = {name: draw.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    made.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in arrays.items())
+    return made
+
+
+def numbers(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32)
+
+
+def gradient(graph: GradientGraph, feeds: Feeds, cotangents: Feeds) -> dict[str, np.ndarray]:
+    """The gradients, in onnxruntime or, where the graph holds operators of its own, in the training build."""
+    seeds = {graph.seeds[y]: w for y, w in cotangents.items()}
+    names = list(graph.gradients.values())
+    given = {name: x for name, x in {**feeds, **seeds}.items() if name in {i.name for i in graph.model.graph.input}}
+    if any(entry.domain == "com.microsoft" for entry in graph.model.opset_import):
+        session = open_training_session(graph.model)
+        found = session.run(given, names)
+        session.close()
+    else:
+        native = ort.InferenceSession(graph.model.SerializeToString(), providers=["CPUExecutionProvider"])
+        found = dict(zip(names, map(np.asarray, native.run(names, given)), strict=True))
+    return {x: found[name] for x, name in graph.gradients.items()}
+
+
+def by(builder: str, made: onnx.ModelProto, feeds: Feeds, relu: str = "exact", runtime: str = "onnxruntime") -> np.ndarray:
+    """The gradient of a model's first output in its first input, from random cotangents."""
+    values = run(made, feeds)
+    y, x = made.graph.output[0].name, made.graph.input[0].name
+    cotangent = {y: numbers(*values[y].shape, seed=5).astype(values[y].dtype)}
+    graph = differentiate(made, [y], [x], relu=relu, builder=builder, runtime=runtime)
+    return gradient(graph, feeds, cotangent)[x]
+
+
+def run(made: onnx.ModelProto, feeds: Feeds) -> dict[str, np.ndarray]:
+    native = ort.InferenceSession(load(made).proto().SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [output.name for output in made.graph.output]
+    return dict(zip(names, map(np.asarray, native.run(names, dict(feeds))), strict=True))
+
+
+def fixed(made: onnx.ModelProto, feeds: Feeds) -> onnx.ModelProto:
+    """The model with the sizes of these arrays."""
+    source = load(made).copy()
+    fix_shapes(source, {name: x.shape for name, x in feeds.items()})
+    return source.proto()
+
+
+def distance(found: np.ndarray, truth: np.ndarray) -> float:
+    """The relative L2 error; infinite where the shapes differ."""
+    if found.shape != truth.shape:
+        return float("inf")
+    return float(np.linalg.norm(found - truth) / max(np.linalg.norm(truth), 1e-12))
