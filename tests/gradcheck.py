@@ -17,7 +17,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from onnx.reference import ReferenceEvaluator
 from onnxray.gradient import GradientGraph, differentiate
-from onnxray.model import load
+from onnxray.model import infer_shapes, load
 from reference_ops import REFERENCE_OPS
 
 EPSILON = 1e-6
@@ -107,11 +107,9 @@ class Case:
         fixed = [v for k, v in enumerate(reads) if v is not None and k in self.constants]
         opsets = {"": self.opset} | ({self.domain: 1} if self.domain else {})
         graph = ir.Graph(free, node.outputs, nodes=[node], initializers=fixed, opset_imports=opsets, name="case")
-        program = load(ir.to_proto(ir.Model(graph, ir_version=10))).program
-        for output in program.graph.outputs:
-            if output.shape is None:  # two normalisations have no inference in the standard; files declare it
-                output.type, output.shape = program.graph.inputs[0].type, program.graph.inputs[0].shape
-        return ir.to_proto(program)
+        program = ir.Model(graph, ir_version=10)
+        infer_shapes(program)  # files declare the types of their outputs
+        return ir.to_proto(load(ir.to_proto(program)).program)
 
     def gradient(self, dtype: type, symbolic: str = "none", **options: Any) -> GradientGraph:
         of = [f"y{k}" for k in self.of]
