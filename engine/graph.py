@@ -31,7 +31,7 @@ class GraphBuilder:
 
     def __init__(self, graph: ir.Graph, lowering: Lowering = "portable", prefix: str = "grad") -> None:
         self.graph = graph
-        self.lowering = lowering
+        self.lowering: Lowering = lowering
         self.prefix = prefix
         self.opset = graph.opset_imports[""]
         self._taken = _names_of(graph)
@@ -96,6 +96,26 @@ class GraphBuilder:
         value = ir.Value(name=self.fresh(name), shape=known, type=ir.TensorType(dtype))
         self.graph.inputs.append(value)
         return value
+
+    def nested(self, graph: ir.Graph) -> GraphBuilder:
+        """A builder for a subgraph, whose names differ from all that are around."""
+        graph.opset_imports.update(self.graph.opset_imports)
+        inner = GraphBuilder(graph, self.lowering, self.prefix)
+        inner._taken = self._taken
+        return inner
+
+    def control(
+        self, op: str, inputs: Sequence[ir.Value | None], like: Sequence[ir.Value], **attributes: Any
+    ) -> Sequence[ir.Value]:
+        """A node with subgraphs; its outputs have the types and shapes of the values that are given as their like."""
+        given = {name: value for name, value in attributes.items() if value != []}
+        node = ir.node(op, list(inputs), given, num_outputs=len(like), name=self.fresh(f"{self.prefix}/{op}"))
+        for k, (output, x) in enumerate(zip(node.outputs, like, strict=True)):
+            output.name = self.fresh(f"{node.name}:{k}")
+            output.type = x.type
+            self.shaped_like(output, x)
+        self.graph.append(node)
+        return node.outputs
 
     def output(self, value: ir.Value, name: str) -> ir.Value:
         """Gives a value a name of its own and makes it a graph output."""
