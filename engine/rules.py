@@ -4,19 +4,36 @@ A rule is a function ``rule(g, node, dy)``: it takes the builder, the forward no
 respect to the node's output, and returns the gradients with respect to the node's inputs, one entry per input (a lone
 value where there is one input). ``None`` says that the gradient is zero. A node with several differentiable outputs
 passes one ``dy`` each, None where the score does not depend on it. Broadcasting is undone by the caller.
+
+An operator with subgraphs has a ``flow`` rule: ``rule(g, node, inner, *dys)`` yields pairs of a value that the node
+reads, or that its subgraphs capture, and its gradient; ``inner`` is the reverse pass of a subgraph.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
 import onnx_ir as ir
 
-__all__ = ["NO_GRADIENT", "RULES", "Gradients", "Node", "Overlay", "Rule", "as_rule", "no_gradient", "rule_for", "vjp"]
+__all__ = [
+    "FLOWS",
+    "NO_GRADIENT",
+    "RULES",
+    "Gradients",
+    "Inner",
+    "Node",
+    "Overlay",
+    "Rule",
+    "as_rule",
+    "flow",
+    "no_gradient",
+    "rule_for",
+    "vjp",
+]
 
 
 class Node(Protocol):
@@ -60,6 +77,21 @@ class Overlay:
         return node.domain == "" and node.op_type in self.rules and self.applies(node)
 
 
+class Inner(Protocol):
+    """The reverse pass of a subgraph, as flow rules call it."""
+
+    def wants(self, value: ir.Value | None) -> bool:
+        """Whether the gradient with respect to a value is asked for."""
+        ...
+
+    def __call__(
+        self, g: Any, seeds: Mapping[ir.Value, ir.Value], wrt: Sequence[ir.Value]
+    ) -> Mapping[ir.Value, ir.Value]: ...
+
+
+FlowRule = Callable[..., Iterable[tuple[ir.Value, ir.Value]]]
+_flows: dict[tuple[str, str], FlowRule] = {}
+FLOWS: Mapping[tuple[str, str], FlowRule] = MappingProxyType(_flows)
 _rules: dict[tuple[str, str], Rule] = {}
 _no_gradient: set[tuple[str, str]] = set()
 RULES: Mapping[tuple[str, str], Rule] = MappingProxyType(_rules)
@@ -73,6 +105,17 @@ def vjp(*ops: str, domain: str = "") -> Callable[[RuleFunction], RuleFunction]:
         for op in ops:
             _claim(domain, op)
             _rules[domain, op] = as_rule(function)
+        return function
+
+    return register
+
+
+def flow(op: str) -> Callable[[FlowRule], FlowRule]:
+    """Registers the rule of an operator with subgraphs."""
+
+    def register(function: FlowRule) -> FlowRule:
+        _claim("", op)
+        _flows["", op] = function
         return function
 
     return register
@@ -98,5 +141,5 @@ def as_rule(function: RuleFunction) -> Rule:
 
 
 def _claim(domain: str, op: str) -> None:
-    if (domain, op) in _rules or (domain, op) in _no_gradient:
+    if any((domain, op) in known for known in (_rules, _no_gradient, _flows)):
         raise ValueError(f"operator {domain}::{op} has a rule already")
