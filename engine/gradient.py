@@ -17,7 +17,7 @@ from .model import Model, Source, is_float, load
 from .overlays import ACTIVATIONS, OVERLAYS
 from .passes.expand import expand_functions
 from .paths import influenced, nodes_between, stops
-from .rules import NO_GRADIENT, Overlay, rule_for
+from .rules import FLOWS, NO_GRADIENT, Overlay, rule_for
 
 __all__ = [
     "BROADCASTING",
@@ -180,7 +180,11 @@ class _Sweep:
         if all(dy is None for dy in dys):
             return
         self.g.prefix = f"grad/{node.name or node.op_type}"
-        arrived = [self._reach(node, x, dx) for x, dx in zip(node.inputs, self._apply(node, dys), strict=False)]
+        if (node.domain, node.op_type) in FLOWS:
+            pairs = FLOWS[node.domain, node.op_type](self.g, node, _Inner(self), *dys)
+        else:
+            pairs = zip(node.inputs, self._apply(node, dys), strict=False)
+        arrived = [self._reach(node, x, dx) for x, dx in pairs]
         if not any(arrived):
             self.blockers.append(node)
 
@@ -206,6 +210,24 @@ class _Sweep:
             return rule(self.g, node, *dys[:taken])
         except (ValueError, onnx.shape_inference.InferenceError) as error:
             raise UnsupportedOperator(f"{describe(node)} cannot be differentiated: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Inner:
+    """The reverse pass of a subgraph within that of the graph around it."""
+
+    outer: _Sweep
+
+    def wants(self, value: ir.Value | None) -> bool:
+        return value is not None and value in self.outer.influenced and is_float(value)
+
+    def __call__(
+        self, g: GraphBuilder, seeds: Mapping[ir.Value, ir.Value], wrt: Iterable[ir.Value]
+    ) -> Mapping[ir.Value, ir.Value]:
+        g.prefix = self.outer.g.prefix
+        found = backward(g, seeds, wrt, self.outer.overlay)
+        self.outer.activations.extend(found.activations[::-1])
+        return found.gradients
 
 
 def describe(node: ir.Node) -> str:
