@@ -24,7 +24,7 @@ from .errors import InputError, ModelError
 from .passes.share_constants import share_constants
 from .passes.upgrade import IR_VERSIONS, OPSET, upgrade
 from .reading import read
-from .shapes import complete
+from .shapes import complete, static_shape
 
 __all__ = ["Layer", "Model", "Source", "infer_shapes", "is_float", "load"]
 
@@ -151,6 +151,9 @@ def infer_shapes(program: ir.Model) -> None:
     """Notes the type and shape of every value that the standard's inference can tell."""
     ShapeInferencePass(check_type=False, strict_mode=False)(program)
     while sum(complete(node) for node in program.graph):
+        for node in program.graph:
+            if node.op_type == "Shape" and not static_shape(node.outputs[0]):
+                node.outputs[0].shape = None  # its length was made up while the rank was unknown
         ShapeInferencePass(check_type=False, strict_mode=False)(program)
 
 
