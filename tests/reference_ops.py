@@ -191,6 +191,15 @@ def _kernel(d, mode):
     return {"nearest": np.ones_like(d), "linear": 1 - d, "cubic": np.where(d <= 1, near, np.where(d < 2, far, 0))}[mode]
 
 
+class AffineGrid(OpRun):
+    """The reference rounds to float32."""
+
+    def _run(self, theta, size, align_corners=0):
+        axes = [np.linspace(-1, 1, n) if align_corners else (2 * np.arange(n) + 1) / n - 1 for n in size[2:]]
+        places = np.meshgrid(*axes, indexing="ij")[::-1]
+        return (np.einsum("...j,nij->n...i", np.stack([*places, np.ones_like(places[0])], -1), theta),)
+
+
 class GlobalLpPool(OpRun):
     """The reference lacks it."""
 

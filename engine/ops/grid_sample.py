@@ -1,4 +1,4 @@
-"""GridSample: the gradient with respect to the image and to where it is read.
+"""GridSample, with respect to the image and to where it is read, and AffineGrid, which makes the places.
 
 Every output is a weighted sum of a few elements of the image, its taps: along each axis 1 (nearest), 2 (linear) or 4
 (cubic) of them. Tensors of taps are (N, P, T): P places per example, T taps.
@@ -129,3 +129,18 @@ def _cubic(g: GraphBuilder, r: ir.Value) -> tuple[ir.Value, ir.Value]:
         g.MatMul(g.Concat(*powers, axis=2), g.constant(table, r.dtype)),
         g.MatMul(g.Concat(*powers[:3], axis=2), g.constant(change, r.dtype)),
     )
+
+
+@vjp("AffineGrid")
+def affine_grid(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    """Linear in theta: (x, y, 1) theta^T, where theta = 1 gives the coordinates (x, y)."""
+    theta, size = node.inputs
+    n, d = g.dim(theta, 0), g.dim(theta, 1)
+    if not isinstance(d, int):
+        raise ValueError("whether places have two coordinates or three must be known before the model runs")
+    unit = g.Expand(g.constant(np.eye(d, d + 1), theta.dtype), g.shape(theta))
+    places = g.AffineGrid(unit, size, align_corners=node.attributes.get_int("align_corners", 0))
+    rows = g.Reshape(places, [0, -1, d])
+    ones = g.Expand(g.constant(1, theta.dtype), g.Concat(g.Shape(rows, start=0, end=2), g.vector([1]), axis=0))
+    flat = g.reshape(dy, [n, -1, d])
+    return g.MatMul(g.Transpose(flat, perm=[0, 2, 1]), g.Concat(rows, ones, axis=2)), None

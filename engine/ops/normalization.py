@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from ..graph import GraphBuilder
 from ..rules import Gradients, Node, vjp
+from .scatter import zeros
 
 _HALF = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 
@@ -87,7 +88,7 @@ def layer_normalization(g: GraphBuilder, node: Node, *dys: ir.Value | None) -> G
     (x, scale), bias = node.inputs[:2], node.inputs[2] if len(node.inputs) > 2 else None
     (dy, d_mean, d_inverse), axes, wide_x = (*dys, None, None)[:3], _trailing(g, node), _wide(g, x)
     u, inverse = _standardised(g, wide_x, axes, _epsilon(node))
-    wide_dy = g.zeros_like(wide_x) if dy is None else _wide(g, dy)
+    wide_dy = zeros(g, wide_x, wide_x) if dy is None else _wide(g, dy)
     dx = _through(g, u, inverse, g.Mul(wide_dy, _wide(g, scale)), axes)
     if d_mean is not None:
         dx = g.Add(dx, _share(g, _narrow(g, d_mean, wide_x), wide_x, axes))

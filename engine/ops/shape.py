@@ -53,9 +53,9 @@ def unsqueeze(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 @vjp("Transpose")
 def transpose(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    backwards = list(range(g.rank(dy)))[::-1]
-    perm = node.attributes.get_ints("perm", backwards)
-    return g.Transpose(dy, perm=np.argsort(perm).tolist())
+    if "perm" not in node.attributes:
+        return g.Transpose(dy)
+    return g.Transpose(dy, perm=np.argsort(node.attributes.get_ints("perm")).tolist())
 
 
 @vjp("Expand")

@@ -12,6 +12,7 @@ from onnx_ir.passes.common import InlinePass
 from ..model import Model, infer_shapes
 from ..paths import influenced, nodes_between
 from ..rules import NO_GRADIENT, rule_for
+from .fold_shapes import fold_shapes
 
 __all__ = ["expand_functions", "expand_nodes"]
 
@@ -23,6 +24,8 @@ def expand_functions(model: Model, of: Sequence[str] | str, wrt: Sequence[str] |
     between = nodes_between(model.graph, model.values(of), influenced(model.graph, model.values(wrt)))
     waiting = [n for n in between if rule_for(n) is None and (n.domain, n.op_type) not in NO_GRADIENT]
     found = expand_nodes(model.program, waiting)
+    if not found and any(node.op_type == "If" for node in between):
+        found = _fold(model.program)
     if found:
         expand_functions(model, of, wrt)
     return found
@@ -39,7 +42,17 @@ def expand_nodes(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
         InlinePass()(program)
         program.opset_imports.pop(_DOMAIN)
         infer_shapes(program)
+        _fold(program)
     return bool(bodies)
+
+
+def _fold(program: ir.Model) -> bool:
+    """Decides what the shapes decide; true where that was something."""
+    steps = 0
+    while fold_shapes(program):
+        infer_shapes(program)
+        steps += 1
+    return steps > 0
 
 
 def _call_body(node: ir.Node, number: int, opset: int) -> ir.Function | None:

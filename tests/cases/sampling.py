@@ -30,6 +30,13 @@ CASES = [
     ),
     _grid((2, 3, 5, 6), (2, 3, 4, 2), opset=18, mode="bilinear", id="opset-18"),
     _grid((2, 2, 5, 4, 6), (2, 3, 1, 2, 3), id="volume"),
+    *(
+        Case("AffineGrid", [normal(2, 2, 3), np.array([2, 3, 4, 5])], {"align_corners": align}, constants=[1],
+             opset=20, symbolic="batch", why="the number of coordinates must be known", id=f"plane-{align}")
+        for align in (0, 1)
+    ),
+    Case("AffineGrid", [normal(2, 3, 4), np.array([2, 3, 4, 5, 3])], constants=[1], opset=20, symbolic="batch",
+         why="the number of coordinates must be known", id="volume"),
     _lp((2, 3, 6, 6), kernel_shape=[2, 2], strides=[2, 2]),
     _lp((2, 3, 7, 6), kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], p=3, id="overlap"),
     _lp((2, 3, 9), kernel_shape=[3], p=1, id="1d"),
