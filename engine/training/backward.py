@@ -44,7 +44,7 @@ def training_backward(
     try:
         request = make_request(g.graph, seeds, reached)
     except ModelError as error:
-        raise BuilderError(f"onnxruntime-training cannot take {name}: {error}") from error
+        raise BuilderError(f"onnxruntime-training cannot take {name}: {error}; use builder='portable'") from error
     built = _build(request, name, by or worker())
     activations = _patch(g, request, built, seeds, reached, overlay)
     if not lowered:

@@ -15,7 +15,9 @@ from onnxray.training import open_training_session
 Feeds = Mapping[str, np.ndarray]
 
 
-def model(body: str, inputs: str = "float[2,3,8,8] x", output: str = "float[2,k] y", opset: int = 18) -> onnx.ModelProto:
+def model(
+    body: str, inputs: str = "float[2,3,8,8] x", output: str = "float[2,k] y", opset: int = 18
+) -> onnx.ModelProto:
     """A model in ONNX's own text; float weights ``w...`` get random numbers."""
     text = f'<ir_version: 10, opset_import: ["" : {opset}]> g ({inputs}) => ({output}) {body}'
     made = onnx.parser.parse_model(text)
@@ -51,7 +53,9 @@ def gradient(graph: GradientGraph, feeds: Feeds, cotangents: Feeds) -> dict[str,
     return {x: found[name] for x, name in graph.gradients.items()}
 
 
-def by(builder: str, made: onnx.ModelProto, feeds: Feeds, relu: str = "exact", runtime: str = "onnxruntime") -> np.ndarray:
+def by(
+    builder: str, made: onnx.ModelProto, feeds: Feeds, relu: str = "exact", runtime: str = "onnxruntime"
+) -> np.ndarray:
     """The gradient of a model's first output in its first input, from random cotangents."""
     values = run(made, feeds)
     y, x = made.graph.output[0].name, made.graph.input[0].name
