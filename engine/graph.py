@@ -135,8 +135,10 @@ class GraphBuilder:
 
     def dim(self, x: ir.Value, axis: int) -> int | ir.Value:
         """One dimension: a number, or a vector of one int64 where only the run will tell."""
+        if x.shape is None:
+            return self.Gather(self.Shape(x), [axis])
         axis %= self.rank(x)
-        known = x.shape[axis] if x.shape is not None else None
+        known = x.shape[axis]
         return known if isinstance(known, int) else self.Shape(x, start=axis, end=axis + 1)
 
     def vector(self, dims: Sequence[int | ir.Value]) -> ir.Value:
