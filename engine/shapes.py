@@ -67,6 +67,8 @@ def infer(schema: Any, node: ir.Node, opset: int) -> None:
 def complete(node: ir.Node) -> bool:
     """Notes the ranks that the standard's inference leaves out; true where there was one."""
     open_outputs = [y for y in node.outputs if y.shape is None]
+    if node.domain == "" and node.op_type in ("Conv", "ConvTranspose"):
+        open_outputs += [x for x in node.inputs[:1] if x is not None and x.shape is None]
     rank = _rank_left_out(node) if open_outputs and node.domain == "" else None
     for y in open_outputs if rank is not None else ():
         y.shape = ir.Shape([None] * rank) if isinstance(rank, int) else rank
@@ -75,8 +77,14 @@ def complete(node: ir.Node) -> bool:
 
 
 def _rank_left_out(node: ir.Node) -> int | ir.Shape | None:
-    """That of a Reshape is the length of its shape; Split keeps its input's, and some normalisations its shape."""
+    """That of a Reshape is the length of its shape, and images have as many axes as the kernel of their convolution.
+
+    Split keeps the rank of its input, and some normalisations its shape.
+    """
     x = node.inputs[0] if node.inputs else None
+    if node.op_type in ("Conv", "ConvTranspose"):
+        kernel = node.inputs[1]
+        return None if kernel is None or kernel.shape is None else len(kernel.shape)
     if node.op_type == "Reshape":
         length = static_shape(node.inputs[1]) if node.inputs[1] is not None else None
         return None if length is None else length[0]
