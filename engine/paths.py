@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from .rules import NO_GRADIENT
 
-__all__ = ["influenced", "inputs_of", "nodes_between", "stops"]
+__all__ = ["influenced", "inputs_of", "nodes_between", "stops", "subgraphs"]
 
 
 def influenced(graph: ir.Graph, wrt: Iterable[ir.Value]) -> set[ir.Value]:
@@ -41,13 +41,14 @@ def stops(node: ir.Node) -> bool:
 def inputs_of(node: ir.Node) -> Iterator[ir.Value]:
     """The values that a node reads, those that its subgraphs capture included."""
     yield from (v for v in node.inputs if v is not None)
-    for graph in _subgraphs(node):
+    for graph in subgraphs(node):
         yield from graph.outputs
         for inner in graph:
             yield from inputs_of(inner)
 
 
-def _subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
+def subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
+    """The graphs that a node holds as attributes."""
     for attribute in node.attributes.values():
         if attribute.type == ir.AttributeType.GRAPH:
             yield attribute.as_graph()
