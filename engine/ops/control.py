@@ -13,7 +13,7 @@ import onnx_ir as ir
 from ..graph import GraphBuilder
 from ..rules import Inner, flow
 from .scatter import zeros
-from .subgraph import captured, inlined, input_like, is_real, merged, new_graph, stacked_states
+from .subgraph import captured, give_back, inlined, input_like, is_real, merged, new_graph, stacked_states
 
 Pairs = Iterator[tuple[ir.Value, ir.Value]]
 Maybe = ir.Value | None
@@ -31,7 +31,7 @@ def _branch(g: GraphBuilder, branch: ir.Graph, inner: Inner, dys: Sequence[Maybe
     outputs = inlined(b, branch, [])
     found = inner(b, merged(b, _given(outputs, dys)), xs)
     for x in xs:
-        b.output(_or_zeros(b, found, x), f"{g.prefix}/d_{x.name}")
+        give_back(b, _or_zeros(b, found, x))
     return b.graph
 
 
@@ -98,7 +98,7 @@ def _scan_step(
     found = inner(b, merged(b, arrived), [*states, *inputs, *xs])
     _finish(b, found, states, xs, sums)
     for x in inputs:
-        b.output(_or_zeros(b, found, x), f"{g.prefix}/d_{x.name}")
+        give_back(b, _or_zeros(b, found, x))
     return b.graph
 
 
@@ -108,9 +108,9 @@ def _finish(
 ) -> None:  # fmt: skip
     """Gradients of the states before the step, and the sums with what the step adds."""
     for state in states:
-        b.output(_or_zeros(b, found, state), f"{b.prefix}/d_{state.name}")
+        give_back(b, _or_zeros(b, found, state))
     for x, total in zip(xs, sums, strict=True):
-        b.output(b.Add(total, found[x]) if x in found else total, f"{b.prefix}/d_{x.name}")
+        give_back(b, b.Add(total, found[x]) if x in found else total)
 
 
 @flow("Loop")
@@ -143,6 +143,6 @@ def _loop_step(
     arrived = [*zip([outputs[k] for k in reals], d_states, strict=True)]
     arrived += [(y, b.Gather(dy, at, axis=0)) for y, dy in _given(outputs[len(stacks) :], dys)]
     states = [reads[2 + k] for k in reals]
-    b.output(more, f"{g.prefix}/go_on")
+    give_back(b, more)
     _finish(b, inner(b, merged(b, arrived), [*states, *xs]), states, xs, sums)
     return b.graph

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from ..graph import GraphBuilder
 
-__all__ = ["captured", "inlined", "input_like", "is_real", "merged", "new_graph", "stacked_states"]
+__all__ = ["captured", "give_back", "inlined", "input_like", "is_real", "merged", "new_graph", "stacked_states"]
 
 
 def new_graph(name: str | None) -> ir.Graph:
@@ -65,6 +65,18 @@ def input_like(b: GraphBuilder, x: ir.Value) -> ir.Value:
     value = b.input(f"{b.prefix}/{x.name}", x.dtype or ir.DataType.FLOAT, x.shape)
     value.type = x.type
     return value
+
+
+def give_back(b: GraphBuilder, value: ir.Value) -> None:
+    """Makes a value an output of the subgraph.
+
+    Without an Identity where it can be: onnxruntime 1.31 takes one away so that a fused Gemm misses its input.
+    """
+    producer = value.producer()
+    if producer is not None and producer.graph is b.graph and not value.is_graph_output():
+        b.graph.outputs.append(value)
+    else:
+        b.output(value, f"{b.prefix}/given_back")
 
 
 def merged(b: GraphBuilder, pairs: Iterable[tuple[ir.Value, ir.Value]]) -> dict[ir.Value, ir.Value]:

@@ -10,9 +10,10 @@ import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
 from ..model import Model, infer_shapes
-from ..paths import influenced, nodes_between
+from ..paths import influenced, nodes_between, subgraphs
 from ..rules import NO_GRADIENT, rule_for
 from .fold_shapes import fold_shapes
+from .recurrent import spell_recurrent
 
 __all__ = ["expand_functions", "expand_nodes"]
 
@@ -22,7 +23,11 @@ _DOMAIN = "onnxray.expanded"
 def expand_functions(model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str) -> bool:
     """Expands, in place, every node between that has a function body and no rule; true where one was found."""
     between = nodes_between(model.graph, model.values(of), influenced(model.graph, model.values(wrt)))
-    waiting = [n for n in between if rule_for(n) is None and (n.domain, n.op_type) not in NO_GRADIENT]
+    inner = [node for top in between for graph in subgraphs(top) for node in graph.all_nodes()]
+    waiting = [n for n in (*between, *inner) if rule_for(n) is None and (n.domain, n.op_type) not in NO_GRADIENT]
+    if spell_recurrent(model.program, waiting):
+        infer_shapes(model.program)
+        return expand_functions(model, of, wrt) or True
     found = expand_nodes(model.program, waiting)
     if not found and any(node.op_type == "If" for node in between):
         found = _fold(model.program)
