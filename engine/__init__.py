@@ -12,6 +12,7 @@ from .errors import (
     UnsupportedOperator,
 )
 from .explain import Explainer, activations, explain, jacobian
+from .gate import Comparison, compare
 from .gradient import GradientGraph, differentiate
 from .methods import METHODS
 from .model import Model, load
@@ -21,6 +22,7 @@ __all__ = [
     "METHODS",
     "Attribution",
     "BuilderError",
+    "Comparison",
     "ConversionError",
     "Explainer",
     "GradientGraph",
@@ -33,6 +35,7 @@ __all__ = [
     "RuntimeUnavailable",
     "UnsupportedOperator",
     "activations",
+    "compare",
     "differentiate",
     "explain",
     "jacobian",

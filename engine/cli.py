@@ -11,6 +11,7 @@ import typer
 
 from . import report
 from .catalogue import describe_methods
+from .cli_compare import compare_models
 from .cli_convert import convert
 from .demo import run_demo
 from .errors import InputError, OnnxrayError
@@ -192,6 +193,7 @@ def save(
 
 
 app.command()(convert)
+app.command("compare")(compare_models)
 
 
 @app.command()

@@ -1,0 +1,170 @@
+"""Golden files: what a reference said of its samples, so that a candidate is compared without the reference model.
+
+A golden file is a zip: ``header.json`` (format, model digest, versions, provider, preprocessing, seed, scales of the
+calibration), and an .npz member for each sample, with its scores, target, and maps in float16, each over its largest
+magnitude, which stands beside it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..inputs import Prepared, prepare
+from ..preprocess import Preprocess
+from .calibration import Calibration, Scale
+from .sides import Evidence, Side, one_example
+
+__all__ = ["Golden", "Recorder", "is_golden", "open_golden"]
+
+FORMAT = 1
+SAME = 1e-2  # of an input's mean and deviation: what decoders of pictures may differ by
+
+
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """A recorded reference; ``inputs`` is the side that turns samples into arrays, the candidate."""
+
+    path: Path
+    header: Mapping[str, Any]
+    inputs: Side
+    recipe: Preprocess | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.header['model']} (recorded in {self.path})"
+
+    @property
+    def digest(self) -> str:
+        return self.header["digest"]
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The scales, where the recording run was calibrated."""
+        held = self.header.get("calibration")
+        return Calibration(tuple(Scale(**one) for one in held["scales"]), held["samples"], {}) if held else None
+
+    def prepared(self, given: Any) -> Prepared:
+
+        return one_example(prepare(self.inputs.model, given, self.recipe))
+
+    def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence:
+        """What was recorded of a sample; an InputError where it is another input, or another class."""
+        held = self._member(name)
+        if not np.allclose(held["input"], _print(given), rtol=SAME, atol=SAME):
+            raise InputError(f"{name}: the input is not the one that {self.path} was recorded from")
+        if target is not None and target != int(held["target"]):
+            raise InputError(f"{name}: {self.path} holds the maps of class {int(held['target'])}, not of {target}")
+        maps = {
+            method: held[f"map/{k}"].astype(np.float32) * held[f"scale/{k}"]
+            for k, method in enumerate(self.header["methods"])
+        }
+        return Evidence(held["scores"], int(held["target"]), float(held["score"]), maps)
+
+    def _member(self, name: str) -> dict[str, np.ndarray]:
+        try:
+            with zipfile.ZipFile(self.path) as file, np.load(io.BytesIO(file.read(_member(name)))) as held:
+                return dict(held)
+        except KeyError:
+            raise InputError(f"{name} is not in {self.path}, which holds {self.header['samples']} samples") from None
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise InputError(f"{self.path} cannot be read: {name} is damaged") from error
+
+
+def is_golden(path: object) -> bool:
+    """Whether a file is meant as a golden file: a zip, or by its name."""
+    if not isinstance(path, str | Path):
+        return False
+    return Path(path).suffix.lower() in (".golden", ".zip") or zipfile.is_zipfile(path)
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """What a golden file says of its run; an InputError where it is none."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            header = json.loads(file.read("header.json"))
+        if header["format"] != FORMAT or not isinstance(header["methods"], list):
+            raise ValueError(f"format {header['format']}")
+        return header
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be read as a golden file; record one with --golden") from error
+
+
+def open_golden(path: Path, header: Mapping[str, Any], candidate: Side) -> Golden:
+    """A golden file as the reference of a candidate."""
+    recipe = header["preprocess"]
+    return Golden(path, header, candidate, Preprocess.preset("unit", **recipe) if recipe else None)
+
+
+class Recorder:
+    """Writes a golden file as the samples come; what is cut off before ``close`` is no golden file."""
+
+    def __init__(self, path: Path, methods: list[str]) -> None:
+        self.path, self.methods, self.count = path, methods, 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+    def add(self, name: str, given: Prepared, evidence: Evidence) -> None:
+        """One sample."""
+        arrays: dict[str, Any] = {"scores": evidence.scores, "target": evidence.target, "score": evidence.score}
+        arrays["input"] = _print(given)
+        for k, method in enumerate(self.methods):
+            values = evidence.maps[method]
+            scale = np.float32(np.abs(values).max() or 1.0)
+            arrays |= {f"map/{k}": (values / scale).astype(np.float16), f"scale/{k}": scale}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        self.file.writestr(zipfile.ZipInfo(_member(name)), buffer.getvalue())
+        self.count += 1
+
+    def close(self, side: Side, about: Mapping[str, Any], calibration: Calibration | None) -> None:
+        """Ends the file with its header."""
+        header = {
+            **about,
+            "format": FORMAT,
+            "model": side.name,
+            "digest": side.digest,
+            "methods": self.methods,
+            "samples": self.count,
+            "preprocess": asdict(side.recipe) if side.recipe else None,
+            "calibration": calibration.to_json() if calibration else None,
+        }
+        self.file.writestr("header.json", json.dumps(header, indent=1, default=str))
+        self.file.close()
+
+    def watch(self, side: Side) -> Side:
+        """The side, whose evidence is recorded as it is given."""
+        return _Watched(
+            side.model, side.explainers, side.score, side.recipe, side.providers, side.threads, record=self.add
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Watched(Side):
+    record: Callable[[str, Prepared, Evidence], None] = lambda *_: None
+
+    def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence:
+        found = self.evidence(given, target)
+        self.record(name, given, found)
+        return found
+
+
+def _member(name: str) -> str:
+    return f"samples/{name.replace(':', '_')}.npz"
+
+
+def _print(given: Prepared) -> np.ndarray:
+    """Mean and deviation of each input, over its largest magnitude."""
+    found = [np.asarray(array, np.float64) for array in given.batch.feeds.values()]
+    return np.array([(a.mean(), a.std()) for a in found]) / max(1e-12, *(float(np.abs(a).max()) for a in found))

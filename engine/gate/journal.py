@@ -1,0 +1,67 @@
+"""The journal of a comparison: one JSON line per finished sample, so that an interrupted run continues."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..errors import InputError
+from .summary import Row
+
+__all__ = ["Journal", "open_journal"]
+
+
+@dataclass
+class Journal:
+    """Rows by the index of their sample; a new one is written at once."""
+
+    done: dict[int, Row] = field(default_factory=dict)
+    file: TextIO | None = None
+
+    def add(self, index: int, row: Row) -> None:
+        if self.file is not None:
+            self.file.write(json.dumps({"index": index, **asdict(row)}) + "\n")
+            self.file.flush()
+
+
+@contextmanager
+def open_journal(path: Path | None, about: Mapping[str, Any]) -> Iterator[Journal]:
+    """The journal at a path, with what it holds of a run with the same settings; of others it is begun anew."""
+    if path is None:
+        yield Journal()
+        return
+    head = json.dumps({"comparison": about}, sort_keys=True, default=str)
+    done = _read(path, head)
+    fresh = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write(head + "\n")
+            for index, row in done.items():
+                Journal(file=file).add(index, row)
+        fresh.replace(path)
+        with path.open("a", encoding="utf-8") as file:
+            yield Journal(done, file)
+    except OSError as error:
+        raise InputError(f"{path}: the journal cannot be written ({error.strerror})") from error
+
+
+def _read(path: Path, head: str) -> dict[int, Row]:
+    """The rows of whole lines; the last one may have been cut off."""
+    try:
+        first, *lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return {}
+    found = {}
+    for line in lines if first == head else ():
+        try:
+            record = json.loads(line)
+            index, correct = record.pop("index"), record.pop("correct")
+            found[index] = Row(**record, correct=None if correct is None else (correct[0], correct[1]))
+        except (ValueError, KeyError, TypeError):
+            break
+    return found

@@ -1,0 +1,149 @@
+"""How far two maps of one input agree: a metric is a function of two arrays of one shape.
+
+Maps are taken as they came from the method, signed, (C, H, W), (H, W) or (features,). Those metrics that ask where the
+evidence lies, and not which way it points, take its strength: magnitudes, the largest of the channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .need import need
+
+__all__ = ["METRICS", "TOP_SHARE", "Metric", "agreement", "chosen_metrics", "mass_inside", "points_inside", "strength"]
+
+Map = NDArray[np.floating]
+
+TOP_SHARE = 0.1  # of the elements: how many count as the top
+SSIM_SIDE = 7  # scikit-image's window; a smaller map gets the largest odd one that fits
+SSIM_LEAST = 3
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measure of agreement: its value where maps are equal, and where nothing is shared."""
+
+    name: str
+    measure: Callable[[Map, Map], float]
+    perfect: float
+    worst: float
+
+    @property
+    def rises(self) -> bool:
+        """Whether more is better."""
+        return self.perfect > self.worst
+
+    def __call__(self, reference: Map, candidate: Map) -> float:
+        """The agreement; perfect for equal maps even where a formula divides by zero, worst where it has no value."""
+        if np.array_equal(reference, candidate):
+            return self.perfect
+        with np.errstate(all="ignore"):
+            value = self.measure(np.asarray(reference, np.float64), np.asarray(candidate, np.float64))
+        return float(value) if np.isfinite(value) else self.worst
+
+
+def spearman(reference: Map, candidate: Map) -> float:
+    """Rank correlation of the signed values (Spearman, 1904; of maps: Adebayo et al., 2018, arXiv:1810.03292)."""
+    if np.ptp(reference) == 0 or np.ptp(candidate) == 0:
+        return 0.0
+    return need("scipy.stats").spearmanr(reference.ravel(), candidate.ravel()).statistic
+
+
+def cosine(reference: Map, candidate: Map) -> float:
+    """Cosine of the angle between the signed values."""
+    return 1 - need("scipy.spatial.distance").cosine(reference.ravel(), candidate.ravel())
+
+
+def ssim(reference: Map, candidate: Map) -> float:
+    """Structural similarity of the strengths, each scaled to 0..1 (Wang et al., 2004, doi:10.1109/TIP.2003.819861)."""
+    a, b = (plane / (plane.max() or 1.0) for plane in map(strength, (reference, candidate)))
+    side = min(SSIM_SIDE, *a.shape)
+    return need("skimage.metrics").structural_similarity(a, b, data_range=1.0, win_size=side - (side + 1) % 2)
+
+
+def top_iou(reference: Map, candidate: Map) -> float:
+    """Intersection over union of the strongest tenth of the elements (Jaccard, 1901; as in Ghorbani et al., 2017,
+    arXiv:1710.10547, who take the intersection alone)."""
+    a, b = (_top(strength(one)) for one in (reference, candidate))
+    return float((a & b).sum() / (a | b).sum())
+
+
+def relative_l2(reference: Map, candidate: Map) -> float:
+    """Euclidean norm of the difference over that of the reference; the only metric that sees a change of scale."""
+    return float(np.linalg.norm(candidate - reference) / np.linalg.norm(reference))
+
+
+def sign_agreement(reference: Map, candidate: Map) -> float:
+    """Share of the reference's evidence whose sign the candidate keeps (sign agreement of Krishna et al., 2022,
+    arXiv:2202.01602, over all elements and weighted by their magnitude, so that noise near zero does not count)."""
+    weight = np.abs(reference)
+    return float(weight[np.sign(reference) == np.sign(candidate)].sum() / weight.sum())
+
+
+def centre_distance(reference: Map, candidate: Map) -> float:
+    """Distance of the centres of mass of the strengths, as a share of the map's diagonal."""
+    centre = need("scipy.ndimage").center_of_mass
+    a, b = (strength(one) for one in (reference, candidate))
+    return float(np.linalg.norm(np.subtract(centre(a), centre(b))) / np.linalg.norm(np.subtract(a.shape, 1)))
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("spearman", spearman, 1.0, 0.0),
+        Metric("cosine", cosine, 1.0, 0.0),
+        Metric("ssim", ssim, 1.0, 0.0),
+        Metric("top-iou", top_iou, 1.0, 0.0),
+        Metric("relative-l2", relative_l2, 0.0, 1.0),
+        Metric("sign-agreement", sign_agreement, 1.0, 0.0),
+        Metric("centre-distance", centre_distance, 0.0, 1.0),
+    )
+}
+
+
+def strength(values: Map) -> Map:
+    """Magnitudes without channels: of (C, H, W) or (H, W, C) the largest over the axis of the fewest elements."""
+    size = np.abs(np.asarray(values, np.float64))
+    if size.ndim > 2:
+        size = size.max(axis=int(np.argmin(size.shape[-3:])) + size.ndim - 3)
+    return size
+
+
+def agreement(reference: Map, candidate: Map, names: Mapping[str, Metric]) -> dict[str, float]:
+    """The metrics that can be taken of such maps."""
+    plane = strength(reference).shape
+    drawable = len(plane) == 2 and min(plane) >= SSIM_LEAST
+    skipped = ({"ssim"} if not drawable else set()) | ({"centre-distance"} if len(plane) != 2 else set())
+    return {name: metric(reference, candidate) for name, metric in names.items() if name not in skipped}
+
+
+def mass_inside(values: Map, mask: NDArray[np.bool_]) -> float:
+    """Share of the strength inside of a mask (relevance mass accuracy, Arras et al., 2020, arXiv:2003.07258)."""
+    plane = strength(values)
+    return float(plane[mask].sum() / plane.sum()) if plane.sum() else 0.0
+
+
+def points_inside(values: Map, mask: NDArray[np.bool_]) -> bool:
+    """The pointing game: whether the strongest element lies inside (Zhang et al., 2016, arXiv:1608.00507)."""
+    plane = strength(values)
+    return bool(mask[np.unravel_index(plane.argmax(), plane.shape)])
+
+
+def chosen_metrics(names: tuple[str, ...] | list[str] | None) -> dict[str, Metric]:
+    """Metrics by name, all by default; an unknown one is an InputError that lists them."""
+    for name in names or ():
+        if name not in METRICS:
+            raise InputError(f"no metric {name!r}; there are: {', '.join(METRICS)}")
+    return {name: METRICS[name] for name in names or METRICS}
+
+
+def _top(plane: Map) -> NDArray[np.bool_]:
+    """Where the strongest elements are; of equal ones the first."""
+    top = np.zeros(plane.size, bool)
+    top[np.argsort(-plane, axis=None, kind="stable")[: max(1, round(plane.size * TOP_SHARE))]] = True
+    return top

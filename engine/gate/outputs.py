@@ -1,0 +1,45 @@
+"""Agreement of answers, beside that of evidence, so that a drift of one is told from a drift of the other."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .metrics import Metric
+
+__all__ = ["OUTPUTS", "output_agreement"]
+
+Scores = NDArray[np.floating]
+TOP = 5
+
+
+def top1(reference: Scores, candidate: Scores) -> float:
+    """Whether the top class is the same."""
+    return float(reference.argmax() == candidate.argmax())
+
+
+def top5(reference: Scores, candidate: Scores) -> float:
+    """Share of the reference's top five classes that are among the candidate's."""
+    count = min(TOP, reference.size)
+    a, b = (set(np.argsort(-one, kind="stable")[:count].tolist()) for one in (reference, candidate))
+    return len(a & b) / count
+
+
+def score_drift(reference: Scores, candidate: Scores) -> float:
+    """Euclidean norm of the difference of all scores over that of the reference's."""
+    return float(np.linalg.norm(candidate - reference) / np.linalg.norm(reference))
+
+
+OUTPUTS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("top1", top1, 1.0, 0.0),
+        Metric("top5", top5, 1.0, 0.0),
+        Metric("score-drift", score_drift, 0.0, 1.0),
+    )
+}
+
+
+def output_agreement(reference: Scores, candidate: Scores) -> dict[str, float]:
+    """All of these; of vectors of equal length."""
+    return {name: metric(reference, candidate) for name, metric in OUTPUTS.items()}

@@ -1,0 +1,122 @@
+"""Two sides on one sample: what each says, and how far they agree."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from .. import heatmap
+from ..errors import InputError
+from ..inputs import Prepared
+from ..preprocess import Preprocess
+from .data import Sample, Samples
+from .masks import Masks
+from .metrics import Metric, agreement, mass_inside, points_inside, strength
+from .outputs import output_agreement
+from .sides import Evidence, Side
+from .summary import Row
+
+__all__ = ["TARGETS", "Look", "Pair", "Reference", "TargetKind"]
+
+TargetKind = Literal["reference", "label", "own"]
+TARGETS = ("reference", "label", "own")
+
+
+class Reference(Protocol):
+    """What a candidate is held against: a model, or the record of one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def recipe(self) -> Preprocess | None: ...
+
+    def prepared(self, given: Any) -> Prepared: ...
+
+    def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence: ...
+
+
+@dataclass(frozen=True)
+class Look:
+    """One sample as both sides see it."""
+
+    sample: Sample
+    given: Prepared
+    reference: Evidence
+    candidate: Evidence
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Reference and candidate, the samples, and what is measured of them."""
+
+    reference: Reference
+    candidate: Side
+    samples: Samples
+    metrics: Mapping[str, Metric]
+    target: TargetKind = "reference"
+    masks: Masks | None = None
+
+    def look(self, sample: Sample) -> Look:
+        """What both say of a sample."""
+        raw = sample.load()
+        given = self.reference.prepared(raw)
+        target = self._label(sample) if self.target == "label" else None
+        a = self.reference.evidence_named(sample.name, given, target)
+        b = self.candidate.evidence(self._for_candidate(raw, given), None if self.target == "own" else a.target)
+        return Look(sample, given, a, b)
+
+    def row(self, sample: Sample) -> Row:
+        """The numbers of a sample."""
+        look = self.look(sample)
+        a, b = look.reference, look.candidate
+        if a.scores.shape != b.scores.shape:
+            raise InputError(f"the models give {a.scores.size} and {b.scores.size} scores")
+        maps = {method: self._maps(look, method) for method in a.maps}
+        label = sample.label
+        correct = None if label is None else (bool(a.scores.argmax() == label), bool(b.scores.argmax() == label))
+        return Row(sample.name, a.target, output_agreement(a.scores, b.scores), maps, label, correct)
+
+    def _maps(self, look: Look, method: str) -> dict[str, float]:
+        a, b = look.reference.maps[method], look.candidate.maps[method]
+        if a.shape != b.shape:
+            b = _resized(b, a)
+        return agreement(a, b, self.metrics) | self._inside(look, a, b)
+
+    def _inside(self, look: Look, a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+        """How far the shares of evidence inside of a mask agree, and whether the same side of it is pointed at."""
+        mask = self.masks.of(look.sample, look.given, strength(a).shape) if self.masks else None
+        if mask is None:
+            return {}
+        shares, hits = [mass_inside(one, mask) for one in (a, b)], [points_inside(one, mask) for one in (a, b)]
+        return {"mass-inside": 1 - abs(shares[0] - shares[1]), "pointing": float(hits[0] == hits[1])}
+
+    def _label(self, sample: Sample) -> int:
+        if sample.label is None:
+            raise InputError("it has no label, which target 'label' needs")
+        return sample.label
+
+    def _for_candidate(self, raw: Any, given: Prepared) -> Prepared:
+        """The candidate's input: the reference's own arrays, unless it carries another recipe for pictures."""
+        other = self.candidate.recipe
+        if given.recipe is not None and other is not None and other != given.recipe:
+            warnings.warn(
+                f"the candidate has a preprocessing of its own: {other} and {given.recipe}", UserWarning, stacklevel=2
+            )
+            return self.candidate.prepared(raw)
+        names = [str(value.name) for value in self.candidate.model.inputs]
+        return self.candidate.prepared(dict(zip(names, given.batch.feeds.values(), strict=True)))
+
+
+def _resized(b: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """A map of another size, as those of pruned layers are, at the size of the reference's."""
+    if a.ndim != 2 or b.ndim != 2:
+        raise InputError(f"the maps have shapes {a.shape} and {b.shape}, which cannot be compared")
+    return heatmap.resize(b, (a.shape[1], a.shape[0]))

@@ -1,0 +1,232 @@
+"""compare(): two models, the same inputs; what each looks at, and a verdict."""
+
+from __future__ import annotations
+
+import platform
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, OnnxrayError
+from ..labels import Labels, labels_of
+from ..model import Source, load
+from ..preprocess import Preprocess
+from ..runtime import Provider
+from .calibration import Calibration, calibrate
+from .comparison import Comparison, Failed, Progress, at_least_one, measure, warn_of_one_method
+from .data import Data, Samples, open_samples
+from .golden import Golden, Recorder, is_golden, open_golden, read_header
+from .layers import LayerReport, compare_layers
+from .masks import open_masks
+from .metrics import chosen_metrics
+from .pair import TARGETS, Pair, TargetKind
+from .sides import DEFAULT_METHODS, Side, check_pair, open_side
+from .summary import Summary, check, parse_thresholds, summarise
+
+__all__ = ["Gate", "compare"]
+
+DEFAULT_THRESHOLDS = {"spearman": 0.5}
+DEFAULT_CALIBRATED = {"calibrated": 0.5}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Everything about a comparison but the models and the data; ``compare`` tells what each is."""
+
+    methods: Sequence[str] = DEFAULT_METHODS
+    target: TargetKind = "reference"
+    metrics: Sequence[str] | None = None
+    fail_under: Mapping[str, float] | Sequence[str] | None = None
+    samples: int | None = None
+    seed: int = 0
+    calibrate: bool = False
+    layers: bool = True
+    masks: Any = None
+    labels: Labels | None = None
+    golden: str | PathLike[str] | None = None
+    journal: str | PathLike[str] | None = None
+    score: str = "logit"
+    layer: str | None = None
+    preprocess: Preprocess | None = None
+    providers: Sequence[Provider] | Provider | None = None
+    candidate_providers: Sequence[Provider] | Provider | None = None
+    threads: int | None = None
+    memory: str | int = "1GB"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            raise InputError(f"target {self.target!r}: choose from {', '.join(TARGETS)}")
+        if not self.methods:
+            raise InputError("no method to compare with; name one or more")
+
+    def side(self, model: Source, methods: Sequence[str], candidate: bool = False) -> Side:
+        """A model with explainers for the methods."""
+        where = self.candidate_providers if candidate and self.candidate_providers is not None else self.providers
+        return open_side(
+            model, methods, score=self.score, layer=self.layer, preprocess=self.preprocess, providers=where,
+            threads=self.threads, memory=self.memory, **self.options,
+        )  # fmt: skip
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The settings that change the numbers."""
+        names = ("target", "samples", "seed", "score", "layer")
+        about = {name: getattr(self, name) for name in names}
+        about |= {"methods": list(self.methods), "metrics": list(chosen_metrics(_listed(self.metrics)))}
+        about |= {"masks": None if self.masks is None else str(self.masks), "options": repr(dict(self.options))}
+        return about | {"preprocess": repr(self.preprocess)}
+
+
+def compare(
+    reference: Source,
+    candidate: Source,
+    data: Data,
+    *,
+    failed: Callable[[Failed], None] = lambda _: None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Comparison:
+    """Whether two models look at the same evidence: attributions of the same inputs on both, and a verdict.
+
+    ``reference`` may be a golden file. ``data``: picture files, a folder (sub-folders are labels), .npy, .npz, .csv or
+    .parquet, arrays, or a pair of arrays and labels. ``failed`` hears of every sample that is skipped. Settings:
+
+    methods: names, several of them; ``options`` go to those that have them. target: whose class is explained on both,
+    "reference" (its top class), "label", or "own" (each side its top class). metrics: names, all by default.
+    fail_under: thresholds by metric, {"spearman": 0.8, "grad-cam.ssim": 0.7, "calibrated": 0.8}; distances fail above.
+    samples, seed: so many at random. calibrate: place the numbers between noise and randomised weights. layers: where
+    the models part. masks: a folder of masks, or boxes by sample. golden: record the reference into this file.
+    journal: where an interrupted comparison continues. score, layer, preprocess, providers, candidate_providers,
+    threads and memory are those of ``Explainer``.
+    """
+    gate = _gate(settings)
+    thresholds, metrics = parse_thresholds(gate.fail_under), chosen_metrics(_listed(gate.metrics))
+    warn_of_one_method(gate.methods)
+    pair = _pair(reference, candidate, data, gate)
+    recorder = None
+    if gate.golden is not None:
+        recorder = Recorder(Path(gate.golden), list(gate.methods))
+        pair = replace(pair, reference=recorder.watch(_model_side(pair, "golden")))
+    losses: list[Failed] = []
+    about = gate.about | {"reference": pair.reference.digest, "candidate": pair.candidate.digest}
+    journal = Path(gate.journal) if gate.journal is not None and recorder is None else None
+    rows = tuple(measure(pair, journal, about, _both(losses.append, failed), progress))
+    at_least_one(rows, losses)
+    summary = summarise(rows, gate.seed)
+    calibration = _calibration(pair, gate, summary, progress)
+    if recorder is not None:
+        recorder.close(_model_side(pair, "golden"), gate.about | _versions(pair), calibration)
+    default = DEFAULT_CALIBRATED if calibration else {k: v for k, v in DEFAULT_THRESHOLDS.items() if k in metrics}
+    checks = check(thresholds or default, summary, calibration.scores if calibration else {})
+    return Comparison(
+        pair.reference.name, pair.candidate.name, rows, tuple(losses), summary, checks,
+        about | _versions(pair), calibration, _layers(pair, gate, progress), pair,
+    )  # fmt: skip
+
+
+def _gate(settings: Mapping[str, Any]) -> Gate:
+    known = {name: value for name, value in settings.items() if name in Gate.__dataclass_fields__}
+    rest = {name: value for name, value in settings.items() if name not in known}
+    methods = known.get("methods", DEFAULT_METHODS)
+    methods = (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods))
+    options = {**known.pop("options", {}), **rest}
+    return Gate(**{**known, "methods": methods, "options": options})
+
+
+def _listed(metrics: Sequence[str] | None) -> list[str] | None:
+    return [metrics] if isinstance(metrics, str) else None if metrics is None else list(metrics)
+
+
+def _pair(reference: Source, candidate: Source, data: Data, gate: Gate) -> Pair:
+    """Both sides, checked against each other, and the samples."""
+    metrics, masks = chosen_metrics(_listed(gate.metrics)), open_masks(gate.masks)
+    if is_golden(reference):
+        path = Path(str(reference))
+        header = read_header(path)
+        other = gate.side(candidate, [m for m in gate.methods if m in header["methods"]] or header["methods"], True)
+        side: Any = open_golden(path, header, other)
+    else:
+        source, opposite = load(reference), load(candidate)
+        check_pair(source, opposite, gate.score)
+        side, other = gate.side(source, gate.methods), gate.side(opposite, gate.methods, True)
+    if other.recipe is None:
+        other = replace(other, recipe=side.recipe)
+    samples = _samples(data, side, other, gate)
+    return Pair(side, other, samples, metrics, gate.target, masks)
+
+
+def _samples(data: Data, side: Any, other: Side, gate: Gate) -> Samples:
+    model = other.model if isinstance(side, Golden) else side.model
+    known = gate.labels if gate.labels is not None else labels_of(model) or labels_of(other.model)
+    samples = open_samples(data, model, known)
+    if gate.target == "label" and not samples.labelled:
+        raise InputError(
+            "target 'label' needs labels: sub-folders named after classes, a column or array named label, or a pair "
+            "of inputs and labels"
+        )
+    return samples.drawn(gate.samples, gate.seed)
+
+
+def _calibration(pair: Pair, gate: Gate, summary: Sequence[Summary], step: Progress | None) -> Calibration | None:
+    if isinstance(pair.reference, Golden):
+        held = pair.reference.calibration
+        if gate.calibrate and held is None:
+            raise InputError(f"{pair.reference.path} was recorded without --calibrate, and has no model to do it with")
+        return held.placed(summary) if held else None
+    if not gate.calibrate:
+        return None
+    side = _model_side(pair, "calibrate")
+    tell = (lambda text: step(text, 1.0)) if step else lambda _: None
+    return calibrate(side, (one.load for one in pair.samples), pair.metrics, gate.seed, tell).placed(summary)
+
+
+def _layers(pair: Pair, gate: Gate, step: Progress | None) -> LayerReport | None:
+    """Where the models part; without the reference model, or where a layer cannot be run, that stays unknown."""
+    if not gate.layers or not isinstance(pair.reference, Side):
+        return None
+    if step:
+        step("layers", 1.0)
+    try:
+        return compare_layers(pair.reference, pair.candidate, (one.load for one in pair.samples))
+    except OnnxrayError as error:
+        warnings.warn(f"the layers could not be compared: {error}", UserWarning, stacklevel=3)
+        return None
+
+
+def _model_side(pair: Pair, what: str) -> Side:
+    if not isinstance(pair.reference, Side):
+        raise InputError(f"{what} needs the reference model, not a golden file of it")
+    return pair.reference
+
+
+def _versions(pair: Pair) -> dict[str, Any]:
+    """What ran where."""
+    names = ("onnxray", "onnxruntime", "onnxruntime-gpu", "onnx", "numpy", "scipy", "scikit-image")
+    found = {name: held for name in names if (held := _version(name))}
+    return {
+        "versions": found,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "providers": pair.candidate.forward[0].providers,
+        "recipe": repr(pair.reference.recipe),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _both(*hear: Callable[[Failed], None]) -> Callable[[Failed], None]:
+    def tell(failure: Failed) -> None:
+        for one in hear:
+            one(failure)
+
+    return tell

@@ -1,0 +1,165 @@
+"""From the rows of samples to numbers with confidence intervals, and from these and thresholds to a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import InputError
+from .metrics import METRICS
+from .need import need
+from .outputs import OUTPUTS
+
+__all__ = ["Check", "Row", "Summary", "Verdict", "bootstrap", "check", "parse_thresholds", "summarise"]
+
+Verdict = Literal["pass", "fail"]
+
+RESAMPLES = 999
+LEVEL = 0.95
+OF_OUTPUTS = "outputs"  # stands where a method does
+CALIBRATED = "calibrated"
+MASKED = "mass-inside"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sample: its target, how far the answers agree, how far each method's maps do; by metric."""
+
+    name: str
+    target: int
+    outputs: Mapping[str, float]
+    maps: Mapping[str, Mapping[str, float]]
+    label: int | None = None
+    correct: tuple[bool, bool] | None = None
+
+    def values(self) -> Iterable[tuple[str, str, float]]:
+        """Method, metric and value of everything that was measured."""
+        yield from ((OF_OUTPUTS, metric, value) for metric, value in self.outputs.items())
+        for method, found in self.maps.items():
+            yield from ((method, metric, value) for metric, value in found.items())
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A metric over all samples: mean, the interval that holds it with 95 % confidence, and the worst sample."""
+
+    method: str
+    metric: str
+    mean: float
+    low: float
+    high: float
+    worst: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Check:
+    """A threshold and what it was held against."""
+
+    method: str
+    metric: str
+    value: float
+    threshold: float
+    passed: bool
+    interval: tuple[float, float] | None = None
+
+    @property
+    def sure(self) -> bool:
+        """Whether the threshold lies outside of the interval of confidence."""
+        return self.interval is None or not self.interval[0] <= self.threshold <= self.interval[1]
+
+    def __str__(self) -> str:
+        sign = ">=" if rises(self.metric) else "<="
+        doubt = "" if self.sure else ", within the interval of confidence"
+        told = "passes" if self.passed else "fails"
+        return f"{self.method} {self.metric} = {self.value:.4g} {told} {sign} {self.threshold:g}{doubt}"
+
+
+def rises(metric: str) -> bool:
+    """Whether more of a metric is better."""
+    known = METRICS.get(metric) or OUTPUTS.get(metric)
+    return known.rises if known else True
+
+
+def summarise(rows: Sequence[Row], seed: int = 0) -> tuple[Summary, ...]:
+    """Every metric of every method over the samples that have it."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        for method, metric, value in row.values():
+            found.setdefault((method, metric), []).append(value)
+    return tuple(_summary(method, metric, values, seed) for (method, metric), values in found.items())
+
+
+def _summary(method: str, metric: str, values: Sequence[float], seed: int) -> Summary:
+    low, high = bootstrap(values, seed)
+    worst = min(values) if rises(metric) else max(values)
+    return Summary(method, metric, float(np.mean(values)), low, high, float(worst), len(values))
+
+
+def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
+    """The percentile interval of the mean (Efron, 1979, doi:10.1214/aos/1176344552); a point where nothing varies."""
+    array = np.asarray(values, np.float64)
+    if array.size < 2 or np.ptp(array) == 0:
+        return float(array.mean()), float(array.mean())
+    interval = need("scipy.stats").bootstrap(
+        (array,), np.mean, n_resamples=RESAMPLES, batch=100, confidence_level=LEVEL, method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval  # fmt: skip
+    return float(interval.low), float(interval.high)
+
+
+def parse_thresholds(given: Mapping[str, float] | Sequence[str] | None) -> dict[str, float]:
+    """Thresholds from {"spearman": 0.8} or ["spearman=0.8", "grad-cam.ssim=0.7"]."""
+    pairs = given.items() if isinstance(given, Mapping) else map(_pair, given or ())
+    thresholds = {}
+    for key, value in pairs:
+        metric = key.rpartition(".")[2]
+        if metric not in (*METRICS, *OUTPUTS, CALIBRATED, MASKED):
+            known = ", ".join((*METRICS, *OUTPUTS, MASKED, CALIBRATED))
+            raise InputError(f"fail-under {key!r}: no metric {metric!r}; there are: {known}")
+        thresholds[key] = _number(key, value)
+    return thresholds
+
+
+def check(
+    thresholds: Mapping[str, float], summary: Iterable[Summary], calibrated: Mapping[str, float]
+) -> tuple[Check, ...]:
+    """Every threshold against every method that it is for."""
+    lines = [(one.method, one.metric, one.mean, (one.low, one.high)) for one in summary]
+    lines += [(method, CALIBRATED, value, None) for method, value in calibrated.items()]
+    found = []
+    for key, threshold in thresholds.items():
+        wanted, _, metric = key.rpartition(".")
+        held = [line for line in lines if line[1] == metric and wanted in ("", line[0])]
+        if not held:
+            raise InputError(f"fail-under {key!r}: {_unmeasured(metric)}")
+        for method, _, value, interval in held:
+            passed = value >= threshold if rises(metric) else value <= threshold
+            found.append(Check(method, metric, value, threshold, bool(passed), interval))
+    return tuple(found)
+
+
+def _unmeasured(metric: str) -> str:
+    if metric == CALIBRATED:
+        return "nothing was calibrated; add --calibrate"
+    return "add --masks" if metric == MASKED else "this metric was not measured on these maps"
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"fail-under {text!r}: give METRIC=VALUE, such as spearman=0.8 or grad-cam.ssim=0.7")
+    return key.strip(), value
+
+
+def _number(key: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise InputError(f"fail-under {key}={value!r}: give a number")
+    return number

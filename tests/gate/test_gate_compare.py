@@ -1,0 +1,196 @@
+"""compare(): the same model is perfect, others are not; thresholds decide; what is interrupted continues."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.version_converter
+import onnxray
+import pytest
+from onnxray import Comparison, InputError, compare, models
+from onnxray.gate.calibration import calibrate
+from onnxray.gate.metrics import METRICS
+from onnxray.gate.outputs import OUTPUTS
+from onnxray.gate.randomise import randomised, weighted_layers
+from onnxray.gate.sides import open_side
+from onnxray.models.data import digits
+
+DIGITS, CANCER = models.path("digits.onnx"), models.path("breast_cancer.onnx")
+HELD = digits()
+X = HELD.unseen[:8, None].astype(np.float32) / 255
+FAST = {"threads": 1, "steps": 8}
+
+
+def of_everything(found: Comparison) -> dict[tuple[str, str], float]:
+    return {(one.method, one.metric): one.mean for one in found.summary}
+
+
+def reordered(path: Path) -> Path:
+    """The same weights: other order of nodes and initialisers, other names of nodes, another opset."""
+    model = onnx.version_converter.convert_version(onnx.load(DIGITS), 21)
+    for node in model.graph.node:
+        node.name = ""
+    weights = list(model.graph.initializer)[::-1]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(weights)
+    onnx.save(model, path)
+    return path
+
+
+def test_a_model_against_itself_is_perfect() -> None:
+    found = compare(DIGITS, DIGITS, X, **FAST)
+    perfect = {name: metric.perfect for name, metric in {**METRICS, **OUTPUTS}.items()}
+    assert all(value == perfect[metric] for (_, metric), value in of_everything(found).items())
+    assert (found.verdict, found.exit_code, len(found.rows), found.failed) == ("pass", 0, 8, ())
+    assert found.layers is not None
+    assert found.layers.breaks is None
+    assert len(found.layers.layers) == 12
+
+
+def test_the_same_weights_in_another_graph(tmp_path: Path) -> None:
+    found = of_everything(compare(DIGITS, reordered(tmp_path / "other.onnx"), X, **FAST))
+    for (_, metric), value in found.items():
+        worst, perfect = ({**METRICS, **OUTPUTS}[metric].worst, {**METRICS, **OUTPUTS}[metric].perfect)
+        assert (value - worst) / (perfect - worst) > 0.999
+
+
+def test_randomised_weights_are_calibrated_near_zero() -> None:
+    other = randomised(onnxray.load(DIGITS), seed=99)
+    found = compare(DIGITS, other, X, calibrate=True, layers=False, **FAST)
+    assert found.calibration is not None
+    assert all(score < 0.15 for score in found.calibration.scores.values()), found.calibration.scores
+    assert (found.verdict, found.exit_code) == ("fail", 1)
+    assert {check.metric for check in found.checks} == {"calibrated"}
+
+
+def test_randomising_goes_from_the_top() -> None:
+    model = onnxray.load(DIGITS)
+    names = [layer.name for layer in weighted_layers(model)]
+    assert names == ["conv1", "conv2", "conv3", "conv4", "fc"]
+    changed = randomised(model, 0, share=0.4)
+    before, after = (
+        [layer.weights[1].const_value.numpy() for layer in weighted_layers(one)] for one in (model, changed)
+    )
+    same = [np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert same == [True, True, True, False, False]
+
+
+def test_the_noise_floor_is_better_than_noise() -> None:
+    side = open_side(DIGITS, ["saliency"], threads=1)
+    found = calibrate(side, [lambda k=k: X[k : k + 1] for k in range(4)], METRICS)
+    assert found.samples == 4
+    for scale in found.scales:
+        assert scale.threads == pytest.approx(METRICS[scale.metric].perfect, abs=1e-3)
+        assert (scale.floor > scale.ceiling) == METRICS[scale.metric].rises
+
+
+def test_targets() -> None:
+    labelled = (X, HELD.unseen_labels[:8])
+    wrong = (X, (HELD.unseen_labels[:8] + 1) % 10)
+    by_label = compare(DIGITS, DIGITS, labelled, target="label", methods=["saliency"], layers=False)
+    assert [row.target for row in by_label.rows] == HELD.unseen_labels[:8].tolist()
+    assert all(row.correct == (True, True) for row in by_label.rows)
+    missed = compare(DIGITS, DIGITS, wrong, target="label", methods="saliency", layers=False)
+    assert [row.target for row in missed.rows] == list(wrong[1])
+    assert not any(one for row in missed.rows for one in row.correct or ())
+    own = compare(DIGITS, randomised(onnxray.load(DIGITS), 0), X, target="own", methods="saliency", layers=False)
+    assert own.value("saliency", "cosine") < 0.5
+
+
+def test_thresholds() -> None:
+    changed = randomised(onnxray.load(DIGITS), 0, share=0.2)
+    gate = {"saliency.cosine": -1.0, "relative-l2": 5.0, "top1": 1.0}
+    found = compare(DIGITS, changed, X, methods=["saliency", "grad-cam"], layers=False, fail_under=gate)
+    assert [(one.method, one.metric, one.passed) for one in found.checks] == [
+        ("saliency", "cosine", True),
+        ("saliency", "relative-l2", True),
+        ("grad-cam", "relative-l2", True),
+        ("outputs", "top1", False),
+    ]
+    with pytest.raises(InputError, match="--calibrate"):
+        compare(DIGITS, DIGITS, X[:1], methods="saliency", fail_under=["calibrated=0.8"], layers=False)
+    for bad in (["magic=1"], ["spearman"], ["spearman=x"]):
+        with pytest.raises(InputError, match="fail-under"):
+            compare(DIGITS, DIGITS, X[:1], fail_under=bad)
+
+
+def test_intervals_hold_the_mean() -> None:
+    found = compare(DIGITS, randomised(onnxray.load(DIGITS), 0, share=0.2), X, methods="saliency", layers=False)
+    for one in found.summary:
+        assert one.low <= one.mean <= one.high
+        assert one.count == 8
+    again = compare(DIGITS, randomised(onnxray.load(DIGITS), 0, share=0.2), X, methods="saliency", layers=False)
+    assert again.summary == found.summary
+
+
+def test_a_bad_sample_is_skipped_and_counted() -> None:
+    bad, heard = X.copy(), []
+    bad[3] = np.nan
+    found = compare(DIGITS, DIGITS, bad, methods="saliency", layers=False, failed=heard.append)
+    assert (len(found.rows), [one.name for one in found.failed]) == (7, ["sample:3"])
+    assert heard == list(found.failed)
+    with pytest.raises(InputError, match="none of 8 samples"):
+        compare(DIGITS, DIGITS, bad * np.nan, methods="saliency")
+
+
+def test_an_interrupted_comparison_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from onnxray.gate.pair import Pair
+
+    real, calls = Pair.row, []
+
+    def counted(self: Pair, sample: object) -> object:
+        calls.append(sample)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(self, sample)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Pair, "row", counted)
+    settings = {"methods": "saliency", "layers": False, "journal": tmp_path / "j" / "journal.jsonl"}
+    with pytest.raises(KeyboardInterrupt):
+        compare(DIGITS, DIGITS, X, **settings)
+    with (tmp_path / "j" / "journal.jsonl").open("a") as file:
+        file.write('{"index": 3, "na')
+    found = compare(DIGITS, DIGITS, X, **settings)
+    assert len(calls) == 4 + 5
+    assert [row.name for row in found.rows] == [f"sample:{k}" for k in range(8)]
+    compare(DIGITS, DIGITS, X, **settings)
+    assert len(calls) == 9
+    compare(DIGITS, DIGITS, X, **{**settings, "seed": 1})
+    assert len(calls) == 9 + 8
+
+
+def test_guided_backprop_alone_warns() -> None:
+    with pytest.warns(UserWarning, match="guided-backprop alone"):
+        compare(DIGITS, DIGITS, X[:1], methods="guided-backprop", layers=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compare(DIGITS, DIGITS, X[:1], methods=["guided-backprop", "saliency"], layers=False)
+
+
+def test_tables(tmp_path: Path) -> None:
+    found = compare(CANCER, CANCER, models.path("breast_cancer.csv"), methods=["saliency", "integrated-gradients"])
+    assert found.passed
+    assert not {"ssim", "centre-distance"} & {one.metric for one in found.summary}
+    assert json.loads(found.json_text())["verdict"] == "pass"
+
+
+def test_masks() -> None:
+    picture = models.path("digit.png")
+    found = compare(DIGITS, DIGITS, [picture], methods="saliency", masks={"digit": [14, 0, 27, 27]}, layers=False)
+    assert (found.value("saliency", "mass-inside"), found.value("saliency", "pointing")) == (1, 1)
+
+
+def test_models_that_do_not_fit_are_one_line() -> None:
+    for other in (CANCER,):
+        with pytest.raises(InputError, match="different inputs"):
+            compare(DIGITS, other, X)
+    with pytest.raises(InputError, match="needs labels"):
+        compare(DIGITS, DIGITS, X, target="label")
+    with pytest.raises(InputError, match="choose from"):
+        compare(DIGITS, DIGITS, X, target="mine")
+    with pytest.raises(InputError, match="option 'stepz'"):
+        compare(DIGITS, DIGITS, X, stepz=3)

@@ -1,0 +1,92 @@
+"""Metrics of agreement against scipy, scikit-image and the formulas by hand, on the same arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import scipy.stats
+from onnxray import InputError
+from onnxray.gate.metrics import METRICS, agreement, chosen_metrics, mass_inside, points_inside, strength
+from skimage.metrics import structural_similarity
+
+RNG = np.random.default_rng(0)
+SHAPES = [(3, 16, 20), (16, 20, 3), (14, 14), (30,), (1, 9, 9)]
+
+
+def pair(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    a = RNG.normal(size=shape).astype(np.float32)
+    return a, (a + 0.7 * RNG.normal(size=shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_spearman_and_cosine(shape: tuple[int, ...]) -> None:
+    a, b = (one.astype(np.float64) for one in pair(shape))
+    ranks = [scipy.stats.rankdata(one) for one in (a, b)]
+    assert METRICS["spearman"](a, b) == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=1e-9)
+    assert METRICS["cosine"](a, b) == pytest.approx((a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum()), abs=1e-9)
+
+
+def test_ssim_is_scikit_images() -> None:
+    a, b = pair((3, 16, 20))
+    x, y = (np.abs(one).max(0).astype(np.float64) for one in (a, b))
+    assert METRICS["ssim"](a, b) == pytest.approx(
+        structural_similarity(x / x.max(), y / y.max(), data_range=1.0), abs=1e-6
+    )
+
+
+def test_ssim_of_small_maps() -> None:
+    a, b = (np.abs(one) for one in pair((4, 6)))
+    expected = structural_similarity(a / a.max(), b / b.max(), data_range=1.0, win_size=3)
+    assert METRICS["ssim"](a, b) == pytest.approx(expected, abs=1e-6)
+
+
+def test_top_iou_counts_the_strongest_tenth() -> None:
+    a, b = np.zeros((10, 10)), np.zeros((10, 10))
+    a[0, :], b[0, 5:], b[1, :5] = -2, 3, 1
+    assert METRICS["top-iou"](a, b) == pytest.approx(5 / 15)
+
+
+def test_distances() -> None:
+    a, b = pair((3, 16, 20))
+    assert METRICS["relative-l2"](a, b) == pytest.approx(np.linalg.norm(b - a) / np.linalg.norm(a), rel=1e-6)
+    centres = [np.array(scipy.ndimage.center_of_mass(strength(one))) for one in (a, b)]
+    assert METRICS["centre-distance"](a, b) == pytest.approx(np.linalg.norm(centres[0] - centres[1]) / np.hypot(15, 19))
+    assert METRICS["relative-l2"](a, 2 * a) == pytest.approx(1)
+
+
+def test_signs_count_by_their_weight() -> None:
+    assert METRICS["sign-agreement"](np.array([3.0, -1.0, 0.0]), np.array([1.0, 2.0, 0.0])) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_map_agrees_with_itself(metric: str, shape: tuple[int, ...]) -> None:
+    a, _ = pair(shape)
+    found = agreement(a, a.copy(), METRICS)
+    assert metric not in found or found[metric] == METRICS[metric].perfect
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_empty_maps_share_nothing_and_warn_of_nothing(metric: str) -> None:
+    a, b = np.zeros((8, 8)), RNG.normal(size=(8, 8))
+    assert np.isfinite(METRICS[metric](a, b))
+    assert METRICS[metric](a, a) == METRICS[metric].perfect
+    assert np.isfinite(METRICS[metric](b, a))
+
+
+def test_masks() -> None:
+    plane, mask = np.zeros((4, 4)), np.zeros((4, 4), bool)
+    plane[1, 1], plane[3, 3], mask[:2, :2] = -3, 1, True
+    assert mass_inside(plane, mask) == pytest.approx(0.75)
+    assert points_inside(plane, mask)
+    assert not points_inside(plane, ~mask)
+
+
+def test_vectors_have_no_picture_metrics() -> None:
+    assert set(agreement(*pair((30,)), METRICS)) == set(METRICS) - {"ssim", "centre-distance"}
+
+
+def test_unknown_metrics_are_named() -> None:
+    with pytest.raises(InputError, match="there are: spearman"):
+        chosen_metrics(["magic"])
