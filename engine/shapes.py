@@ -69,11 +69,40 @@ def complete(node: ir.Node) -> bool:
     open_outputs = [y for y in node.outputs if y.shape is None]
     if node.domain == "" and node.op_type in ("Conv", "ConvTranspose"):
         open_outputs += [x for x in node.inputs[:1] if x is not None and x.shape is None]
+    if node.domain == "com.microsoft":
+        return _complete_contrib(node)
     rank = _rank_left_out(node) if open_outputs and node.domain == "" else None
     for y in open_outputs if rank is not None else ():
         y.shape = ir.Shape([None] * rank) if isinstance(rank, int) else rank
         y.type = y.type or (node.inputs[0].type if node.inputs[0] is not None else None)
     return bool(open_outputs) and rank is not None
+
+
+_LIKE_FIRST = frozenset({"QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax"})
+
+
+def _complete_contrib(node: ir.Node) -> bool:
+    """Types the outputs of onnxruntime's own quantised operators, of which the standard knows nothing."""
+    x, y, zero = node.inputs[0], node.outputs[0], node.inputs[-1]
+    if y.type is not None or x is None or not node.op_type.startswith("QLinear"):
+        return False
+    y.type = x.type if node.op_type != "QLinearConcat" or zero is None else zero.type
+    if node.op_type in _LIKE_FIRST and x.shape is not None:
+        y.shape = x.shape.copy()
+    elif node.op_type in ("QLinearAdd", "QLinearMul"):
+        y.shape = _broadcast(x, node.inputs[3])
+    elif node.op_type.endswith("Pool") and x.shape is not None:
+        y.shape = ir.Shape([None] * len(x.shape))
+    return y.type is not None
+
+
+def _broadcast(a: ir.Value, b: ir.Value | None) -> ir.Shape | None:
+    """The shape of both together, as far as sizes are known."""
+    if b is None or a.shape is None or b.shape is None:
+        return None
+    rank = max(len(a.shape), len(b.shape))
+    p, q = ([1] * (rank - len(shape)) + list(shape) for shape in (a.shape, b.shape))
+    return ir.Shape([m if n == 1 or m == n else n if m == 1 else None for m, n in zip(p, q, strict=True)])
 
 
 def _rank_left_out(node: ir.Node) -> int | ir.Shape | None:
