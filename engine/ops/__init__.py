@@ -15,6 +15,7 @@ from . import (  # noqa: F401
     normalization,
     patches,
     pooling,
+    qoperator,
     quantization,
     reduction,
     resize,
