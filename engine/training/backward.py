@@ -48,7 +48,7 @@ def training_backward(
     built = _build(request, name, by or worker())
     activations = _patch(g, request, built, seeds, reached, overlay)
     if not lowered:
-        refuse_raw(request.program)
+        refuse_raw(request.path)
     return Backward(_graft(g, request, built, seeds, reached, lowered), activations, ())
 
 

@@ -92,7 +92,8 @@ class Graft:
             return result
         for x in origin.inputs:
             if x is not None and re.fullmatch(rf"{re.escape(str(x.name))}_grad(_\d+)?", name):
-                return result if same_shape(result, x) else self.g.sum_to(result, self.value(x))
+                repeated = not same_shape(x, origin.outputs[0])
+                return self.g.sum_to(result, self.value(x)) if repeated else self.g.shaped_like(result, x)
         return result
 
     def value(self, x: ir.Value) -> ir.Value:

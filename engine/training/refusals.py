@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import onnx_ir as ir
 
@@ -19,10 +20,10 @@ _CONTROL = frozenset({"If", "Loop", "Scan"})
 _SCATTERS = frozenset({"ScatterElements", "ScatterND"})
 
 
-def refuse(program: ir.Model) -> None:
-    """Raises BuilderError, naming the node."""
+def refuse(program: ir.Model, path: Iterable[ir.Node]) -> None:
+    """Raises BuilderError, naming the first node of the gradient's path that is not right."""
     ends = set(program.graph.outputs)
-    for node in program.graph:
+    for node in path:
         reason = _reason(node) or _lost(program.graph, node, ends)
         if reason:
             raise BuilderError(
@@ -31,9 +32,9 @@ def refuse(program: ir.Model) -> None:
             )
 
 
-def refuse_raw(program: ir.Model) -> None:
+def refuse_raw(path: Iterable[ir.Node]) -> None:
     """Raises BuilderError where the library's own kernels, which only ``runtime="training"`` runs, would go wrong."""
-    for node in program.graph:
+    for node in path:
         reason = _open_shape(node) or _wrong_kernel(node)
         if reason:
             raise BuilderError(

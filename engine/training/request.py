@@ -23,6 +23,7 @@ from ..passes.matrix_products import matrix_products
 from ..passes.separate_inputs import separate_inputs
 from ..passes.spell_activations import spell_activations
 from ..passes.whole_pads import whole_pads
+from ..paths import influenced, nodes_between
 from .refusals import HEAD, refuse
 
 __all__ = ["IR_VERSION", "OPSET", "REWRITES", "SCORE", "Request", "make_request"]
@@ -79,13 +80,15 @@ class Request:
     def bytes(self) -> bytes:
         return ir.to_proto(self.program).SerializeToString()
 
-    def aliases(self) -> dict[str, str]:
-        """The caller's name of every value that has another here."""
-        return {copy: name for name, copy in self.wrt.items()}
+    @property
+    def path(self) -> list[ir.Node]:
+        """The nodes that the gradient goes through."""
+        return _path(self.program, self.wrt)
 
 
 def make_request(graph: ir.Graph, seeds: Mapping[ir.Value, ir.Value], wrt: Sequence[ir.Value]) -> Request:
     """Copies what the seeded values depend on; raises ModelError where the library would get it wrong."""
+    graph.sort()
     program = ir.Model(graph.clone(), ir_version=IR_VERSION)
     origins = _name_nodes(program.graph, graph)
     values = ir.convenience.create_value_mapping(program.graph)
@@ -93,11 +96,18 @@ def make_request(graph: ir.Graph, seeds: Mapping[ir.Value, ir.Value], wrt: Seque
     RemoveUnusedNodesPass()(program)
     copies = _copy_inputs(program.graph, [values[str(x.name)] for x in wrt])
     _rewrite(program)
-    refuse(program)
+    refuse(program, _path(program, copies))
     heads = _add_score(program, [str(seed.name) for seed in seeds.values()])
     TopologicalSortPass()(program)
     _leave_weights(program.graph)
     return Request(program, copies, heads, origins)
+
+
+def _path(program: ir.Model, copies: Mapping[str, str]) -> list[ir.Node]:
+    """The nodes that the gradient goes through."""
+    values = ir.convenience.create_value_mapping(program.graph)
+    starts = [values[copy] for copy in copies.values()]
+    return nodes_between(program.graph, program.graph.outputs, influenced(program.graph, starts))
 
 
 def _name_nodes(copy: ir.Graph, graph: ir.Graph) -> dict[str, ir.Node]:

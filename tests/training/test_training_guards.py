@@ -76,7 +76,7 @@ def test_it_is_wrong_without_its_guard(case: Silent, monkeypatch: pytest.MonkeyP
     without = tuple(rewrite for rewrite in request.REWRITES if rewrite.__name__ != case.guard)
     assert len(without) == len(request.REWRITES) - 1
     monkeypatch.setattr(request, "REWRITES", without)
-    monkeypatch.setattr(request, "refuse", lambda program: None)
+    monkeypatch.setattr(request, "refuse", lambda program, path: None)
     try:
         found = by("ort-training", case.model(), case.feeds, runtime=case.runtime)
     except Exception:  # noqa: BLE001  of a wrong shape the runtime may be the first to notice
@@ -110,7 +110,7 @@ def test_it_is_refused_by_name(op: str) -> None:
 def test_unrefused_it_would_be_wrong(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
     feeds = {"x": numbers(2, 3, 8, 8)} | ({"i": np.ones((2, 3, 8, 8), np.int64)} if op == "ScatterElements" else {})
     truth = by("portable", refused(op), feeds)
-    monkeypatch.setattr(request, "refuse", lambda program: None)
+    monkeypatch.setattr(request, "refuse", lambda program, path: None)
     assert distance(by("ort-training", refused(op), feeds), truth) > WRONG
 
 
@@ -158,14 +158,14 @@ def test_wrong_kernels_are_refused(case: str) -> None:
 def test_unrefused_kernels_would_be_wrong(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     body, inputs = RAW[case]
     made, feeds = model(body, inputs, "float[a,b,c,d] y", opset=20), {"x": numbers(2, 3, 8, 8)}
-    monkeypatch.setattr("onnxray.training.backward.refuse_raw", lambda program: None)
+    monkeypatch.setattr("onnxray.training.backward.refuse_raw", lambda path: None)
     assert distance(by("ort-training", made, feeds, runtime="training"), by("portable", made, feeds)) > 1e-5
 
 
 def test_an_open_batch_is_empty_unrefused(monkeypatch: pytest.MonkeyPatch) -> None:
     body, inputs = RAW["open batch"]
     made, feeds = model(body, inputs, "float[a,b,c,d] y"), {"x": numbers(2, 3, 8, 8)}
-    monkeypatch.setattr("onnxray.training.backward.refuse_raw", lambda program: None)
+    monkeypatch.setattr("onnxray.training.backward.refuse_raw", lambda path: None)
     assert by("ort-training", made, feeds, runtime="training").shape[0] == 0
     assert by("ort-training", fixed(made, feeds), feeds, runtime="training").shape == (2, 3, 8, 8)
 

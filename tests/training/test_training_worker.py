@@ -28,7 +28,7 @@ def own() -> Iterator[Worker]:
 @pytest.fixture
 def unguarded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs that the library's kernels crash on are let through."""
-    monkeypatch.setattr("onnxray.training.backward.refuse_raw", lambda program: None)
+    monkeypatch.setattr("onnxray.training.backward.refuse_raw", lambda path: None)
 
 
 def crash(made: onnx.ModelProto, by: Worker, *shape: int) -> str:
