@@ -13,6 +13,7 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
+from .respell import replace
 
 __all__ = ["spell_recurrent"]
 
@@ -41,28 +42,7 @@ class _Cell:
 
 def spell_recurrent(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
     """Works in place; true where there was one."""
-    found = [node for node in nodes if node.domain == "" and node.op_type in _STEPS]
-    around = GraphBuilder(program.graph) if found else None
-    for node in found:
-        if around is not None:
-            _replace(around, node)
-    return bool(found)
-
-
-def _replace(around: GraphBuilder, node: ir.Node) -> None:
-    graph: Any = node.graph
-    scratch = ir.Graph([], [], nodes=[])
-    around.prefix = node.name or node.op_type
-    g = around.nested(scratch)
-    outputs = _layers(g, node)
-    for value in list(scratch.initializers.values()):
-        graph.register_initializer(scratch.initializers.pop(str(value.name)))
-    nodes = list(scratch)
-    scratch.remove(nodes)
-    pairs = [(old, new) for old, new in zip(node.outputs, outputs, strict=False) if old.name]
-    ir.convenience.replace_nodes_and_values(
-        graph, node, [node], nodes, *(list(side) for side in zip(*pairs, strict=True))
-    )
+    return replace(program, [node for node in nodes if node.domain == "" and node.op_type in _STEPS], _layers)
 
 
 def _layers(g: GraphBuilder, node: ir.Node) -> list[ir.Value]:
