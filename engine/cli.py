@@ -13,6 +13,7 @@ from . import report
 from .catalogue import describe_methods
 from .cli_compare import compare_models
 from .cli_convert import convert
+from .cli_training import training, verify_command
 from .demo import run_demo
 from .errors import InputError, OnnxrayError
 from .explain import Explainer
@@ -194,6 +195,8 @@ def save(
 
 app.command()(convert)
 app.command("compare")(compare_models)
+app.command("verify")(verify_command)
+app.add_typer(training, name="training")
 
 
 @app.command()

@@ -17,7 +17,15 @@ from .verification import Finding, Verification, verify
 
 __all__ = ["training", "verify_command"]
 
-training = typer.Typer(help="The second gradient builder: onnxruntime-training, in a folder of its own.")
+training = typer.Typer(
+    help="""The second gradient builder: onnxruntime-training, in a folder of its own.
+
+    \b
+    Example:
+      onnxray training install
+      onnxray training status
+    """
+)
 
 Some = Annotated[
     list[Path] | None,
