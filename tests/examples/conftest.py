@@ -1,0 +1,73 @@
+"""Helpers of the tests of examples: the scripts as modules, distances, the frameworks kept quiet."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).parents[2]
+DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def example() -> Callable[..., ModuleType]:
+    """A script of examples/ as a module; skipped where something that it imports is not installed."""
+
+    def load(name: str, *needs: str) -> ModuleType:
+        for package in needs:
+            pytest.importorskip(package, reason=f"{package}, which examples/{name}.py takes, is not installed")
+        if "keras" in needs and importlib.import_module("keras").backend.backend() != "tensorflow":
+            pytest.skip("Keras runs on another backend here")
+        if str(ROOT / "examples") not in sys.path:
+            sys.path.insert(0, str(ROOT / "examples"))
+        return importlib.import_module(name)
+
+    return load
+
+
+@pytest.fixture(scope="module")
+def distance() -> Callable[[np.ndarray, np.ndarray], float]:
+    """Relative L2 distance of a result from the framework's."""
+
+    def relative(got: np.ndarray, wanted: np.ndarray) -> float:
+        assert got.shape == wanted.shape
+        size = np.linalg.norm(wanted.astype(np.float64))
+        assert size > 0
+        return float(np.linalg.norm(got.astype(np.float64) - wanted) / size)
+
+    return relative
+
+
+@pytest.fixture
+def is_picture() -> Callable[[Path], bool]:
+    """Whether a file is a picture that shows anything, and small enough to be committed."""
+
+    def check(path: Path) -> bool:
+        with Image.open(path) as image:
+            assert np.asarray(image.convert("L")).std() > 5
+        assert path.stat().st_size < 300_000
+        return True
+
+    return check
+
+
+@pytest.fixture
+def data() -> Callable[[str], Path]:
+    """A real file beside the checkout; the test is skipped where it is absent."""
+
+    def find(name: str) -> Path:
+        path = DATA / name
+        if not path.exists():
+            pytest.skip(f"{path} is not on this machine")
+        return path
+
+    return find
