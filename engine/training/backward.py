@@ -38,7 +38,8 @@ def training_backward(
     comes out is lowered to standard operators, or kept as it is for ``TrainingSession``. Raises BuilderError where the
     library fails, naming the model.
     """
-    reached = [x for x in wrt if any(y in influenced(g.graph, [x]) for y in seeds)]
+    ends = set(seeds)
+    reached = [x for x in wrt if influenced(g.graph, [x]) & ends]
     if not reached:
         return Backward({}, (), ())
     try:

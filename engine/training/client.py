@@ -32,15 +32,15 @@ class Refused(BuilderError):
 
 @dataclass(frozen=True)
 class Limits:
-    """How long one request may take, in seconds, and how much memory the child may map, in bytes."""
+    """How long one request may take, in seconds, and how much memory the child may ask for, in bytes."""
 
     seconds: float = 600.0
     memory: int = 0
 
     @property
     def bytes(self) -> int:
-        """By default the machine's memory, and 4 GiB for libraries that are mapped and never read."""
-        return self.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") + 2**32
+        """By default what the machine has."""
+        return self.memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 @dataclass(eq=False)

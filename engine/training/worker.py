@@ -73,7 +73,7 @@ def answer(verb: str, *arguments: Any) -> tuple[str, Any]:
 
 def main(handle: int, memory: int) -> None:
     """Answers requests until the pipe closes; more memory than allowed fails here, not on the whole machine."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))  # CUDA reserves addresses without end, but no memory
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     connection = Connection(handle)
     while True:
