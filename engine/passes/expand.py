@@ -12,6 +12,7 @@ from onnx_ir.passes.common import InlinePass
 from ..model import Model, infer_shapes
 from ..paths import influenced, nodes_between, subgraphs
 from ..rules import NO_GRADIENT, rule_for
+from .deform_conv import spell_deform_conv
 from .fold_shapes import fold_shapes
 from .fused import spell_fused
 from .recurrent import spell_recurrent
@@ -26,7 +27,7 @@ def expand_functions(model: Model, of: Sequence[str] | str, wrt: Sequence[str] |
     between = nodes_between(model.graph, model.values(of), influenced(model.graph, model.values(wrt)))
     inner = [node for top in between for graph in subgraphs(top) for node in graph.all_nodes()]
     waiting = [n for n in (*between, *inner) if rule_for(n) is None and (n.domain, n.op_type) not in NO_GRADIENT]
-    if spell_recurrent(model.program, waiting) | spell_fused(model.program, waiting):
+    if sum(spell(model.program, waiting) for spell in (spell_recurrent, spell_fused, spell_deform_conv)):
         infer_shapes(model.program)
         return expand_functions(model, of, wrt) or True
     found = expand_nodes(model.program, waiting)
