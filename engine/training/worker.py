@@ -75,6 +75,9 @@ def main(handle: int, memory: int) -> None:
     """Answers requests until the pipe closes; more memory than allowed fails here, not on the whole machine."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))  # CUDA reserves addresses without end, but no memory
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Where there is a torch onnxruntime imports its side of PyTorch: seconds and half a gigabyte for nothing.
+    hidden: dict[str, Any] = {"onnx": None, "torch": None}
+    sys.modules.update(hidden)
     connection = Connection(handle)
     while True:
         try:
