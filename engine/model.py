@@ -28,6 +28,7 @@ from .shapes import complete, static_shape
 
 __all__ = ["Layer", "Model", "Source", "infer_shapes", "is_float", "load"]
 
+LIFT_CONSTANTS = LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)  # rules read small ones, too
 _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 
 
@@ -139,7 +140,7 @@ def load(source: Source) -> Model:
     program, path = read(source)
     opset = program.graph.opset_imports[""]
     program = upgrade(program) if opset < OPSET else program
-    for tidy in (RemoveInitializersFromInputsPass(), InlinePass(), LiftConstantsToInitializersPass()):
+    for tidy in (RemoveInitializersFromInputsPass(), InlinePass(), LIFT_CONSTANTS):
         tidy(program)
     share_constants(program)
     program.ir_version = min(max(program.ir_version, IR_VERSIONS[0]), IR_VERSIONS[1])

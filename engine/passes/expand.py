@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
-from ..model import Model, infer_shapes
+from ..model import LIFT_CONSTANTS, Model, infer_shapes
 from ..paths import influenced, nodes_between, subgraphs
 from ..rules import NO_GRADIENT, rule_for
 from .deform_conv import spell_deform_conv
@@ -48,6 +48,7 @@ def expand_nodes(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
         program.opset_imports[_DOMAIN] = 1
         InlinePass()(program)
         program.opset_imports.pop(_DOMAIN)
+        LIFT_CONSTANTS(program)
         infer_shapes(program)
         _fold(program)
     return bool(bodies)
