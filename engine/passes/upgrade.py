@@ -16,6 +16,10 @@ IR_VERSIONS = (8, 13)  # from that of opset 18 to the newest that onnxruntime 1.
 def upgrade(program: ir.Model) -> ir.Model:
     """The model at opset 18."""
     before = program.graph.opset_imports[""]
+    if before < 9 and any(node.op_type == "Scan" for node in program.graph.all_nodes()):
+        raise ModelError(
+            f"opset {before} has a Scan with a batch axis, which later ones have not; export it at {OPSET}"
+        )
     try:
         converted = version_converter.convert_version(ir.to_proto(program), OPSET)
     except Exception as error:  # the converter raises RuntimeError, ConvertError and more
