@@ -115,9 +115,10 @@ def _value(x):
 def _fit(x, kind: str):
     import ml_dtypes
 
+    kind = kind.removeprefix("optional(").replace("))", ")")
     wanted = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
               "tensor(bfloat16)": ml_dtypes.bfloat16}.get(kind)  # fmt: skip
-    return np.ascontiguousarray(x, wanted) if wanted is not None and isinstance(x, np.ndarray) else x
+    return np.asarray(x, wanted, order="C") if wanted is not None and isinstance(x, np.ndarray) else x
 
 
 def _in_type(feeds: Feeds, dtype: type) -> dict[str, np.ndarray]:

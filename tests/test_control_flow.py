@@ -87,5 +87,13 @@ def test_against_differences(name: str) -> None:
         assert np.sum(found * direction) == pytest.approx(numeric, rel=2e-3, abs=1e-3), x
 
 
+def test_a_tensor_may_be_optional() -> None:
+    model = onnx.parser.parse_model(
+        f"{_HEAD} g (float[3] x) => (float[3] y) {{ e = OptionalGetElement (x)  y = Mul (e, x) }}"
+    )
+    found = run_on_runtime(differentiate(model).model, {"x": normal(3), "seed_y": np.ones(3)})["grad_x"]
+    np.testing.assert_allclose(found, 2 * normal(3), rtol=1e-5)
+
+
 def test_every_flow_rule_is_tried() -> None:
     assert {op for _, op in FLOWS} == {"If", "Loop", "Scan"}

@@ -5,7 +5,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from gradcheck import away, normal
-from onnxray.errors import NoGradientPath, UnsupportedOperator
+from onnxray.errors import NoGradientPath
 from onnxray.gradient import GradientGraph, differentiate
 
 
@@ -50,7 +50,10 @@ def test_dropout_in_training_uses_the_mask_of_the_same_run(training: str) -> Non
         np.testing.assert_allclose(found[graph.gradients["x"]], dy * found["y"] / x, rtol=1e-5)
 
 
-def test_dropout_in_training_without_its_mask_is_refused() -> None:
-    body = "r = Constant <value = float {0.3}> ()  t = Constant <value = bool {1}> ()  y = Dropout (x, r, t)"
-    with pytest.raises(UnsupportedOperator, match="mask output"):
-        build("(float[N, 3] x) => (float[N, 3] y)", body)
+def test_dropout_in_training_is_given_the_mask_output_that_the_model_leaves_out() -> None:
+    body = "r = Constant <value = float {0.3}> ()  t = Constant <value = bool {1}> ()  y = Dropout <seed = 5> (x, r, t)"
+    graph = build("(float[N, 50] x) => (float[N, 50] y)", body)
+    x, dy = away(4, 50).astype(np.float32), normal(4, 50).astype(np.float32)
+    found = run(graph, {"x": x, graph.seeds["y"]: dy})
+    assert np.any(found["y"] == 0)
+    np.testing.assert_allclose(found[graph.gradients["x"]], dy * found["y"] / x, rtol=1e-5)

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from ..graph import GraphBuilder
 from ..rules import Inner, flow
 from .scatter import zeros
-from .subgraph import captured, give_back, inlined, input_like, is_real, merged, new_graph, stacked_states
+from .subgraph import captured, give_back, inlined, input_like, is_real, merged, new_graph, stacked_states, type_inputs
 
 Pairs = Iterator[tuple[ir.Value, ir.Value]]
 Maybe = ir.Value | None
@@ -56,6 +56,7 @@ def scan(g: GraphBuilder, node: ir.Node, inner: Inner, *dys: Maybe) -> Pairs:
         )
         for side in sides
     )
+    type_inputs(body, node.inputs, n, axes)
     xs, reals = [x for x in captured(node) if inner.wants(x)], [k for k in range(n) if is_real(body.inputs[k])]
     given = [k for k, dy in enumerate(dys[n:]) if dy is not None]
     wanted = [k for k in range(many) if inner.wants(node.inputs[n + k])]

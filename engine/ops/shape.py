@@ -13,7 +13,7 @@ from ..shapes import constant_of
 from .scatter import sizes
 
 
-@vjp("Identity")
+@vjp("Identity", "OptionalGetElement")
 def identity(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     return dy
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 
+import onnx
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
+from ..shapes import infer
 
-__all__ = ["captured", "give_back", "inlined", "input_like", "is_real", "merged", "new_graph", "stacked_states"]
+__all__ = [
+    "captured",
+    "give_back",
+    "inlined",
+    "input_like",
+    "is_real",
+    "merged",
+    "new_graph",
+    "stacked_states",
+    "type_inputs",
+]
 
 
 def new_graph(name: str | None) -> ir.Graph:
@@ -30,10 +43,14 @@ def captured(node: ir.Node) -> list[ir.Value]:
 
 def _below(graph: ir.Graph) -> Iterator[ir.Graph]:
     for node in graph:
-        for attribute in node.attributes.values():
-            if attribute.type == ir.AttributeType.GRAPH:
-                yield attribute.as_graph()
-                yield from _below(attribute.as_graph())
+        yield from _below_node(node)
+
+
+def _below_node(node: ir.Node) -> Iterator[ir.Graph]:
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            yield attribute.as_graph()
+            yield from _below(attribute.as_graph())
 
 
 def _made_in(graph: ir.Graph) -> list[ir.Value]:
@@ -57,7 +74,26 @@ def inlined(b: GraphBuilder, body: ir.Graph, inputs: Sequence[ir.Value]) -> list
     nodes = list(copy)
     copy.remove(nodes)
     b.graph.extend(nodes)
+    for node in nodes:
+        _infer_what_is_open(b, node)
     return outputs
+
+
+def _infer_what_is_open(b: GraphBuilder, node: ir.Node) -> None:
+    """Bodies that the standard writes do not say what shapes their values have."""
+    if node.domain == "" and any(y.shape is None for y in node.outputs) and not list(_below_node(node)):
+        with contextlib.suppress(onnx.shape_inference.InferenceError):
+            infer(onnx.defs.get_schema(node.op_type, b.opset, ""), node, b.opset)
+
+
+def type_inputs(body: ir.Graph, outside: Sequence[ir.Value | None], states: int, axes: Sequence[int]) -> None:
+    """What the inputs of a Scan's body are, from what the Scan takes: states as they are, slices of the rest."""
+    for k, (x, source) in enumerate(zip(body.inputs, outside, strict=True)):
+        if x.shape is None and source is not None and source.shape is not None:
+            dims = list(source.shape)
+            if k >= states:
+                dims.pop(axes[k - states])
+            x.shape, x.type = ir.Shape(dims), x.type or source.type
 
 
 def input_like(b: GraphBuilder, x: ir.Value) -> ir.Value:
