@@ -23,9 +23,9 @@ from .summary import Summary
 
 __all__ = ["Calibration", "Scale", "calibrate", "jittered"]
 
-SAMPLES = 12
-DRAWS = 3  # of randomised models
-DEPTHS = (0.25, 0.5, 0.75)  # shares of the layers, beside all of them
+SAMPLES = 8
+DRAWS = 2  # of randomised models
+DEPTHS = (0.25, 0.5)  # shares of the layers, beside all of them
 LEAST = 0.05  # between floor and ceiling: a metric that spans less tells nothing
 LEVELS = 255
 

@@ -20,7 +20,7 @@ from .outputs import output_agreement
 from .sides import Evidence, Side
 from .summary import Row
 
-__all__ = ["TARGETS", "Look", "Pair", "Reference", "TargetKind"]
+__all__ = ["TARGETS", "Look", "Pair", "Reference", "TargetKind", "resized"]
 
 TargetKind = Literal["reference", "label", "own"]
 TARGETS = ("reference", "label", "own")
@@ -87,7 +87,7 @@ class Pair:
     def _maps(self, look: Look, method: str) -> dict[str, float]:
         a, b = look.reference.maps[method], look.candidate.maps[method]
         if a.shape != b.shape:
-            b = _resized(b, a)
+            b = resized(b, a)
         return agreement(a, b, self.metrics) | self._inside(look, a, b)
 
     def _inside(self, look: Look, a: np.ndarray, b: np.ndarray) -> dict[str, float]:
@@ -115,7 +115,7 @@ class Pair:
         return self.candidate.prepared(dict(zip(names, given.batch.feeds.values(), strict=True)))
 
 
-def _resized(b: np.ndarray, a: np.ndarray) -> np.ndarray:
+def resized(b: np.ndarray, a: np.ndarray) -> np.ndarray:
     """A map of another size, as those of pruned layers are, at the size of the reference's."""
     if a.ndim != 2 or b.ndim != 2:
         raise InputError(f"the maps have shapes {a.shape} and {b.shape}, which cannot be compared")

@@ -16,8 +16,8 @@ from ..inputs import Prepared
 from ..model import Model, is_float
 from ..runtime import Session, open_session
 from ..target import score_tensor, softmax_before
+from .dequantise import quantise_before
 from .match import is_fixed
-from .randomise import constant_behind
 from .sides import Side
 
 __all__ = ["Probe", "open_probe"]
@@ -99,21 +99,14 @@ def _with_outputs(model: Model, names: Sequence[str]) -> Model:
     return program
 
 
-def _producer(node: ir.Node) -> ir.Node | None:
-    """What gives a DequantizeLinear its first input."""
-    source = node.inputs[0] if node.op_type == "DequantizeLinear" else None
-    return source.producer() if source is not None else None
-
-
 def _quantised(model: Model) -> dict[str, tuple[str, str]]:
     """Activations that are quantised: the name of what goes in, with that of what comes out."""
     found = {}
     for node in model.graph:
-        before = _producer(node)
-        if before is not None and before.op_type == "QuantizeLinear" and constant_behind(node.inputs[0]) is None:
-            source = before.inputs[0]
-            if source is not None and source.producer() is not None and is_float(source):
-                found[str(source.name)] = (str(source.name), str(node.outputs[0].name))
+        quantise = quantise_before(node)
+        source = quantise.inputs[0] if quantise is not None else None
+        if source is not None and source.producer() is not None and is_float(source):
+            found[str(source.name)] = (str(source.name), str(node.outputs[0].name))
     return found
 
 

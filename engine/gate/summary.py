@@ -72,10 +72,10 @@ class Check:
         return self.interval is None or not self.interval[0] <= self.threshold <= self.interval[1]
 
     def __str__(self) -> str:
-        sign = ">=" if rises(self.metric) else "<="
-        doubt = "" if self.sure else ", within the interval of confidence"
-        told = "passes" if self.passed else "fails"
-        return f"{self.method} {self.metric} = {self.value:.4g} {told} {sign} {self.threshold:g}{doubt}"
+        signs = (">=", "<") if rises(self.metric) else ("<=", ">")
+        doubt = "" if self.sure else ", which its interval of confidence holds"
+        told = f"passes: {signs[0]}" if self.passed else f"fails: {signs[1]}"
+        return f"{self.method} {self.metric} {self.value:.4g} {told} {self.threshold:g}{doubt}"
 
 
 def rises(metric: str) -> bool:

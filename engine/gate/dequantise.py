@@ -1,0 +1,69 @@
+"""The float form of a quantised model, for a reference where nobody kept the model that it was made from."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from ..model import Model, Source, load
+from .randomise import CARRIERS, constant_behind
+
+__all__ = ["dequantised", "quantise_before"]
+
+
+def dequantised(model: Source) -> Model:
+    """The model without rounding: quantised weights as they are, of each quantised activation only its clipping.
+
+    For models with pairs of QuantizeLinear and DequantizeLinear that have one scale for each tensor.
+    """
+    program = load(model).copy()
+    for node in list(program.graph):
+        quantise = quantise_before(node)
+        if quantise is not None and _ends(quantise) is not None:
+            _clip_instead(program.graph, node, quantise)
+    RemoveUnusedNodesPass()(program.program)
+    return program
+
+
+def quantise_before(node: ir.Node) -> ir.Node | None:
+    """The QuantizeLinear of an activation that a DequantizeLinear undoes, if it is one."""
+    value = node.inputs[0] if node.op_type == "DequantizeLinear" else None
+    while value is not None and (before := value.producer()) is not None:
+        if before.op_type == "QuantizeLinear":
+            return before if constant_behind(before.inputs[0]) is None else None
+        value = before.inputs[0] if before.op_type in CARRIERS else None
+    return None
+
+
+def _ends(quantise: ir.Node) -> tuple[float, float] | None:
+    """The lowest and the highest number that a quantisation can hold; None where it has several scales."""
+    constants = [constant_behind(value) for value in quantise.inputs[1:3]]
+    arrays = [value.const_value.numpy() for value in constants if value is not None and value.const_value is not None]
+    if not arrays or any(array.size != 1 for array in arrays):
+        return None
+    zero = arrays[1] if len(arrays) > 1 else np.zeros(1, np.uint8)
+    limits = np.iinfo(zero.dtype)
+    low, high = ((limit - int(zero.item())) * float(arrays[0].item()) for limit in (limits.min, limits.max))
+    return low, high
+
+
+def _clip_instead(graph: ir.Graph, node: ir.Node, quantise: ir.Node) -> None:
+    """Puts a Clip where a quantisation was undone."""
+    output, ends = node.outputs[0], _ends(quantise) or (0.0, 0.0)
+    bounds = [_constant(graph, f"{output.name}/{side}", end) for side, end in zip(("low", "high"), ends, strict=True)]
+    clip = ir.node("Clip", [quantise.inputs[0], *bounds], name=f"{node.name}/clip")
+    clip.outputs[0].name, clip.outputs[0].dtype, clip.outputs[0].shape = (
+        f"{output.name}/clip",
+        output.dtype,
+        output.shape,
+    )
+    graph.insert_before(node, clip)
+    ir.convenience.replace_all_uses_with(output, clip.outputs[0], replace_graph_outputs=True)
+
+
+def _constant(graph: ir.Graph, name: str, number: float) -> ir.Value:
+    tensor = ir.tensor(np.asarray(number, np.float32), name=name)
+    value = ir.val(name, ir.DataType.FLOAT, [], const_value=tensor)
+    graph.register_initializer(value)
+    return value

@@ -1,0 +1,145 @@
+"""`onnxray compare` on the command line: exit codes, files, and one line for everything that is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxray
+import pytest
+from onnxray import models
+from onnxray.cli import run
+from onnxray.gate.randomise import randomised
+
+DIGITS, DIGIT, CANCER = (str(models.path(name)) for name in ("digits.onnx", "digit.png", "breast_cancer.onnx"))
+QUICK = ["-m", "saliency", "--threads", "1", "--no-layers"]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> str:
+    onnx.save(randomised(onnxray.load(DIGITS), 0).proto(), tmp_path / "other.onnx")
+    return "other.onnx"
+
+
+def test_a_model_passes_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    files = ["--report", "out", "--json", "out/a.json", "--junit", "out/a.xml"]
+    assert (
+        run(
+            [
+                "compare",
+                DIGITS,
+                DIGITS,
+                DIGIT,
+                "-m",
+                "saliency",
+                "-m",
+                "integrated-gradients",
+                "--option",
+                "steps=5",
+                *files,
+            ]
+        )
+        == 0
+    )
+    out, err = capsys.readouterr()
+    assert out.startswith("PASS: 1 samples")
+    assert err == ""
+    assert {file.name for file in Path("out").iterdir()} == {"a.json", "a.xml", "journal.jsonl", "report.html"}
+    assert json.loads(Path("out/a.json").read_text())["verdict"] == "pass"
+
+
+def test_another_model_fails(other: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["compare", DIGITS, other, DIGIT, *QUICK, "--fail-under", "cosine=0.9", "--json", "-"]) == 1
+    record = json.loads(capsys.readouterr().out)
+    assert (record["verdict"], record["checks"][0]["passed"]) == ("fail", False)
+
+
+def test_golden(other: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["compare", DIGITS, DIGITS, DIGIT, *QUICK, "--golden", "g.golden"]) == 0
+    assert run(["compare", "g.golden", DIGITS, DIGIT, *QUICK]) == 0
+    assert run(["compare", "g.golden", other, DIGIT, *QUICK]) == 1
+    assert "recorded" not in capsys.readouterr().err
+
+
+def test_a_bad_sample_is_told_and_skipped(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("d").mkdir()
+    Path("d/bad.png").write_text("no picture")
+    shutil.copy(DIGIT, "d/good.png")
+    assert run(["compare", DIGITS, DIGITS, "d", *QUICK]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("PASS: 1 samples, 1 skipped")
+    assert err.count("\n") == 1
+    assert "bad.png" in err
+
+
+def few_classes(path: str) -> str:
+    """The digits model with five scores."""
+    model = onnx.load(DIGITS)
+    for weight in model.graph.initializer:
+        if weight.name.startswith("fc."):
+            weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight)[:5], weight.name))
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 5
+    onnx.save(model, path)
+    return path
+
+
+BAD = {
+    "other inputs": ([DIGITS, CANCER, DIGIT], "different inputs"),
+    "other classes": ([DIGITS, "five.onnx", DIGIT], "different scores"),
+    "no labels": ([DIGITS, DIGITS, DIGIT, "--target", "label"], "needs labels"),
+    "empty folder": ([DIGITS, DIGITS, "empty"], "no files"),
+    "no such data": ([DIGITS, DIGITS, "nowhere"], "nowhere"),
+    "no such model": ([DIGITS, "nowhere.onnx", DIGIT], "nowhere.onnx"),
+    "unreadable golden file": (["bad.golden", DIGITS, DIGIT], "bad.golden"),
+    "no such golden file": (["none.golden", DIGITS, DIGIT], "none.golden"),
+    "unknown method": ([DIGITS, DIGITS, DIGIT, "-m", "magic"], "there are: saliency"),
+    "unknown metric": ([DIGITS, DIGITS, DIGIT, "--metric", "magic"], "there are: spearman"),
+    "unknown target": ([DIGITS, DIGITS, DIGIT, "--target", "mine"], "choose from"),
+    "bad threshold": ([DIGITS, DIGITS, DIGIT, "--fail-under", "spearman=much"], "give a number"),
+    "bad option": ([DIGITS, DIGITS, DIGIT, "--option", "steps"], "NAME=VALUE"),
+    "unknown option": ([DIGITS, DIGITS, DIGIT, "--option", "stepz=3"], "stepz"),
+    "no masks": ([DIGITS, DIGITS, DIGIT, "--masks", "nowhere"], "nowhere"),
+    "wrong arrays": ([DIGITS, DIGITS, "wide.npy"], "none of 2 samples"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty").mkdir()
+    Path("bad.golden").write_text("hello")
+    few_classes("five.onnx")
+    np.save("wide.npy", np.zeros((2, 1, 9, 9), np.float32))
+    arguments, said = BAD[case]
+    assert run(["compare", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err.splitlines()[-1]
+    assert err.count("\n") == (3 if case == "wrong arrays" else 1)  # a line for each sample too
+    assert all(line.startswith("onnxray: error: ") for line in err.splitlines())
+
+
+def test_all_corrupt(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.png", "b.png"):
+        Path(name).write_text("no picture")
+    assert run(["compare", DIGITS, DIGITS, "a.png", "b.png", *QUICK]) == 2
+    assert "none of 2 samples" in capsys.readouterr().err
+
+
+def test_a_missing_library_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    assert run(["compare", DIGITS, other, DIGIT, *QUICK]) == 2
+    err = capsys.readouterr().err
+    assert "pip install 'onnxray[gate]'" in err
+    assert err.count("\n") == 1
