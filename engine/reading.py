@@ -16,6 +16,7 @@ from .errors import ModelError, UnsupportedOperator
 __all__ = ["MIN_OPSET", "read"]
 
 MIN_OPSET = 7
+_OPSET = 18  # of what is added to a model that uses nothing of the standard
 _SMALL = 2**16
 
 
@@ -55,7 +56,9 @@ def _parse(content: bytes, where: str) -> onnx.ModelProto:
 def _check_header(proto: onnx.ModelProto, where: str) -> None:
     if not proto.graph.output:
         raise ModelError(f"{where}: not an ONNX model: it holds no graph with outputs")
-    opset = max((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    others = any(entry.domain not in ("", "ai.onnx") for entry in proto.opset_import)
+    default = MIN_OPSET if others else 0  # a model of other domains alone needs none of the standard
+    opset = max((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), default=default)
     newest = onnx.defs.onnx_opset_version()
     if not MIN_OPSET <= opset <= newest:
         known = f"onnx {onnx.__version__} knows opsets {MIN_OPSET} to {newest}"
@@ -64,7 +67,9 @@ def _check_header(proto: onnx.ModelProto, where: str) -> None:
 
 def _deserialized(proto: onnx.ModelProto, where: str) -> ir.Model:
     try:
-        return ir.from_proto(proto)
+        program = ir.from_proto(proto)
+        program.graph.opset_imports.setdefault("", _OPSET)
+        return program
     except Exception as error:  # whatever it raises of an invalid graph
         raise _invalid(error, where) from error
 
