@@ -73,8 +73,8 @@ def attributions(
 
 def white_to_black(heat: np.ndarray) -> Image.Image:
     """A map scaled to 0..1, in 255 steps from white to black."""
-    scaled = (heat - heat.min()) / np.ptp(heat)
-    return heatmap.colourise(np.rint(scaled * 254) / 254, "gray_r")
+    steps = np.rint(254 * (heat - heat.min()) / np.ptp(heat))
+    return Image.fromarray(np.uint8(np.rint(255 * (1 - steps / 254))))
 
 
 if __name__ == "__main__":

@@ -44,8 +44,11 @@ class SmoothGrad(Method):
         if None in about.shape:
             raise InputError(f"smoothgrad needs the shape of input {about.name!r}, which is open: {about.shape}")
         rng = np.random.default_rng([self.seed, *about.name.encode()])
-        shape = [size or 0 for size in about.shape]
-        return np.concatenate([np.zeros((1, *shape)), rng.standard_normal((self.samples, *shape))]).astype(np.float32)
+        shape, channels = [size or 0 for size in about.shape], about.channels
+        if channels:  # drawn with the channels first, so that NHWC sees the noise of NCHW
+            shape.insert(0, shape.pop(channels))
+        draws = np.concatenate([np.zeros((1, *shape)), rng.standard_normal((self.samples, *shape))])
+        return (np.moveaxis(draws, 1, 1 + channels) if channels else draws).astype(np.float32)
 
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
         axes = [axis for axis in range(g.rank(x)) if axis != (about.batch or 0)]

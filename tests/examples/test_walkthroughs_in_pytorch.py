@@ -19,70 +19,83 @@ def recipes():
 
 
 @pytest.fixture(scope="module")
-def googlenet(example):
-    script = example("googlenet_as_in_matlab", "torch", "onnxscript", "skimage")
+def script(example):
+    return example("googlenet_as_in_matlab", "torch", "onnxscript", "skimage")
+
+
+def googlenet(script, size):
+    """The net, itself in float64, the converted model, and the picture."""
     from onnxray.converters import to_onnx
 
     net = script.googlenet()
     picture = script.Image.fromarray(script.skimage.data.chelsea()).crop((75, 0, 375, 300))
-    x = onnxray.Preprocess.preset("none", size=(224, 224))(picture)
-    return script, net, onnxray.load(to_onnx(net, inputs=(1, 3, 224, 224))), x
+    x = onnxray.Preprocess.preset("none", size=(size, size))(picture)
+    return net, script.googlenet().double(), onnxray.load(to_onnx(net, inputs=(1, 3, size, size))), x
 
 
-def test_googlenet_gradients(googlenet, recipes, distance, measured):
-    """Of the softmax output; also the map that is drawn, the sum of magnitudes scaled to 0..1."""
-    _, net, model, x = googlenet
-    found = onnxray.explain(model, x, score="output")
-    label = found.target
-    wanted = recipes.gradient(net, x, label)
-    gaps = {"gradient": distance(found.values, wanted)}
-    drawn, map_ = found.map("abs-sum"), np.abs(wanted).sum(1)
-    gaps["map"] = distance((drawn - drawn.min()) / np.ptp(drawn), (map_ - map_.min()) / np.ptp(map_))
-    for method, function in {"guided-backprop": recipes.Guided, "deconvnet": recipes.ZeilerFergus}.items():
-        with recipes.relu(net, function.apply):
-            gaps[method] = distance(
-                onnxray.explain(model, x, method, score="output").values, recipes.gradient(net, x, label)
-            )
+def gradients_against_the_recipes(script, recipes, distance, size):
+    """Engine and framework for the softmax output: [distance, what float32 costs the framework].
+
+    Both are measured from the framework's float64, for a pooling or Relu at a kink goes either way in float32.
+    """
+    net, exact, model, x = googlenet(script, size)
+    label = onnxray.explain(model, x).target
+    variants = {"saliency": None, "guided-backprop": recipes.Guided, "deconvnet": recipes.ZeilerFergus}
+    gaps = {}
+    for method, function in variants.items():
+        got = onnxray.explain(model, x, method, score="output").values
+        wanted, truth = (recipes.with_relu(one, function, x, label) for one in (net, exact))
+        gaps[method] = [distance(got, truth), distance(wanted, truth)]
+        maps = [np.abs(values).sum(1) for values in (got, wanted, truth)]  # as drawn, from 0 to 1
+        drawn = [(one - one.min()) / np.ptp(one) for one in maps]
+        gaps[f"map of {method}"] = [distance(drawn[0], drawn[2]), distance(drawn[1], drawn[2])]
+    got = onnxray.explain(model, x, "integrated-gradients", score="output", **script.PATH).values
+    wanted, truth = (recipes.path(one, x, label, 25) for one in (net, exact))
+    gaps["integrated gradients"] = [distance(got, truth), distance(wanted, truth)]  # black is flat: every pool ties
+    rows = np.concatenate([x * np.float32(share) for share in np.linspace(0, 1, 25)])
+    got = onnxray.explain(model, rows, target=np.repeat(label, 25), score="output").values
+    truth = recipes.gradient(exact, rows, np.repeat(label, 25))
+    gaps["an image of the path"] = [float(np.median([distance(*pair) for pair in zip(got, truth, strict=True)])), 0]
+    cam = onnxray.explain(model, x, "grad-cam", layer="inception_5b", score="output").values
+    wanted, truth = (recipes.grad_cam(one, one.inception_5b, x, label) for one in (net, exact))
+    gaps["Grad-CAM"] = [distance(cam, truth), distance(wanted, truth)]
+    window, stride = size // 2, size // 4
+    got = onnxray.explain(model, x, "occlusion", window=window, stride=stride, score="output").values
+    gaps["occlusion"] = [distance(got, recipes.occlusion(net, x, int(label[0]), window, stride)), 0]
+    return gaps
+
+
+def check(gaps):
+    assert all(gap <= max(LIMIT, 3 * noise) for gap, noise in gaps.values()), gaps
+
+
+def test_googlenet_small(script, recipes, distance, measured):
+    gaps = gradients_against_the_recipes(script, recipes, distance, 96)
     measured(str(gaps))
-    assert max(gaps.values()) < LIMIT
+    check(gaps)
 
 
-def test_googlenet_path_of_25_images(googlenet, recipes, distance, measured):
-    script, net, model, x = googlenet
-    found = onnxray.explain(model, x, "integrated-gradients", score="output", **script.PATH)
-    gap = distance(found.values, recipes.path(net, x, found.target, 25))
-    measured(f"integrated gradients {gap:.2g}")
-    assert gap < LIMIT
-
-
-def test_googlenet_grad_cam_and_occlusion(googlenet, recipes, distance, measured):
-    _, net, model, x = googlenet
-    cam = onnxray.explain(model, x, "grad-cam", layer="inception_5b", score="output")
-    gaps = {"Grad-CAM": distance(cam.values, recipes.grad_cam(net, net.inception_5b, x, cam.target))}
-    covered = onnxray.explain(model, x, "occlusion", window=112, stride=56, score="output")
-    wanted = recipes.occlusion(net, x, int(cam.target[0]), 112, 56)
-    gaps["occlusion"] = distance(covered.values, wanted.astype(np.float32))
+@pytest.mark.slow
+def test_googlenet_in_full(script, recipes, distance, measured):
+    gaps = gradients_against_the_recipes(script, recipes, distance, 224)
     measured(str(gaps))
-    assert max(gaps.values()) < LIMIT
+    check(gaps)
 
 
-def test_white_to_black_has_255_steps(googlenet):
-    script, *_ = googlenet
+def test_white_to_black_has_255_steps(script):
     shades = np.asarray(script.white_to_black(np.linspace(-3, 5, 10_000).reshape(100, 100)).convert("L"))
     assert len(np.unique(shades)) == 255
     assert (shades[0, 0], shades[-1, -1]) == (255, 0)
 
 
 @pytest.mark.slow
-def test_the_script_of_googlenet_runs(googlenet, tmp_path, is_picture):
-    script, *_ = googlenet
+def test_the_script_of_googlenet_runs(script, tmp_path, is_picture):
     script.main(tmp_path / "googlenet.png", int8=tmp_path / "nowhere.onnx")
     assert is_picture(tmp_path / "googlenet.png")
 
 
 @pytest.mark.slow
-def test_the_script_of_googlenet_runs_with_the_int8_classifier(googlenet, tmp_path, is_picture, data, capsys):
-    script, *_ = googlenet
+def test_the_script_of_googlenet_runs_with_the_int8_classifier(script, tmp_path, is_picture, data, capsys):
     script.main(tmp_path / "googlenet.png", int8=data("onnx/mobilenetv2like_qdq_244.onnx"))
     assert is_picture(tmp_path / "googlenet.png")
     assert "class 285" in capsys.readouterr().out  # Egyptian cat
@@ -135,7 +148,7 @@ def test_labelled_photographs_in_a_trained_net(recipes, distance, data, measured
     y = np.array(list(labels.values()))
     found = onnxray.explain(model, x, target=y)
     net = nets.CifarResNet20().eval()
-    state = torch.load(weights, weights_only=True)["state_dict"]
+    state = torch.load(weights, weights_only=True, map_location="cpu")["state_dict"]
     net.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
     gap = distance(found.values, recipes.gradient(net, x, y))
     measured(f"gradient {gap:.2g}")

@@ -53,23 +53,32 @@ def relu(net: nn.Module, function: Callable[[Tensor], Tensor]) -> Iterator[None]
 
 def gradient(net: nn.Module, x: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """The gradient of one class's score per example, by `scores.gather(1, y).sum().backward()`."""
-    rows = torch.from_numpy(x).requires_grad_(True)
+    rows = torch.from_numpy(x).to(next(net.parameters()).dtype).requires_grad_(True)
     net(rows).gather(1, torch.from_numpy(classes).view(-1, 1)).sum().backward()
     assert rows.grad is not None
     return rows.grad.numpy()
 
 
+def with_relu(net: nn.Module, function: Any, x: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The gradient with another backward pass of every Relu, or with its own."""
+    if function is None:
+        return gradient(net, x, classes)
+    with relu(net, function.apply):
+        return gradient(net, x, classes)
+
+
 def path(net: nn.Module, x: np.ndarray, classes: np.ndarray, images: int) -> np.ndarray:
     """Integrated gradients from black: the mean over images evenly spaced, both ends included, times the way."""
     rows = np.concatenate([x * np.float32(share) for share in np.linspace(0, 1, images)])
-    return x * gradient(net, rows, np.repeat(classes, images)).mean(0, keepdims=True)
+    return x * gradient(net, rows, np.repeat(classes, images)).mean(0, dtype=np.float64, keepdims=True)
 
 
 def grad_cam(net: nn.Module, layer: nn.Module, x: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """The layer's maps weighted by their mean gradients, summed, rectified."""
     kept: list[Tensor] = []
     handle = layer.register_forward_hook(lambda part, given, output: kept.append(output))
-    score = net(torch.from_numpy(x)).gather(1, torch.from_numpy(classes).view(-1, 1)).sum()
+    rows = torch.from_numpy(x).to(next(net.parameters()).dtype)
+    score = net(rows).gather(1, torch.from_numpy(classes).view(-1, 1)).sum()
     handle.remove()
     (weights,) = torch.autograd.grad(score, kept)
     return (weights.mean((2, 3), keepdim=True) * kept[0]).sum(1).clamp(min=0).detach().numpy()
