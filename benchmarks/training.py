@@ -41,8 +41,8 @@ def processor_seconds() -> float:
     here, pid = time.process_time(), worker().pid
     if pid is None:
         return here
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return here + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return here + sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 def measured(work: Callable[[], Any]) -> dict[str, float]:

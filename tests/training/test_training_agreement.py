@@ -186,8 +186,9 @@ PEERS = {"guided-backprop": attr.GuidedBackprop, "deconvnet": attr.Deconvolution
 
 
 def against_captum(name: str, method: str, runtime: str, measured: Note) -> None:
+    """On pictures that put no unit on a kink: where one is, Captum's float32 is 4e-4 from its own float64."""
     one, target = net(name), [3, 7]
-    x = one.pictures(2)
+    x = one.pictures(2, seed=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         truth = PEERS[method](one.module).attribute(torch.from_numpy(x), target=target).detach().numpy()
