@@ -12,7 +12,7 @@ from .errors import (
     UnsupportedOperator,
 )
 from .explain import Explainer, activations, explain, jacobian
-from .gate import Comparison, compare
+from .gate import Comparison, Evaluation, compare, evaluate
 from .gradient import GradientGraph, differentiate
 from .methods import METHODS
 from .model import Model, load
@@ -24,6 +24,7 @@ __all__ = [
     "BuilderError",
     "Comparison",
     "ConversionError",
+    "Evaluation",
     "Explainer",
     "GradientGraph",
     "InputError",
@@ -37,6 +38,7 @@ __all__ = [
     "activations",
     "compare",
     "differentiate",
+    "evaluate",
     "explain",
     "jacobian",
     "load",

@@ -11,7 +11,7 @@ import typer
 
 from . import report
 from .catalogue import describe_methods
-from .cli_compare import compare_models
+from .cli_compare import compare_models, evaluate_model
 from .cli_convert import convert
 from .cli_training import training, verify_command
 from .demo import run_demo
@@ -195,6 +195,7 @@ def save(
 
 app.command()(convert)
 app.command("compare")(compare_models)
+app.command("evaluate")(evaluate_model)
 app.command("verify")(verify_command)
 app.add_typer(training, name="training")
 

@@ -19,7 +19,7 @@ from .layers import LayerReport
 from .pair import Pair
 from .summary import Check, Row, Summary, Verdict
 
-__all__ = ["Comparison", "Failed", "Progress", "measure"]
+__all__ = ["Comparison", "Failed", "Progress", "as_json", "at_least_one", "measure", "warn_of_one_method"]
 
 Progress = Callable[[str, float], None]  # what is being done, and the share of samples that are
 
@@ -84,7 +84,7 @@ class Comparison:
 
     def json_text(self) -> str:
         """The record as JSON, with null for what is no number."""
-        return json.dumps(_finite(self.to_json()), indent=1, default=str)
+        return as_json(self.to_json())
 
     def report(self, folder: str | PathLike[str], worst: int = 6) -> Path:
         """Writes one self-contained HTML page into a folder."""
@@ -136,6 +136,11 @@ def warn_of_one_method(methods: Sequence[str]) -> None:
             UserWarning,
             stacklevel=3,
         )
+
+
+def as_json(record: Mapping[str, Any]) -> str:
+    """A record as JSON text."""
+    return json.dumps(_finite(record), indent=1, default=str)
 
 
 def _finite(record: Any) -> Any:

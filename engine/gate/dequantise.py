@@ -52,14 +52,10 @@ def _clip_instead(graph: ir.Graph, node: ir.Node, quantise: ir.Node) -> None:
     """Puts a Clip where a quantisation was undone."""
     output, ends = node.outputs[0], _ends(quantise) or (0.0, 0.0)
     bounds = [_constant(graph, f"{output.name}/{side}", end) for side, end in zip(("low", "high"), ends, strict=True)]
-    clip = ir.node("Clip", [quantise.inputs[0], *bounds], name=f"{node.name}/clip")
-    clip.outputs[0].name, clip.outputs[0].dtype, clip.outputs[0].shape = (
-        f"{output.name}/clip",
-        output.dtype,
-        output.shape,
-    )
+    result = ir.val(f"{output.name}/clip", output.dtype, output.shape)
+    clip = ir.node("Clip", [quantise.inputs[0], *bounds], outputs=[result], name=f"{node.name}/clip")
     graph.insert_before(node, clip)
-    ir.convenience.replace_all_uses_with(output, clip.outputs[0], replace_graph_outputs=True)
+    ir.convenience.replace_all_uses_with(output, result, replace_graph_outputs=True)
 
 
 def _constant(graph: ir.Graph, name: str, number: float) -> ir.Value:

@@ -64,12 +64,12 @@ def write_report(comparison: Comparison, folder: Path, worst: int = 6) -> Path:
 
 def render(template: str, **values: Any) -> str:
     """A page from a template of this package; all text is escaped."""
-    source = resources.files(__package__).joinpath(template).read_text(encoding="utf-8")
+    source = resources.files(__name__.rpartition(".")[0]).joinpath(template).read_text(encoding="utf-8")
     jinja = need("jinja2")
     environment = jinja.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
     )
-    style = resources.files(__package__).joinpath("style.html").read_text(encoding="utf-8")
+    style = resources.files(__name__.rpartition(".")[0]).joinpath("style.html").read_text(encoding="utf-8")
     return environment.from_string(source).render(style=style, **values)
 
 

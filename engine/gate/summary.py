@@ -22,6 +22,9 @@ LEVEL = 0.95
 OF_OUTPUTS = "outputs"  # stands where a method does
 CALIBRATED = "calibrated"
 MASKED = "mass-inside"
+FALLING = frozenset(  # qualities of which less is better
+    {"deletion", "infidelity", "max-sensitivity", "completeness", "parameter-randomisation", "label-randomisation"}
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Check:
 def rises(metric: str) -> bool:
     """Whether more of a metric is better."""
     known = METRICS.get(metric) or OUTPUTS.get(metric)
-    return known.rises if known else True
+    return known.rises if known else metric not in FALLING
 
 
 def summarise(rows: Sequence[Row], seed: int = 0) -> tuple[Summary, ...]:

@@ -1,0 +1,147 @@
+"""evaluate(): how good the maps of one model are, method by method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
+from ..labels import Labels, labels_of
+from ..model import Source
+from .comparison import Failed, Progress, as_json, at_least_one
+from .data import Data, Sample, Samples, open_samples
+from .masks import Masks, open_masks
+from .quality import QUALITIES, area, chosen_qualities, curve
+from .randomise import randomised
+from .sides import DEFAULT_METHODS, Side, open_side
+from .subject import Subject
+from .summary import Row, Summary, summarise
+
+__all__ = ["Evaluation", "evaluate"]
+
+CURVES = {"deletion": False, "insertion": True}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found: rows by sample, their summary, and mean curves of deletion and insertion by method."""
+
+    model: str
+    rows: tuple[Row, ...]
+    failed: tuple[Failed, ...]
+    summary: tuple[Summary, ...]
+    curves: Mapping[str, Mapping[str, tuple[float, ...]]]
+    provenance: Mapping[str, Any]
+
+    def value(self, method: str, metric: str) -> float:
+        """The mean of a metric over the samples."""
+        return next(one.mean for one in self.summary if (one.method, one.metric) == (method, metric))
+
+    def json_text(self) -> str:
+        """Everything as JSON."""
+        return as_json(asdict(self))
+
+    def report(self, folder: str | PathLike[str]) -> Path:
+        """Writes one self-contained HTML page into a folder."""
+        from .evaluation_report import write_evaluation
+
+        return write_evaluation(self, Path(folder))
+
+
+def evaluate(
+    model: Source,
+    data: Data,
+    *,
+    methods: Sequence[str] | str = DEFAULT_METHODS,
+    metrics: Sequence[str] | None = None,
+    target: str = "top1",
+    masks: Any = None,
+    labels: Labels | None = None,
+    samples: int | None = None,
+    seed: int = 0,
+    failed: Callable[[Failed], None] = lambda _: None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Evaluation:
+    """Measures the maps of a model on samples, by ``metrics`` of ``QUALITIES``, all by default.
+
+    ``target`` is "top1" or "label". ``data``, ``masks``, ``labels``, ``samples`` and ``seed`` are those of ``compare``;
+    ``settings`` are those of ``Explainer`` and options of methods.
+    """
+    names = chosen_qualities([metrics] if isinstance(metrics, str) else metrics)
+    side = open_side(model, (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods)), **settings)
+    known = labels if labels is not None else labels_of(side.model)
+    chosen = open_samples(data, side.model, known).drawn(samples, seed)
+    _check_target(target, chosen)
+    other = side.with_model(randomised(side.model, seed)) if "parameter-randomisation" in names else None
+    work = _Work(side, other, names, target == "label", open_masks(masks), seed)
+    rows, losses = [], []
+    for index, sample in enumerate(chosen):
+        if progress:
+            progress(sample.name, index / len(chosen))
+        try:
+            rows.append(work.row(sample, index))
+        except (ModelError, RuntimeUnavailable):
+            raise
+        except (OnnxrayError, OSError) as error:
+            losses.append(Failed(sample.name, " ".join(str(error).split())))
+            failed(losses[-1])
+    at_least_one(rows, losses)
+    about = {"digest": side.digest, "target": target, "samples": samples, "seed": seed, "settings": repr(settings)}
+    return Evaluation(side.name, tuple(rows), tuple(losses), summarise(rows, seed), work.means(len(rows)), about)
+
+
+@dataclass
+class _Work:
+    """How a sample is measured, and the sums of its curves."""
+
+    side: Side
+    random_side: Side | None
+    metrics: Sequence[str]
+    by_label: bool
+    masks: Masks | None
+    seed: int
+    sums: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+    def row(self, sample: Sample, index: int) -> Row:
+        given = self.side.prepared(sample.load())
+        if self.by_label and sample.label is None:
+            raise InputError("it has no label, which target 'label' needs")
+        found = self.side.evidence(given, sample.label if self.by_label else None)
+        maps = {}
+        for method, values in found.maps.items():
+            rng = np.random.default_rng((self.seed, index))
+            subject = Subject(self.side, given, found.target, method, values, rng, self.random_side)
+            if self.masks is not None:
+                mask = self.masks.of(sample, given, subject.plane.shape)
+                subject = Subject(self.side, given, found.target, method, values, rng, self.random_side, mask)
+            measured = {name: self._measure(subject, name) for name in self.metrics}
+            maps[method] = {name: float(value) for name, value in measured.items() if value is not None}
+        return Row(sample.name, found.target, {}, maps, sample.label)
+
+    def _measure(self, subject: Subject, name: str) -> float | None:
+        if name not in CURVES:
+            return QUALITIES[name](subject)
+        values = curve(subject, insert=CURVES[name])
+        held = self.sums.setdefault(name, {})
+        held[subject.method] = held.get(subject.method, 0) + values
+        return area(values)
+
+    def means(self, count: int) -> dict[str, dict[str, tuple[float, ...]]]:
+        """The mean curves."""
+        return {
+            name: {method: tuple((total / count).tolist()) for method, total in held.items()}
+            for name, held in self.sums.items()
+        }
+
+
+def _check_target(target: str, samples: Samples) -> None:
+    if target not in ("top1", "label"):
+        raise InputError(f"target {target!r}: choose from top1, label")
+    if target == "label" and not samples.labelled:
+        raise InputError("target 'label' needs labels: sub-folders named after classes, or a column named label")
