@@ -47,6 +47,7 @@ def functions(model: onnx.ModelProto, feeds: Feeds, expected: Feeds) -> list[Fun
     """The ways to evaluate a model that give what onnxruntime gives, the most precise one first."""
     kinds = {v.type.tensor_type.elem_type for v in (*model.graph.input, *model.graph.output)}
     halves = bool(kinds & {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16})
+    noise = 0.5 if onnx.TensorProto.BFLOAT16 in kinds else 5e-2 if halves else 1e-3  # a bfloat16 has 8 bits
     ops = {node.op_type for node in model.graph.node}
     found = []
     for call, dtype, step, tolerance in (
@@ -65,7 +66,7 @@ def functions(model: onnx.ModelProto, feeds: Feeds, expected: Feeds) -> list[Fun
         ):
             coarse = "Cast" in ops or any(values[n].dtype != dtype for n, x in expected.items() if is_float_array(x))
             wide = (0.25, 5e-2) if halves and coarse else (2e-2, 1e-2) if coarse else (step, tolerance)
-            found.append(Function(call, dtype, wide[0], max(wide[1], 2e-2 if halves else 0), 5e-2 if halves else 1e-3))
+            found.append(Function(call, dtype, wide[0], max(wide[1], 2e-2 if halves else 0), noise))
     return found
 
 
