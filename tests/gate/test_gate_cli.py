@@ -138,7 +138,7 @@ def test_a_missing_library_is_one_line(
 ) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    monkeypatch.setitem(sys.modules, "skimage.metrics", None)
     assert run(["compare", DIGITS, other, DIGIT, *QUICK]) == 2
     err = capsys.readouterr().err
     assert "pip install 'onnxray[gate]'" in err

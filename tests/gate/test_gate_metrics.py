@@ -27,6 +27,11 @@ def test_spearman_and_cosine(shape: tuple[int, ...]) -> None:
     assert METRICS["cosine"](a, b) == pytest.approx((a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum()), abs=1e-9)
 
 
+def test_spearman_is_scipys_with_ties() -> None:
+    a, b = RNG.integers(0, 9, (2, 3, 16, 20)).astype(np.float64)
+    assert METRICS["spearman"](a, b) == pytest.approx(scipy.stats.spearmanr(a.ravel(), b.ravel()).statistic, abs=1e-9)
+
+
 def test_ssim_is_scikit_images() -> None:
     a, b = pair((3, 16, 20))
     x, y = (np.abs(one).max(0).astype(np.float64) for one in (a, b))
