@@ -109,8 +109,8 @@ def vgg16_against_the_recipes(script, recipes, distance, size):
     from onnxray.converters import to_onnx
 
     net = script.vgg16(size=size)
+    model = onnxray.load(to_onnx(net))  # first, as it needs the most memory
     exact = recipes.in_double(net, lambda: script.vgg16(size=size))
-    model = onnxray.load(to_onnx(net))
     x = onnxray.Preprocess.preset("caffe", size=(size, size), layout="NHWC")(script.picture("cat"))
     gaps = against_the_recipes(net, exact, model, x, "block5_conv3", recipes, distance)
     found = onnxray.activations(model, x, script.LAYERS)
