@@ -9,10 +9,10 @@ import json
 from pathlib import Path
 
 import torch
+from onnxray.preprocess import Preprocess
 from PIL import Image
 from torch import Tensor, nn
 
-from onnxray.preprocess import Preprocess
 from .data import digits
 from .network import steady, train, write
 
