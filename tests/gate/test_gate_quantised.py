@@ -27,7 +27,7 @@ def found(example: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     logging.disable(logging.WARNING)
     files = example["build"](tmp_path_factory.mktemp("int8"))
     logging.disable(logging.NOTSET)
-    return {name: example["gate"](file, 12) for name, file in files.items()}
+    return {name: example["gate"](file, 8) for name, file in files.items()}
 
 
 def test_the_gate_passes_the_good_and_fails_the_damaged(found: dict[str, onnxray.Comparison]) -> None:
