@@ -52,59 +52,61 @@ def explain_func(model: Any, inputs: np.ndarray, targets: np.ndarray, method: st
 
 def _interface() -> type:
     """The class, made when Quantus is there."""
+    return type("OnnxModel", (_Behaviour, need("quantus.helpers.model.model_interface").ModelInterface), {})
 
-    class OnnxModel(need("quantus.helpers.model.model_interface").ModelInterface):
-        """An ONNX model behind Quantus' interface."""
 
-        def __init__(self, model: Model, channel_first: bool = True, softmax: bool = False) -> None:
-            super().__init__(model, channel_first=channel_first, softmax=softmax)
-            self.session: Session = open_session(model.proto(embed=False), None, folder=model.folder)
+class _Behaviour:
+    """What Quantus' interface asks of a model, by onnxray; the interface itself is mixed in when it is there."""
 
-        def predict(self, x: np.ndarray, **_: Any) -> np.ndarray:
-            name, y = str(self.model.inputs[0].name), str(score_tensor(self.model, "output").name)
-            scores = self.session.run({name: np.asarray(x, np.float32)}, [y])[y].reshape(len(x), -1)
-            return need("scipy.special").softmax(scores, axis=1) if self.softmax else scores
+    model: Model
+    softmax: bool
+    channel_first: bool
 
-        def shape_input(
-            self, x: np.ndarray, shape: Any, channel_first: Any = None, batched: bool = False
-        ) -> np.ndarray:
-            given = x.reshape(shape) if batched else x.reshape(1, *shape)
-            return given if self.channel_first or given.ndim != 4 else np.moveaxis(given, 1, -1)
+    def __init__(self, model: Model, channel_first: bool = True, softmax: bool = False) -> None:
+        super().__init__(model, channel_first=channel_first, softmax=softmax)  # type: ignore[call-arg]
+        self.session: Session = open_session(model.proto(embed=False), None, folder=model.folder)
 
-        def get_model(self) -> Model:
-            return self.model
+    def predict(self, x: np.ndarray, **_: Any) -> np.ndarray:
+        name, y = str(self.model.inputs[0].name), str(score_tensor(self.model, "output").name)
+        scores = self.session.run({name: np.asarray(x, np.float32)}, [y])[y].reshape(len(x), -1)
+        return need("scipy.special").softmax(scores, axis=1) if self.softmax else scores
 
-        def get_softmax_arg_model(self) -> Any:
-            return self
+    def shape_input(self, x: np.ndarray, shape: Any, channel_first: Any = None, batched: bool = False) -> np.ndarray:
+        given = x.reshape(shape) if batched else x.reshape(1, *shape)
+        return given if self.channel_first or given.ndim != 4 else np.moveaxis(given, 1, -1)
 
-        def state_dict(self) -> dict[str, np.ndarray]:
-            layers = weighted_layers(self.model)
-            return {str(v.name): _array(v) for layer in layers for v in layer.weights.values()}
+    def get_model(self) -> Model:
+        return self.model
 
-        @property
-        def random_layer_generator_length(self) -> int:
-            return len(weighted_layers(self.model))
+    def get_softmax_arg_model(self) -> Any:
+        return self
 
-        def get_random_layer_generator(self, order: str = "top_down", seed: int = 42) -> Iterator[tuple[str, Any]]:
-            if order != "top_down":
-                raise InputError(f"order {order!r}: onnxray randomises layers 'top_down'")
-            names = [layer.name for layer in weighted_layers(self.model)][::-1]
-            for count, name in enumerate(names, start=1):
-                changed = randomised(self.model, seed, share=count / len(names))
-                yield name, type(self)(changed, self.channel_first, self.softmax)
+    def state_dict(self) -> dict[str, np.ndarray]:
+        layers = weighted_layers(self.model)
+        return {str(v.name): _array(v) for layer in layers for v in layer.weights.values()}
 
-        def get_hidden_representations(
-            self, x: np.ndarray, layer_names: Sequence[str] | None = None, layer_indices: Any = None, **_: Any
-        ) -> np.ndarray:
-            known = [layer.name for layer in weighted_layers(self.model)]
-            names = list(layer_names or [known[k] for k in layer_indices or range(len(known))])
-            found = activations(self.model, np.asarray(x, np.float32), names)
-            return np.hstack([array.reshape(len(x), -1) for array in found.values()])
+    @property
+    def random_layer_generator_length(self) -> int:
+        return len(weighted_layers(self.model))
 
-        def add_mean_shift_to_first_layer(self, *_: Any) -> Any:
-            raise InputError("the shift of the first layer (Quantus' InputInvariance) is not there for ONNX models")
+    def get_random_layer_generator(self, order: str = "top_down", seed: int = 42) -> Iterator[tuple[str, Any]]:
+        if order != "top_down":
+            raise InputError(f"order {order!r}: onnxray randomises layers 'top_down'")
+        names = [layer.name for layer in weighted_layers(self.model)][::-1]
+        for count, name in enumerate(names, start=1):
+            changed = randomised(self.model, seed, share=count / len(names))
+            yield name, type(self)(changed, self.channel_first, self.softmax)
 
-    return OnnxModel
+    def get_hidden_representations(
+        self, x: np.ndarray, layer_names: Sequence[str] | None = None, layer_indices: Any = None, **_: Any
+    ) -> np.ndarray:
+        known = [layer.name for layer in weighted_layers(self.model)]
+        names = list(layer_names or [known[k] for k in layer_indices or range(len(known))])
+        found = activations(self.model, np.asarray(x, np.float32), names)
+        return np.hstack([array.reshape(len(x), -1) for array in found.values()])
+
+    def add_mean_shift_to_first_layer(self, *_: Any) -> Any:
+        raise InputError("the shift of the first layer (Quantus' InputInvariance) is not there for ONNX models")
 
 
 def _array(value: Any) -> np.ndarray:
