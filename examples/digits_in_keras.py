@@ -8,6 +8,7 @@ jet. The net ends in a softmax; the engine explains the logit before it, as kera
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -35,15 +36,15 @@ def main(out: Path) -> None:
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
     """Pictures (N, 28, 28, 1) from 0 to 1, and what they show."""
-    found = load_digits()
-    large = [Image.fromarray(np.uint8(one * 255 / 16)).resize((28, 28)) for one in found.images]
+    found: Any = load_digits()
+    large = [np.asarray(Image.fromarray(np.uint8(one * 255 / 16)).resize((28, 28))) for one in found.images]
     return np.stack(large)[..., None].astype(np.float32) / 255, found.target
 
 
-def train(x: np.ndarray, y: np.ndarray, epochs: int = 4) -> keras.Model:
+def train(x: np.ndarray, y: np.ndarray, epochs: int = 4) -> Any:
     """The usual small convolutional net."""
     keras.utils.set_random_seed(0)
-    net = keras.Sequential(
+    net: Any = keras.Sequential(
         [
             keras.Input((28, 28, 1)),
             layers.Conv2D(32, 3, activation="relu"),

@@ -9,6 +9,7 @@ Jacobian add up to zero: what speaks for one grape speaks against the others.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,7 +23,7 @@ ROW = 60
 
 
 def main(out: Path) -> None:
-    wine = load_wine()
+    wine: Any = load_wine()
     x = standardised(wine.data)
     model = onnxray.load(to_onnx(train(x, wine.target)))
     row = x[ROW : ROW + 1]
@@ -44,7 +45,7 @@ def train(x: np.ndarray, y: np.ndarray) -> keras.Model:
     """A perceptron with one hidden layer."""
     keras.utils.set_random_seed(0)
     dense = keras.layers.Dense
-    net = keras.Sequential([keras.Input(x.shape[1:]), dense(32, "relu"), dense(3, "softmax")])
+    net: Any = keras.Sequential([keras.Input(x.shape[1:]), dense(32, "relu"), dense(3, "softmax")])
     net.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     net.fit(x, y, epochs=15, verbose=0)
     return net

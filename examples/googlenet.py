@@ -69,6 +69,6 @@ def googlenet(weights: Path | None = None, classes: int = 1000) -> nn.Module:
 
 def he(part: nn.Module) -> None:
     """Random weights that keep the scale of what passes."""
-    if isinstance(part, nn.Conv2d):
+    if isinstance(part, nn.Conv2d) and part.bias is not None:
         nn.init.kaiming_normal_(part.weight)
         nn.init.zeros_(part.bias)

@@ -47,7 +47,7 @@ def drawn(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     colours = rng.integers(0, 256, (2, count, 1, 1, 3))
     colours[1] = (colours[0] + rng.integers(90, 167, (count, 1, 1, 3))) % 256
     noise = rng.normal(0, 12, (count, SIZE, SIZE, 3))
-    return np.uint8(np.clip(np.where(masks[..., None], *colours) + noise, 0, 255)), y, masks
+    return np.clip(np.where(masks[..., None], *colours) + noise, 0, 255).astype(np.uint8), y, masks
 
 
 def shape(name: str, rng: np.random.Generator) -> np.ndarray:
@@ -83,6 +83,7 @@ def trained(steps: int = 100) -> nn.Module:
     ]
     net = nn.Sequential(*blocks, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(widths[-1], len(NAMES)))
     optimiser = torch.optim.Adam(net.parameters(), 2e-3)
+    loss = torch.tensor(0.0)
     for step in range(steps):
         x, y, _ = drawn(32, seed=100 + step)
         loss = nn.functional.cross_entropy(net(torch.from_numpy(normalised(x))), torch.from_numpy(y))

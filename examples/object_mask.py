@@ -51,7 +51,9 @@ def object_mask(pixels: np.ndarray, heat: np.ndarray, rounds: int = 5) -> np.nda
     marks[heat < weak], marks[heat > strong] = cv2.GC_BGD, cv2.GC_FGD
     colours = np.zeros((2, 1, 65))
     cv2.setRNGSeed(0)
-    cv2.grabCut(np.ascontiguousarray(pixels), marks, None, colours[0], colours[1], rounds, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(
+        np.ascontiguousarray(pixels), marks, (0, 0, 0, 0), colours[0], colours[1], rounds, cv2.GC_INIT_WITH_MASK
+    )
     return largest((marks == cv2.GC_FGD) | (marks == cv2.GC_PR_FGD))
 
 

@@ -10,6 +10,7 @@ a row each.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -53,7 +54,8 @@ def main(out: Path, weights: Path | None = None, trained: Path = SHARED, size: i
 def vgg16(weights: Path | None = None, size: int = 224) -> keras.Model:
     """VGG16 of keras.applications; with random weights, those of a seed."""
     keras.utils.set_random_seed(0)
-    return keras.applications.VGG16(weights=None if weights is None else str(weights), input_shape=(size, size, 3))
+    build: Any = keras.applications.VGG16  # the stub of Keras wants a string where None means random weights
+    return build(weights=None if weights is None else str(weights), input_shape=(size, size, 3))
 
 
 def picture(name: str) -> Image.Image:
@@ -64,13 +66,12 @@ def picture(name: str) -> Image.Image:
 
 def maps(model: onnxray.Model, what: Image.Image, recipe: Preprocess, layer: str) -> list[Image.Image]:
     """The picture, and the three maps over it in jet."""
-    row = []
+    found = []
     for method in MAPS.values():
         options = {"layer": layer} if method == "grad-cam" else {}
-        found = onnxray.explain(model, what, method, preprocess=recipe, **options)
-        row.append(found.image(palette="jet", fade=0.2))
-    print(f"class {found.target[0]}, score {found.score[0]:.4g}")
-    return [found.pictures[0], *row]
+        found.append(onnxray.explain(model, what, method, preprocess=recipe, **options))
+    print(f"class {found[0].target[0]}, score {found[0].score[0]:.4g}")
+    return [found[0].pictures[0], *(one.image(palette="jet", fade=0.2) for one in found)]
 
 
 def feature_maps(model: onnxray.Model, what: Image.Image, recipe: Preprocess, layer: str) -> Image.Image:

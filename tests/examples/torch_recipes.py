@@ -20,7 +20,8 @@ class Guided(torch.autograd.Function):
         return x.clamp(min=0)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> Tensor:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+        (dy,) = grad_outputs
         (x,) = ctx.saved_tensors
         return dy * (x > 0) * (dy > 0)
 
@@ -33,8 +34,8 @@ class ZeilerFergus(torch.autograd.Function):
         return x.clamp(min=0)
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> Tensor:
-        return dy.clamp(min=0)
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+        return grad_outputs[0].clamp(min=0)
 
 
 @contextmanager
