@@ -19,7 +19,7 @@ QUIET = {"disable_warnings": True, "display_progressbar": False}
 
 
 def test_similarities() -> None:
-    from quantus.functions import similarity_func as theirs
+    from quantus.functions import similarity_func as theirs  # pyright: ignore[reportMissingImports]  an extra of its own
 
     assert METRICS["spearman"](A, B) == pytest.approx(theirs.correlation_spearman(A.ravel(), B.ravel()), abs=1e-6)
     assert METRICS["cosine"](A, B) == pytest.approx(1 - theirs.cosine(A.ravel(), B.ravel()), abs=1e-6)
