@@ -24,6 +24,7 @@ from .errors import InputError, ModelError
 from .passes.share_constants import share_constants
 from .passes.upgrade import IR_VERSIONS, OPSET, upgrade
 from .reading import read
+from .sequence_types import type_sequences
 from .shapes import complete, static_shape
 
 __all__ = ["Layer", "Model", "Source", "infer_shapes", "is_float", "load"]
@@ -122,7 +123,7 @@ class Model:
         found = [self.value(name) for name in ([names] if isinstance(names, str) else names)]
         for value in found:
             if not is_float(value):
-                raise InputError(f"tensor {value.name!r} is {value.dtype}, which has no gradient; name a float tensor")
+                raise InputError(f"{value.name!r} is {value.type}, which has no gradient; name a float tensor")
         return found
 
 
@@ -156,8 +157,9 @@ def infer_shapes(program: ir.Model) -> None:
             if node.op_type == "Shape" and not static_shape(node.outputs[0]):
                 node.outputs[0].shape = None  # its length was made up while the rank was unknown
         ShapeInferencePass(check_type=False, strict_mode=False)(program)
+    type_sequences(program.graph)
 
 
 def is_float(value: ir.Value) -> bool:
-    """Whether gradients exist for a value's type."""
-    return value.dtype in _FLOATS
+    """Whether gradients exist for a value's type; a sequence of floats is no tensor of floats."""
+    return value.dtype in _FLOATS and not isinstance(value.type, ir.SequenceType)

@@ -54,7 +54,10 @@ def differentiation(
     if y is None or not xs:
         return GradientInfo(differentiable=False), ()
     copy, names = model.copy(), [str(x.name) for x in xs]
-    expand_functions(copy, str(y.name), names)
+    try:
+        expand_functions(copy, str(y.name), names)
+    except UnsupportedOperator as error:
+        return GradientInfo(differentiable=False, reason=str(error)), ()
     score, inputs = copy.value(str(y.name)), copy.values(names)
     path = nodes_between(copy.graph, [score], influenced(copy.graph, inputs))
     kin = [node for node in path if node.domain == "" and node.op_type in ACTIVATIONS]

@@ -13,7 +13,7 @@ from ..shapes import constant_of
 from .scatter import sizes
 
 
-@vjp("Identity", "OptionalGetElement")
+@vjp("Identity", "Optional", "OptionalGetElement")
 def identity(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     return dy
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import onnx
 import onnx_ir as ir
 
+from ..errors import UnsupportedOperator
 from ..graph import GraphBuilder
 from ..shapes import infer
 
@@ -29,7 +30,10 @@ def new_graph(name: str | None) -> ir.Graph:
 
 
 def is_real(value: ir.Value | None) -> bool:
-    return value is not None and value.dtype is not None and value.dtype.is_floating_point()
+    """Whether it is a tensor with a gradient; what a sequence holds is resolved before, or refused."""
+    if value is None or value.dtype is None or isinstance(value.type, ir.SequenceType):
+        return False
+    return value.dtype.is_floating_point()
 
 
 def captured(node: ir.Node) -> list[ir.Value]:
@@ -125,6 +129,11 @@ def merged(b: GraphBuilder, pairs: Iterable[tuple[ir.Value, ir.Value]]) -> dict[
 
 def stacked_states(g: GraphBuilder, node: ir.Node, states: Sequence[ir.Value]) -> list[ir.Value]:
     """Makes a Loop or Scan also return its states at the beginning of every step, one above the other."""
+    if any(isinstance(state.type, ir.SequenceType) for state in states):
+        raise UnsupportedOperator(
+            f"operator {node.op_type} (node {node.name!r}) cannot be differentiated: it hands a sequence from step to "
+            "step; export the model with a tensor that is stacked, or with the loop unrolled"
+        )
     body, before = node.attributes["body"].as_graph(), len(node.outputs)
     inside = g.nested(body)
     for state in states:

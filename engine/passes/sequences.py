@@ -1,0 +1,142 @@
+"""Resolves sequences before the run: what was put in is what comes out.
+
+A sequence is traced back through what inserted into it and erased from it to the tensors that it was made of. That
+takes positions and lengths that are known before the run; the one exception is a position in tensors of one shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ..graph import GraphBuilder
+from ..ops.subgraph import inlined
+from ..shapes import constant_of, static_shape
+from .respell import replace
+
+__all__ = ["spell_sequences"]
+
+_HANDED_ON = ("Identity", "Optional", "OptionalGetElement", "SequenceErase", "SequenceInsert")
+
+
+def spell_sequences(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
+    """Works in place; true where a tensor was taken out of a sequence."""
+    found = [node for node in nodes if node.domain == "" and node.op_type in _SPELLS and _resolvable(node, program)]
+    return replace(program, found, lambda g, node: _SPELLS[node.op_type](g, node))
+
+
+def _resolvable(node: ir.Node, program: ir.Model) -> bool:
+    """Whether to try: what nobody can resolve is refused by name, unless it may lie off the way, in a subgraph."""
+    if node.op_type == "SplitToSequence":
+        return _lengths(node) is not None
+    try:
+        return _parts(node) is not None or bool(_elements(node.inputs[0]))
+    except ValueError:
+        return node.graph is program.graph
+
+
+def _elements(value: Any) -> list[Any]:
+    """The tensors that a sequence holds."""
+    steps = []
+    while (node := value.producer()) is not None and node.op_type in _HANDED_ON and node.inputs:
+        steps.append(node)
+        value = node.inputs[0]
+    if node is None:
+        raise ValueError(f"its sequence {value.name!r} comes from outside, so that its tensors are not known")
+    if node.op_type not in ("SequenceConstruct", "SequenceEmpty"):
+        raise ValueError(f"how many tensors {node.op_type} {node.name!r} puts in a sequence only the run will tell")
+    found = list(node.inputs)
+    for step in reversed(steps):
+        _change(found, step)
+    return found
+
+
+def _change(found: list[Any], step: ir.Node) -> None:
+    """Puts in or takes out what a node puts in or takes out."""
+    if step.op_type == "SequenceInsert":
+        found.insert(_position(step, 2, len(found)), step.inputs[1])
+    elif step.op_type == "SequenceErase":
+        del found[_position(step, 1, len(found) - 1)]
+
+
+def _position(node: ir.Node, k: int, default: int) -> int:
+    value = node.inputs[k] if len(node.inputs) > k else None
+    known = constant_of(value)
+    if value is not None and known is None:
+        raise ValueError(f"the position at which {node.op_type} {node.name!r} works only the run will tell")
+    return default if known is None else int(known.reshape(()))
+
+
+def _at(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    """One tensor; at a computed position where all have one shape."""
+    (sequence, position), split = node.inputs, _parts(node)
+    if split is not None:
+        return [_slice(g, split, position)]
+    found, known = _elements(sequence), constant_of(position)
+    if known is not None:
+        return [g.Identity(found[int(known.reshape(()))])]
+    shapes = {static_shape(x) for x in found}
+    if len(shapes) != 1 or None in shapes:
+        raise ValueError("a computed position needs tensors of one known shape")
+    return [g.Gather(g.Concat(*(g.Unsqueeze(x, [0]) for x in found), axis=0), position, axis=0)]
+
+
+def _parts(node: Any) -> ir.Node | None:
+    """The split into parts of length 1, however many, that a SequenceAt reads."""
+    split = node.inputs[0].producer()
+    if node.op_type != "SequenceAt" or split is None or split.op_type != "SplitToSequence":
+        return None
+    size = constant_of(split.inputs[1]) if len(split.inputs) > 1 else np.array(1)
+    return split if size is not None and size.ndim == 0 and size == 1 else None
+
+
+def _slice(g: GraphBuilder, split: Any, position: ir.Value) -> ir.Value:
+    axis = split.attributes.get_int("axis", 0)
+    taken = g.Gather(split.inputs[0], g.Cast(position, to=ir.DataType.INT64), axis=axis)
+    return g.Unsqueeze(taken, [axis]) if len(split.inputs) > 1 or split.attributes.get_int("keepdims", 1) else taken
+
+
+def _joined(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    axis, found = node.attributes.get_int("axis"), _elements(node.inputs[0])
+    if node.attributes.get_int("new_axis", 0):
+        found = [g.Unsqueeze(x, [axis]) for x in found]
+    return [g.Concat(*found, axis=axis)]
+
+
+def _lengths(node: Any) -> list[int] | None:
+    """The lengths of the parts of a split, None where only the run will tell."""
+    x, sizes = (*node.inputs, None)[:2]
+    known = constant_of(sizes)
+    if known is not None and known.ndim == 1:
+        return [int(n) for n in known]
+    if x.shape is None or (sizes is not None and known is None):
+        return None
+    whole, step = x.shape[node.attributes.get_int("axis", 0)], 1 if known is None else int(known)
+    return [min(step, whole - k) for k in range(0, whole, step)] if isinstance(whole, int) else None
+
+
+def _split(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    axis, lengths = node.attributes.get_int("axis", 0), _lengths(node) or []
+    many = g.Split(node.inputs[0], lengths, axis=axis, outputs=len(lengths))
+    parts = many if len(lengths) > 1 else [many]
+    keep = len(node.inputs) > 1 or node.attributes.get_int("keepdims", 1)
+    return [g.SequenceConstruct(*(parts if keep else [g.Squeeze(part, [axis]) for part in parts]))]
+
+
+def _mapped(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    """The body once for every tensor of the first sequence."""
+    body, first = node.attributes["body"].as_graph(), _elements(node.inputs[0])
+    given = [_elements(x) if isinstance(x.type, ir.SequenceType) else [x] * len(first) for x in node.inputs[1:]]
+    results = [inlined(g, body, row) for row in zip(first, *given, strict=True)]
+    return [g.SequenceConstruct(*parts) for parts in zip(*results, strict=True)]
+
+
+_SPELLS: dict[str, Callable[[GraphBuilder, Any], Sequence[ir.Value]]] = {
+    "ConcatFromSequence": _joined,
+    "SequenceAt": _at,
+    "SequenceMap": _mapped,
+    "SplitToSequence": _split,
+}
