@@ -16,12 +16,13 @@ from .deform_conv import spell_deform_conv
 from .fold_shapes import fold_shapes
 from .fused import spell_fused
 from .recurrent import spell_recurrent
+from .regions import spell_regions
 from .sequences import spell_sequences
 
 __all__ = ["expand_functions", "expand_nodes"]
 
 _DOMAIN = "onnxray.expanded"
-_SPELLS = (spell_recurrent, spell_fused, spell_deform_conv, spell_sequences)
+_SPELLS = (spell_recurrent, spell_fused, spell_deform_conv, spell_regions, spell_sequences)
 
 
 def expand_functions(model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str) -> bool:
