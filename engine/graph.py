@@ -60,6 +60,8 @@ class GraphBuilder:
         return node.outputs[0] if outputs == 1 else tuple(node.outputs)
 
     def _typed(self, schema: onnx.defs.OpSchema, inputs: Sequence[Operand]) -> list[ir.Value | None]:
+        while inputs and inputs[-1] is None:  # onnxruntime 1.31 crashes on some that are named and left out
+            inputs = inputs[:-1]
         formal = [schema.inputs[min(k, len(schema.inputs) - 1)] for k in range(len(inputs))]
         bound = {f.type_str: v.dtype for f, v in zip(formal, inputs, strict=True) if isinstance(v, ir.Value)}
         return [

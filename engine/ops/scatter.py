@@ -42,14 +42,15 @@ def scatter_flat(g: GraphBuilder, like: ir.Value, indices: ir.Value, values: ir.
 def add_at(g: GraphBuilder, shape: ir.Value, indices: ir.Value, values: ir.Value, axis: int | None = None) -> ir.Value:
     """Zeros of a shape with the values added as ScatterElements does along an axis, or ScatterND without one.
 
-    Halves are added up as float32: onnxruntime's CPU scatters no others.
+    Halves are added up as float32: onnxruntime's CPU scatters no others. ScatterND takes no 32-bit indices.
     """
     dtype = values.dtype
     halves = dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
     values = g.Cast(values, to=ir.DataType.FLOAT) if halves else values
     blank = g.Expand(g.constant(0, values.dtype), shape)
     if axis is None:
-        sums = g.ScatterND(blank, indices, values, reduction="add")
+        at = indices if indices.dtype == ir.DataType.INT64 else g.Cast(indices, to=ir.DataType.INT64)
+        sums = g.ScatterND(blank, at, values, reduction="add")
     else:
         sums = g.ScatterElements(blank, indices, values, axis=axis, reduction="add")
     return g.Cast(sums, to=dtype) if halves else sums

@@ -3,72 +3,115 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
+from . import fused_attention as _attention  # noqa: F401  registers spellings
+from . import fused_norm as _norm  # noqa: F401  registers spellings
 from .respell import replace
+from .spells import SPELLS, inputs_of, spells
 
 __all__ = ["spell_fused"]
-
-Spell = Callable[[GraphBuilder, Any], Sequence[ir.Value | None]]
-_SPELLS: dict[str, Spell] = {}
 
 
 def spell_fused(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
     """Works in place; true where there was one."""
-    found = [node for node in nodes if node.domain == "com.microsoft" and node.op_type in _SPELLS]
-    return replace(program, found, lambda g, node: _SPELLS[node.op_type](g, node))
+    found = [node for node in nodes if (node.domain, node.op_type) in SPELLS]
+    return replace(program, found, lambda g, node: SPELLS[node.domain, node.op_type](g, node))
 
 
-def _spells(*ops: str) -> Callable[[Spell], Spell]:
-    def register(function: Spell) -> Spell:
-        _SPELLS.update(dict.fromkeys(ops, function))
-        return function
-
-    return register
-
-
-def _inputs(node: Any, count: int) -> list[Any]:
-    """The inputs, None for those that are left out."""
-    return [*node.inputs, *[None] * count][:count]
-
-
-@_spells("Gelu", "BiasGelu")
+@spells("Gelu", "BiasGelu")
 def _gelu(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    x, bias = _inputs(node, 2)
-    x = x if bias is None else g.Add(x, bias)
-    return [g.Mul(x, g.Mul(0.5, g.Add(1, g.Erf(g.Mul(x, math.sqrt(0.5))))))]
+    x, bias = inputs_of(node, 2)
+    return [_erf_gelu(g, x if bias is None else g.Add(x, bias))]
 
 
-@_spells("FastGelu")
+def _erf_gelu(g: GraphBuilder, x: ir.Value) -> ir.Value:
+    return g.Mul(x, g.Mul(0.5, g.Add(1, g.Erf(g.Mul(x, math.sqrt(0.5))))))
+
+
+@spells("FastGelu", "GemmFastGelu")
 def _fast_gelu(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    x, bias = _inputs(node, 2)
-    x = x if bias is None else g.Add(x, bias)
+    x, *rest = node.inputs
+    if node.op_type == "GemmFastGelu":
+        x = g.MatMul(x, rest.pop(0))
+    x = g.Add(x, rest[0]) if rest and rest[0] is not None else x
     inner = g.Mul(math.sqrt(2 / math.pi), g.Mul(x, g.Add(1, g.Mul(0.044715, g.Mul(x, x)))))
     return [g.Mul(x, g.Mul(0.5, g.Add(1, g.Tanh(inner))))]
 
 
-@_spells("QuickGelu")
+@spells("QuickGelu")
 def _quick_gelu(g: GraphBuilder, node: Any) -> list[ir.Value]:
     (x,) = node.inputs
     return [g.Mul(x, g.Sigmoid(g.Mul(node.attributes.get_float("alpha", 1.702), x)))]
 
 
-@_spells("FusedMatMul")
+@spells("ScaledSiLU")
+def _scaled_silu(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    x, scale = inputs_of(node, 2)
+    z = g.Mul(x, node.attributes.get_float("alpha", 1.0) if scale is None else g.CastLike(scale, x))
+    return [g.Mul(z, g.Sigmoid(z))]
+
+
+@spells("BiasSplitGelu")
+def _bias_split_gelu(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    """The left half of the sum times the Gelu of the right one."""
+    left, right = g.Split(g.Add(*node.inputs), axis=-1, num_outputs=2, outputs=2)
+    return [g.Mul(left, _erf_gelu(g, right))]
+
+
+@spells("BiasAdd")
+def _bias_add(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    return [g.Add(*node.inputs)]
+
+
+@spells("GatedAdd")
+def _gated_add(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    x, y, gate = node.inputs
+    return [g.Add(x, g.Mul(y, gate))]
+
+
+@spells("BiasDropout")
+def _bias_dropout(g: GraphBuilder, node: Any) -> list[ir.Value | None]:
+    """As it works outside of training, where it drops nothing."""
+    x, bias, residual, _, training = inputs_of(node, 5)
+    if training is not None:
+        raise ValueError("a BiasDropout that may be training has no rule")
+    total = g.Add(x, bias)
+    return [total if residual is None else g.Add(total, residual), None]
+
+
+@spells("BiasSoftmax")
+def _bias_softmax(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    """Over all axes from one on; the bias repeats along those before it, or along those between."""
+    x, bias = node.inputs
+    axis, rank = node.attributes.get_int("axis", 1), g.rank(x)
+    if axis % rank != rank - 1:
+        raise ValueError("a BiasSoftmax over several axes has no rule")
+    if node.attributes.get_int("is_inner_broadcast", 1) and g.rank(bias) != rank:
+        raise ValueError("a BiasSoftmax whose bias repeats along inner axes must have as many axes as its input")
+    return [g.Softmax(g.Add(x, bias), axis=-1)]
+
+
+@spells("FusedMatMul", "TransposeMatMul")
 def _fused_matmul(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    if node.attributes.get_int("transBatchA", 0) or node.attributes.get_int("transBatchB", 0):
-        raise ValueError("FusedMatMul with transposed batches has no rule")
-    a, b = (
-        g.swap_last(x) if node.attributes.get_int(f"trans{k}", 0) else x for x, k in zip(node.inputs, "AB", strict=True)
-    )
+    a, b = (_turned(g, x, node, k) for x, k in zip(node.inputs, "AB", strict=True))
     alpha = node.attributes.get_float("alpha", 1.0)
     return [g.MatMul(a, b) if alpha == 1 else g.Mul(alpha, g.MatMul(a, b))]
 
 
-@_spells("FusedGemm")
+def _turned(g: GraphBuilder, x: ir.Value, node: Any, side: str) -> ir.Value:
+    """An operand with its first axis moved behind the other batches, then its last two exchanged, as is said."""
+    if node.attributes.get_int(f"transBatch{side}", 0):
+        rank = g.rank(x)
+        x = g.Transpose(x, perm=[*range(1, rank - 1), 0, rank - 1])
+    return g.swap_last(x) if node.attributes.get_int(f"trans{side}", 0) else x
+
+
+@spells("FusedGemm")
 def _fused_gemm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     attributes = node.attributes
     numbers = {name: attributes.get_float(name, 1.0) for name in ("alpha", "beta")}
@@ -78,18 +121,32 @@ def _fused_gemm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [_activated(g, y, attributes.get_string("activation", ""), [attributes.get_float(name) for name in names])]
 
 
-@_spells("FusedConv")
+@spells("FusedConv", "NhwcFusedConv", "NhwcConv")
 def _fused_conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    x, w, bias, other = _inputs(node, 4)
+    """NhwcConv has its channels last in the weights, too."""
+    x, w, bias, other = inputs_of(node, 4)
+    last = node.op_type != "FusedConv"
+    x, w = _channels_first(g, x) if last else x, _channels_first(g, w) if node.op_type == "NhwcConv" else w
     fused = ("activation", "activation_params")
-    plain = {name: a.value for name, a in node.attributes.items() if name not in fused}
-    y = g.Conv(x, w, bias, **plain)
+    y = g.Conv(x, w, bias, **{name: a.value for name, a in node.attributes.items() if name not in fused})
+    y = _channels_last(g, y) if last else y
     y = y if other is None else g.Add(y, other)
-    return [
-        _activated(
-            g, y, node.attributes.get_string("activation", ""), node.attributes.get_floats("activation_params", ())
-        )
-    ]
+    name, numbers = node.attributes.get_string("activation", ""), node.attributes.get_floats("activation_params", ())
+    return [_activated(g, y, name, numbers)]
+
+
+@spells("NhwcMaxPool")
+def _nhwc_max_pool(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    attributes = {name: a.value for name, a in node.attributes.items()}
+    return [_channels_last(g, g.MaxPool(_channels_first(g, node.inputs[0]), **attributes))]
+
+
+def _channels_first(g: GraphBuilder, x: ir.Value) -> ir.Value:
+    return g.Transpose(x, perm=[0, g.rank(x) - 1, *range(1, g.rank(x) - 1)])
+
+
+def _channels_last(g: GraphBuilder, x: ir.Value) -> ir.Value:
+    return g.Transpose(x, perm=[0, *range(2, g.rank(x)), 1])
 
 
 def _activated(g: GraphBuilder, x: ir.Value, name: str, numbers: Sequence[float]) -> ir.Value:
@@ -102,77 +159,46 @@ def _activated(g: GraphBuilder, x: ir.Value, name: str, numbers: Sequence[float]
     return getattr(g, name)(x, **dict(zip(names, numbers, strict=False)))
 
 
-@_spells("SkipLayerNormalization", "SkipSimplifiedLayerNormalization")
-def _skip_layer_normalization(g: GraphBuilder, node: Any) -> list[ir.Value | None]:
-    """Outputs: the normalised sum, its mean, its 1 / sigma, the sum."""
-    simple = node.op_type != "SkipLayerNormalization"
-    x, skip, gamma, *rest = _inputs(node, 5)
-    beta, bias = (None, rest[0]) if simple else rest
-    total = g.Add(x, skip) if bias is None else g.Add(g.Add(x, skip), bias)
-    epsilon = node.attributes.get_float("epsilon", 1e-12 if not simple else 1e-5)
-    if simple:
-        return [_root_mean_square(g, total, gamma, epsilon), None, None, total]
-    y, mean, inverse = g.LayerNormalization(total, gamma, beta, epsilon=epsilon, axis=-1, outputs=3)
-    return [y, mean, inverse, total]
+@spells("ExpandDims")
+def _expand_dims(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    x, axis = node.inputs
+    return [g.Unsqueeze(x, g.Reshape(g.Cast(axis, to=ir.DataType.INT64), [1]))]
 
 
-def _root_mean_square(g: GraphBuilder, x: ir.Value, scale: ir.Value, epsilon: float) -> ir.Value:
-    mean = g.ReduceMean(g.Mul(x, x), [-1], keepdims=1)
-    return g.Mul(g.Div(x, g.Sqrt(g.Add(mean, epsilon))), scale)
+@spells("GatherND", "Pad", "Trilu")
+def _as_in_the_standard(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    attributes = {name: a.as_string() if name == "mode" else a.value for name, a in node.attributes.items()}
+    return [getattr(g, node.op_type)(*node.inputs, **attributes)]
 
 
-@_spells("MultiHeadAttention")
-def _multi_head_attention(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    query, key, value, bias, mask, added, past, *_ = _inputs(node, 8)
-    if key is None or value is None or g.rank(key) != 3 or past is not None:
-        raise ValueError("packed or cached keys and values have no rule yet")
-    if bias is not None:
-        sizes = g.vector([g.dim(v, -1) for v in (query, key, value)])
-        query, key, value = (
-            g.Add(v, b) for v, b in zip((query, key, value), g.Split(bias, sizes, outputs=3), strict=True)
+@spells("GridSample")
+def _grid_sample(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    mode = node.attributes.get_string("mode", "bilinear")
+    return [
+        g.GridSample(
+            *node.inputs,
+            mode=mode.removeprefix("bi") if g.opset >= 20 else mode,
+            padding_mode=node.attributes.get_string("padding_mode", "zeros"),
+            align_corners=node.attributes.get_int("align_corners", 0),
         )
-    return [_attended(g, node, query, key, value, _key_mask(g, mask, query.dtype), added)]
+    ]
 
 
-@_spells("Attention")
-def _attention(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    """Queries, keys and values are one product of the input."""
-    x, weights, bias, mask, past, added, *_ = _inputs(node, 7)
-    if past is not None or node.attributes.get_int("unidirectional", 0):
-        raise ValueError("cached keys and causal masks have no rule yet")
-    sizes = node.attributes.get_ints("qkv_hidden_sizes", ())
-    packed = g.MatMul(x, weights) if bias is None else g.Add(g.MatMul(x, weights), bias)
-    parts = (
-        g.Split(packed, list(sizes), axis=-1, outputs=3)
-        if sizes
-        else g.Split(packed, axis=-1, num_outputs=3, outputs=3)
+@spells("CDist")
+def _distances(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    """Between every row of one matrix and every row of another, squared or not."""
+    a, b = node.inputs
+    apart = g.Sub(g.Unsqueeze(a, [1]), b)
+    squares = g.ReduceSum(g.Mul(apart, apart), [2], keepdims=0)
+    return [squares if node.attributes.get_string("metric", "sqeuclidean") == "sqeuclidean" else g.Sqrt(squares)]
+
+
+def _for_one_processor(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    raise ValueError(
+        "onnxruntime laid the file out for one kind of processor; "
+        "explain the file from before, or optimise it with ORT_ENABLE_EXTENDED"
     )
-    q, k, v = parts
-    return [_attended(g, node, q, k, v, _key_mask(g, mask, x.dtype), added)]
 
 
-def _attended(
-    g: GraphBuilder, node: Any, query: ir.Value, key: ir.Value, value: ir.Value, mask: Any, added: Any
-) -> ir.Value:
-    """softmax(Q K^T / sqrt(d) + mask) V of (batch, length, hidden), head by head."""
-    heads = node.attributes.get_int("num_heads")
-    q, k, v = (g.Transpose(g.Reshape(x, [0, 0, heads, -1]), perm=[0, 2, 1, 3]) for x in (query, key, value))
-    width = g.dim(query, -1)
-    if not isinstance(width, int):
-        raise ValueError("the width of the queries must be known before the model runs")
-    scale = node.attributes.get_float("scale", 0.0) or 1 / math.sqrt(width // heads)
-    scores = g.Mul(scale, g.MatMul(q, g.swap_last(k)))
-    for term in (mask, added):
-        scores = scores if term is None else g.Add(scores, term)
-    mixed = g.MatMul(g.Softmax(scores, axis=-1), v)
-    return g.reshape(g.Transpose(mixed, perm=[0, 2, 1, 3]), [0, 0, -1])
-
-
-def _key_mask(g: GraphBuilder, mask: Any, dtype: Any) -> ir.Value | None:
-    """What is added to the scores of keys that a (batch, keys) mask of 0 and 1 leaves out."""
-    if mask is None:
-        return None
-    if mask.shape is None or len(mask.shape) != 2:
-        raise ValueError("only masks of (batch, keys) have a rule")
-    kept = g.Cast(g.Cast(mask, to=ir.DataType.BOOL), to=dtype)
-    return g.Unsqueeze(g.Mul(g.Sub(1, kept), -1e4), [1, 2])
+_BLOCKED = ("AveragePool", "Conv", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", "ReorderInput", "ReorderOutput")
+spells(*_BLOCKED, "Upsample", domain="com.microsoft.nchwc")(_for_one_processor)

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import onnx
 import onnx_ir as ir
 
 from ..errors import UnsupportedOperator
 from ..graph import GraphBuilder
+from ..shapes import infer
 
 __all__ = ["replace"]
 
+Spelling = Callable[[GraphBuilder, ir.Node], Sequence[ir.Value | None]]
 
-def replace(
-    program: ir.Model, nodes: Iterable[ir.Node], spell: Callable[[GraphBuilder, ir.Node], Sequence[ir.Value | None]]
-) -> bool:
-    """Puts what ``spell`` emits in the place of each node, in place; true where there was one."""
+
+def replace(program: ir.Model, nodes: Iterable[ir.Node], spell: Spelling) -> bool:
+    """Puts what ``spell`` emits in the place of each node, in place; true where there was one.
+
+    A node stays beside it for the sake of outputs that are read and that ``spell`` gives none for.
+    """
     nodes = list(nodes)
     around = GraphBuilder(program.graph) if nodes else None
     for node in nodes:
@@ -25,15 +30,14 @@ def replace(
     return bool(nodes)
 
 
-def _replace(
-    around: GraphBuilder, node: ir.Node, spell: Callable[[GraphBuilder, ir.Node], Sequence[ir.Value | None]]
-) -> None:
+def _replace(around: GraphBuilder, node: ir.Node, spell: Spelling) -> None:
     graph: Any = node.graph
     scratch = ir.Graph([], [], nodes=[])
     around.prefix = node.name or node.op_type
+    _learn_shapes(node, around.opset)
     try:
         outputs = spell(around.nested(scratch), node)
-    except ValueError as error:
+    except (ValueError, onnx.shape_inference.InferenceError) as error:
         where = f"operator {node.domain}{'::' if node.domain else ''}{node.op_type} (node {node.name!r})"
         raise UnsupportedOperator(f"{where} cannot be differentiated: {error}") from error
     for value in list(scratch.initializers.values()):
@@ -42,4 +46,20 @@ def _replace(
     scratch.remove(nodes)
     pairs = [(old, new) for old, new in zip(node.outputs, outputs, strict=False) if old.name and new is not None]
     old, new = (list(side) for side in zip(*pairs, strict=True))
-    ir.convenience.replace_nodes_and_values(graph, node, [node], nodes, old, new)
+    rest = [y for y in node.outputs if y not in old and (y.uses() or y.is_graph_output())]
+    ir.convenience.replace_nodes_and_values(graph, node, [] if rest else [node], nodes, old, new)
+    for value in old if rest else ():
+        value.name = around.fresh(f"{value.name}/fused")
+
+
+def _learn_shapes(node: ir.Node, opset: int) -> None:
+    """Infers what a spelling that was just put in lets one know of the inputs."""
+    waiting = [x.producer() for x in node.inputs if x is not None and x.shape is None]
+    found: list[ir.Node] = []
+    while waiting:
+        maker = waiting.pop()
+        if maker is not None and maker.domain == "" and onnx.defs.has(maker.op_type, opset) and maker not in found:
+            found.append(maker)
+            waiting += [x.producer() for x in maker.inputs if x is not None and x.shape is None]
+    for maker in reversed(found):
+        infer(onnx.defs.get_schema(maker.op_type, opset, ""), maker, opset)

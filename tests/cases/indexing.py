@@ -32,6 +32,8 @@ CASES = [
     Case("Gather", [_X, np.array(-2)], {"axis": 1}, constants=[1], id="one-negative"),
     Case("Gather", [_X, ints(3)], {"axis": -1}, constants=[1], id="one-kept"),
     Case("Gather", [_X, np.array(2)], id="scalar"),
+    Case("Gather", [_X, _TWICE.astype(np.int32)], id="narrow-indices"),
+    Case("Gather", [_X, _TWICE.astype(np.int32)], {"axis": 1}, id="narrow-indices-middle"),
     Case("GatherElements", [normal(3, 4), _TWICE]),
     Case("GatherElements", [normal(3, 4), _TWICE], {"axis": -1}, constants=[1], id="axis"),
     Case("GatherND", [_X, _ROWS], ranks=[2]),
