@@ -74,6 +74,17 @@ class Explainer:
         ``target`` is "top1", a class index, one per example, a tuple index into scores of rank > 2, or a float array in
         the shape of the scores, which weights them. ``progress`` is called with rows done and rows in all.
         """
+        return self._explained(inputs, target, progress)[0]
+
+    def with_outputs(self, inputs: Inputs, target: Any = "top1") -> tuple[Attribution, dict[str, np.ndarray]]:
+        """The attribution of a batch and the model's outputs by name, which the same run computes; joined along axis 0,
+        where outputs count examples."""
+        found, outputs = self._explained(inputs, target, None, keep=True)
+        return found, {name: np.concatenate(parts)[: len(found.score)] for name, parts in outputs.items()}
+
+    def _explained(
+        self, inputs: Inputs, target: Any, progress: Progress | None, keep: bool = False
+    ) -> tuple[Attribution, dict[str, list[np.ndarray]]]:
         given = prepare(self.model, inputs, self.preprocess)
         seeded = isinstance(target, np.ndarray | list) and np.asarray(target).dtype.kind == "f"
         given = given if self.runtime == "onnxruntime" else _training().settled(given)
@@ -81,8 +92,8 @@ class Explainer:
         wanted = resolve_target(target, given.batch.examples, plan.scores)
         points = self.method.points(plan.explained)
         rows = self._rows(plan) if given.batch.examples > 1 or points else 1
-        sums = run_rows(session, plan, given.batch, wanted, points, rows, progress)
-        return self._attribution(plan, given, wanted, sums)
+        sums = run_rows(session, plan, given.batch, wanted, points, rows, progress, keep)
+        return self._attribution(plan, given, wanted, sums), sums.outputs
 
     @property
     def activations(self) -> tuple[Activation, ...]:

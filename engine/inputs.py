@@ -54,7 +54,8 @@ def prepare(model: Model, inputs: Inputs, preprocess: Preprocess | None = None) 
     recipe = preprocess or Preprocess.from_metadata(model.metadata)
     if pictures:
         recipe = recipe or guess_preprocess(model)
-        inputs, drawn = recipe(pictures), tuple(recipe.picture(picture) for picture in pictures)
+        drawn = tuple(recipe.picture(picture) for picture in pictures)
+        inputs = recipe.stacked(drawn)
     arrays = _by_name(model, inputs)
     feeds = {str(v.name): _checked(v, arrays[str(v.name)], model) for v in model.inputs}
     axes = {str(v.name): batch_axis(model, v) for v in model.inputs}

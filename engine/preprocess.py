@@ -111,7 +111,11 @@ class Preprocess:
     def __call__(self, pictures: Picture | Iterable[Picture]) -> NDArray[np.float32]:
         """One picture or several, as a float32 batch (N, C, H, W) or (N, H, W, C) after `layout`."""
         several = [pictures] if isinstance(pictures, str | os.PathLike | Image.Image) else list(pictures)
-        arrays = [self._array(self.picture(source)) for source in several]
+        return self.stacked([self.picture(source) for source in several])
+
+    def stacked(self, seen: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """The same from what ``picture`` gave."""
+        arrays = [self._array(picture) for picture in seen]
         if not arrays:
             raise InputError("there are no pictures; give at least one path or PIL image")
         shapes = sorted({array.shape for array in arrays})

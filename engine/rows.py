@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -42,11 +42,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Sums:
-    """Attributions by input, and each example's settled target and scores (N, points)."""
+    """Attributions by input, and each example's settled target and scores (N, points); the model's outputs for the
+    examples themselves, if they are kept."""
 
     values: dict[str, np.ndarray]
     chosen: np.ndarray
     scores: np.ndarray
+    outputs: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
 
 def run_rows(
@@ -57,18 +59,25 @@ def run_rows(
     points: Mapping[str, np.ndarray],
     limit: int,
     progress: Progress | None = None,
+    keep: bool = False,
 ) -> Sums:
-    """The contributions of all rows, at most ``limit`` of them in one run, summed over the points of each example."""
+    """The contributions of all rows, at most ``limit`` of them in one run, summed over the points of each example.
+
+    ``keep``: the model's outputs, too, of the runs at point 0.
+    """
     count = next((len(array) for array in points.values()), 1)
     sums = Sums({}, np.zeros(batch.examples, np.int64), np.zeros((batch.examples, count), np.float32))
     done = 0
     for rows, places in _chunks(batch.examples, count, limit if batch.fixed is None else batch.fixed):
         results = session.run(_feeds(plan, batch, target, points, sums, batch.fill(rows), batch.fill(places)))
         _collect(plan, batch, sums, rows, places, results)
+        if keep and places[0] == 0:
+            for name in plan.outputs:
+                sums.outputs.setdefault(name, []).append(results[name])
         done += len(rows)
         if progress:
             progress(done, batch.examples * count)
-    return Sums({name: total.astype(np.float32) for name, total in sums.values.items()}, sums.chosen, sums.scores)
+    return replace(sums, values={name: total.astype(np.float32) for name, total in sums.values.items()})
 
 
 def _chunks(examples: int, count: int, limit: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

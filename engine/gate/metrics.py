@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .need import need
+from .seen import Map, Seen, strength
 
 __all__ = ["METRICS", "TOP_SHARE", "Metric", "agreement", "chosen_metrics", "mass_inside", "points_inside", "strength"]
-
-Map = NDArray[np.floating]
 
 TOP_SHARE = 0.1  # of the elements: how many count as the top
 SSIM_SIDE = 7  # scikit-image's window; a smaller map gets the largest odd one that fits
@@ -29,7 +28,7 @@ class Metric:
     """A measure of agreement: its value where maps are equal, and where nothing is shared."""
 
     name: str
-    measure: Callable[[Map, Map], float]
+    measure: Callable[[Seen, Seen], float]
     perfect: float
     worst: float
 
@@ -40,57 +39,58 @@ class Metric:
 
     def __call__(self, reference: Map, candidate: Map) -> float:
         """The agreement; perfect for equal maps even where a formula divides by zero, worst where it has no value."""
-        if np.array_equal(reference, candidate):
-            return self.perfect
+        return self.perfect if np.array_equal(reference, candidate) else self.of(Seen(reference), Seen(candidate))
+
+    def of(self, reference: Seen, candidate: Seen) -> float:
+        """The agreement of maps that differ."""
         with np.errstate(all="ignore"):
-            value = self.measure(np.asarray(reference, np.float64), np.asarray(candidate, np.float64))
+            value = self.measure(reference, candidate)
         return float(value) if np.isfinite(value) else self.worst
 
 
-def spearman(reference: Map, candidate: Map) -> float:
+def spearman(reference: Seen, candidate: Seen) -> float:
     """Rank correlation of the signed values (Spearman, 1904; of maps: Adebayo et al., 2018, arXiv:1810.03292)."""
-    if np.ptp(reference) == 0 or np.ptp(candidate) == 0:
-        return 0.0
-    a, b = (_ranks(one.ravel()) for one in (reference, candidate))
-    return _cosine(a - a.mean(), b - b.mean())
+    a, b = (one.ranks - (one.ranks.size + 1) / 2 for one in (reference, candidate))
+    return _cosine(a, b, np.square(a).sum() * np.square(b).sum())
 
 
-def cosine(reference: Map, candidate: Map) -> float:
+def cosine(reference: Seen, candidate: Seen) -> float:
     """Cosine of the angle between the signed values."""
-    return _cosine(reference, candidate)
+    return _cosine(reference.values, candidate.values, reference.energy * candidate.energy)
 
 
-def ssim(reference: Map, candidate: Map) -> float:
+def ssim(reference: Seen, candidate: Seen) -> float:
     """Structural similarity of the strengths, each scaled to 0..1 (Wang et al., 2004, doi:10.1109/TIP.2003.819861)."""
-    a, b = (plane / (plane.max() or 1.0) for plane in map(strength, (reference, candidate)))
+    a, b = (one.strength / (one.strength.max() or 1.0) for one in (reference, candidate))
     side = min(SSIM_SIDE, *a.shape)
     return need("skimage.metrics").structural_similarity(a, b, data_range=1.0, win_size=side - (side + 1) % 2)
 
 
-def top_iou(reference: Map, candidate: Map) -> float:
+def top_iou(reference: Seen, candidate: Seen) -> float:
     """Intersection over union of the strongest tenth of the elements (Jaccard, 1901; as in Ghorbani et al., 2017,
     arXiv:1710.10547, who take the intersection alone)."""
-    a, b = (_top(strength(one)) for one in (reference, candidate))
+    a, b = (_top(one.strength) for one in (reference, candidate))
     return float((a & b).sum() / (a | b).sum())
 
 
-def relative_l2(reference: Map, candidate: Map) -> float:
+def relative_l2(reference: Seen, candidate: Seen) -> float:
     """Euclidean norm of the difference over that of the reference; the only metric that sees a change of scale."""
-    return float(np.sqrt(np.square(candidate - reference).sum() / np.square(reference).sum()))
+    return float(np.sqrt(np.square(candidate.values - reference.values).sum() / reference.energy))
 
 
-def sign_agreement(reference: Map, candidate: Map) -> float:
+def sign_agreement(reference: Seen, candidate: Seen) -> float:
     """Share of the reference's evidence whose sign the candidate keeps (sign agreement of Krishna et al., 2022,
     arXiv:2202.01602, over all elements and weighted by their magnitude, so that noise near zero does not count)."""
-    weight = np.abs(reference)
-    return float(weight[np.sign(reference) == np.sign(candidate)].sum() / weight.sum())
+    a, b = reference.values, candidate.values
+    weight, kept = np.abs(a), (np.signbit(a) == np.signbit(b)) & (b != 0)
+    return float((weight * kept).sum() / weight.sum())
 
 
-def centre_distance(reference: Map, candidate: Map) -> float:
+def centre_distance(reference: Seen, candidate: Seen) -> float:
     """Distance of the centres of mass of the strengths, as a share of the map's diagonal."""
-    centre = need("scipy.ndimage").center_of_mass
-    a, b = (strength(one) for one in (reference, candidate))
-    return float(np.linalg.norm(np.subtract(centre(a), centre(b))) / np.linalg.norm(np.subtract(a.shape, 1)))
+    centre, shape = need("scipy.ndimage").center_of_mass, reference.strength.shape
+    apart = np.subtract(centre(reference.strength), centre(candidate.strength))
+    return float(np.linalg.norm(apart) / np.linalg.norm(np.subtract(shape, 1)))
 
 
 METRICS: dict[str, Metric] = {
@@ -107,20 +107,14 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def strength(values: Map) -> Map:
-    """Magnitudes without channels: of (C, H, W) or (H, W, C) the largest over the axis of the fewest elements."""
-    size = np.abs(np.asarray(values, np.float64))
-    if size.ndim > 2:
-        size = size.max(axis=int(np.argmin(size.shape[-3:])) + size.ndim - 3)
-    return size
-
-
 def agreement(reference: Map, candidate: Map, names: Mapping[str, Metric]) -> dict[str, float]:
     """The metrics that can be taken of such maps."""
-    plane = strength(reference).shape
+    a, b = Seen(reference), Seen(candidate)
+    plane, same = a.strength.shape, np.array_equal(reference, candidate)
     drawable = len(plane) == 2 and min(plane) >= SSIM_LEAST
     skipped = ({"ssim"} if not drawable else set()) | ({"centre-distance"} if len(plane) != 2 else set())
-    return {name: metric(reference, candidate) for name, metric in names.items() if name not in skipped}
+    kept = {name: metric for name, metric in names.items() if name not in skipped}
+    return {name: metric.perfect if same else metric.of(a, b) for name, metric in kept.items()}
 
 
 def mass_inside(values: Map, mask: NDArray[np.bool_]) -> float:
@@ -143,21 +137,9 @@ def chosen_metrics(names: tuple[str, ...] | list[str] | None) -> dict[str, Metri
     return {name: METRICS[name] for name in names or METRICS}
 
 
-def _ranks(values: Map) -> Map:
-    """Ranks as scipy.stats.rankdata has them, equal values sharing their mean rank, by a sort three times as fast."""
-    order = np.argsort(values)
-    held = values[order]
-    starts = np.concatenate([[True], held[1:] != held[:-1]])
-    ends = np.append(np.flatnonzero(starts), held.size)
-    group = np.cumsum(starts)
-    ranks = np.empty(held.size)
-    ranks[order] = (ends[group] + ends[group - 1] + 1) / 2
-    return ranks
-
-
-def _cosine(a: Map, b: Map) -> float:
+def _cosine(a: Map, b: Map, energies: float) -> float:
     """Without BLAS, whose threads would wait for those of the runtime."""
-    return float((a * b).sum() / np.sqrt(np.square(a).sum() * np.square(b).sum()))
+    return float((a * b).sum() / np.sqrt(energies))
 
 
 def _top(plane: Map) -> NDArray[np.bool_]:
@@ -165,5 +147,5 @@ def _top(plane: Map) -> NDArray[np.bool_]:
     count = max(1, round(plane.size * TOP_SHARE))
     flat = plane.ravel()
     top = np.zeros(flat.size, bool)
-    top[np.argpartition(-flat, count - 1)[:count]] = True
+    top[np.argpartition(flat, flat.size - count)[flat.size - count :]] = True
     return top & (flat > 0)

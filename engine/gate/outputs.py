@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .metrics import Metric
+from .seen import Seen
 
 __all__ = ["OUTPUTS", "output_agreement"]
 
@@ -13,21 +14,21 @@ Scores = NDArray[np.floating]
 TOP = 5
 
 
-def top1(reference: Scores, candidate: Scores) -> float:
+def top1(reference: Seen, candidate: Seen) -> float:
     """Whether the top class is the same."""
-    return float(reference.argmax() == candidate.argmax())
+    return float(reference.values.argmax() == candidate.values.argmax())
 
 
-def top5(reference: Scores, candidate: Scores) -> float:
+def top5(reference: Seen, candidate: Seen) -> float:
     """Share of the reference's top five classes that are among the candidate's."""
-    count = min(TOP, reference.size)
-    a, b = (set(np.argsort(-one, kind="stable")[:count].tolist()) for one in (reference, candidate))
+    count = min(TOP, reference.values.size)
+    a, b = (set(np.argsort(-one.values, kind="stable")[:count].tolist()) for one in (reference, candidate))
     return len(a & b) / count
 
 
-def score_drift(reference: Scores, candidate: Scores) -> float:
+def score_drift(reference: Seen, candidate: Seen) -> float:
     """Euclidean norm of the difference of all scores over that of the reference's."""
-    return float(np.linalg.norm(candidate - reference) / np.linalg.norm(reference))
+    return float(np.linalg.norm(candidate.values - reference.values) / np.sqrt(reference.energy))
 
 
 OUTPUTS: dict[str, Metric] = {

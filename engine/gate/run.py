@@ -19,12 +19,13 @@ from ..runtime import Provider
 from .calibration import Calibration, calibrate
 from .comparison import Comparison, Failed, Progress, at_least_one, measure, warn_of_one_method
 from .data import Data, Samples, open_samples
+from .fits import check_pair
 from .golden import Golden, Recorder, is_golden, open_golden, read_header
 from .layers import LayerReport, compare_layers
 from .masks import open_masks
 from .metrics import chosen_metrics
 from .pair import TARGETS, Pair, TargetKind
-from .sides import DEFAULT_METHODS, Side, check_pair, open_side
+from .sides import DEFAULT_METHODS, Side, open_side
 from .summary import Summary, check, parse_thresholds, summarise
 
 __all__ = ["Gate", "compare"]

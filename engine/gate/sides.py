@@ -13,17 +13,19 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..attribution import Attribution
 from ..catalogue import method_options
 from ..errors import InputError
 from ..explain import Explainer
 from ..inputs import Prepared, prepare
-from ..model import Model, Source, load
+from ..model import Model, Source, is_float, load
 from ..preprocess import Preprocess
 from ..runtime import Provider, Session, open_session
 from ..target import score_tensor
 
-__all__ = ["DEFAULT_METHODS", "Evidence", "Side", "check_pair", "one_example", "open_side"]
+__all__ = ["DEFAULT_METHODS", "Evidence", "Side", "one_example", "open_side"]
 
+GRADIENT, TIMES_INPUT = "saliency", "input-x-gradient"
 DEFAULT_METHODS = ("saliency", "input-x-gradient", "integrated-gradients", "grad-cam")
 
 
@@ -73,16 +75,42 @@ class Side:
         """All scores of an example, as a vector."""
         session, y = self.forward
         found = session.run(given.batch.take(given.batch.fill(np.arange(1))), [y])[y]
-        return finite(found[:1].reshape(-1).astype(np.float32), "the scores")
+        return vector(found)
 
     def evidence(self, given: Prepared, target: int | None = None) -> Evidence:
         """Scores and maps; of the top class unless one is given."""
-        scores = self.scores(given)
-        chosen = int(scores.argmax()) if target is None else target
-        found = {name: explainer(dict(given.batch.feeds), chosen) for name, explainer in self.explainers.items()}
-        maps = {name: finite(flat_map(one.values), f"the map of {name}") for name, one in found.items()}
+        feeds = dict(given.batch.feeds)
+        scores, found = self._answer(given, target)
+        chosen = target if target is not None else int(next((one.target[0] for one in found.values()), scores.argmax()))
+        found |= {name: one(feeds, chosen) for name, one in self._asked.items() if name not in found}
+        maps = {name: flat_map(one.values) for name, one in found.items()}
+        if TIMES_INPUT not in self._asked and TIMES_INPUT in self.explainers:
+            maps[TIMES_INPUT] = _times(found[GRADIENT].values, feeds)
         score = next((float(one.score[0]) for one in found.values()), float(scores[chosen]))
-        return Evidence(scores, chosen, score, maps)
+        checked = {name: finite(maps[name], f"the map of {name}") for name in self.explainers}
+        return Evidence(scores, chosen, score, checked)
+
+    def _answer(self, given: Prepared, target: int | None) -> tuple[NDArray[np.floating], dict[str, Attribution]]:
+        """All scores; they come with the run of the first method, but for integer arithmetic, which only the model as
+        it is computes as it will be deployed."""
+        y = str(score_tensor(self.model, self.score).name)
+        if self.quantised or not self._asked or y not in [value.name for value in self.model.outputs]:
+            return self.scores(given), {}
+        name, explainer = next(iter(self._asked.items()))
+        found, outputs = explainer.with_outputs(dict(given.batch.feeds), "top1" if target is None else target)
+        return vector(outputs[y]), {name: found}
+
+    @cached_property
+    def quantised(self) -> bool:
+        """Whether the model has integer arithmetic."""
+        kinds = {node.op_type for node in self.model.graph}
+        return any("Quant" in kind or "QLinear" in kind or kind.endswith("Integer") for kind in kinds)
+
+    @cached_property
+    def _asked(self) -> Mapping[str, Explainer]:
+        """The explainers that run: input times gradient is made of saliency, where that is asked for, too."""
+        made = GRADIENT in self.explainers and all(is_float(value) for value in self.model.inputs)
+        return {name: one for name, one in self.explainers.items() if not (made and name == TIMES_INPUT)}
 
     def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence:
         """The evidence of the sample of a name, which a model does not need; a golden file does."""
@@ -133,18 +161,6 @@ def open_side(
     return Side(source, explainers, score, recipe, providers, threads)
 
 
-def check_pair(reference: Model, candidate: Model, score: str = "logit") -> None:
-    """Whether two models take the same inputs and give as many scores; else an InputError of one line."""
-    a, b = ([_dims(value) for value in model.inputs] for model in (reference, candidate))
-    if len(a) != len(b) or not all(map(_alike, a, b)):
-        raise InputError(f"the models take different inputs: {_text(a)} and {_text(b)}; compare models of one input")
-    m, n = (_dims(score_tensor(model, score)) for model in (reference, candidate))
-    if not _alike(m, n):
-        raise InputError(
-            f"the models give different scores: {_text([m])} and {_text([n])}; compare models of the same classes"
-        )
-
-
 def one_example(given: Prepared) -> Prepared:
     if given.batch.examples != 1:
         raise InputError(f"it holds {given.batch.examples} examples; give an array of many as DATA itself")
@@ -158,6 +174,18 @@ def flat_map(values: Any) -> NDArray[np.floating]:
     return np.asarray(values)[0]
 
 
+def _times(gradient: Any, feeds: Mapping[str, NDArray]) -> NDArray[np.floating]:
+    """Input times gradient, for each input."""
+    if isinstance(gradient, Mapping):
+        return flat_map({name: values * feeds[name] for name, values in gradient.items()})
+    return flat_map(gradient * next(iter(feeds.values()))).astype(np.float32, copy=False)
+
+
+def vector(output: NDArray) -> NDArray[np.floating]:
+    """The scores of the only example."""
+    return finite(output[:1].reshape(-1).astype(np.float32), "the scores")
+
+
 def finite(array: NDArray[np.floating], what: str) -> NDArray[np.floating]:
     if not np.isfinite(array).all():
         raise InputError(f"{what} holds NaN or infinity")
@@ -167,18 +195,3 @@ def finite(array: NDArray[np.floating], what: str) -> NDArray[np.floating]:
 def picture_of(given: Prepared) -> Image.Image | None:
     """What the model saw, if it was a picture."""
     return given.pictures[0] if given.pictures else None
-
-
-def _dims(value: ir.Value) -> list[int | None] | None:
-    """The sizes of one example; None where they are open."""
-    return None if value.shape is None else [d if isinstance(d, int) else None for d in list(value.shape)[1:]]
-
-
-def _alike(a: list[int | None] | None, b: list[int | None] | None) -> bool:
-    if a is None or b is None:
-        return True
-    return len(a) == len(b) and all(m == n or None in (m, n) for m, n in zip(a, b, strict=True))
-
-
-def _text(shapes: Sequence[list[int | None] | None]) -> str:
-    return ", ".join("(?)" if s is None else f"({', '.join('?' if d is None else str(d) for d in s)})" for s in shapes)

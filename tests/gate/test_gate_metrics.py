@@ -8,6 +8,7 @@ import scipy.ndimage
 import scipy.stats
 from onnxray import InputError
 from onnxray.gate.metrics import METRICS, agreement, chosen_metrics, mass_inside, points_inside, strength
+from onnxray.gate.seen import ranks
 from skimage.metrics import structural_similarity
 
 RNG = np.random.default_rng(0)
@@ -95,3 +96,11 @@ def test_vectors_have_no_picture_metrics() -> None:
 def test_unknown_metrics_are_named() -> None:
     with pytest.raises(InputError, match="there are: spearman"):
         chosen_metrics(["magic"])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_ranks_are_scipys(dtype: type[np.floating]) -> None:
+    ties = np.concatenate([RNG.integers(-3, 3, 400), np.zeros(50), RNG.normal(size=300)])
+    edges = [0.0, -0.0, 1e-45, -1e-45, 6e4, -6e4, 6e4]
+    for values in (ties, np.array(edges), np.zeros(5), np.ones(1), RNG.normal(size=70000), np.repeat([2.0, 1, 3], 4)):
+        np.testing.assert_array_equal(ranks(values.astype(dtype)), scipy.stats.rankdata(values.astype(dtype)))

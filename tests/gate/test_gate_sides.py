@@ -1,0 +1,91 @@
+"""A side says what its model and its explainers say, though it runs them less often."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import onnxray
+import pytest
+from onnxray import Explainer, models
+from onnxray.gate.sides import Side, open_side
+from onnxray.models.data import digits
+from onnxray.runtime import open_session
+
+DIGITS = models.path("digits.onnx")
+X = digits().unseen[:1, None].astype(np.float32) / 255
+QDQ = Path(__file__).parents[3] / "shared" / "data" / "onnx" / "mobilenetv2like_qdq_244.onnx"
+METHODS = ["input-x-gradient", "grad-cam", "saliency"]
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The methods whose explainers were run."""
+    real, names = Explainer._explained, []
+
+    def counted(self: Explainer, *given: Any, **named: Any) -> Any:
+        names.append(self.method.name)
+        return real(self, *given, **named)
+
+    monkeypatch.setattr(Explainer, "_explained", counted)
+    return names
+
+
+def check(side: Side, given: Any, target: int | None = None) -> None:
+    """Scores, class and maps are those of the model and of each explainer by itself."""
+    prepared = side.prepared(given)
+    found, scores = side.evidence(prepared, target), side.scores(prepared)
+    assert found.target == (int(scores.argmax()) if target is None else target)
+    np.testing.assert_allclose(found.scores, scores, rtol=1e-4, atol=1e-5)
+    for name, explainer in side.explainers.items():
+        values = explainer(dict(prepared.batch.feeds), found.target).values
+        alone = np.concatenate([v.ravel() for v in values.values()]) if isinstance(values, dict) else values[0]
+        np.testing.assert_allclose(found.maps[name], alone, rtol=1e-6, err_msg=name)
+    assert list(found.maps) == list(side.explainers)
+
+
+@pytest.mark.parametrize("target", [None, 3])
+def test_a_float_model_is_run_once_for_each_other_map(runs: list[str], target: int | None) -> None:
+    side = open_side(DIGITS, METHODS, threads=1)
+    side.evidence(side.prepared(X), target)
+    assert runs == ["grad-cam", "saliency"]
+    assert "forward" not in vars(side)
+    check(side, X, target)
+
+
+def test_input_times_gradient_runs_where_nobody_asks_for_the_gradient(runs: list[str]) -> None:
+    side = open_side(DIGITS, ["input-x-gradient"], threads=1)
+    check(side, X)
+    assert set(runs) == {"input-x-gradient"}
+
+
+def test_several_inputs() -> None:
+    a, b = (ir.val(name, ir.DataType.FLOAT, ["batch", 3]) for name in "ab")
+    product, y = ir.val("ab", ir.DataType.FLOAT, ["batch", 3]), ir.val("y", ir.DataType.FLOAT, ["batch", 3])
+    nodes = [ir.node("Mul", [a, b], outputs=[product]), ir.node("Softmax", [product], outputs=[y])]
+    graph = ir.Graph([a, b], [y], nodes=nodes, opset_imports={"": 18}, name="product")
+    model = onnxray.load(ir.to_proto(ir.Model(graph, ir_version=10)))
+    side = open_side(model, ["saliency", "input-x-gradient", "integrated-gradients"], threads=1)
+    check(side, {"a": np.array([[1, 2, 3]], np.float32), "b": np.array([[3, 2, -1]], np.float32)})
+
+
+@pytest.mark.skipif(not QDQ.is_file(), reason="the real int8 classifier of shared/data is not here")
+def test_an_int8_model_answers_as_it_is_deployed() -> None:
+    side = open_side(QDQ, ["saliency", "input-x-gradient"], threads=1)
+    x = np.random.default_rng(0).standard_normal((1, 3, 244, 244)).astype(np.float32)
+    found = side.evidence(side.prepared(x))
+    session = open_session(str(QDQ), threads=1)
+    np.testing.assert_array_equal(found.scores, session.run({str(side.model.inputs[0].name): x}).popitem()[1][0])
+    check(side, x)
+
+
+def test_the_outputs_that_an_attribution_comes_with() -> None:
+    x = digits().unseen[:5, None].astype(np.float32) / 255
+    for method in ("saliency", "integrated-gradients"):
+        explainer = Explainer(DIGITS, method, memory=1)  # one row at a time
+        found, outputs = explainer.with_outputs(x, 3)
+        np.testing.assert_array_equal(found.values, explainer(x, 3).values)
+        (name, scores), *_ = outputs.items()
+        np.testing.assert_allclose(scores, open_session(str(DIGITS)).run({"image": x})[name], atol=1e-5)
