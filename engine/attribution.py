@@ -18,12 +18,13 @@ from PIL import Image
 from . import heatmap
 from .errors import InputError
 
-__all__ = ["REDUCTIONS", "Attribution"]
+__all__ = ["REDUCTIONS", "TOKENS", "Attribution"]
 
 Array = NDArray[Any]
 
 REDUCTIONS = {"abs-max": np.max, "abs-sum": np.sum, "max": np.max, "sum": np.sum, "mean": np.mean}
 CHANNEL_AXES = {"NCHW": 1, "NHWC": 3}
+TOKENS = "NLC"  # embeddings: a vector for each place of a sequence
 SHEET_COLUMNS = 8
 
 
@@ -33,8 +34,8 @@ class Attribution:
 
     values: float32 (N, *input), signed and raw; (N, h, w) from CAM methods; a dict of them where several inputs were
     explained. target and score: what was explained of each example, (N,). delta: the gap of completeness, (N,), where
-    the method defines it. layout: the axes of image values, guessed if None. pictures: what maps are drawn over, one
-    per example or none. provenance: whatever is worth keeping of how it was made.
+    the method defines it. layout: the axes of image values, guessed if None; "NLC" of embedded tokens. pictures: what
+    maps are drawn over, one per example or none. provenance: whatever is worth keeping of how it was made.
     """
 
     values: Any
@@ -42,15 +43,15 @@ class Attribution:
     score: Array
     method: str
     delta: Array | None = None
-    layout: Literal["NCHW", "NHWC"] | None = None
+    layout: Literal["NCHW", "NHWC", "NLC"] | None = None
     pictures: tuple[Image.Image, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.pictures) not in (0, len(self)):
             raise InputError(f"{len(self.pictures)} pictures for {len(self)} examples; give one each, or none")
-        if self.layout not in (None, *CHANNEL_AXES):
-            raise InputError(f"{self.layout!r} is no layout; choose NCHW or NHWC, or None to have it guessed")
+        if self.layout not in (None, TOKENS, *CHANNEL_AXES):
+            raise InputError(f"{self.layout!r} is no layout; choose NCHW, NHWC or NLC, or None to have it guessed")
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())) if isinstance(self.values, Mapping) else self.values)
@@ -78,13 +79,16 @@ class Attribution:
 
         abs-max and abs-sum take magnitudes first; max, sum and mean keep the sign. Values without a channel axis,
         (N, h, w) of CAM methods and (N, F) of tables, keep their shape; only the magnitude is taken of them.
+        Embedded tokens have one number each, (N, L).
         """
         if reduce not in REDUCTIONS:
             raise InputError(f"{reduce!r} is no reduction; choose from {', '.join(REDUCTIONS)}")
         values = self._array()
         if reduce.startswith("abs"):
             values = np.abs(values)
-        if values.ndim == 4:
+        if self.layout == TOKENS and values.ndim > 1:
+            values = REDUCTIONS[reduce](values, axis=-1)
+        elif values.ndim == 4:
             values = REDUCTIONS[reduce](values, axis=self._channel_axis(values.shape))
         elif values.ndim not in (2, 3):
             raise InputError(f"values of shape {values.shape} have no map; reduce .values to (N, H, W) yourself")
@@ -167,7 +171,7 @@ class Attribution:
         return self.values
 
     def _channel_axis(self, shape: tuple[int, ...]) -> int:
-        if self.layout is not None:
+        if self.layout in CHANNEL_AXES:
             return CHANNEL_AXES[self.layout]
         for axis in CHANNEL_AXES.values():
             if shape[axis] in (1, 3, 4):

@@ -19,11 +19,12 @@ ROW, FONT, GAP, LONGEST = 24, 14, 12, 320  # pixels
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature of one example, what it held (None where that is not known), and its attribution."""
+    """A feature of one example, what it held (None where that is not known), its attribution, and its place."""
 
     name: str
     value: float | None
     attribution: float
+    place: int = 0
 
 
 def rank_features(
@@ -36,17 +37,19 @@ def rank_features(
         raise InputError(f"{len(names)} names for {numbers.size} features")
     called = list(names) or [f"feature {k}" for k in range(numbers.size)]
     order = np.argsort(-np.abs(numbers), kind="stable")
-    return tuple(Feature(called[k], held[k], float(numbers[k])) for k in order)
+    return tuple(Feature(called[k], held[k], float(numbers[k]), int(k)) for k in order)
 
 
-def bar_chart(features: Sequence[Feature], title: str = "", *, top: int = 20) -> Image.Image:
-    """The strongest features, one row each: name and value, bar from zero, attribution."""
-    shown = features[:top]
+def bar_chart(
+    features: Sequence[Feature], title: str = "", *, top: int = 20, unit: str = "features", in_order: bool = False
+) -> Image.Image:
+    """The strongest features, one row each: name and value, bar from zero, attribution; by size or in their order."""
+    shown = sorted(features[:top], key=lambda one: one.place) if in_order else features[:top]
     font = ImageFont.load_default(FONT)
     names = [one.name if one.value is None else f"{one.name} = {one.value:.4g}" for one in shown]
     numbers = [f"{one.attribution:+.3g}" for one in shown]
     name_width, number_width = (round(max(map(font.getlength, texts), default=0)) for texts in (names, numbers))
-    caption = f"{title} ({len(shown)} of {len(features)} features)" if len(features) > len(shown) else title
+    caption = f"{title} ({len(shown)} of {len(features)} {unit})" if len(features) > len(shown) else title
     width = max(name_width + LONGEST + number_width + 4 * GAP, round(font.getlength(caption)) + 2 * GAP)
     picture = Image.new("RGB", (width, ROW * (len(shown) + bool(caption)) + 2 * GAP), "white")
     drawing = ImageDraw.Draw(picture)

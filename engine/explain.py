@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
 from .attribution import Attribution
+from .embeddings import note_of
 from .errors import InputError
 from .explanation import Explanation, explanation
 from .gradient import Activation, builder_named
@@ -36,7 +38,8 @@ class Explainer:
     ``score`` is "logit" (before a final Softmax, LogSoftmax or Sigmoid), "output" (the output as it is) or the name of
     a tensor. ``layer`` is for methods that explain a layer. ``memory`` bounds what one run of the model computes, and
     never changes a result. ``builder`` is "portable" or "ort-training", whose graph ``runtime="training"`` runs in
-    onnxruntime-training itself. ``options`` are the method's own; ``onnxray methods`` lists them.
+    onnxruntime-training itself. ``options`` are the method's own; ``onnxray methods`` lists them. ``note`` tells, as a
+    warning does, what is explained of a model that takes integers, such as the embeddings of token ids.
     """
 
     def __init__(
@@ -64,6 +67,9 @@ class Explainer:
         self.threads = threads
         self.memory = parse_memory(memory)
         self.preprocess = preprocess
+        self.note = note_of(self.model)
+        if self.note:
+            warnings.warn(self.note, UserWarning, stacklevel=2)
         self._plans: dict[tuple[Any, ...], tuple[Explanation, Session]] = {}
         if not _open_dimensions(self.model) and runtime == "onnxruntime":
             self._plan({}, seeded=False)
@@ -151,10 +157,16 @@ class Explainer:
             score=sums.scores[:, 0],
             method=self.method.name,
             delta=self.method.delta(total, sums.scores),
-            layout=given.recipe.layout if given.recipe else None,
+            layout=given.recipe.layout if given.recipe else _layout(plan),
             pictures=given.pictures,
-            provenance={"options": repr(self.method), "score": self.score},
+            provenance=self._provenance(plan),
         )
+
+    def _provenance(self, plan: Explanation) -> dict[str, Any]:
+        """How it was made; where embeddings are explained, of which input, and the line that says so."""
+        tokens = {name: about.tokens for name, about in plan.explained.items() if about.tokens}
+        said = {"note": self.note, "tokens": tokens} if self.note else {}
+        return {"options": repr(self.method), "score": self.score, **said}
 
 
 def explain(
@@ -217,6 +229,11 @@ def activations(
         name: np.concatenate([result[tensor] for result in results])[: given.batch.examples]
         for name, tensor in tensors.items()
     }
+
+
+def _layout(plan: Explanation) -> Literal["NLC"] | None:
+    """That of embeddings; pictures are known by their recipe."""
+    return "NLC" if any(about.tokens for about in plan.explained.values()) else None
 
 
 def _runs(given: Prepared) -> list[np.ndarray]:

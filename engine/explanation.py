@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
+from .embeddings import Start, starts
 from .errors import ModelError
 from .gradient import Activation, Builder, backward
 from .graph import GraphBuilder, Lowering
@@ -18,7 +19,7 @@ from .passes.fix_shapes import fix_shapes
 from .preprocess import Preprocess
 from .target import flat_scores, logits, score_tensor, select_scores, weigh_scores
 
-__all__ = ["Explanation", "explained_inputs", "explanation"]
+__all__ = ["Explanation", "batch_axis", "explained_inputs", "explanation", "leading_input"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,29 +50,37 @@ class Explanation:
 
 
 def explained_inputs(model: Model) -> dict[str, Explained]:
-    """The floating-point inputs, with their axes."""
-    floats = [value for value in model.inputs if is_float(value)]
-    if not floats:
-        raise ModelError("the model has no floating-point input; name an intermediate tensor with differentiate(wrt=)")
-    return {str(value.name): _explained(model, value) for value in floats}
+    """The floating-point inputs, or what integers are embedded as, with their axes."""
+    found = starts(model)
+    if not found:
+        raise ModelError("nothing in the model is a floating-point number that depends on its inputs")
+    return {start.name: _explained(model, start) for start in found}
 
 
-def _explained(model: Model, value: ir.Value) -> Explained:
+def _explained(model: Model, start: Start) -> Explained:
+    value = start.value
     batch = batch_axis(model, value)
     dims = list(value.shape) if value.shape is not None else []
     rest = tuple(d if isinstance(d, int) else None for axis, d in enumerate(dims) if axis != batch)
-    return Explained(str(value.name), rest, batch, _channel_axis(model, rest))
+    if start.rows:
+        return Explained(start.name, rest, batch, len(rest) - 1, start.source and str(start.source.name))
+    return Explained(start.name, rest, batch, _channel_axis(model, rest))
 
 
 def batch_axis(model: Model, value: ir.Value) -> int | None:
-    """The axis of an input that counts examples: the one whose dimension is that of the first input's axis 0."""
-    first = next(v for v in model.inputs if is_float(v))
+    """The axis of an input that counts examples: the one whose dimension is that of the leading input's axis 0."""
+    first = leading_input(model)
     if first.shape is None or value.shape is None or not len(first.shape) or not len(value.shape):
         return None
     batch = first.shape[0]
     if batch in value.shape:
         return list(value.shape).index(batch)
     return 0 if not isinstance(value.shape[0], int) else None
+
+
+def leading_input(model: Model) -> ir.Value:
+    """The input that says how many examples there are: the first one of floating-point numbers, else the first."""
+    return next((value for value in model.inputs if is_float(value)), model.inputs[0])
 
 
 def _channel_axis(model: Model, shape: tuple[int | None, ...]) -> int | None:
@@ -99,10 +108,9 @@ def explanation(
     program = model.copy()
     if shapes:
         fix_shapes(program, shapes)
-    y_name, x_names = str(score_tensor(program, score).name), list(explained_inputs(program))
-    expand_functions(program, y_name, x_names)
-    explained = explained_inputs(program)
-    inputs = {name: value for value in program.inputs if (name := str(value.name)) in explained}
+    y_name, explained = str(score_tensor(program, score).name), explained_inputs(program)
+    expand_functions(program, y_name, list(explained))
+    inputs = {name: program.value(name) for name in explained}
     outputs = tuple(str(value.name) for value in program.outputs)
     g = GraphBuilder(program.graph, lowering, "explain")
     points = _point_inputs(g, method, explained)

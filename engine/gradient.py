@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from . import ops as _ops  # noqa: F401  registers the rules
+from .embeddings import start_names
 from .errors import InputError, ModelError, NoGradientPath, UnsupportedOperator
 from .graph import GraphBuilder, Lowering
 from .model import Model, Source, is_float, load
@@ -89,7 +90,8 @@ def differentiate(
     """The gradient graph of a model: vector-Jacobian products as an ONNX model of standard operators.
 
     ``of`` names the tensors that are differentiated (default: the floating-point outputs) and ``wrt`` those with
-    respect to which (default: the floating-point inputs); both may name intermediate tensors and layers. ``relu`` is
+    respect to which (default: the floating-point inputs; where there is none, what token ids are embedded as, of which
+    a warning tells); both may name intermediate tensors and layers. ``relu`` is
     "exact", "guided" (Springenberg et al., 2014, arXiv:1412.6806) or "deconvnet" (Zeiler and Fergus, 2013,
     arXiv:1311.2901). ``builder`` is "portable" or "ort-training" (onnxruntime-training's own), whose graph
     ``runtime="training"`` leaves as it was built, for ``open_training_session``. Raises UnsupportedOperator or
@@ -99,7 +101,7 @@ def differentiate(
     of = of if of is not None else [str(v.name) for v in program.outputs if is_float(v)]
     if not of:
         raise ModelError("the model has no floating-point output to differentiate; name a tensor with of=")
-    wrt = wrt if wrt is not None else [str(v.name) for v in program.inputs if is_float(v)]
+    wrt = wrt if wrt is not None else start_names(program)
     expand_functions(program, of, wrt)
     ys, xs = program.values(of), program.values(wrt)
     g = GraphBuilder(program.graph, lowering)

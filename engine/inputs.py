@@ -13,7 +13,7 @@ import onnx_ir as ir
 from PIL import Image
 
 from .errors import InputError
-from .explanation import batch_axis
+from .explanation import batch_axis, leading_input
 from .model import Model, is_float
 from .preprocess import Preprocess
 from .rows import Batch
@@ -73,7 +73,7 @@ def guess_preprocess(model: Model) -> Preprocess:
 
 def fixed_batch(model: Model) -> int | None:
     """The batch size that the model sets, None where it is open."""
-    first = next(v for v in model.inputs if is_float(v))
+    first = leading_input(model)
     size = first.shape[0] if first.shape is not None and len(first.shape) else 1
     return size if isinstance(size, int) else None
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import onnx_ir as ir
 
+from .embeddings import note_of
 from .errors import ModelError
 from .model import Model, is_float
 from .paths import influenced, nodes_between
@@ -65,7 +66,7 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class Inspection:
-    """The report of ``inspect``."""
+    """The report of ``inspect``; ``note`` says what is explained where the inputs are integers."""
 
     model: str | None
     producer: str
@@ -76,6 +77,7 @@ class Inspection:
     outputs: tuple[TensorInfo, ...]
     score: ScoreInfo | None
     gradient: GradientInfo
+    note: str | None
     activations: tuple[ActivationInfo, ...]
     layers: tuple[LayerInfo, ...]
     preprocess: Preprocess | None
@@ -89,9 +91,8 @@ class Inspection:
 
 def inspect(model: Model) -> Inspection:
     """Looks at a model without running it."""
-    y, xs = _score_of(model), [value for value in model.inputs if is_float(value)]
-    path = nodes_between(model.graph, [y], influenced(model.graph, xs)) if y is not None else []
-    gradient, activations = differentiation(model, y, xs)
+    y = _score_of(model)
+    gradient, activations = differentiation(model, y)
     program = model.program
     return Inspection(
         model=str(model.path) if model.path else None,
@@ -103,8 +104,9 @@ def inspect(model: Model) -> Inspection:
         outputs=tuple(map(_tensor, model.outputs)),
         score=_score(y) if y is not None else None,
         gradient=gradient,
+        note=note_of(model),
         activations=activations,
-        layers=_layers(model, path),
+        layers=_layers(model, y),
         preprocess=Preprocess.from_metadata(model.metadata),
         labels=_label_texts(model),
         metadata={key: _read(text) for key, text in model.metadata.items() if key not in _OWN},
@@ -126,8 +128,11 @@ def _score(y: ir.Value) -> ScoreInfo:
     return ScoreInfo(str(y.name), str(before.name), describe(activation))
 
 
-def _layers(model: Model, path: Iterable[ir.Node]) -> tuple[LayerInfo, ...]:
+def _layers(model: Model, y: ir.Value | None) -> tuple[LayerInfo, ...]:
     """The framework's layers where the metadata have them, and every node on the way that computes something."""
+    ends = () if y is None else (y,)
+    floats = [value for value in model.inputs if is_float(value)]
+    path = nodes_between(model.graph, ends, influenced(model.graph, floats or model.inputs))
     nodes = [node for node in path if node.op_type not in _MOVES and is_float(node.outputs[0])]
     last = next((node for node in reversed(nodes) if node.op_type == "Conv"), None)
     named = [_layer(layer.name, model.value(layer.name), None) for layer in model.layers.values()]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .attribution import CHANNEL_AXES, Attribution
+from .attribution import CHANNEL_AXES, TOKENS, Attribution
 from .bars import Feature, bar_chart, rank_features
 from .errors import InputError
 from .explain import Explainer
@@ -21,6 +21,8 @@ from .tables import Given, read_given
 from .target import score_tensor
 
 __all__ = ["Done", "Job"]
+
+LONGEST = 64  # tokens that are drawn; of more the strongest
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class Job:
 
     def _draw(self, part: _Part, caption: str) -> Image.Image | None:
         one = part.attribution
+        if part.features and one.layout == TOKENS:
+            return bar_chart(part.features, f"{one.method} of {caption}", top=LONGEST, unit="tokens", in_order=True)
         if part.features:
             return bar_chart(part.features, f"{one.method} of {caption}")
         if not _is_map(one):
@@ -129,11 +133,21 @@ def _written(picture: Image.Image, file: Path) -> Path:
 
 
 def _parts(one: Attribution, given: Given, row: int) -> list[_Part]:
-    """The attribution of each input; of vectors with their features ranked."""
-    if not isinstance(one.values, Mapping):
-        return [_Part("", one, _features(one, given.inputs, given.features, row))]
+    """The attribution of each input; of vectors with their features ranked, of embeddings with their tokens."""
     held = given.inputs if isinstance(given.inputs, Mapping) else {}
-    return [_Part(f"-{_safe(name)}", one[name], _features(one[name], held.get(name), (), row)) for name in one.values]
+    ids = {name: held.get(source, given.inputs) for name, source in one.provenance.get("tokens", {}).items()}
+    if isinstance(one.values, Mapping):
+        named = {name: one[name] for name in one.values}
+        return [
+            _Part(
+                f"-{_safe(name)}",
+                part,
+                _tokens(part, ids[name], row) if ids else _features(part, held.get(name), (), row),
+            )
+            for name, part in named.items()
+        ]
+    ranked = _tokens(one, *ids.values(), row) if ids else _features(one, given.inputs, given.features, row)
+    return [_Part("", one, ranked)]
 
 
 def _safe(name: str) -> str:
@@ -149,6 +163,13 @@ def _features(one: Attribution, inputs: Any, names: Sequence[str], row: int) -> 
     held = inputs[row] if isinstance(inputs, np.ndarray) and inputs.ndim > 1 else None
     same = held is not None and held.size == values.size
     return rank_features(values, held if same else None, names if len(names) == values.size else ())
+
+
+def _tokens(one: Attribution, ids: Any, row: int) -> tuple[Feature, ...]:
+    """The ranked tokens of a sequence, each with the sum over its embedding."""
+    sums = one.map("sum").ravel()
+    held = ids[row] if isinstance(ids, np.ndarray) and ids[row].size == sums.size else None
+    return rank_features(sums, held, [f"token {k}" for k in range(sums.size)])
 
 
 def _is_map(one: Attribution) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from .embeddings import starts
 from .errors import UnsupportedOperator
 from .gradient import backward
 from .graph import GraphBuilder
@@ -47,13 +48,12 @@ class GradientInfo:
     reason: str | None = None  # why a rule refused a node
 
 
-def differentiation(
-    model: Model, y: ir.Value | None, xs: list[ir.Value]
-) -> tuple[GradientInfo, tuple[ActivationInfo, ...]]:
+def differentiation(model: Model, y: ir.Value | None) -> tuple[GradientInfo, tuple[ActivationInfo, ...]]:
     """Both as a method finds them: after operators without a rule were expanded through their function bodies."""
-    if y is None or not xs:
+    copy = model.copy()
+    names = [start.name for start in starts(copy)]
+    if y is None or not names:
         return GradientInfo(differentiable=False), ()
-    copy, names = model.copy(), [str(x.name) for x in xs]
     try:
         expand_functions(copy, str(y.name), names)
     except UnsupportedOperator as error:

@@ -46,7 +46,8 @@ def _looped(plan: Explanation, points: dict[str, np.ndarray]) -> ir.Model:
     g = GraphBuilder(main, prefix="explainer")
     _capture(body, inner, dict(zip(names, outer, strict=False)))
     nothing = g.constant(0, ir.DataType.FLOAT)
-    sums = [g.Expand(nothing, g.shape(x)) for x in outer if x.name in plan.contributions]
+    given = {x.name: x for x in outer}
+    sums = [_zeros(g, given.get(name), plan, output) for name, output in plan.contributions.items()]
     carried = [outer[-1], g.Expand(nothing, g.Shape(outer[-1])), *sums]
     _make_body(plan, body, inner, {plan.points[name]: g.constant(array) for name, array in points.items()})
     trips = g.constant(len(next(iter(points.values()))), ir.DataType.INT64)
@@ -55,6 +56,12 @@ def _looped(plan: Explanation, points: dict[str, np.ndarray]) -> ir.Model:
     result = ir.Model(main, ir_version=program.ir_version, metadata_props=dict(program.metadata_props))
     TopologicalSortPass()(result)
     return result
+
+
+def _zeros(g: GraphBuilder, x: ir.Value | None, plan: Explanation, output: str) -> ir.Value:
+    """Where a sum starts: zeros in the shape of an input; of embeddings, which only the body has, in their rank."""
+    nothing = g.constant(0, ir.DataType.FLOAT)
+    return g.Expand(nothing, g.shape(x) if x is not None else [1] * g.rank(plan.model.value(output)))
 
 
 def _rename(body: ir.Graph) -> None:
@@ -88,7 +95,11 @@ def _make_body(plan: Explanation, body: ir.Graph, inner: dict[str, ir.Value], po
         inner[name].name = f"body/{name}"
         body.inputs.append(inner[name])
     parts = [made[name] for name in plan.contributions.values()]
-    sums = [g.input("body/sum", ir.DataType.FLOAT, part.shape or []) for part in parts]
+    kept = [
+        part.shape if name in inner else [None] * g.rank(part)
+        for name, part in zip(plan.contributions, parts, strict=True)
+    ]
+    sums = [g.input("body/sum", ir.DataType.FLOAT, shape) for shape in kept]
     totals = [g.Add(total, part) for total, part in zip(sums, parts, strict=True)]
     reference = g.Where(g.Equal(step, 0), made[plan.score], inner[plan.reference])
     results = [made[name] for name in plan.outputs]

@@ -29,13 +29,15 @@ __all__ = ["Explained", "Method", "Scene", "broadcast_rows"]
 class Explained:
     """One explained input: its name, shape of one example, and the axes of batch and channels.
 
-    ``batch`` is None for an input without a batch axis; ``channels`` counts in the example's own axes.
+    ``batch`` is None for an input without a batch axis; ``channels`` counts in the example's own axes. ``tokens`` is
+    the integer input behind embeddings, which are explained in its place.
     """
 
     name: str
     shape: tuple[int | None, ...]
     batch: int | None
     channels: int | None
+    tokens: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,120 @@
+"""Where a gradient starts: the floating-point inputs, or where there are none what integers are looked up as.
+
+Token ids have no gradient. What is explained instead is the first floating-point tensor that depends on them: the rows
+of the table of embeddings, as Captum's LayerIntegratedGradients on a model's word embeddings does.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from .errors import ModelError
+from .model import Model, infer_shapes, is_float
+from .passes.fused import spell_fused
+
+__all__ = ["Start", "note_of", "start_names", "starts"]
+
+_LOOKUPS = frozenset({"Gather", "GatherBlockQuantized"})
+_MOVES = frozenset({"Cast", "DequantizeLinear", "Identity", "Reshape"})
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A value that is explained; the integer input behind it and the rows of its table, where it is looked up."""
+
+    value: ir.Value
+    source: ir.Value | None = None
+    rows: int = 0
+
+    @property
+    def name(self) -> str:
+        return str(self.value.name)
+
+    def __str__(self) -> str:
+        node, source = self.value.producer(), self.source.name if self.source is not None else "the input"
+        looked_up = f"the embeddings of {source!r}" if self.rows else f"{source!r} as floating-point numbers"
+        return f"{self.name!r}, {looked_up} ({node.op_type if node is not None else 'input'})"
+
+
+def starts(model: Model) -> list[Start]:
+    """What is explained of a model unless it is told; of a model without floating-point inputs in that model's graph.
+
+    Embeddings that are only added up count once, by the largest table: words stand for the kinds and places of words.
+    """
+    floats = [Start(value) for value in model.inputs if is_float(value)]
+    if floats:
+        return floats
+    fused = [node for node in model.graph if node.op_type == "EmbedLayerNormalization"]
+    if spell_fused(model.program, fused):
+        infer_shapes(model.program)
+    first = _first_floats(model.graph)
+    tables = [start for start in first if start.rows]
+    return _one_of_each_sum(tables) if tables else first
+
+
+def start_names(model: Model) -> list[str]:
+    """The names of what is explained; says so where that is none of the inputs."""
+    found = starts(model)
+    if not found:
+        raise ModelError("nothing in the model is a floating-point number that depends on its inputs; name a tensor")
+    if note := _note(found):
+        warnings.warn(note, UserWarning, stacklevel=3)
+    return [start.name for start in found]
+
+
+def note_of(model: Model) -> str | None:
+    """One line where what is explained is none of the model's inputs, else None."""
+    return None if any(map(is_float, model.inputs)) else _note(starts(model.copy()))
+
+
+def _note(found: Iterable[Start]) -> str | None:
+    inner = [str(start) for start in found if start.source is not None]
+    return f"the model takes integers, which have no gradient; explained is {', and '.join(inner)}" if inner else None
+
+
+def _first_floats(graph: ir.Graph) -> list[Start]:
+    """The floating-point values that nodes compute from integers that the inputs decide; sizes are none of these."""
+    integers = {value: value for value in graph.inputs}
+    found = []
+    for node in graph:
+        source = next((integers[x] for x in node.inputs if x in integers), None)
+        if source is None or node.op_type in ("Shape", "Size"):
+            continue
+        for y in node.outputs:
+            if is_float(y):
+                found.append(Start(y, source, _rows(y, set(integers))))
+            elif y.dtype is not None:
+                integers[y] = source
+    return found
+
+
+def _rows(value: ir.Value, integers: set[ir.Value]) -> int:
+    """How many rows the table has in which a value was looked up; 0 where it was not."""
+    node = value.producer()
+    while node is not None and node.op_type in _MOVES and node.inputs[0] is not None:
+        node = node.inputs[0].producer()
+    if node is None or node.op_type not in _LOOKUPS:
+        return 0
+    table = node.inputs[0]
+    known = table is not None and table not in integers and table.shape is not None and len(table.shape) > 1
+    rows = table.shape[0] if known and table is not None and table.shape is not None else 0
+    return rows if isinstance(rows, int) else 0
+
+
+def _one_of_each_sum(tables: list[Start]) -> list[Start]:
+    largest: dict[ir.Value, Start] = {}
+    for start in tables:
+        held = largest.setdefault(_sum(start.value), start)
+        largest[_sum(start.value)] = max(held, start, key=lambda one: one.rows)
+    return list(largest.values())
+
+
+def _sum(value: ir.Value) -> ir.Value:
+    """The sum that a value is a term of, or the value itself."""
+    while added := next((use.node for use in value.uses() if use.node.op_type == "Add"), None):
+        value = added.outputs[0]
+    return value
