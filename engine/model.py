@@ -21,7 +21,7 @@ from onnx_ir.passes.common import (
 )
 
 from .errors import InputError, ModelError
-from .passes.ort_standard import spell_ort_standard
+from .passes.adopt import adopt
 from .passes.share_constants import share_constants
 from .passes.upgrade import IR_VERSIONS, OPSET, upgrade
 from .reading import read
@@ -145,9 +145,10 @@ def load(source: Source) -> Model:
     for tidy in (RemoveInitializersFromInputsPass(), InlinePass(), LIFT_CONSTANTS):
         tidy(program)
     share_constants(program)
-    spell_ort_standard(program)
     program.ir_version = min(max(program.ir_version, IR_VERSIONS[0]), IR_VERSIONS[1])
     infer_shapes(program)
+    if adopt(program):
+        infer_shapes(program)
     return Model(program, path, opset)
 
 

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass
 
 from .errors import ModelError, UnsupportedOperator
-from .passes.ort_standard import disown
+from .passes.adopt import set_apart
 
 __all__ = ["MIN_OPSET", "read"]
 
@@ -31,7 +31,7 @@ def read(source: str | PathLike[str] | bytes | onnx.ModelProto) -> tuple[ir.Mode
     _check_header(proto, where)
     program = _deserialized(proto, where)
     _locate_external_data(program, path, where)
-    disown(program)
+    set_apart(program)
     _check_operators(program, where)
     _check_graph(program, where)
     return program, path

@@ -214,6 +214,15 @@ class Det(OpRun):
         return (np.asarray(np.linalg.det(x), x.dtype),)
 
 
+class Inverse(OpRun):
+    """One of com.microsoft's."""
+
+    op_domain = "com.microsoft"
+
+    def _run(self, x):
+        return (np.linalg.inv(x),)
+
+
 class Optional(OpRun):
     """The reference wraps the value in a list and never takes it out."""
 

@@ -26,6 +26,11 @@ no_gradient("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "Ran
 no_gradient("BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor")
 no_gradient("ImageDecoder", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer")
 
+# com.microsoft: tokens that are drawn or searched for, hashes, counts.
+no_gradient("BeamSearch", "GreedySearch", "Sampling", "WhisperBeamSearch", domain="com.microsoft")
+no_gradient("BifurcationDetector", "DynamicTimeWarping", "IsAllFinite", "MurmurHash3", domain="com.microsoft")
+no_gradient("NGramHashMapping", "Tokenizer", domain="com.microsoft")
+
 
 @vjp("Range")
 def range_(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:

@@ -1,4 +1,4 @@
-"""The determinant."""
+"""The determinant, and com.microsoft's inverse."""
 
 from __future__ import annotations
 
@@ -25,3 +25,10 @@ def det(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     turned = g.Transpose(minors, perm=[*range(rank - 2), rank - 2, rank, rank - 1, rank + 1])
     signs = g.constant((-1.0) ** np.add.outer(np.arange(n), np.arange(n)), x.dtype)
     return g.reshape_like(g.Mul(wide_dy, g.Mul(signs, g.Det(turned))), x)
+
+
+@vjp("Inverse", domain="com.microsoft")
+def inverse(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    """-Y^T dY Y^T (Petersen and Pedersen, The Matrix Cookbook, 2012, equation 59)."""
+    turned = g.swap_last(node.outputs[0])
+    return g.Neg(g.MatMul(turned, g.MatMul(dy, turned)))

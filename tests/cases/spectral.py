@@ -36,6 +36,8 @@ CASES = [
         for name, window in (("window", normal(6)), ("plain", None))
         for onesided in (0, 1)
     ),
+    Case("Inverse", [normal(3, 4, 4)], domain="com.microsoft", ranks=[3]),
+    Case("Inverse", [normal(2, 2)], domain="com.microsoft", ranks=[2], id="single"),
     Case("Det", [normal(3, 4, 4)], symbolic="batch", why="the size of the matrices must be known"),
     Case("Det", [normal(2, 2)], symbolic="none", why="the size of the matrices must be known", id="single"),
     Case("Det", [np.ones((2, 3, 3))], symbolic="batch", why="the size of the matrices must be known", id="singular"),
