@@ -47,6 +47,7 @@ def slow(name: str, opset: int, form: str) -> pytest.param:
 
 
 CASES = [slow(name, opset, form) for name in ARCHITECTURES for opset in (18, 20) for form in ("exported", "optimised")]
+CASES += [slow(name, 18, "scripted") for name in ("bert", "distilbert")]  # the exporter whose attention is fused
 
 
 @cache
