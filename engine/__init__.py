@@ -14,6 +14,7 @@ from .errors import (
 from .explain import Explainer, activations, explain, jacobian
 from .gate import Comparison, Evaluation, compare, evaluate
 from .gradient import GradientGraph, differentiate
+from .gradient_nodes import lower_gradients
 from .methods import METHODS
 from .model import Model, load
 from .preprocess import Preprocess
@@ -42,4 +43,5 @@ __all__ = [
     "explain",
     "jacobian",
     "load",
+    "lower_gradients",
 ]

@@ -1,0 +1,150 @@
+"""Gradient nodes: the operator that the ONNX standard has for gradients, and that no runtime computes, spelled out.
+
+``ai.onnx.preview.training.Gradient`` names, by attributes, a tensor y and the tensors xs and zs that determine it; its
+inputs are the values of xs and zs at which dy/dx is asked for (onnx/docs/Operators.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import TopologicalSortPass
+
+from .errors import ModelError
+from .gradient import backward, connected
+from .graph import GraphBuilder
+from .model import Model, Source, infer_shapes, is_float, load
+from .overlays import OVERLAYS
+from .passes.expand import expand_functions
+from .paths import inputs_of
+
+__all__ = ["lower_gradients"]
+
+DOMAIN = "ai.onnx.preview.training"
+
+
+def lower_gradients(model: Source) -> onnx.ModelProto:
+    """The model with standard operators in the place of every Gradient node, for runtimes to run.
+
+    Where y holds several numbers the gradient is that of their sum. Gradients of gradients are lowered, too. Raises
+    ModelError for names that the model does not have, NoGradientPath and UnsupportedOperator as ``differentiate`` does.
+    """
+    program = load(model).copy()
+    waiting = [node for node in program.graph.all_nodes() if _is_gradient(node)]
+    while waiting:
+        node = _next(program, waiting)
+        _lower(program, node)
+        TopologicalSortPass()(program.program)
+        infer_shapes(program.program)
+        waiting.remove(node)
+    program.graph.opset_imports.pop(DOMAIN, None)
+    return program.proto()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What one node asks for: dy/dx for each of xs, at the values that are given for xs and zs."""
+
+    xs: Sequence[ir.Value]
+    zs: Sequence[ir.Value]
+    y: ir.Value
+    given: Sequence[ir.Value]
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the values are those that the graph has anyway."""
+        return all(value is named for value, named in zip(self.given, (*self.xs, *self.zs), strict=True))
+
+
+def _is_gradient(node: ir.Node) -> bool:
+    return (node.domain, node.op_type) == (DOMAIN, "Gradient")
+
+
+def _asked(model: Model, node: ir.Node) -> _Asked:
+    known = ir.convenience.create_value_mapping(model.graph)
+    names = {name: list(node.attributes.get_strings(name, ())) for name in ("xs", "zs")}
+    names["y"] = [node.attributes.get_string("y", "")]
+    for attribute, listed in names.items():
+        if missing := [name for name in listed if name not in known]:
+            raise ModelError(f"{_name(node)}: {attribute} names {missing[0]!r}, but the graph has no such tensor")
+    xs, zs, (y,) = ([known[name] for name in names[key]] for key in ("xs", "zs", "y"))
+    given = [value for value in node.inputs if value is not None]
+    if not xs or len(given) != len(xs) + len(zs) or len(node.outputs) > len(xs):
+        counts = f"{len(xs)} xs, {len(zs)} zs, {len(given)} inputs and {len(node.outputs)} outputs"
+        raise ModelError(f"{_name(node)} has {counts}; it takes one input for each of xs and zs and gives dy/dx")
+    for value in (*xs, y):
+        if not is_float(value):
+            raise ModelError(f"{_name(node)}: tensor {value.name!r} is {value.dtype}, which has no gradient")
+    return _Asked(xs, zs, y, given)
+
+
+def _name(node: ir.Node) -> str:
+    return f"the Gradient node {node.name or node.outputs[0].name!r}"
+
+
+def _next(model: Model, waiting: Sequence[ir.Node]) -> ir.Node:
+    """A node whose y depends on no other that waits."""
+    for node in waiting:
+        if node.graph is not model.graph:
+            raise ModelError(f"{_name(node)} is in a subgraph; only those of the main graph can be lowered")
+        if not _ancestors(_asked(model, node).y).intersection(waiting):
+            return node
+    raise ModelError(f"{_name(waiting[0])} is a gradient of itself")
+
+
+def _lower(model: Model, node: ir.Node) -> None:
+    asked = _asked(model, node)
+    g = GraphBuilder(model.graph, prefix=node.name or "Gradient")
+    xs, y = (asked.xs, asked.y) if asked.in_place else _at_given(g, asked)
+    names, end = [str(x.name) for x in xs], str(y.name)
+    if expand_functions(model, end, names):
+        g = GraphBuilder(model.graph, prefix=node.name or "Gradient")
+    xs, y = model.values(names), model.values(end)[0]
+    found = backward(g, {y: g.expand_like(g.constant(1, y.dtype), y)}, xs, OVERLAYS["exact"])
+    for output, x in zip(list(node.outputs), xs, strict=False):
+        if output.name:
+            _take_over(output, g.Identity(connected(found, x, [y])))
+    model.graph.remove(node, safe=True)
+
+
+def _take_over(old: ir.Value, new: ir.Value) -> None:
+    name, old.name = old.name, f"{old.name}/before"
+    old.replace_all_uses_with(new, replace_graph_outputs=True)
+    new.name = name
+
+
+def _at_given(g: GraphBuilder, asked: _Asked) -> tuple[list[ir.Value], ir.Value]:
+    """The part of the graph between, once more, where the given values stand for xs and zs."""
+    ends = (*asked.xs, *asked.zs)
+    among = _ancestors(asked.y, ends)
+    between = [node for node in g.graph if node in among]
+    made = {*ends, *(output for node in between for output in node.outputs)}
+    others = list(dict.fromkeys(x for node in between for x in inputs_of(node) if x not in made and x.graph is g.graph))
+    copied = ir.GraphView([*ends, *others], [asked.y], nodes=between, name="between").clone()
+    starts = [g.Identity(value) for value in asked.given]
+    for inside, start in zip(copied.inputs, (*starts, *others), strict=True):
+        inside.replace_all_uses_with(start)
+    (y,), nodes = copied.outputs, list(copied)
+    copied.outputs.clear()
+    copied.remove(nodes)
+    for node in nodes:
+        node.name = g.fresh(f"{g.prefix}/{node.name}")
+        for output in node.outputs:
+            output.name = g.fresh(f"{g.prefix}/{output.name}") if output.name else output.name
+    g.graph.extend(nodes)
+    return starts[: len(asked.xs)], y
+
+
+def _ancestors(y: ir.Value, ends: Iterable[ir.Value] = ()) -> set[ir.Node]:
+    """The nodes that a value depends on, not looking behind ``ends``."""
+    closed, found, open_values = set(ends), set[ir.Node](), [y]
+    while open_values:
+        value = open_values.pop()
+        node = value.producer()
+        if node is not None and node not in found and value not in closed:
+            found.add(node)
+            open_values.extend(inputs_of(node))
+    return found
