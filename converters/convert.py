@@ -18,8 +18,9 @@ from .inputs import named, sample
 from .layers import resolve
 from .options import Candidate, GradientHook, Options
 from .parity import parity
-from .runtime import Stored, stored
+from .runtime import Session, all_tensors
 from .sources import convert
+from .weights import Stored, release, stored
 
 __all__ = ["to_onnx"]
 
@@ -65,29 +66,54 @@ def to_onnx(
     options = Options(
         inputs, opset, factory, exporter, batch, allow_pickle, allow_lambda, check_gradients, tolerance, seed
     )
+    target = None if path is None else writable(Path(path), source)
     candidate = convert(source, options)
-    model = checked(candidate, replace(options, batch=options.batch or fixed_batch(candidate)))
-    if path is not None:
-        Path(path).write_bytes(model.SerializeToString())
-    return model
+    refuse_large(candidate)
+    with stored(candidate.model) as files:
+        candidate = replace(candidate, model=files.model)  # the one with weights is let go
+        check(candidate, files, replace(options, batch=options.batch or fixed_batch(candidate)))
+        if target is not None:
+            write(files, target)
+        return files.whole()
 
 
-def checked(candidate: Candidate, options: Options) -> onnx.ModelProto:
-    """Hold a converted model to its framework and note the findings in it."""
-    model = candidate.model
-    if sum(4 * math.prod(tensor.dims) for tensor in model.graph.initializer) > LARGEST:
+def writable(path: Path, source: Any) -> Path:
+    """Before minutes of work: whether a file can be written there."""
+    if not path.parent.is_dir():
+        raise ConversionError(f"{path} lies in no folder; name another file")
+    if path.is_dir() or (isinstance(source, (str, Path)) and path.resolve() == Path(source).resolve()):
+        what = "a folder" if path.is_dir() else "the source itself"
+        raise ConversionError(f"{path} is {what}; name another file")
+    return path
+
+
+def write(files: Stored, path: Path) -> None:
+    """Write the checked model."""
+    try:
+        files.write(path)
+    except OSError as error:
+        raise ConversionError(f"{path} cannot be written: {error.strerror}; name another file") from error
+
+
+def refuse_large(candidate: Candidate) -> None:
+    """Refuse what does not fit into one file of protobuf."""
+    if sum(4 * math.prod(tensor.dims) for tensor in candidate.model.graph.initializer) > LARGEST:
         raise ConversionError(
             f"{candidate.source}: over 2 GB of weights, more than one .onnx file holds; use a smaller one"
         )
-    note(model, "source", candidate.source)
-    with stored(model) as files:
-        note(model, "parity", parity(candidate, files.session(), options))
-        found, missing = layer_map(candidate, files, options)
-    note(model, "layers", found)
-    note(model, "layers.missing", missing)
+
+
+def check(candidate: Candidate, files: Stored, options: Options) -> None:
+    """Hold a converted model to its framework and note the findings in it."""
+    note(files.model, "source", candidate.source)
+    note(files.model, "parity", parity(candidate, Session(files), options))
+    release()
+    found, missing = layer_map(candidate, files, options)
+    note(files.model, "layers", found)
+    note(files.model, "layers.missing", missing)
     if options.check_gradients is not None:
-        note(model, "gradients", compare_gradients(candidate, options.check_gradients, options))
-    return model
+        whole = replace(candidate, model=files.whole())
+        note(files.model, "gradients", compare_gradients(whole, options.check_gradients, options))
 
 
 def fixed_batch(candidate: Candidate) -> int | None:
@@ -104,7 +130,7 @@ def layer_map(
     layers = candidate.layers(feed)
     if not layers:
         return {}, {}
-    return resolve(candidate.model, files.all_tensors(feed), layers, candidate.scopes)
+    return resolve(candidate.model, all_tensors(files, feed), layers, candidate.scopes)
 
 
 def note(model: onnx.ModelProto, key: str, value: Any) -> None:

@@ -33,7 +33,7 @@ def translate_elsewhere(model: Any, _: Signature, opset: int, batch: int | None)
         order = [sys.executable, "-m", "onnxray.converters.keras_child", folder, str(opset), str(batch or 0)]
         child = subprocess.run(
             order,
-            env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+            env={"TF_ENABLE_ONEDNN_OPTS": "0", **os.environ, "KERAS_BACKEND": "tensorflow"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

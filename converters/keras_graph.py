@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 
 from .quiet import converting
 
-__all__ = ["distinct", "fold_weights", "name_axes", "put_weights", "rename_tensors"]
+__all__ = ["distinct", "name_axes", "put_weights", "rename_tensors"]
 
 FOLDED = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Cast"}
 
@@ -43,46 +43,56 @@ def distinct(names: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def put_weights(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> None:
-    """Turn the graph inputs that stand for weights into initializers."""
+def put_weights(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Turn the graph inputs that stand for weights into initializers.
+
+    What only rearranges weights is computed once and for all, and before any becomes a tensor of the graph: protobuf
+    frees nothing of a message until all of it goes. Returns the weight behind each constant made so.
+    """
     graph = model.graph
+    inputs = {value.name for value in graph.input} & set(weights)
     for index in reversed(range(len(graph.input))):
-        name = graph.input[index].name
-        if name in weights:
-            add_weight(graph, name, weights[name])
+        if graph.input[index].name in inputs:
             del graph.input[index]
+    made = {name: weights[name] for name in inputs}
+    origins = fold(graph, made)
+    used = {name for node in graph.node for name in node.input} | inner_reads(graph)
+    used |= {value.name for value in graph.output}
+    for index in reversed(range(len(graph.initializer))):
+        if graph.initializer[index].name not in used:
+            del graph.initializer[index]
+    for name in [name for name in made if name in used]:
+        add_weight(graph, name, made.pop(name))
+    return origins
+
+
+def fold(graph: onnx.GraphProto, made: dict[str, np.ndarray]) -> dict[str, str]:
+    """Replace nodes that only rearrange constants by their values, which join `made`; returns their origins."""
+    origins: dict[str, str] = {}
+    small = {tensor.name: tensor for tensor in graph.initializer}
+    results = {value.name for value in graph.output}
+    for node in list(graph.node):
+        known = set(node.input) <= made.keys() | small.keys()
+        if node.op_type in FOLDED and known and node.output[0] not in results:
+            feed = {n: made[n] if n in made else onnx.numpy_helper.to_array(small[n]) for n in node.input}
+            made[node.output[0]] = evaluate(node, feed)
+            origins[node.output[0]] = origins.get(node.input[0], node.input[0])
+            graph.node.remove(node)
+    return origins
 
 
 def add_weight(graph: onnx.GraphProto, name: str, value: np.ndarray) -> None:
     """Add an initializer in place: every copy of large weights costs seconds."""
     kind = ir.DataType.from_numpy(value.dtype)
-    graph.initializer.add(name=name, data_type=kind, dims=value.shape, raw_data=np.ascontiguousarray(value).tobytes())
+    graph.initializer.add(name=name, data_type=kind, dims=value.shape, raw_data=value.tobytes())
 
 
-def fold_weights(model: onnx.ModelProto) -> dict[str, str]:
-    """Compute what only rearranges weights, once and for all; returns the weight behind each new constant."""
-    origins: dict[str, str] = {}
-    graph = model.graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    results = {value.name for value in graph.output}
-    for node in list(graph.node):
-        if node.op_type in FOLDED and set(node.input) <= set(constants) and node.output[0] not in results:
-            add_weight(graph, node.output[0], evaluate(node, constants))
-            constants[node.output[0]] = graph.initializer[-1]
-            origins[node.output[0]] = origins.get(node.input[0], node.input[0])
-            graph.node.remove(node)
-    used = {name for node in graph.node for name in node.input} | results | inner_reads(graph)
-    for index in reversed(range(len(graph.initializer))):
-        if graph.initializer[index].name not in used:
-            del graph.initializer[index]
-    return origins
-
-
-def evaluate(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> np.ndarray:
-    """The value of a node whose inputs are constants."""
-    feed = {name: onnx.numpy_helper.to_array(constants[name]) for name in node.input}
+def evaluate(node: onnx.NodeProto, feed: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The value of a node whose inputs are constants; the evaluator stays around, and may not hold all of the graph."""
+    alone = onnx.NodeProto()
+    alone.CopyFrom(node)
     with converting(f"{node.op_type} {node.name} cannot be folded", "report this as a fault of onnxray"):
-        results: Any = ReferenceEvaluator(node).run(None, feed)
+        results: Any = ReferenceEvaluator(alone).run(None, dict(feed))
         return results[0]
 
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import onnx
 
-from .keras_graph import distinct, fold_weights, name_axes, put_weights, rename_tensors
+from .keras_graph import distinct, name_axes, put_weights, rename_tensors
 from .keras_names import real_names, scopes_of, temporary_names
 from .keras_signature import Signature
 from .layers import leaving
@@ -34,8 +35,7 @@ def translate(model: Any, signature: Signature, opset: int, batch: int | None) -
         with temporary_names(model) as table, unrolling(model, unrolled):
             proto, weights = traced(model, signature, opset, baked_layers(model, unrolled))
         scopes = leaving(proto, lambda node: scopes_of(node, table))
-        put_weights(proto, weights)
-        origins = fold_weights(proto)
+        origins = put_weights(proto, weights)
         paths = weight_names(model)
         folded = {name: paths[origin] for name, origin in origins.items() if origin in paths}
         fixed = public_names(model, signature, proto) | folded | paths
@@ -50,23 +50,30 @@ def traced(model: Any, signature: Signature, opset: int, baked: set[int]) -> tup
     tf, keras, tf2onnx = require("tensorflow"), require("keras"), require("tf2onnx")
     mode = {"training": False} if "training" in inspect.signature(model.call).parameters else {}
     split, variables = len(model.trainable_variables), [*model.trainable_variables, *model.non_trainable_variables]
-    arrays = {index: variable.numpy() for index, variable in enumerate(variables)}
     large = [i for i, v in enumerate(variables) if len(v.shape) >= 2 and id(v) not in baked]
+    small = {i: v.numpy() for i, v in enumerate(variables) if i not in set(large)}
 
     @tf.function(autograph=False)
     def call(*tensors: Any) -> dict[str, Any]:
         given = dict(zip(large, tensors[len(signature.specs) :], strict=True))
-        weights = [given[i] if i in given else tf.constant(array) for i, array in arrays.items()]
+        weights = [given[i] if i in given else tf.constant(small[i]) for i in range(len(variables))]
         args, kwargs = signature.pack(tensors[: len(signature.specs)])
         result, _ = model.stateless_call(weights[:split], weights[split:], *args, **kwargs, **mode)
         return {f"o{i:05d}": tf.identity(tensor) for i, tensor in enumerate(keras.tree.flatten(result))}
 
     wanted = [tf.TensorSpec(spec.shape, spec.dtype, name=f"x{i:05d}") for i, spec in enumerate(signature.specs)]
-    wanted += [tf.TensorSpec(arrays[i].shape, arrays[i].dtype, name=f"w{i:05d}") for i in large]
+    wanted += [tf.TensorSpec(variables[i].shape, variables[i].dtype, name=f"w{i:05d}") for i in large]
     proto, _ = tf2onnx.convert.from_function(call, input_signature=wanted, opset=opset)
     captured = call.get_concrete_function(*wanted).graph.captures
-    weights = {f"w{i:05d}": arrays[i] for i in large} | {inner.name: outer.numpy() for outer, inner in captured}
+    weights = {f"w{i:05d}": view(variables[i]) for i in large} | {
+        inner.name: outer.numpy() for outer, inner in captured
+    }
     return proto, weights
+
+
+def view(variable: Any) -> np.ndarray:
+    """The value of a variable in TensorFlow's own memory: a copy of all of them would double the model."""
+    return np.asarray(require("tensorflow").convert_to_tensor(variable.value))
 
 
 def public_names(model: Any, signature: Signature, proto: onnx.ModelProto) -> dict[str, str]:

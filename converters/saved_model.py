@@ -12,7 +12,7 @@ import onnx
 from onnxray.errors import ConversionError
 
 from .inputs import graph_specs, read_inputs
-from .keras_graph import distinct, fold_weights, name_axes, put_weights, rename_tensors
+from .keras_graph import distinct, name_axes, put_weights, rename_tensors
 from .keras_layers import LAST
 from .layers import leaving
 from .options import Candidate, Feed, LayerValue, Options
@@ -78,7 +78,6 @@ def tidy(
 ) -> dict[str, str]:
     """Put the weights back, drop TensorFlow's `:0` and the name of its call; returns the new names."""
     put_weights(proto, weights)
-    fold_weights(proto)
     public = dict(zip(frozen.inputs, frozen.names, strict=True))
     public |= dict(zip([value.name for value in proto.graph.output], frozen.results, strict=True))
     tensors = dict.fromkeys(name for node in proto.graph.node for name in (*node.input, *node.output) if name)

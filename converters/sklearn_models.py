@@ -15,8 +15,9 @@ from onnxray.errors import ConversionError
 from .inputs import graph_specs, read_inputs
 from .options import Candidate, Feed, Options
 from .quiet import converting, require
-from .runtime import stored
+from .runtime import Session
 from .sklearn_linear import lower
+from .weights import stored
 
 __all__ = ["convert_estimator", "convert_pickle"]
 
@@ -64,7 +65,7 @@ def convert_estimator(estimator: Any, options: Options) -> Candidate:
         proto.metadata_props.add(key="onnxray.methods", value="black-box")
     row = {proto.graph.input[0].name: np.zeros((1, estimator.n_features_in_), np.float32)}
     with stored(proto) as files:
-        columns = files.session().run(row)[0].size
+        columns = Session(files).run(row)[0].size
     return Candidate(
         model=proto,
         source=source,
