@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from .errors import ModelError
 from .model import Model, infer_shapes, is_float
-from .passes.fused import spell_fused
+from .passes.spelling import spell_out
 
 __all__ = ["Start", "note_of", "start_names", "starts"]
 
@@ -49,7 +49,7 @@ def starts(model: Model) -> list[Start]:
     if floats:
         return floats
     fused = [node for node in model.graph if node.op_type == "EmbedLayerNormalization"]
-    if spell_fused(model.program, fused):
+    if spell_out(model.program, fused):
         infer_shapes(model.program)
     first = _first_floats(model.graph)
     tables = [start for start in first if start.rows]

@@ -7,8 +7,9 @@ import onnx
 import pytest
 from differences import run_on_runtime
 from gradcheck import away, normal
-from onnxray.errors import NoGradientPath
+from onnxray.errors import NoGradientPath, UnsupportedOperator
 from onnxray.gradient import differentiate
+from onnxray.passes.spells import SPELLS
 from onnxray.rules import RULES
 
 HEAD = '<ir_version: 10, opset_import: ["" : 18, "ai.onnx.ml" : 3]>'
@@ -16,6 +17,13 @@ ML = "ai.onnx.ml"
 LINEAR = "coefficients = [0.5, -1.0, 2.0, 1.5, 0.3, -0.7, 0.2, 0.9, -0.4], intercepts = [0.1, 0.2, 0.3]"
 ONE_ROW = "coefficients = [0.5, -1.0, 2.0], intercepts = [0.1], classlabels_ints = [0, 1]"
 
+VECTORS = "0.5, -1.0, 0.2, 1.5, 0.3, -0.7, 0.2, 0.9, -0.4, -0.3, 1.1, 0.8, 0.6, 0.1, -1.2"
+MACHINE = f"support_vectors = [{VECTORS}], kernel_params = [0.5, 0.2, 3.0]"
+DUEL = "coefficients = [0.5, 1.0, -0.7, -0.2, -0.6], vectors_per_class = [2, 3], rho = [0.4], classlabels_ints = [0, 1]"
+DUELS = (
+    "coefficients = [0.5, 1.0, -0.7, -0.2, -0.6, 0.8, 0.3, -0.9, 1.2, 0.1], vectors_per_class = [2, 1, 2],"
+    " rho = [0.4, -0.1, 0.2], classlabels_ints = [0, 1, 2]"
+)
 THREE = f"{LINEAR}, classlabels_ints = [0, 1, 2]"
 CASES = {
     "Scaler": f"y = {ML}.Scaler <offset = [1.0, 0.5, 0.0], scale = [2.0, 3.0, 4.0]> (x)",
@@ -29,6 +37,24 @@ CASES = {
         f"LinearClassifier-two-{post}": f'l, y = {ML}.LinearClassifier <{ONE_ROW}, post_transform = "{post}"> (x)'
         for post in ("NONE", "LOGISTIC")
     },
+    **{
+        f"LinearRegressor-{post}": f'y = {ML}.LinearRegressor <targets = 3, {LINEAR}, post_transform = "{post}"> (x)'
+        for post in ("SOFTMAX", "LOGISTIC")
+    },
+    **{
+        f"SVMRegressor-{kind}": f"y = {ML}.SVMRegressor <n_supports = 5, coefficients = [0.5, 1.0, -0.7, -0.2, -0.6],"
+        f' rho = [0.3], kernel_type = "{kind}", {MACHINE}> (x)'
+        for kind in ("LINEAR", "POLY", "RBF", "SIGMOID")
+    },
+    "SVMRegressor-weights": f"y = {ML}.SVMRegressor"
+    f" <coefficients = [0.5, 1.0, -0.7], rho = [0.3], kernel_params = [0.5, 0.0, 3.0]> (x)",
+    "SVMClassifier-two": f'l, y = {ML}.SVMClassifier <{DUEL}, kernel_type = "RBF", {MACHINE}> (x)',
+    "SVMClassifier-probability": f"l, y = {ML}.SVMClassifier"
+    f' <{DUEL}, kernel_type = "RBF", {MACHINE}, prob_a = [-1.3], prob_b = [0.2]> (x)',
+    "SVMClassifier-three": f'l, y = {ML}.SVMClassifier <{DUELS}, kernel_type = "POLY", {MACHINE}> (x)',
+    "SVMClassifier-weights": f"l, y = {ML}.SVMClassifier <coefficients = [0.5, -1.0, 2.0, 1.5, 0.3, -0.7], rho = [0.1],"
+    " kernel_params = [0.5, 0.0, 3.0], classlabels_ints = [0, 1]> (x)",
+    "Normalizer-MAX": f"y = {ML}.Normalizer (x)",
     "Normalizer-L1": f'y = {ML}.Normalizer <norm = "L1"> (x)',
     "Normalizer-L2": f'y = {ML}.Normalizer <norm = "L2"> (x)',
     "ArrayFeatureExtractor": f"y = {ML}.ArrayFeatureExtractor (x, i)",
@@ -54,6 +80,32 @@ def test_against_differences(name: str) -> None:
     assert np.sum(found * direction) == pytest.approx(numeric, rel=2e-3, abs=2e-3)
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("SVM")])
+def test_what_is_spelled_out_gives_the_same_scores(name: str) -> None:
+    """onnxruntime finds probabilities step by step, and stops at what changes them by less than 0.005."""
+    model, x = net(CASES[name]), normal(6, 3)
+    before = run_on_runtime(model, {"x": x})["y"]
+    after = run_on_runtime(differentiate(model, "y", "x").model, {"x": x, "seed_y": np.ones(before.shape)})["y"]
+    np.testing.assert_allclose(after, before, rtol=1e-4, atol=5e-3 if "probability" in name else 1e-5)
+
+
+REFUSED = {
+    "sides": (f"y = {ML}.SVMRegressor <one_class = 1, coefficients = [0.5, 1.0, -0.7], rho = [0.3]> (x)", "one-class"),
+    "several": (
+        f"l, y = {ML}.SVMClassifier <{DUELS}, {MACHINE}, prob_a = [1.0, 1.0, 1.0], prob_b = [0.0, 0.0, 0.0]> (x)",
+        "more than two classes",
+    ),
+    "probit": (f'y = {ML}.LinearRegressor <targets = 3, {LINEAR}, post_transform = "PROBIT"> (x)', "PROBIT"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_rule_says_why(name: str) -> None:
+    body, reason = REFUSED[name]
+    with pytest.raises(UnsupportedOperator, match=reason):
+        differentiate(net(body), "y", "x")
+
+
 def test_a_tree_is_a_black_box_that_leaves_the_rest_alone() -> None:
     tree = (
         f"t = {ML}.TreeEnsembleRegressor <nodes_treeids = [0, 0, 0], nodes_nodeids = [0, 1, 2],"
@@ -70,4 +122,4 @@ def test_a_tree_is_a_black_box_that_leaves_the_rest_alone() -> None:
 
 
 def test_every_rule_is_tried() -> None:
-    assert {name.partition("-")[0] for name in CASES} == {op for domain, op in RULES if domain == ML}
+    assert {name.partition("-")[0] for name in CASES} == {op for domain, op in (*RULES, *SPELLS) if domain == ML}

@@ -23,7 +23,7 @@ no_gradient("Ceil", "Floor", "Hardmax", "Round", "Sign")
 no_gradient("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 
 # Integers, texts and files.
-no_gradient("BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor")
+no_gradient("BitCast", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor")
 no_gradient("ImageDecoder", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer")
 
 # com.microsoft: tokens that are drawn or searched for, hashes, counts.

@@ -73,10 +73,10 @@ def where(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 @vjp("Mod")
 def mod(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    """a - trunc(a/b) b, as C's fmod, which is the only form for floats."""
+    """a - trunc(a/b) b, as C's fmod, which is the only form for floats; Round takes no bfloat16 before opset 22."""
     a, b = node.inputs
     quotient = g.Div(g.Sub(a, node.outputs[0]), b)
-    return dy, g.Neg(g.Mul(dy, g.Round(quotient)))
+    return dy, g.Neg(g.Mul(dy, g.Floor(g.Add(quotient, 0.5))))
 
 
 @vjp("Neg")

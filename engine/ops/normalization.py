@@ -138,10 +138,15 @@ def lrn(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 
 def _channel_mean(g: GraphBuilder, x: ir.Value, before: int, after: int) -> ir.Value:
-    """Means over windows of channels that reach so far before and after; what lies outside counts as 0."""
-    image = g.Unsqueeze(g.Reshape(x, [0, 0, -1]), [1])
+    """Means over windows of channels that reach so far before and after; what lies outside counts as 0.
+
+    AveragePool takes no bfloat16 before opset 22.
+    """
+    brief = x.dtype == ir.DataType.BFLOAT16
+    image = g.Unsqueeze(g.Reshape(g.Cast(x, to=ir.DataType.FLOAT) if brief else x, [0, 0, -1]), [1])
     kernel, pads = [before + 1 + after, 1], [before, 0, after, 0]
-    return g.reshape_like(g.AveragePool(image, kernel_shape=kernel, pads=pads, count_include_pad=1), x)
+    mean = g.reshape_like(g.AveragePool(image, kernel_shape=kernel, pads=pads, count_include_pad=1), x)
+    return g.Cast(mean, to=x.dtype) if brief else mean
 
 
 @vjp("LpNormalization")

@@ -24,27 +24,30 @@ def scaler(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 @vjp("LinearRegressor", domain=_ML)
 def linear_regressor(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    if node.attributes.get_string("post_transform", "NONE") != "NONE":
-        raise ValueError("a LinearRegressor with a post_transform has no rule")
-    return _product(g, node, dy, node.attributes.get_int("targets", 1))
+    return _product(g, node, _before(g, node, node.outputs[0], dy), node.attributes.get_int("targets", 1))
 
 
 @vjp("LinearClassifier", domain=_ML)
 def linear_classifier(g: GraphBuilder, node: Node, labels: ir.Value | None, dy: ir.Value | None) -> Gradients:
     """Of the scores; two classes that share one row have the scores -s and s, or 1 - s and s behind a logistic."""
-    y, post = node.outputs[1], node.attributes.get_string("post_transform", "NONE")
     if dy is None:
         return None
-    rows, slope = len(node.attributes.get_floats("intercepts", ())) or 1, dy
-    if post == "SOFTMAX":
-        slope = g.Mul(y, g.Sub(dy, g.ReduceSum(g.Mul(y, dy), [-1], keepdims=1)))
-    elif post == "LOGISTIC":
-        slope = g.Mul(dy, g.Mul(y, g.Sub(1, y)))
-    elif post != "NONE":
-        raise ValueError(f"a LinearClassifier with post_transform {post} has no rule")
+    rows, slope = len(node.attributes.get_floats("intercepts", ())) or 1, _before(g, node, node.outputs[1], dy)
     if rows == 1:
         slope = g.MatMul(slope, g.constant([[-1], [1]], slope.dtype))
     return _product(g, node, slope, rows)
+
+
+def _before(g: GraphBuilder, node: Node, y: ir.Value, dy: ir.Value) -> ir.Value:
+    """The gradient before the post_transform."""
+    post = node.attributes.get_string("post_transform", "NONE")
+    if post == "SOFTMAX":
+        return g.Mul(y, g.Sub(dy, g.ReduceSum(g.Mul(y, dy), [-1], keepdims=1)))
+    if post == "LOGISTIC":
+        return g.Mul(dy, g.Mul(y, g.Sub(1, y)))
+    if post != "NONE":
+        raise ValueError(f"post_transform {post} has no rule")
+    return dy
 
 
 def _product(g: GraphBuilder, node: Node, dy: ir.Value, rows: int) -> ir.Value:
@@ -57,12 +60,16 @@ def _product(g: GraphBuilder, node: Node, dy: ir.Value, rows: int) -> ir.Value:
 def normalizer(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     """x over its norm: the largest, the sum of the absolute ones or the Euclidean one."""
     (x,), y = node.inputs, node.outputs[0]
-    kind = node.attributes.get_string("norm", "MAX")
+    kind, along = node.attributes.get_string("norm", "MAX"), g.ReduceSum(g.Mul(dy, y), [-1], keepdims=1)
     if kind == "MAX":
-        raise ValueError("a Normalizer by the maximum has no rule")
-    norm = (g.ReduceL1 if kind == "L1" else g.ReduceL2)(x, [-1], keepdims=1)
-    along = g.ReduceSum(g.Mul(dy, y), [-1], keepdims=1)
-    return g.Where(g.Equal(norm, 0), 0, g.Div(g.Sub(dy, g.Mul(g.Sign(x) if kind == "L1" else y, along)), norm))
+        norm = g.ReduceMax(x, [-1], keepdims=1)
+        largest = g.ArgMax(x, axis=-1, keepdims=1)
+        places = g.Range(g.constant(0, ir.DataType.INT64), g.Squeeze(g.Shape(x, start=-1), [0]), 1)
+        slope = g.Cast(g.Equal(places, largest), to=dy.dtype)
+    else:
+        norm = (g.ReduceL1 if kind == "L1" else g.ReduceL2)(x, [-1], keepdims=1)
+        slope = g.Sign(x) if kind == "L1" else y
+    return g.Where(g.Equal(norm, 0), dy if kind == "MAX" else 0, g.Div(g.Sub(dy, g.Mul(slope, along)), norm))
 
 
 @vjp("ArrayFeatureExtractor", domain=_ML)

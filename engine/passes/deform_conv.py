@@ -5,24 +5,17 @@ Dai et al., 2017, arXiv:1703.06211, and with a mask Zhu et al., 2018, arXiv:1811
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from .respell import replace
-
-__all__ = ["spell_deform_conv"]
+from .spells import spells
 
 
-def spell_deform_conv(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
-    """Works in place; true where there was one."""
-    return replace(program, [n for n in nodes if n.domain == "" and n.op_type == "DeformConv"], _spell)
-
-
-def _spell(g: GraphBuilder, node: Any) -> list[ir.Value]:
+@spells("DeformConv", domain="")
+def _deform_conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, w, offset = node.inputs[:3]
     bias, mask = (*node.inputs[3:], None, None)[:2]
     sizes = [g.dim(v, k) for v, k in ((x, 1), (x, 2), (x, 3), (w, 0), (w, 2), (w, 3), (offset, 2), (offset, 3))]

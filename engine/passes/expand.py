@@ -12,17 +12,12 @@ from onnx_ir.passes.common import InlinePass
 from ..model import LIFT_CONSTANTS, Model, infer_shapes
 from ..paths import influenced, nodes_between, subgraphs
 from ..rules import NO_GRADIENT, rule_for
-from .deform_conv import spell_deform_conv
 from .fold_shapes import fold_shapes
-from .fused import spell_fused
-from .recurrent import spell_recurrent
-from .regions import spell_regions
-from .sequences import spell_sequences
+from .spelling import spell_out
 
 __all__ = ["expand_functions", "expand_nodes"]
 
 _DOMAIN = "onnxray.expanded"
-_SPELLS = (spell_recurrent, spell_fused, spell_deform_conv, spell_regions, spell_sequences)
 
 
 def expand_functions(model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str) -> bool:
@@ -30,7 +25,7 @@ def expand_functions(model: Model, of: Sequence[str] | str, wrt: Sequence[str] |
     between = nodes_between(model.graph, model.values(of), influenced(model.graph, model.values(wrt)))
     inner = [node for top in between for graph in subgraphs(top) for node in graph.all_nodes()]
     waiting = [n for n in (*between, *inner) if rule_for(n) is None and (n.domain, n.op_type) not in NO_GRADIENT]
-    if sum(spell(model.program, waiting) for spell in _SPELLS):
+    if spell_out(model.program, waiting):
         infer_shapes(model.program)
         return expand_functions(model, of, wrt) or True
     found = expand_nodes(model.program, waiting)

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from . import fused_attention as _attention  # noqa: F401  registers spellings
-from . import fused_norm as _norm  # noqa: F401  registers spellings
-from .respell import replace
-from .spells import SPELLS, inputs_of, spells
-
-__all__ = ["spell_fused"]
-
-
-def spell_fused(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
-    """Works in place; true where there was one."""
-    found = [node for node in nodes if (node.domain, node.op_type) in SPELLS]
-    return replace(program, found, lambda g, node: SPELLS[node.domain, node.op_type](g, node))
+from .spells import inputs_of, spells
 
 
 @spells("Gelu", "BiasGelu")

@@ -6,16 +6,14 @@ length keep their last state and give zeros behind it; backwards they are revers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from .respell import replace
-
-__all__ = ["spell_recurrent"]
+from .spells import spells
 
 Step = Callable[[GraphBuilder, "_Cell", ir.Value, Sequence[ir.Value]], list[ir.Value]]
 
@@ -40,11 +38,7 @@ class _Cell:
         return self.functions[k](b, b.Clip(x, -clip, clip) if clip else x)
 
 
-def spell_recurrent(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
-    """Works in place; true where there was one."""
-    return replace(program, [node for node in nodes if node.domain == "" and node.op_type in _STEPS], _layers)
-
-
+@spells("LSTM", "GRU", "RNN", domain="")
 def _layers(g: GraphBuilder, node: ir.Node) -> list[ir.Value]:
     """Y and the final states, of both directions and in the node's layout."""
     x: Any = node.inputs[0]

@@ -7,16 +7,13 @@ has it, over every element that a sample reads times its weight. Arrays are (reg
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from .respell import replace
-
-__all__ = ["spell_regions"]
+from .spells import spells
 
 _INT64, _ROWS, _COLUMNS = ir.DataType.INT64, 2, 3
 
@@ -40,19 +37,14 @@ class _Taps:
     kept: ir.Value
 
 
-def spell_regions(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
-    """Works in place; true where there was one."""
-    spells = {"RoiAlign": _roi_align, "MaxRoiPool": _max_roi_pool}
-    found = [node for node in nodes if node.domain == "" and node.op_type in spells]
-    return replace(program, found, lambda g, node: [spells[node.op_type](g, node)])
-
-
-def _roi_align(g: GraphBuilder, node: Any) -> ir.Value:
+@spells("RoiAlign", domain="")
+def _roi_align(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, _, batch = node.inputs
     rows, columns = (_samples(g, node, axis) for axis in (_ROWS, _COLUMNS))
     if node.attributes.get_string("mode", "avg") == "max":
-        return _maximum(g, x, batch, _bilinear_taps(g, x, rows, _ROWS), _bilinear_taps(g, x, columns, _COLUMNS))
-    return _average(g, x, batch, _weights(g, x, rows, _ROWS), _weights(g, x, columns, _COLUMNS))
+        taps = (_bilinear_taps(g, x, rows, _ROWS), _bilinear_taps(g, x, columns, _COLUMNS))
+        return [_maximum(g, x, batch, *taps)]
+    return [_average(g, x, batch, _weights(g, x, rows, _ROWS), _weights(g, x, columns, _COLUMNS))]
 
 
 def _samples(g: GraphBuilder, node: Any, axis: int) -> _Samples:
@@ -127,10 +119,11 @@ def _bilinear_taps(g: GraphBuilder, x: ir.Value, s: _Samples, axis: int) -> _Tap
     return _Taps(g.Cast(g.Concat(first, second, axis=2), to=_INT64), weight, g.Concat(s.kept, s.kept, axis=2))
 
 
-def _max_roi_pool(g: GraphBuilder, node: Any) -> ir.Value:
+@spells("MaxRoiPool", domain="")
+def _max_roi_pool(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, rois = node.inputs
     batch = g.Cast(g.Squeeze(g.Gather(rois, [0], axis=1), [1]), to=_INT64)
-    return _maximum(g, x, batch, *(_pool_taps(g, node, axis) for axis in (_ROWS, _COLUMNS)))
+    return [_maximum(g, x, batch, *(_pool_taps(g, node, axis) for axis in (_ROWS, _COLUMNS)))]
 
 
 def _pool_taps(g: GraphBuilder, node: Any, axis: int) -> _Taps:

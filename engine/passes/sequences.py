@@ -17,7 +17,7 @@ from ..ops.subgraph import inlined
 from ..shapes import constant_of, static_shape
 from .respell import replace
 
-__all__ = ["spell_sequences"]
+__all__ = ["RESOLVED", "spell_sequences"]
 
 _HANDED_ON = ("Identity", "Optional", "OptionalGetElement", "SequenceErase", "SequenceInsert")
 
@@ -140,3 +140,5 @@ _SPELLS: dict[str, Callable[[GraphBuilder, Any], Sequence[ir.Value]]] = {
     "SequenceMap": _mapped,
     "SplitToSequence": _split,
 }
+# All that is gone where a sequence is resolved.
+RESOLVED = frozenset({*_SPELLS, "SequenceConstruct", "SequenceErase", "SequenceInsert"})

@@ -1,0 +1,30 @@
+"""Puts what stands for an operator in its place, and tensors in that of what takes them out of sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import onnx_ir as ir
+
+from . import (  # noqa: F401  they register spellings
+    deform_conv,
+    fused,
+    fused_attention,
+    fused_norm,
+    recurrent,
+    regions,
+    support_vectors,
+)
+from .respell import replace
+from .sequences import spell_sequences
+from .spells import SPELLS
+
+__all__ = ["spell_out"]
+
+
+def spell_out(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
+    """Works in place on those of the nodes that have a spelling; true where there was one."""
+    nodes = list(nodes)
+    found = [node for node in nodes if (node.domain, node.op_type) in SPELLS]
+    spelt = replace(program, found, lambda g, node: SPELLS[node.domain, node.op_type](g, node))
+    return spell_sequences(program, nodes) or spelt
