@@ -38,7 +38,7 @@ CASES = {
         W,
     ),
     "insert-in-empty": (
-        net("e = SequenceEmpty () s = SequenceInsert (e, x) y = SequenceAt (s, zero)"),
+        net("e = SequenceEmpty <dtype = KIND> () s = SequenceInsert (e, x) y = SequenceAt (s, zero)"),
         X,
     ),
     "erase": (

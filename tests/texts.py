@@ -16,8 +16,10 @@ Feeds = Mapping[str, np.ndarray]
 
 
 def parsed(text: str, kind: str = "float", opset: int = 18) -> onnx.ModelProto:
-    """A model whose text says ``real`` for its floating-point type."""
-    return onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : {opset}]> {text.replace("real", kind)}')
+    """A model whose text says ``real`` for its floating-point type, and ``KIND`` for the number of that."""
+    number = str(getattr(onnx.TensorProto, kind.upper()))
+    text = text.replace("real", kind).replace("KIND", number)
+    return onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : {opset}]> {text}')
 
 
 def check_text(text: str, feeds: Feeds, opset: int = 18, flat: tuple[str, ...] = ()) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -62,4 +63,5 @@ def _learn_shapes(node: ir.Node, opset: int) -> None:
             found.append(maker)
             waiting += [x.producer() for x in maker.inputs if x is not None and x.shape is None]
     for maker in reversed(found):
-        infer(onnx.defs.get_schema(maker.op_type, opset, ""), maker, opset)
+        with contextlib.suppress(onnx.shape_inference.InferenceError):  # then it stays unknown
+            infer(onnx.defs.get_schema(maker.op_type, opset, ""), maker, opset)
