@@ -12,6 +12,7 @@ from . import (  # noqa: F401
     linear,
     lp_pooling,
     math,
+    max_pool,
     normalization,
     patches,
     pooling,

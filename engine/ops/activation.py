@@ -10,7 +10,7 @@ from ..graph import GraphBuilder
 from ..rules import Gradients, Node, vjp
 from ..shapes import constant_of
 
-_STEEP = 2.0**120  # times any normal float32 above 0 it is at least 1, and times 64 it is still finite
+_STEEP = 2.0**120  # times any float32 above 1e-36 it is at least 1, and times 64 it is still finite
 
 
 @vjp("Relu")

@@ -10,8 +10,9 @@ import onnx_ir as ir
 from ..graph import GraphBuilder
 from ..shapes import static_shape
 from .window import Window, remainder, spatial_shape
+from .winograd import minimal_filtering, pays
 
-__all__ = ["as_convolution"]
+__all__ = ["as_convolution", "interleave"]
 
 
 def as_convolution(
@@ -21,6 +22,8 @@ def as_convolution(
     shape, rest = static_shape(w), remainder(x, dy, window)
     if shape is None:
         return None
+    if pays(x, w, window, group):
+        return minimal_filtering(g, x, w, dy, window)
     if all(s == 1 for s in window.strides):
         return _unit_stride(g, w, dy, window, group)
     if rest is not None and all(k == 1 for k in window.kernel) and not any(window.pads):
@@ -68,7 +71,7 @@ def _spread(g: GraphBuilder, value: ir.Value, channels: int, window: Window, res
     return g.ConvTranspose(value, ones, group=channels, strides=[*window.strides], output_padding=rest)
 
 
-def _interleave(g: GraphBuilder, value: ir.Value, channels: int, blocksize: int, surplus: list[int]) -> ir.Value:
+def interleave(g: GraphBuilder, value: ir.Value, channels: int, blocksize: int, surplus: list[int]) -> ir.Value:
     """DepthToSpace in mode CRD, less a surplus at the end, as a ConvTranspose by unit kernels, which is faster."""
     cells = blocksize * blocksize
     units = np.tile(np.eye(cells).reshape(cells, 1, blocksize, blocksize), (channels, 1, 1, 1))
@@ -95,7 +98,7 @@ def _by_phases(g: GraphBuilder, x: ir.Value, w: ir.Value, dy: ir.Value, window: 
     if min(pads) < 0:
         return None
     phases = g.Conv(dy, _phase_weights(g, w, shape, window, group, first, last), group=group, pads=pads)
-    return _interleave(g, phases, shape[1] * group, s, [q * s - n for q, n in zip(cells, sizes, strict=True)])
+    return interleave(g, phases, shape[1] * group, s, [q * s - n for q, n in zip(cells, sizes, strict=True)])
 
 
 def _phase_weights(

@@ -1,4 +1,4 @@
-"""Pools. A maximum shared by several elements sends its gradient to the first."""
+"""Pools of whole planes, and means. A maximum shared by several elements sends its gradient to the first."""
 
 from __future__ import annotations
 
@@ -10,16 +10,8 @@ import onnx_ir as ir
 from ..graph import GraphBuilder
 from ..rules import Gradients, Node, vjp
 from .convolution import input_gradient
-from .scatter import scatter_flat, zeros
+from .scatter import zeros
 from .window import Window, spatial_shape, window_of
-
-
-@vjp("MaxPool")
-def max_pool(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    (x,) = node.inputs
-    attributes = {name: a.value for name, a in node.attributes.items() if name != "storage_order"}
-    _, indices = g.MaxPool(x, outputs=2, **attributes)
-    return scatter_flat(g, x, indices, dy)
 
 
 @vjp("GlobalMaxPool")

@@ -1,0 +1,66 @@
+"""The maximum over windows. One that several elements share sends its gradient to the first."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from ..graph import GraphBuilder
+from ..rules import Gradients, Node, vjp
+from .flipped import interleave
+from .scatter import scatter_flat
+from .window import Window, remainder, spatial_shape, window_of
+
+_STEEP = 2.0**126  # HardSigmoid(_STEEP d + 1) is 1 where d >= 0 and 0 where d < 0
+
+
+@vjp("MaxPool")
+def max_pool(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    (x,) = node.inputs
+    if g.lowering == "cpu" and _halves(x, dy, window_of(node, x, node.attributes.get_ints("kernel_shape"))):
+        return _by_quarters(g, x, node.outputs[0], dy)
+    attributes = {name: a.value for name, a in node.attributes.items() if name != "storage_order"}
+    _, indices = g.MaxPool(x, outputs=2, **attributes)
+    return scatter_flat(g, x, indices, dy)
+
+
+def _halves(x: ir.Value, dy: ir.Value, window: Window) -> bool:
+    """Whether the windows are the 2x2 cells of a float32 image, with no row or column left over."""
+    plain = window.kernel == window.strides == (2, 2) and window.dilations == (1, 1) and not any(window.pads)
+    known = spatial_shape(x) is not None and isinstance(list(x.shape or (None, None))[1], int)
+    return plain and known and x.dtype == ir.DataType.FLOAT and remainder(x, dy, window) == [0, 0]
+
+
+def _by_quarters(g: GraphBuilder, x: ir.Value, y: ir.Value, dy: ir.Value) -> ir.Value:
+    """dY to the upper row where that holds the maximum, else to the lower, and there to the left where it is no less.
+
+    Depthwise convolutions make the differences: they stay in onnxruntime's blocked layout, and the whole takes a third
+    of the time of MaxPool with its indices and ScatterElements.
+    """
+    channels = int(list(x.shape or ())[1])
+    highest_above = g.MaxPool(x, kernel_shape=[1, 2], strides=[2, 2])
+    above, left_above, left_below = (
+        g.HardSigmoid(difference, alpha=_STEEP, beta=1.0)
+        for difference in (
+            g.Add(_each_plane(g, y, channels, [[-1]]), highest_above),
+            _each_plane(g, x, channels, [[1, -1], [0, 0]]),
+            _each_plane(g, x, channels, [[0, 0], [1, -1]]),
+        )
+    )
+    upper, lower = _divide(g, dy, above)
+    quarters = [*_divide(g, upper, left_above), *_divide(g, lower, left_below)]
+    stacked = g.Concat(*(g.Unsqueeze(quarter, [2]) for quarter in quarters), axis=2)
+    cells = g.Reshape(stacked, [-1, 4 * channels, *(spatial_shape(dy) or ())])
+    return g.shaped_like(interleave(g, cells, channels, 2, [0, 0]), x)
+
+
+def _each_plane(g: GraphBuilder, x: ir.Value, channels: int, kernel: list[list[int]]) -> ir.Value:
+    """A kernel over every channel by itself, one step per window."""
+    w = g.constant(np.tile(np.array(kernel), (channels, 1, 1, 1)), x.dtype)
+    return g.Conv(x, w, group=channels, strides=[len(kernel)] * 2)
+
+
+def _divide(g: GraphBuilder, dy: ir.Value, mask: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """dy where the mask is 1, and the rest."""
+    taken = g.Mul(dy, mask)
+    return taken, g.Sub(dy, taken)

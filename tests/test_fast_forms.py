@@ -1,0 +1,94 @@
+"""The forms that rules take for speed on the CPU give what their plain forms give."""
+
+import numpy as np
+import onnx
+import onnxray
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+
+def model(op, x, y, weights=(), **attributes):
+    """One node on an image of unknown batch size."""
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *x])
+    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", *y])
+    constants = [numpy_helper.from_array(w, f"w{k}") for k, w in enumerate(weights)]
+    node = helper.make_node(op, ["x", *(c.name for c in constants)], ["y"], **attributes)
+    graph = helper.make_graph([node], "g", [image], [made], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+
+
+def gradient(proto, lowering, x, dy):
+    """dX, and the operators that it took."""
+    graph = onnxray.differentiate(proto, lowering=lowering)
+    session = ort.InferenceSession(graph.model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (dx,) = session.run([graph.gradients["x"]], {"x": x, graph.seeds["y"]: dy})
+    return dx, [node.op_type for node in graph.model.graph.node]
+
+
+def exact(x, w, dy, pads):
+    """The adjoint of a 3x3 convolution in float64, tap by tap."""
+    top, left, bottom, right = pads
+    height, width = x.shape[2:]
+    padded = np.zeros((*x.shape[:2], height + top + bottom, width + left + right))
+    for i in range(3):
+        for j in range(3):
+            tap = np.einsum("nmhw,mc->nchw", dy.astype(np.float64), w[:, :, i, j].astype(np.float64))
+            padded[:, :, i : i + dy.shape[2], j : j + dy.shape[3]] += tap
+    return padded[:, :, top : top + height, left : left + width]
+
+
+@pytest.mark.parametrize(
+    ("size", "pads"),
+    [((16, 16), (1, 1, 1, 1)), ((14, 14), (1, 1, 1, 1)), ((17, 23), (0, 1, 2, 0)), ((13, 19), (2, 0, 1, 3))],
+)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_minimal_filtering_keeps_float32(size, pads, batch):
+    rng = np.random.default_rng(7)
+    reached = [n + pads[k] + pads[k + 2] - 2 for k, n in enumerate(size)]
+    w = rng.standard_normal((100, 72, 3, 3)).astype(np.float32)
+    x = rng.standard_normal((batch, 72, *size)).astype(np.float32)
+    dy = rng.standard_normal((batch, 100, *reached)).astype(np.float32)
+    proto = model("Conv", (72, *size), (100, *reached), [w], pads=list(pads))
+    dx, operators = gradient(proto, "cpu", x, dy)
+    truth = exact(x, w, dy, pads)
+    assert "MatMul" in operators
+    assert dx.shape == truth.shape
+    assert np.linalg.norm(dx - truth) <= 2e-6 * np.linalg.norm(truth)
+
+
+@pytest.mark.parametrize(("channels", "size"), [((16, 16), 16), ((128, 128), 8)], ids=["few channels", "few tiles"])
+def test_minimal_filtering_is_left_where_it_does_not_pay(channels, size):
+    w = np.ones((*channels, 3, 3), np.float32)
+    proto = model("Conv", (channels[1], size, size), (channels[0], size, size), [w], pads=[1, 1, 1, 1])
+    graph = onnxray.differentiate(proto, lowering="cpu")
+    assert "MatMul" not in {node.op_type for node in graph.model.graph.node}
+
+
+@pytest.mark.parametrize("levels", [1, 2, 5, 1000], ids=lambda n: f"{n} levels")
+def test_cells_of_two_by_two_send_ties_to_the_first(levels):
+    rng = np.random.default_rng(levels)
+    x = rng.integers(-levels, levels, (3, 5, 12, 10)).astype(np.float32) / levels
+    dy = rng.standard_normal((3, 5, 6, 5)).astype(np.float32)
+    proto = model("MaxPool", (5, 12, 10), (5, 6, 5), kernel_shape=[2, 2], strides=[2, 2])
+    (fast, quick), (plain, slow) = (gradient(proto, lowering, x, dy) for lowering in ("cpu", "portable"))
+    assert "ScatterElements" not in quick
+    assert "ScatterElements" in slow
+    np.testing.assert_array_equal(fast, plain)
+
+
+@pytest.mark.parametrize(
+    ("size", "reached", "attributes"),
+    [
+        ((11, 10), (5, 5), {}),
+        ((11, 10), (6, 5), {"ceil_mode": 1}),
+        ((10, 10), (6, 6), {"pads": [1, 1, 1, 1]}),
+        ((10, 10), (9, 9), {"strides": [1, 1]}),
+    ],
+    ids=["odd", "ceil", "pads", "overlap"],
+)
+def test_other_windows_keep_the_indices(size, reached, attributes):
+    proto = model("MaxPool", (4, *size), (4, *reached), **({"kernel_shape": [2, 2], "strides": [2, 2]} | attributes))
+    graph = onnxray.differentiate(proto, lowering="cpu")
+    assert "ScatterElements" in {node.op_type for node in graph.model.graph.node}
+    onnx.checker.check_model(graph.model, full_check=True)
