@@ -48,7 +48,10 @@ def squeeze(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 @vjp("Unsqueeze")
 def unsqueeze(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    return g.Squeeze(dy, node.inputs[1]), None
+    """Runtimes take a lone axis for a vector of one here, but not in Squeeze."""
+    axes = node.inputs[1]
+    vector = axes.shape is not None and len(axes.shape) == 1
+    return g.Squeeze(dy, axes if vector else g.Reshape(axes, [-1])), None
 
 
 @vjp("Transpose")
