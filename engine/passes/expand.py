@@ -84,6 +84,8 @@ def _defaults(node: ir.Node, opset: int) -> dict[str, ir.Attr]:
 
 
 def _function_proto(node: ir.Node, opset: int) -> onnx.FunctionProto | None:
+    if next(subgraphs(node), None) is not None:
+        return None  # onnx-ir inlines no function that takes graphs
     try:
         schema: Any = onnx.defs.get_schema(node.op_type, opset, node.domain)
     except onnx.defs.SchemaError:
