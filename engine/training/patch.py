@@ -7,16 +7,17 @@ activations that were spelt out before, take the same two edits.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import onnx_ir as ir
 
 from ..errors import BuilderError
 from ..passes.spell_activations import ENTRY, EXIT
 
-__all__ = ["GRADIENT_OF", "gradient_nodes", "patch"]
+__all__ = ["GRADIENT_OF", "gradient_nodes", "patch", "strict_bounds"]
 
 GRADIENT_OF = "_Grad/"  # stands between a forward node's name and what names its gradient's nodes
+_STRICT = {"GreaterOrEqual": "Greater", "LessOrEqual": "Less"}
 
 
 def patch(gradient: ir.Graph, activation: str, policy: str, forward: Collection[str]) -> bool:
@@ -41,6 +42,13 @@ def patch(gradient: ir.Graph, activation: str, policy: str, forward: Collection[
         again.outputs[0].type, again.outputs[0].shape = dx.type, dx.shape
         dx.replace_all_uses_with(again.outputs[0], replace_graph_outputs=True)
     return True
+
+
+def strict_bounds(gradient: ir.Graph, clips: Iterable[str]) -> None:
+    """Makes the gradient of each Clip, by its node's name, 0 at its bounds, as PyTorch and the portable rule do."""
+    for clip in clips:
+        for node in gradient_nodes(gradient, clip):
+            node.op_type = _STRICT.get(node.op_type, node.op_type)
 
 
 def gradient_nodes(gradient: ir.Graph, forward: str) -> list[ir.Node]:

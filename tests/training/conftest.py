@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from onnxray.errors import BuilderError
 from onnxray.training import Status, install, status
+from onnxray.training.client import Worker
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -14,3 +17,11 @@ def training_build() -> Status:
         return status() if status().installed else install()
     except BuilderError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def own() -> Iterator[Worker]:
+    """A worker that may be killed."""
+    one = Worker()
+    yield one
+    one.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import onnx
@@ -15,53 +14,6 @@ from onnxray.gradient import differentiate
 from onnxray.training import backward, open_training_session
 from onnxray.training.client import Limits, Worker, worker
 from training_tools import model, numbers
-
-
-@pytest.fixture
-def own() -> Iterator[Worker]:
-    """A worker that may be killed."""
-    one = Worker()
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def unguarded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Graphs that the library's kernels crash on are let through."""
-    monkeypatch.setattr("onnxray.training.backward.refuse_raw", lambda path: None)
-
-
-def crash(made: onnx.ModelProto, by: Worker, *shape: int) -> str:
-    """Runs the raw gradient of a model in a worker; what the error says."""
-    graph = differentiate(made, builder="ort-training", runtime="training")
-    feeds = {"x": numbers(*shape), graph.seeds["y"]: np.ones((2, 3), np.float32)}
-    with pytest.raises(BuilderError) as caught:
-        open_training_session(graph.model, name="crash.onnx", by=by).run(feeds)
-    return str(caught.value)
-
-
-def test_a_segfault_is_a_builder_error(own: Worker, unguarded: None) -> None:
-    """MaxPool of open sizes: the library's MaxPoolGrad writes out of bounds."""
-    body = "{ p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) g = GlobalAveragePool(p) y = Flatten(g) }"
-    said = crash(model(body, "float[N,3,H,W] x", "float[N,3] y"), own, 2, 3, 512, 512)
-    assert "SIGSEGV" in said or "SIGABRT" in said  # glibc may notice the damage first
-    assert "crash.onnx" in said
-    assert own.ask("version", about="") == "1.19.2"
-
-
-def test_a_floating_point_trap_is_a_builder_error(own: Worker, unguarded: None) -> None:
-    """AveragePool of an open batch: its gradient is empty, and a division by its size traps."""
-    body = """{ p = AveragePool<kernel_shape=[2,2], strides=[2,2]>(x) q = Conv<kernel_shape=[1,1]>(p, w)
-                g = GlobalAveragePool(q) y = Flatten(g) }"""
-    made = model(body, "float[N,3,8,8] x", "float[N,3] y")
-    w = numbers(3, 3, 1, 1)
-    made.graph.initializer.append(onnx.numpy_helper.from_array(w, "w"))
-    made.graph.node.insert(0, onnx.helper.make_node("Conv", ["x", "w"], ["c"], name="first", kernel_shape=[1, 1]))
-    made.graph.node[1].input[0] = "c"
-    said = crash(made, own, 2, 3, 8, 8)
-    assert "SIGFPE" in said or "refused" in said
-    assert "crash.onnx" in said
-    assert own.ask("version", about="") == "1.19.2"
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGFPE", "SIGABRT", "SIGKILL", "SIGBUS", "SIGILL"])
