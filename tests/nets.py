@@ -1,7 +1,6 @@
-"""The usual image classifiers as compact PyTorch modules with seeded random weights, and as ONNX.
+"""The usual image classifiers with seeded random weights, as PyTorch modules and as ONNX.
 
-Every Relu is a module of its own, not in place, as Captum's hooks want it. BatchNorm statistics are measured on random
-pictures and then shaken, so that the signal stays alive and they matter.
+BatchNorm statistics are measured on random pictures and then shaken, so that the signal stays alive and they matter.
 """
 
 from __future__ import annotations
@@ -18,119 +17,41 @@ from functools import cache
 import numpy as np
 import onnx
 import torch
+from architectures import (
+    Gated,
+    Logits,
+    basic_block,
+    bottleneck,
+    convnext_tiny,
+    deit_tiny,
+    densenet,
+    efficientnet,
+    mobilenet,
+    mobilenet_v3,
+    resnet,
+    vgg,
+    vit,
+)
 from torch import Tensor, nn
 
 __all__ = ["NETS", "Net", "export", "net"]
 
-CLASSES = 10
-
-
-def conv_bn(inputs: int, outputs: int, size: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-    conv = nn.Conv2d(inputs, outputs, size, stride, size // 2, groups=groups, bias=False)
-    return [conv, nn.BatchNorm2d(outputs)]
-
-
-class Residual(nn.Module):
-    """ReLU(branch(x) + shortcut(x)), or without the ReLU for inverted residuals."""
-
-    def __init__(self, branch: list[nn.Module], shortcut: list[nn.Module], relu: bool = True) -> None:
-        super().__init__()
-        self.branch, self.shortcut = nn.Sequential(*branch), nn.Sequential(*shortcut)
-        self.end = nn.ReLU() if relu else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.end(self.branch(x) + self.shortcut(x))
-
-
-def basic_block(inputs: int, width: int, stride: int) -> tuple[nn.Module, int]:
-    branch = [*conv_bn(inputs, width, 3, stride), nn.ReLU(), *conv_bn(width, width, 3)]
-    return Residual(branch, conv_bn(inputs, width, 1, stride) if stride > 1 or inputs != width else []), width
-
-
-def bottleneck(inputs: int, width: int, stride: int) -> tuple[nn.Module, int]:
-    wide = 4 * width
-    narrow = [*conv_bn(inputs, width, 1), nn.ReLU(), *conv_bn(width, width, 3, stride), nn.ReLU()]
-    shortcut = conv_bn(inputs, wide, 1, stride) if stride > 1 or inputs != wide else []
-    return Residual([*narrow, *conv_bn(width, wide, 1)], shortcut), wide
-
-
-def resnet(block: Callable[[int, int, int], tuple[nn.Module, int]], depths: list[int], width: int) -> nn.Module:
-    """He et al., 2015, arXiv:1512.03385."""
-    layers: list[nn.Module] = [*conv_bn(3, width, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
-    inputs = width
-    for stage, depth in enumerate(depths):
-        for k in range(depth):
-            made, inputs = block(inputs, width * 2**stage, 2 if stage and not k else 1)
-            layers.append(made)
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, CLASSES))
-
-
-def vgg(stages: list[list[int]], size: int, hidden: int) -> nn.Module:
-    """Simonyan and Zisserman, 2014, arXiv:1409.1556."""
-    layers: list[nn.Module] = []
-    inputs = 3
-    for widths in stages:
-        for width in widths:
-            layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU()]
-            inputs = width
-        layers.append(nn.MaxPool2d(2))
-    flat = inputs * (size // 2 ** len(stages)) ** 2
-    head = [nn.Linear(flat, hidden), nn.ReLU(), nn.Dropout(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout()]
-    return nn.Sequential(*layers, nn.Flatten(), *head, nn.Linear(hidden, CLASSES))
-
-
-def inverted_residual(inputs: int, outputs: int, stride: int, expand: int) -> nn.Module:
-    wide = inputs * expand
-    first = [*conv_bn(inputs, wide, 1), nn.ReLU6()] if expand > 1 else []
-    branch = [*first, *conv_bn(wide, wide, 3, stride, groups=wide), nn.ReLU6(), *conv_bn(wide, outputs, 1)]
-    return Residual(branch, [], relu=False) if stride == 1 and inputs == outputs else nn.Sequential(*branch)
-
-
-def mobilenet() -> nn.Module:
-    """MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381)."""
-    table = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
-    layers: list[nn.Module] = [*conv_bn(3, 32, 3, 2), nn.ReLU6()]
-    inputs = 32
-    for expand, outputs, depth, stride in table:
-        for k in range(depth):
-            layers.append(inverted_residual(inputs, outputs, 1 if k else stride, expand))
-            inputs = outputs
-    layers += [*conv_bn(inputs, 1280, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, CLASSES)]
-    return nn.Sequential(*layers)
-
-
-class ViT(nn.Module):
-    """The vision transformer of ``transformers`` (Dosovitskiy et al., 2020, arXiv:2010.11929)."""
-
-    def __init__(self, size: int, patch: int, width: int, depth: int, heads: int) -> None:
-        super().__init__()
-        from transformers import ViTConfig, ViTForImageClassification
-
-        config = ViTConfig(
-            image_size=size,
-            patch_size=patch,
-            hidden_size=width,
-            num_hidden_layers=depth,
-            num_attention_heads=heads,
-            intermediate_size=4 * width,
-            num_labels=CLASSES,  # pyright: ignore[reportCallIssue]
-            initializer_range=width**-0.5,
-        )
-        self.net = ViTForImageClassification(config)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(pixel_values=x).logits
-
-
 NETS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "cnn": (lambda: resnet(basic_block, [1], 8), 16),
     "resnet": (lambda: resnet(basic_block, [2, 2, 2, 2], 16), 64),
+    "resnet18": (lambda: resnet(basic_block, [2, 2, 2, 2], 64), 224),
     "resnet50": (lambda: resnet(bottleneck, [3, 4, 6, 3], 64), 224),
     "vgg": (lambda: vgg([[16, 16], [32, 32], [64, 64]], 32, 64), 32),
     "vgg16": (lambda: vgg([[64] * 2, [128] * 2, [256] * 3, [512] * 3, [512] * 3], 224, 4096), 224),
     "mobilenet": (mobilenet, 224),
-    "vit": (lambda: ViT(32, 8, 48, 3, 4), 32),
-    "vit-b16": (lambda: ViT(224, 16, 768, 12, 12), 224),
+    "mobilenet-v3": (mobilenet_v3, 224),
+    "densenet": (lambda: densenet([2, 2], 8), 32),
+    "densenet121": (lambda: densenet([6, 12, 24, 16], 32), 224),
+    "efficientnet-b0": (efficientnet, 224),
+    "convnext-tiny": (convnext_tiny, 224),
+    "deit-tiny": (deit_tiny, 224),
+    "vit": (lambda: vit(32, 8, 48, 3, 4), 32),
+    "vit-b16": (lambda: vit(224, 16, 768, 12, 12), 224),
 }
 
 
@@ -168,13 +89,16 @@ def net(name: str) -> Net:
     torch.manual_seed(0)
     module = make()
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear) and not isinstance(module, ViT):
+        if isinstance(layer, nn.Conv2d | nn.Linear) and not isinstance(module, Logits):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    settle_statistics(module, size)
+    gates = [layer.excite for layer in module.modules() if isinstance(layer, Gated)]
+    for excite in gates:
+        excite.weight.data *= 0.3
+    settle_statistics(module, size, 0.2 if gates else 1.0)  # gates that are neither open nor shut
     return Net(name, module.eval().requires_grad_(False), size)
 
 
-def settle_statistics(module: nn.Module, size: int) -> None:
+def settle_statistics(module: nn.Module, size: int, shake: float) -> None:
     """BatchNorm statistics of random pictures, shaken; random scales and shifts."""
     norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
     for norm in norms:
@@ -186,8 +110,8 @@ def settle_statistics(module: nn.Module, size: int) -> None:
             module.train()(torch.randn(4, 3, size, size))
     for norm in norms:
         if norm.running_mean is not None and norm.running_var is not None:
-            norm.running_mean += 0.2 * norm.running_var.sqrt() * torch.randn_like(norm.running_mean)
-            norm.running_var *= 0.5 + torch.rand_like(norm.running_var)
+            norm.running_mean += 0.2 * shake * norm.running_var.sqrt() * torch.randn_like(norm.running_mean)
+            norm.running_var *= 1 - shake / 2 + shake * torch.rand_like(norm.running_var)
 
 
 @cache

@@ -38,12 +38,14 @@ def numbers(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32)
 
 
-def gradient(graph: GradientGraph, feeds: Feeds, cotangents: Feeds) -> dict[str, np.ndarray]:
-    """The gradients, in onnxruntime or, where the graph holds operators of its own, in the training build."""
+def gradient(
+    graph: GradientGraph, feeds: Feeds, cotangents: Feeds, library: bool | None = None
+) -> dict[str, np.ndarray]:
+    """The gradients, in onnxruntime or in the training build: there by default if a graph has its operators."""
     seeds = {graph.seeds[y]: w for y, w in cotangents.items()}
     names = list(graph.gradients.values())
     given = {name: x for name, x in {**feeds, **seeds}.items() if name in {i.name for i in graph.model.graph.input}}
-    if any(entry.domain == "com.microsoft" for entry in graph.model.opset_import):
+    if library if library is not None else any(e.domain == "com.microsoft" for e in graph.model.opset_import):
         session = open_training_session(graph.model)
         found = session.run(given, names)
         session.close()
