@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 
 from .attribution import Attribution
@@ -25,9 +24,10 @@ from .methods import METHODS, Method
 from .model import Model, Source, load
 from .preprocess import Preprocess
 from .rows import Progress, Sums, run_rows
-from .runtime import Provider, Session, open_session, resolve_providers
+from .runtime import Provider, Session, open_model, resolve_providers
 from .saving import saved
 from .target import Target, resolve_target
+from .weights import write
 
 __all__ = ["Explainer", "activations", "explain", "jacobian"]
 
@@ -107,18 +107,14 @@ class Explainer:
         return next(iter(self._plans.values()))[0].activations if self._plans else ()
 
     def save(self, path: str | PathLike[str]) -> Path:
-        """Writes the explainer as one ONNX file of standard operators.
+        """Writes the explainer as one ONNX file of standard operators, with the weights beside it from 2 GB on.
 
         Inputs are the model's and ``target``, int64 (N,), -1 for the top class; outputs are the model's, then ``score``
         (N,) and ``attribution`` (one per explained input, ``attribution_NAME``, where there are several).
         """
-        file = Path(path)
-        try:
-            builder = builder_named(self.builder, self.model)
-            onnx.save(saved(explanation(self.model, self.method, score=self.score, builder=builder), self.method), file)
-        except OSError as error:
-            raise InputError(f"{file}: cannot be written ({error.strerror})") from error
-        return file
+        builder = builder_named(self.builder, self.model)
+        plan = explanation(self.model, self.method, score=self.score, builder=builder)
+        return write(saved(plan, self.method), path)
 
     def _rows(self, plan: Explanation) -> int:
         """How many rows one run takes; one where an input that all rows share is explained for each."""
@@ -139,7 +135,7 @@ class Explainer:
     def _opened(self, plan: Explanation) -> Session:
         if self.runtime == "training":
             return _training().open_training_session(plan.model.proto(), self.providers, self.threads)
-        return open_session(plan.model.proto(embed=False), self.providers, self.threads, self.model.folder)
+        return open_model(plan.model, self.providers, self.threads)
 
     def _shapes(self, given: Prepared) -> Mapping[str, Sequence[int | str | None]]:
         """The shapes that a plan is made for: what the model leaves open, or all of them."""
@@ -222,7 +218,7 @@ def activations(
     for tensor in dict.fromkeys(tensors.values()):
         if tensor not in present:
             program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[tensor])
-    session = open_session(program.proto(embed=False), providers, folder=source.folder)
+    session = open_model(program, providers)
     given = prepare(source, inputs, preprocess)
     results = [session.run(given.batch.take(given.batch.fill(rows)), list(tensors.values())) for rows in _runs(given)]
     return {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from os import PathLike
+from pathlib import Path
 
 import onnx
 import onnx_ir as ir
@@ -19,6 +21,7 @@ from .overlays import ACTIVATIONS, OVERLAYS
 from .passes.expand import expand_functions
 from .paths import influenced, nodes_between, stops
 from .rules import FLOWS, NO_GRADIENT, Overlay, rule_for
+from .weights import write
 
 __all__ = [
     "BROADCASTING",
@@ -55,7 +58,8 @@ class GradientGraph:
 
     ``model`` holds standard operators only. Feed each seed (by ``seeds``: output name to input name) an array of that
     output's shape; ``gradients`` (value name to output name) then give the vector-Jacobian products. ``activations``
-    lists every activation node with what the Relu policy did to it.
+    lists every activation node with what the Relu policy did to it. Weights of 2 GB and more, which no message holds,
+    stay in their files, in ``folder``, to which the model refers.
     """
 
     model: onnx.ModelProto
@@ -63,6 +67,15 @@ class GradientGraph:
     gradients: Mapping[str, str]
     relu: str = "exact"
     activations: tuple[Activation, ...] = ()
+    folder: Path | None = None
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Writes the model as one file, with the weights beside it from 2 GB on."""
+        program = ir.from_proto(self.model)
+        for value in program.graph.initializers.values():
+            if isinstance(value.const_value, ir.ExternalTensor) and self.folder is not None:
+                value.const_value.base_dir = self.folder
+        return write(program, path)
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,7 @@ def differentiate(
         gradients={str(x.name): str(dx.name) for x, dx in outputs.items()},
         relu=relu,
         activations=found.activations,
+        folder=program.folder if program.large else None,
     )
 
 

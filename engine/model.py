@@ -12,7 +12,6 @@ from pathlib import Path
 
 import onnx
 import onnx_ir as ir
-from onnx_ir.external_data import load_to_model
 from onnx_ir.passes.common import (
     InlinePass,
     LiftConstantsToInitializersPass,
@@ -27,6 +26,7 @@ from .passes.upgrade import IR_VERSIONS, OPSET, upgrade
 from .reading import read
 from .sequence_types import type_sequences
 from .shapes import complete, static_shape
+from .weights import LIMIT, embedded, weight_bytes
 
 __all__ = ["Layer", "Model", "Source", "infer_shapes", "is_float", "load"]
 
@@ -90,8 +90,17 @@ class Model:
         return self.path.parent.resolve() if self.path else None
 
     def proto(self, embed: bool = True) -> onnx.ModelProto:
-        """The model as a message, with the weights inside, or with external ones left in their files."""
-        return ir.to_proto(load_to_model(self.copy().program) if embed else self.program)
+        """The model as a message, with the weights inside, or with external ones left in their files.
+
+        Those of 2 GB and more, which no message holds, are left there anyway.
+        """
+        external = any(isinstance(v.const_value, ir.ExternalTensor) for v in self.graph.initializers.values())
+        return ir.to_proto(embedded(self.copy().program) if embed and external and not self.large else self.program)
+
+    @property
+    def large(self) -> bool:
+        """Whether the weights are too many for one message."""
+        return weight_bytes(self.program) >= LIMIT
 
     @cached_property
     def layers(self) -> dict[str, Layer]:

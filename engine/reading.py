@@ -13,6 +13,7 @@ from onnx_ir.passes.common import CheckerPass
 
 from .errors import ModelError, UnsupportedOperator
 from .passes.adopt import set_apart
+from .weights import own
 
 __all__ = ["MIN_OPSET", "read"]
 
@@ -31,6 +32,7 @@ def read(source: str | PathLike[str] | bytes | onnx.ModelProto) -> tuple[ir.Mode
     _check_header(proto, where)
     program = _deserialized(proto, where)
     _locate_external_data(program, path, where)
+    own(program)
     set_apart(program)
     _check_operators(program, where)
     _check_graph(program, where)

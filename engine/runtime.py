@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,17 +13,20 @@ import numpy as np
 import onnx
 
 from .errors import InputError, OnnxrayError, RuntimeUnavailable
+from .model import Model
+from .weights import detached
 
-__all__ = ["Session", "open_session", "resolve_providers"]
+__all__ = ["Session", "open_model", "open_session", "resolve_providers"]
 
 Provider = str | tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """A model loaded by onnxruntime; made by ``open_session``."""
+    """A model loaded by onnxruntime; made by ``open_session``. ``weights`` are those that it reads where they are."""
 
     native: Any
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def providers(self) -> list[str]:
@@ -48,10 +51,11 @@ def open_session(
     providers: Sequence[Provider] | Provider | None = None,
     threads: int | None = None,
     folder: os.PathLike[str] | None = None,
+    weights: Mapping[str, np.ndarray] | None = None,
 ) -> Session:
     """Loads a model; ``providers`` are names such as "cpu" or "cuda", in order of preference.
 
-    ``folder`` is where external data lies.
+    ``folder`` is where external data lies, ``weights`` those of it that are in memory, where they stay.
 
     Raises RuntimeUnavailable where no onnxruntime is installed, or where a provider that was asked for is not there or
     does not come up: onnxruntime itself would fall back to the CPU in silence.
@@ -65,13 +69,24 @@ def open_session(
     options.intra_op_num_threads = threads or 0
     if folder is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.fspath(folder))
+    if weights:
+        values = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]  # no copy on the CPU
+        options.add_external_initializers(list(weights), values)
     source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
     try:
         native = ort.InferenceSession(source, options, providers=wanted)
     except Exception as error:
         raise _readable(error) from error
     _check_came_up(wanted, native.get_providers())
-    return Session(native)
+    return Session(native, weights or {})
+
+
+def open_model(
+    model: Model, providers: Sequence[Provider] | Provider | None = None, threads: int | None = None
+) -> Session:
+    """Loads a model that is in memory, as ``open_session`` does; its weights are not copied for that."""
+    proto, weights = detached(model.program)
+    return open_session(proto, providers, threads, model.folder, weights)
 
 
 def resolve_providers(providers: Sequence[Provider] | Provider | None) -> list[Provider]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import onnx
 import onnx_ir as ir
-from onnx_ir.external_data import load_to_model
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
 from .explanation import Explanation
@@ -17,13 +15,13 @@ from .methods.base import Method
 __all__ = ["saved"]
 
 
-def saved(plan: Explanation, method: Method) -> onnx.ModelProto:
+def saved(plan: Explanation, method: Method) -> ir.Model:
     """The file of an explainer: the model's inputs and ``target`` in; its outputs, score and attributions out."""
     points = method.points(plan.explained)
     program = _looped(plan, points) if points else _plain(plan)
     program.producer_name = "onnxray"
     program.metadata_props["onnxray.method"] = repr(method)
-    return ir.to_proto(load_to_model(program))
+    return program
 
 
 def _plain(plan: Explanation) -> ir.Model:

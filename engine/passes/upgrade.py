@@ -6,6 +6,7 @@ import onnx_ir as ir
 from onnx import version_converter
 
 from ..errors import ModelError
+from ..weights import put_back, take_out
 
 __all__ = ["IR_VERSIONS", "OPSET", "upgrade"]
 
@@ -20,9 +21,11 @@ def upgrade(program: ir.Model) -> ir.Model:
         raise ModelError(
             f"opset {before} has a Scan with a batch axis, which later ones have not; export it at {OPSET}"
         )
+    weights = take_out(program)
     try:
-        converted = version_converter.convert_version(ir.to_proto(program), OPSET)
+        converted = ir.from_proto(version_converter.convert_version(ir.to_proto(program), OPSET))
     except Exception as error:  # the converter raises RuntimeError, ConvertError and more
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"opset {before} cannot be upgraded to {OPSET}: {reason}; export it at {OPSET}") from error
-    return ir.from_proto(converted)
+    put_back(converted, weights)
+    return converted

@@ -1,0 +1,117 @@
+"""Weights: read once, left where they lie, and given to the runtime without a copy.
+
+A model file is one protobuf message, which can neither be read nor written from 2 GB on: weights of that size are in
+files of their own, from which they are mapped into memory where they are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from .errors import InputError
+
+__all__ = ["LIMIT", "detached", "embedded", "own", "put_back", "take_out", "weight_bytes", "write"]
+
+LIMIT = 2**31 - 2**26  # bytes of weights in one message, with room for the graph
+_LARGE = 2**16  # bytes of a tensor that nothing but the runtime looks into
+_KINDS = frozenset({"FLOAT", "DOUBLE", "FLOAT16", "INT8", "UINT8", "INT16", "INT32", "INT64"})  # as NumPy knows them
+
+
+def own(program: ir.Model) -> None:
+    """Makes tensors independent, in place, of the message that they were read from, so that it need not be kept.
+
+    Large ones become arrays: those of a message are copied whenever they are looked at.
+    """
+    for value in _held(program):
+        if isinstance(value.const_value, ir.serde.TensorProtoTensor):
+            value.const_value = _independent(value.const_value)
+    for node in program.graph.all_nodes():
+        for name, a in list(node.attributes.items()):
+            if a.type == ir.AttributeType.TENSOR and isinstance(a.value, ir.serde.TensorProtoTensor):
+                node.attributes[name] = ir.AttrTensor(name, _independent(a.value), a.doc_string)
+
+
+def _independent(tensor: ir.serde.TensorProtoTensor) -> ir.TensorProtocol:
+    if _is_large(tensor):
+        return ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
+    return ir.serde.TensorProtoTensor(onnx.TensorProto.FromString(tensor.raw.SerializeToString()))
+
+
+def weight_bytes(program: ir.Model) -> int:
+    """What all weights take together."""
+    return sum(value.const_value.nbytes for value in _held(program) if value.const_value is not None)
+
+
+def embedded(program: ir.Model) -> ir.Model:
+    """The program, in place, with external weights as its own, mapped into memory."""
+    for value in _held(program):
+        tensor = value.const_value
+        if isinstance(tensor, ir.ExternalTensor):
+            value.const_value = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
+    return program
+
+
+def detached(program: ir.Model) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    """The model as a message without its large weights, which it calls external; and these, by name, not copied."""
+    arrays = {
+        name: value.const_value.numpy()
+        for name, value in program.graph.initializers.items()
+        if isinstance(value.const_value, ir.Tensor) and _is_large(value.const_value)
+    }
+    program = program.clone() if arrays else program
+    for name in arrays:
+        tensor = program.graph.initializers[name].const_value
+        if tensor is not None:
+            stub = ir.ExternalTensor("in memory", 0, tensor.nbytes, tensor.dtype, shape=tensor.shape, name=name)
+            program.graph.initializers[name].const_value = stub
+    return ir.to_proto(program), arrays
+
+
+def take_out(program: ir.Model) -> dict[str, ir.TensorProtocol]:
+    """Makes plain inputs of large weights, in place, for tools that copy what they are given; the weights by name."""
+    graph, taken = program.graph, {}
+    for name, value in list(graph.initializers.items()):
+        if value.const_value is not None and value.const_value.nbytes > _LARGE:
+            taken[name] = value.const_value
+            if not value.is_graph_input():
+                graph.inputs.append(value)
+            graph.initializers.pop(name)
+            value.const_value = None
+    return taken
+
+
+def put_back(program: ir.Model, taken: Mapping[str, ir.TensorProtocol]) -> None:
+    """Undoes ``take_out``, on the program or on what was made of it."""
+    graph = program.graph
+    for value in [value for value in graph.inputs if value.name in taken]:
+        value.const_value = taken[str(value.name)]
+        graph.inputs.remove(value)
+        graph.register_initializer(value)
+
+
+def write(program: ir.Model, path: str | PathLike[str]) -> Path:
+    """Saves a model as one file; from 2 GB on with its weights in NAME.data beside it."""
+    file = Path(path)
+    try:
+        if weight_bytes(program) < LIMIT:
+            onnx.save(ir.to_proto(embedded(program)), file)
+        else:
+            ir.save(program, file, external_data=f"{file.name}.data", size_threshold_bytes=_LARGE)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be written ({error.strerror})") from error
+    return file
+
+
+def _held(program: ir.Model) -> Iterator[ir.Value]:
+    for graph in program.graphs():
+        yield from graph.initializers.values()
+
+
+def _is_large(tensor: ir.TensorProtocol) -> bool:
+    return tensor.nbytes > _LARGE and tensor.dtype.name in _KINDS
