@@ -41,5 +41,10 @@ def bytes_per_row(model: Model) -> int:
 
 
 def _bytes(value: ir.Value) -> int:
+    """Nothing for texts, which are names of classes."""
     shape = static_shape(value)
-    return 0 if shape is None or value.dtype is None else int(math.prod(shape) * value.dtype.itemsize)
+    return (
+        0
+        if shape is None or value.dtype in (None, ir.DataType.STRING)
+        else int(math.prod(shape) * value.dtype.itemsize)
+    )

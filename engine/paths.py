@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from .rules import NO_GRADIENT
 
-__all__ = ["influenced", "inputs_of", "nodes_between", "stops", "subgraphs"]
+__all__ = ["influenced", "inputs_of", "nodes_between", "reached_nodes", "stops", "subgraphs"]
 
 
 def influenced(graph: ir.Graph, wrt: Iterable[ir.Value]) -> set[ir.Value]:
@@ -30,6 +30,18 @@ def nodes_between(graph: ir.Graph, of: Iterable[ir.Value], among: set[ir.Value])
             wanted.update(reads)
             if any(v in among for v in reads):
                 found.append(node)
+    return found[::-1]
+
+
+def reached_nodes(graph: ir.Graph, of: Iterable[ir.Value], among: set[ir.Value]) -> list[ir.Node]:
+    """Those of the nodes between that a gradient gets to: none that lead on only through one that has no gradient."""
+    wanted = set(of)
+    found = []
+    for node in reversed(graph):
+        reads = list(inputs_of(node))
+        if any(v in wanted for v in node.outputs) and any(v in among for v in reads):
+            found.append(node)
+            wanted.update(reads if (node.domain, node.op_type) not in NO_GRADIENT else ())
     return found[::-1]
 
 

@@ -13,8 +13,8 @@ from .graph import GraphBuilder
 from .model import Model
 from .overlays import ACTIVATIONS, OVERLAYS
 from .passes.expand import expand_functions
-from .paths import influenced, nodes_between
-from .rules import NO_GRADIENT, rule_for
+from .paths import influenced, nodes_between, reached_nodes
+from .rules import FLOWS, NO_GRADIENT, RULES
 
 __all__ = ["ActivationInfo", "GradientInfo", "NodeInfo", "describe", "differentiation"]
 
@@ -68,7 +68,8 @@ def differentiation(model: Model, y: ir.Value | None) -> tuple[GradientInfo, tup
 def _gradient(model: Model, y: ir.Value, xs: list[ir.Value], path: list[ir.Node]) -> GradientInfo:
     """Tries the reverse pass, which changes the model."""
     stops = {node: None for node in path if _key(node) in NO_GRADIENT and node.op_type not in _SIZES_ONLY}
-    unsupported = tuple(describe(node) for node in path if _key(node) not in NO_GRADIENT and rule_for(node) is None)
+    reached = reached_nodes(model.graph, [y], influenced(model.graph, xs))
+    unsupported = tuple(describe(node) for node in reached if _key(node) not in {*NO_GRADIENT, *FLOWS, *RULES})
     if unsupported:
         return GradientInfo(False, tuple(map(describe, stops)), unsupported)
     g = GraphBuilder(model.graph)

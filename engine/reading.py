@@ -11,6 +11,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass
 
+from .dictionaries import unzipped
 from .errors import ModelError, UnsupportedOperator
 from .passes.adopt import set_apart
 from .weights import own
@@ -30,7 +31,7 @@ def read(source: str | PathLike[str] | bytes | onnx.ModelProto) -> tuple[ir.Mode
     where = str(path) if path else "the given model"
     proto = source if isinstance(source, onnx.ModelProto) else _parse(_content(source), where)
     _check_header(proto, where)
-    program = _deserialized(proto, where)
+    program = _deserialized(unzipped(proto), where)
     _locate_external_data(program, path, where)
     own(program)
     set_apart(program)

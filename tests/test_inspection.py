@@ -80,6 +80,33 @@ def test_operators_without_a_rule_are_unsupported() -> None:
     assert [one.op for one in found.gradient.unsupported] == ["com.example::Mystery"]
 
 
+def test_an_index_of_the_largest_stops_it() -> None:
+    found = chain(node("Exp", "x", "a"), node("ArgMax", "a", "b", axis=1), node("Cast", "b", "y", to=TensorProto.FLOAT))
+    assert not found.gradient.differentiable
+    assert [(one.op, one.node) for one in found.gradient.stops] == [("ArgMax", "the ArgMax")]
+
+
+def test_an_unknown_operator_off_the_way_is_none_of_its_business() -> None:
+    found = chain(
+        node("Mystery", "x", "a", domain="com.example"),
+        node("Floor", "a", "b"),
+        helper.make_node("Add", ["x", "b"], ["y"]),
+        extra=("com.example", 1),
+    )
+    assert found.gradient.differentiable
+    assert found.gradient.unsupported == ()
+
+
+def test_why_a_rule_refuses_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = """<ir_version: 8, opset_import: ["" : 18]> g (float[N, 3] x) => (float[M, 3] y) {
+        s = SplitToSequence (x) y = ConcatFromSequence <axis = 0> (s) }"""
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "parts.onnx")
+    assert run(["inspect", str(tmp_path / "parts.onnx")]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "operator ConcatFromSequence (node '') cannot be differentiated: how many tensors SplitToSequence" in told
+    assert "use a black-box method such as occlusion" in told
+
+
 def test_both_verdicts_on_activations() -> None:
     found = chain(node("Relu", "x", "a"), node("Tanh", "a", "y"))
     assert [(one.op, one.overridden) for one in found.activations] == [("Relu", True), ("Tanh", False)]
@@ -110,6 +137,13 @@ def test_text_names_every_activation(capsys: pytest.CaptureFixture[str]) -> None
     text = capsys.readouterr().out
     assert all(one.node in text for one in inspect(load(path("digits.onnx"))).activations)
     assert "grad-cam's default" in text
+
+
+@needs_data
+def test_control_flow_is_no_obstacle() -> None:
+    found = inspect(load(DATA / "onnx" / "silero_vad_16k_op15.onnx"))
+    assert found.gradient.differentiable
+    assert found.gradient.unsupported == ()
 
 
 @needs_data

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnxray
+import onnxruntime as ort
 import pytest
 from differences import run_on_runtime
 from gradcheck import away, normal
 from onnxray.errors import NoGradientPath, UnsupportedOperator
 from onnxray.gradient import differentiate
+from onnxray.inspection import inspect
+from onnxray.model import load
 from onnxray.passes.spells import SPELLS
 from onnxray.rules import RULES
 
@@ -119,6 +123,49 @@ def test_a_tree_is_a_black_box_that_leaves_the_rest_alone() -> None:
     graph = differentiate(net(f"{tree} y = Add (t, x)"), "y", "x")
     found = run_on_runtime(graph.model, {"x": normal(2, 3), "seed_y": np.ones((2, 3))})["grad_x"]
     np.testing.assert_array_equal(found, np.ones((2, 3)))
+
+
+TREE = (
+    f"{ML}.TreeEnsembleClassifier <nodes_treeids = [0, 0, 0], nodes_nodeids = [0, 1, 2], nodes_featureids = [1, 0, 0],"
+    ' nodes_modes = ["BRANCH_LEQ", "LEAF", "LEAF"], nodes_values = [0.5, 0.0, 0.0], nodes_truenodeids = [1, 0, 0],'
+    " nodes_falsenodeids = [2, 0, 0], class_treeids = [0, 0, 0, 0], class_nodeids = [1, 1, 2, 2],"
+    " class_ids = [0, 1, 0, 1], class_weights = [0.9, 0.1, 0.2, 0.8],"
+    ' classlabels_strings = ["no", "yes"]> (x)'
+)
+
+
+def zipped(body: str, names: str) -> onnx.ModelProto:
+    """A classifier as skl2onnx writes it: names of classes, and a dictionary for every row."""
+    model = onnx.parser.parse_model(f"{HEAD} net (float[N, 3] x) => (string[N] label) {{ {body}"
+                                    f" d = {ML}.ZipMap <classlabels_strings = {names}> (s) }}")  # fmt: skip
+    kind = model.graph.output.add(name="d").type.sequence_type.elem_type.map_type
+    kind.key_type, kind.value_type.tensor_type.elem_type = onnx.TensorProto.STRING, onnx.TensorProto.FLOAT
+    kind.value_type.tensor_type.shape.SetInParent()
+    return model
+
+
+def test_a_dictionary_of_scores_is_read_as_the_scores() -> None:
+    post = 'post_transform = "SOFTMAX"'
+    body = f'label, s = {ML}.LinearClassifier <{LINEAR}, classlabels_strings = ["a", "b", "c"], {post}> (x)'
+    model, x = zipped(body, '["a", "b", "c"]'), normal(4, 3).astype(np.float32)
+    rows = ort.InferenceSession(model.SerializeToString()).run(["d"], {"x": x})[0]
+    graph = differentiate(model)
+    results = run_on_runtime(graph.model, {"x": x, graph.seeds["d"]: np.eye(3)[[0, 1, 2, 0]]})
+    np.testing.assert_allclose(results["d"], [list(row.values()) for row in rows], rtol=1e-5)
+    bare = differentiate(net(body.replace("label, s", "label, y")), "y", "x")
+    expected = run_on_runtime(bare.model, {"x": x, "seed_y": np.eye(3)[[0, 1, 2, 0]]})["grad_x"]
+    np.testing.assert_allclose(results["grad_x"], expected, rtol=1e-6)
+
+
+def test_a_tree_with_a_dictionary_is_explained_by_occlusion() -> None:
+    model, x = zipped(f"label, s = {TREE}", '["no", "yes"]'), np.array([[0.3, 0.9, 0.1]], np.float32)
+    found = onnxray.explain(model, x, "occlusion", window=1)
+    assert int(found.target[0]) == 1
+    np.testing.assert_allclose(found.values, [[0, 0.7, 0]], atol=1e-6)
+    with pytest.raises(NoGradientPath, match=r"TreeEnsembleClassifier.*occlusion"):
+        onnxray.explain(model, x, "saliency")
+    report = inspect(load(model)).gradient
+    assert (report.differentiable, [stop.op for stop in report.stops]) == (False, [f"{ML}::TreeEnsembleClassifier"])
 
 
 def test_every_rule_is_tried() -> None:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
 from ..model import LIFT_CONSTANTS, Model, infer_shapes
-from ..paths import influenced, nodes_between, subgraphs
+from ..paths import influenced, reached_nodes, subgraphs
 from ..rules import NO_GRADIENT, rule_for
 from .fold_shapes import fold_shapes
 from .spelling import spell_out
@@ -22,7 +22,7 @@ _DOMAIN = "onnxray.expanded"
 
 def expand_functions(model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str) -> bool:
     """Expands, in place, every node between that has a function body and no rule; true where one was found."""
-    between = nodes_between(model.graph, model.values(of), influenced(model.graph, model.values(wrt)))
+    between = reached_nodes(model.graph, model.values(of), influenced(model.graph, model.values(wrt)))
     inner = [node for top in between for graph in subgraphs(top) for node in graph.all_nodes()]
     waiting = [n for n in (*between, *inner) if rule_for(n) is None and (n.domain, n.op_type) not in NO_GRADIENT]
     if spell_out(model.program, waiting):
