@@ -14,6 +14,7 @@ from .errors import InputError
 from .gate import Comparison, compare
 from .gate.evaluation import Evaluation, evaluate
 from .gate.golden import is_golden
+from .gate.provenance import other_runtime
 from .gate.sides import DEFAULT_METHODS
 from .gate.summary import rises
 from .labels import read_labels
@@ -194,6 +195,8 @@ def print_comparison(found: Comparison, written: Sequence[str] = ()) -> None:
     say(f"{found.verdict.upper()}: {len(found.rows)} samples{skipped}\n")
     for one in found.checks:
         say(f"  {one}")
+    if line := other_runtime(found.provenance):
+        say(f"  {line}")
     rows = [
         (one.method, one.metric, f"{one.mean:.4f}", f"{one.low:.4f} .. {one.high:.4f}", f"{one.worst:.4f}")
         for one in found.summary

@@ -107,17 +107,16 @@ def measure(
         for index, sample in zip(count(), pair.samples, strict=False):
             if step:
                 step(sample.name, index / len(pair.samples))
-            if index in book.done:
-                yield book.done[index]
-                continue
             try:
-                row = pair.row(sample)
+                key = book.key(index, sample)
+                row = book.done.get(key) or pair.row(sample)
             except (ModelError, RuntimeUnavailable):
                 raise
             except (OnnxrayError, OSError) as error:
                 failed(Failed(sample.name, " ".join(str(error).split())))
                 continue
-            book.add(index, row)
+            if key not in book.done:
+                book.add(key, row)
             yield row
 
 

@@ -15,7 +15,7 @@ from ..labels import Labels, labels_of
 from ..model import Source
 from .comparison import Failed, Progress, as_json, at_least_one
 from .data import Data, Sample, Samples, open_samples
-from .masks import Masks, open_masks
+from .masks import Masks, open_masks, warn_of_no_mask
 from .quality import QUALITIES, area, chosen_qualities, curve
 from .randomise import randomised
 from .sides import DEFAULT_METHODS, Side, open_side
@@ -92,6 +92,8 @@ def evaluate(
             losses.append(Failed(sample.name, " ".join(str(error).split())))
             failed(losses[-1])
     at_least_one(rows, losses)
+    if "pointing-game" in names:
+        warn_of_no_mask(work.masks, rows, "pointing-game")
     about = {"digest": side.digest, "target": target, "samples": samples, "seed": seed, "settings": repr(settings)}
     return Evaluation(side.name, tuple(rows), tuple(losses), summarise(rows, seed), work.means(len(rows)), about)
 

@@ -21,7 +21,9 @@ from ..errors import InputError
 from ..inputs import Prepared, prepare
 from ..preprocess import Preprocess
 from .calibration import Calibration, Scale
+from .cam_layer import default_layer
 from .sides import Evidence, Side, one_example
+from .software import software
 
 __all__ = ["Golden", "Recorder", "is_golden", "open_golden"]
 
@@ -45,6 +47,11 @@ class Golden:
     @property
     def digest(self) -> str:
         return self.header["digest"]
+
+    @property
+    def where(self) -> list[str]:
+        """The providers that it was recorded on."""
+        return list(self.header.get("providers", ()))
 
     @property
     def calibration(self) -> Calibration | None:
@@ -132,10 +139,13 @@ class Recorder:
         """Ends the file with its header."""
         header = {
             **about,
+            **software(),
+            "providers": list(side.where),
             "format": FORMAT,
             "model": side.name,
             "digest": side.digest,
             "methods": self.methods,
+            "cam_layer": default_layer(side.model),
             "samples": self.count,
             "preprocess": asdict(side.recipe) if side.recipe else None,
             "calibration": calibration.to_json() if calibration else None,

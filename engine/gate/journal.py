@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import InputError
+from .data import Sample
 from .summary import Row
 
 __all__ = ["Journal", "open_journal"]
@@ -17,14 +18,18 @@ __all__ = ["Journal", "open_journal"]
 
 @dataclass
 class Journal:
-    """Rows by the index of their sample; a new one is written at once."""
+    """Rows by index and mark of their sample; a new one is written at once."""
 
-    done: dict[int, Row] = field(default_factory=dict)
+    done: dict[tuple[int, str], Row] = field(default_factory=dict)
     file: TextIO | None = None
 
-    def add(self, index: int, row: Row) -> None:
+    def key(self, index: int, sample: Sample) -> tuple[int, str]:
+        """By which a sample is known; nobody asks where nothing is written."""
+        return index, "" if self.file is None else sample.mark
+
+    def add(self, key: tuple[int, str], row: Row) -> None:
         if self.file is not None:
-            self.file.write(json.dumps({"index": index, **asdict(row)}) + "\n")
+            self.file.write(json.dumps({"index": key[0], "mark": key[1], **asdict(row)}) + "\n")
             self.file.flush()
 
 
@@ -41,8 +46,8 @@ def open_journal(path: Path | None, about: Mapping[str, Any]) -> Iterator[Journa
         path.parent.mkdir(parents=True, exist_ok=True)
         with fresh.open("w", encoding="utf-8") as file:
             file.write(head + "\n")
-            for index, row in done.items():
-                Journal(file=file).add(index, row)
+            for key, row in done.items():
+                Journal(file=file).add(key, row)
         fresh.replace(path)
         with path.open("a", encoding="utf-8") as file:
             yield Journal(done, file)
@@ -50,7 +55,7 @@ def open_journal(path: Path | None, about: Mapping[str, Any]) -> Iterator[Journa
         raise InputError(f"{path}: the journal cannot be written ({error.strerror})") from error
 
 
-def _read(path: Path, head: str) -> dict[int, Row]:
+def _read(path: Path, head: str) -> dict[tuple[int, str], Row]:
     """The rows of whole lines; the last one may have been cut off."""
     try:
         first, *lines = path.read_text(encoding="utf-8").splitlines()
@@ -60,8 +65,8 @@ def _read(path: Path, head: str) -> dict[int, Row]:
     for line in lines if first == head else ():
         try:
             record = json.loads(line)
-            index, correct = record.pop("index"), record.pop("correct")
-            found[index] = Row(**record, correct=None if correct is None else (correct[0], correct[1]))
+            key, correct = (record.pop("index"), record.pop("mark")), record.pop("correct")
+            found[key] = Row(**record, correct=None if correct is None else (correct[0], correct[1]))
         except (ValueError, KeyError, TypeError):
             break
     return found

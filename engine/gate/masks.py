@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import warnings
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -17,8 +19,9 @@ from ..errors import InputError
 from ..inputs import Prepared
 from ..pictures import read_picture
 from .data import Sample
+from .summary import Row
 
-__all__ = ["Masks", "open_masks"]
+__all__ = ["Masks", "open_masks", "warn_of_no_mask"]
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,18 @@ class Masks:
         if found is None or len(shape) != 2:
             return None
         if isinstance(found, Path) and found.suffix == ".npy":
-            plane = Image.fromarray((np.load(found, allow_pickle=False) > 0).astype(np.uint8) * 255)
+            plane = _array(found)
         else:
             drawn = _box(sample, found) if isinstance(found, tuple) else read_picture(found).convert("L")
             binary = drawn.point(lambda value: 255 if value else 0)
             plane = given.recipe.picture(binary) if given.recipe else binary
         mask = np.asarray(plane.convert("L").resize((shape[1], shape[0]), Image.Resampling.NEAREST)) > 127
         return mask if mask.any() else None
+
+    @property
+    def mark(self) -> str:
+        """What tells these masks from others: boxes, sizes and times of files."""
+        return f"{zlib.crc32(repr([(name, _mark(one)) for name, one in self.held.items()]).encode()):08x}"
 
 
 def open_masks(source: str | PathLike[str] | Mapping[str, Any] | None) -> Masks | None:
@@ -52,21 +60,48 @@ def open_masks(source: str | PathLike[str] | Mapping[str, Any] | None) -> Masks 
     if path.is_dir():
         return Masks({file.stem: file for file in sorted(path.rglob("*")) if file.is_file()})
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        return Masks({name: _given(name, one) for name, one in held.items()})
-    except (OSError, ValueError, AttributeError) as error:
+        boxes = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"{path}: neither a folder of masks nor JSON of boxes such as {{'a.jpg': [0, 0, 9, 9]}}"
         ) from error
+    return Masks({name: _given(name, one) for name, one in boxes.items()})
+
+
+def warn_of_no_mask(masks: Masks | None, rows: Sequence[Row], metric: str) -> None:
+    """Masks that belong to no sample measure nothing."""
+    if masks is not None and not any(metric in found for row in rows for found in row.maps.values()):
+        named = ", ".join(list(masks.held)[:3])
+        warnings.warn(
+            f"no sample has a mask; they are found by the samples' names, and there are: {named or 'none'}",
+            UserWarning, stacklevel=3,
+        )  # fmt: skip
 
 
 def _given(name: str, one: Any) -> Path | tuple[float, ...]:
     if isinstance(one, str | PathLike):
         return Path(one)
-    box = tuple(float(number) for number in one)
-    if len(box) != 4:
-        raise InputError(f"the box of {name!r} has {len(box)} numbers; give left, top, right, bottom")
-    return box
+    try:
+        left, top, right, bottom = (float(number) for number in one)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the box of {name!r} is {one!r}; give left, top, right, bottom") from error
+    if left > right or top > bottom:
+        raise InputError(f"the box of {name!r} is {one!r}; left goes before right, top before bottom")
+    return left, top, right, bottom
+
+
+def _array(path: Path) -> Image.Image:
+    try:
+        plane = np.load(path, allow_pickle=False) > 0
+    except (OSError, ValueError, EOFError, TypeError) as error:
+        raise InputError(f"{path} cannot be read as a mask") from error
+    if plane.ndim != 2:
+        raise InputError(f"{path} has shape {plane.shape}; a mask has two axes")
+    return Image.fromarray(plane.astype(np.uint8) * 255)
+
+
+def _mark(one: Path | tuple[float, ...]) -> object:
+    return (str(one), one.stat().st_size, one.stat().st_mtime_ns) if isinstance(one, Path) and one.exists() else one
 
 
 def _box(sample: Sample, box: tuple[float, ...]) -> Image.Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -37,6 +37,9 @@ class Reference(Protocol):
 
     @property
     def recipe(self) -> Preprocess | None: ...
+
+    @property
+    def where(self) -> Sequence[str]: ...
 
     def prepared(self, given: Any) -> Prepared: ...
 
@@ -79,7 +82,7 @@ class Pair:
         a, b = look.reference, look.candidate
         if a.scores.shape != b.scores.shape:
             raise InputError(f"the models give {a.scores.size} and {b.scores.size} scores")
-        maps = {method: self._maps(look, method) for method in a.maps}
+        maps = {method: self._maps(look, method) for method in b.maps}
         label = sample.label
         correct = None if label is None else (bool(a.scores.argmax() == label), bool(b.scores.argmax() == label))
         return Row(sample.name, a.target, output_agreement(a.scores, b.scores), maps, label, correct)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,16 +15,19 @@ from ..model import Source, load
 from ..preprocess import Preprocess
 from ..runtime import Provider
 from .calibration import Calibration, calibrate
+from .cam_layer import default_layer, same_layer
 from .comparison import Comparison, Failed, Progress, at_least_one, measure, warn_of_one_method
 from .data import Data, Samples, open_samples
 from .fits import check_pair
 from .golden import Golden, Recorder, is_golden, open_golden, read_header
 from .layers import LayerReport, compare_layers
-from .masks import open_masks
+from .masks import open_masks, warn_of_no_mask
 from .metrics import chosen_metrics
 from .pair import TARGETS, Pair, TargetKind
+from .provenance import provenance
+from .recorded import as_recorded, recorded_methods, settings
 from .sides import DEFAULT_METHODS, Side, open_side
-from .summary import Summary, check, parse_thresholds, summarise
+from .summary import MASKED, Summary, check, parse_thresholds, summarise
 
 __all__ = ["Gate", "compare"]
 
@@ -65,13 +66,25 @@ class Gate:
         if not self.methods:
             raise InputError("no method to compare with; name one or more")
 
-    def side(self, model: Source, methods: Sequence[str], candidate: bool = False) -> Side:
-        """A model with explainers for the methods."""
-        where = self.candidate_providers if candidate and self.candidate_providers is not None else self.providers
+    def side(self, model: Source, methods: Sequence[str]) -> Side:
+        """The reference with explainers for the methods."""
+        return self._side(model, methods, self.providers, self.layer)
+
+    def other_side(self, model: Source, methods: Sequence[str], layer: str | None) -> Side:
+        """The candidate, whose ``layer`` is that of the reference where no other is named."""
+        where = self.providers if self.candidate_providers is None else self.candidate_providers
+        return self._side(model, methods, where, self.layer or layer)
+
+    def _side(self, model: Source, methods: Sequence[str], where: Any, layer: str | None) -> Side:
         return open_side(
-            model, methods, score=self.score, layer=self.layer, preprocess=self.preprocess, providers=where,
+            model, methods, score=self.score, layer=layer, preprocess=self.preprocess, providers=where,
             threads=self.threads, memory=self.memory, **self.options,
         )  # fmt: skip
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What both sides must be asked by alike."""
+        return {"score": self.score, "layer": self.layer, "options": dict(self.options)}
 
     @property
     def about(self) -> dict[str, Any]:
@@ -79,7 +92,7 @@ class Gate:
         names = ("target", "samples", "seed", "score", "layer")
         about = {name: getattr(self, name) for name in names}
         about |= {"methods": list(self.methods), "metrics": list(chosen_metrics(_listed(self.metrics)))}
-        about |= {"masks": None if self.masks is None else str(self.masks), "options": repr(dict(self.options))}
+        about |= {"masks": held.mark if (held := open_masks(self.masks)) else None, "options": repr(dict(self.options))}
         return about | {"preprocess": repr(self.preprocess)}
 
 
@@ -90,7 +103,7 @@ def compare(
     *,
     failed: Callable[[Failed], None] = lambda _: None,
     progress: Progress | None = None,
-    **settings: Any,
+    **asked: Any,
 ) -> Comparison:
     """Whether two models look at the same evidence: attributions of the same inputs on both, and a verdict.
 
@@ -105,7 +118,7 @@ def compare(
     journal: where an interrupted comparison continues. score, layer, preprocess, providers, candidate_providers,
     threads and memory are those of ``Explainer``.
     """
-    gate = _gate(settings)
+    gate = _gate(asked)
     thresholds, metrics = parse_thresholds(gate.fail_under), chosen_metrics(_listed(gate.metrics))
     warn_of_one_method(gate.methods)
     pair = _pair(reference, candidate, data, gate)
@@ -114,25 +127,26 @@ def compare(
         recorder = Recorder(Path(gate.golden), list(gate.methods))
         pair = replace(pair, reference=recorder.watch(_model_side(pair, "golden")))
     losses: list[Failed] = []
-    about = gate.about | {"reference": pair.reference.digest, "candidate": pair.candidate.digest}
+    about = provenance(pair, gate.about)
     journal = Path(gate.journal) if gate.journal is not None and recorder is None else None
     rows = tuple(measure(pair, journal, about, _both(losses.append, failed), progress))
     at_least_one(rows, losses)
+    warn_of_no_mask(pair.masks, rows, MASKED)
     summary = summarise(rows, gate.seed)
     calibration = _calibration(pair, gate, summary, progress)
     if recorder is not None:
-        recorder.close(_model_side(pair, "golden"), gate.about | _versions(pair), calibration)
+        recorder.close(_model_side(pair, "golden"), gate.about | {"settings": settings(**gate.asked)}, calibration)
     default = DEFAULT_CALIBRATED if calibration else {k: v for k, v in DEFAULT_THRESHOLDS.items() if k in metrics}
     checks = check(thresholds or default, summary, calibration.scores if calibration else {})
     return Comparison(
         pair.reference.name, pair.candidate.name, rows, tuple(losses), summary, checks,
-        about | _versions(pair), calibration, _layers(pair, gate, progress), pair,
+        about, calibration, _layers(pair, gate, progress), pair,
     )  # fmt: skip
 
 
-def _gate(settings: Mapping[str, Any]) -> Gate:
-    known = {name: value for name, value in settings.items() if name in Gate.__dataclass_fields__}
-    rest = {name: value for name, value in settings.items() if name not in known}
+def _gate(asked: Mapping[str, Any]) -> Gate:
+    known = {name: value for name, value in asked.items() if name in Gate.__dataclass_fields__}
+    rest = {name: value for name, value in asked.items() if name not in known}
     methods = known.get("methods", DEFAULT_METHODS)
     methods = (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods))
     options = {**known.pop("options", {}), **rest}
@@ -149,12 +163,16 @@ def _pair(reference: Source, candidate: Source, data: Data, gate: Gate) -> Pair:
     if is_golden(reference):
         path = Path(str(reference))
         header = read_header(path)
-        other = gate.side(candidate, [m for m in gate.methods if m in header["methods"]] or header["methods"], True)
+        opposite = load(candidate)
+        methods = recorded_methods(path, header, gate.methods)
+        gate = replace(gate, **as_recorded(path, header, gate.asked, methods))
+        other = gate.other_side(opposite, methods, same_layer(opposite, header.get("cam_layer")))
         side: Any = open_golden(path, header, other)
     else:
         source, opposite = load(reference), load(candidate)
         check_pair(source, opposite, gate.score)
-        side, other = gate.side(source, gate.methods), gate.side(opposite, gate.methods, True)
+        side = gate.side(source, gate.methods)
+        other = gate.other_side(opposite, gate.methods, same_layer(opposite, default_layer(source), source))
     if other.recipe is None:
         other = replace(other, recipe=side.recipe)
     samples = _samples(data, side, other, gate)
@@ -203,26 +221,6 @@ def _model_side(pair: Pair, what: str) -> Side:
     if not isinstance(pair.reference, Side):
         raise InputError(f"{what} needs the reference model, not a golden file of it")
     return pair.reference
-
-
-def _versions(pair: Pair) -> dict[str, Any]:
-    """What ran where."""
-    names = ("onnxray", "onnxruntime", "onnxruntime-gpu", "onnx", "numpy", "scipy", "scikit-image")
-    found = {name: held for name in names if (held := _version(name))}
-    return {
-        "versions": found,
-        "python": platform.python_version(),
-        "machine": platform.platform(),
-        "providers": pair.candidate.forward[0].providers,
-        "recipe": repr(pair.reference.recipe),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _both(*hear: Callable[[Failed], None]) -> Callable[[Failed], None]:

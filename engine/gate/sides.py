@@ -20,7 +20,7 @@ from ..explain import Explainer
 from ..inputs import Prepared, prepare
 from ..model import Model, Source, is_float, load
 from ..preprocess import Preprocess
-from ..runtime import Provider, Session, open_session
+from ..runtime import Provider, Session, open_session, resolve_providers
 from ..target import score_tensor
 
 __all__ = ["DEFAULT_METHODS", "Evidence", "Side", "one_example", "open_side"]
@@ -53,6 +53,11 @@ class Side:
     @property
     def name(self) -> str:
         return str(self.model.path or self.model.graph.name or "model")
+
+    @property
+    def where(self) -> list[str]:
+        """The providers that it runs on, by name."""
+        return [one if isinstance(one, str) else one[0] for one in resolve_providers(self.providers)]
 
     @cached_property
     def digest(self) -> str:

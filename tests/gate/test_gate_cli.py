@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxray
 import pytest
-from onnxray import models
+from onnxray import compare, models
 from onnxray.cli import run
 from onnxray.gate.randomise import randomised
 
@@ -91,8 +91,27 @@ def few_classes(path: str) -> str:
     return path
 
 
+def wide(path: str) -> str:
+    """The digits model for pictures of 32 by 32."""
+    model = onnx.load(DIGITS)
+    for axis in (2, 3):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = 32
+    del model.graph.value_info[:]
+    onnx.save(model, path)
+    return path
+
+
 BAD = {
     "other inputs": ([DIGITS, CANCER, DIGIT], "different inputs"),
+    "inputs of another size": ([DIGITS, "wide.onnx", DIGIT], "(1, 28, 28) and (1, 32, 32)"),
+    "corrupt array": ([DIGITS, DIGITS, "bad.npy"], "bad.npy"),
+    "corrupt table": ([CANCER, CANCER, "bad.parquet", "-m", "saliency"], "bad.parquet"),
+    "corrupt model": ([DIGITS, "bad.onnx", DIGIT], "bad.onnx"),
+    "half a golden file": (["half.golden", DIGITS, DIGIT], "half.golden"),
+    "empty golden file": (["empty.golden", DIGITS, DIGIT], "empty.golden"),
+    "labels of some": ([DIGITS, DIGITS, "some", "--target", "label"], "needs labels"),
+    "labels that are no classes": ([DIGITS, DIGITS, "cats"], "'cat'"),
+    "no such labels file": ([DIGITS, DIGITS, DIGIT, "--labels", "nowhere"], "nowhere"),
     "other classes": ([DIGITS, "five.onnx", DIGIT], "different scores"),
     "no labels": ([DIGITS, DIGITS, DIGIT, "--target", "label"], "needs labels"),
     "empty folder": ([DIGITS, DIGITS, "empty"], "no files"),
@@ -114,8 +133,18 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line(case: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty").mkdir()
-    Path("bad.golden").write_text("hello")
+    for name in ("bad.golden", "bad.npy", "bad.parquet", "bad.onnx"):
+        Path(name).write_text("hello")
+    Path("empty.golden").touch()
+    if case == "half a golden file":
+        compare(DIGITS, DIGITS, DIGIT, methods="saliency", layers=False, golden="half.golden")
+        Path("half.golden").write_bytes(Path("half.golden").read_bytes()[:900])
+    for name in ("some/3", "cats/cat"):
+        Path(name).mkdir(parents=True)
+        shutil.copy(DIGIT, name)
+    shutil.copy(DIGIT, "some")
     few_classes("five.onnx")
+    wide("wide.onnx")
     np.save("wide.npy", np.zeros((2, 1, 9, 9), np.float32))
     arguments, said = BAD[case]
     assert run(["compare", *arguments]) == 2
@@ -130,7 +159,9 @@ def test_all_corrupt(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a.png", "b.png"):
         Path(name).write_text("no picture")
     assert run(["compare", DIGITS, DIGITS, "a.png", "b.png", *QUICK]) == 2
-    assert "none of 2 samples" in capsys.readouterr().err
+    *each, last = capsys.readouterr().err.splitlines()
+    assert "none of 2 samples" in last
+    assert [name in line for name, line in zip(("a.png", "b.png"), each, strict=True)] == [True, True]
 
 
 def test_a_missing_library_is_one_line(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.ndimage
+import scipy.spatial.distance
 import scipy.stats
 from onnxray import InputError
 from onnxray.gate.metrics import METRICS, agreement, chosen_metrics, mass_inside, points_inside, strength
+from onnxray.gate.outputs import output_agreement
 from onnxray.gate.seen import ranks
 from skimage.metrics import structural_similarity
 
@@ -25,7 +27,8 @@ def test_spearman_and_cosine(shape: tuple[int, ...]) -> None:
     a, b = (one.astype(np.float64) for one in pair(shape))
     ranks = [scipy.stats.rankdata(one) for one in (a, b)]
     assert METRICS["spearman"](a, b) == pytest.approx(np.corrcoef(*ranks)[0, 1], abs=1e-9)
-    assert METRICS["cosine"](a, b) == pytest.approx((a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum()), abs=1e-9)
+    expected = 1 - scipy.spatial.distance.cosine(a.ravel(), b.ravel())
+    assert METRICS["cosine"](a, b) == pytest.approx(expected, abs=1e-9)
 
 
 def test_spearman_is_scipys_with_ties() -> None:
@@ -53,9 +56,17 @@ def test_top_iou_counts_the_strongest_tenth() -> None:
     assert METRICS["top-iou"](a, b) == pytest.approx(5 / 15)
 
 
+def test_top_iou_is_scipys_jaccard() -> None:
+    a, b = pair((3, 16, 20))
+    tops = [plane >= np.sort(plane)[-32] for plane in (strength(one).ravel() for one in (a, b))]
+    assert [int(top.sum()) for top in tops] == [32, 32]  # a tenth of 320
+    assert METRICS["top-iou"](a, b) == pytest.approx(1 - scipy.spatial.distance.jaccard(*tops), abs=1e-9)
+
+
 def test_distances() -> None:
     a, b = pair((3, 16, 20))
-    assert METRICS["relative-l2"](a, b) == pytest.approx(np.linalg.norm(b - a) / np.linalg.norm(a), rel=1e-6)
+    distance = scipy.spatial.distance.euclidean(a.ravel(), b.ravel())
+    assert METRICS["relative-l2"](a, b) == pytest.approx(distance / np.linalg.norm(a), rel=1e-6)
     centres = [np.array(scipy.ndimage.center_of_mass(strength(one))) for one in (a, b)]
     assert METRICS["centre-distance"](a, b) == pytest.approx(np.linalg.norm(centres[0] - centres[1]) / np.hypot(15, 19))
     assert METRICS["relative-l2"](a, 2 * a) == pytest.approx(1)
@@ -63,6 +74,21 @@ def test_distances() -> None:
 
 def test_signs_count_by_their_weight() -> None:
     assert METRICS["sign-agreement"](np.array([3.0, -1.0, 0.0]), np.array([1.0, 2.0, 0.0])) == pytest.approx(0.75)
+    a, b = pair((3, 16, 20))
+    b[0] = 0  # what has no sign keeps none
+    kept = sum(abs(float(x)) for x, y in zip(a.ravel(), b.ravel(), strict=True) if x * y > 0)
+    assert METRICS["sign-agreement"](a, b) == pytest.approx(kept / np.abs(a).sum(dtype=float), abs=1e-9)
+    assert 0.4 < kept / np.abs(a).sum() < 0.6
+
+
+def test_answers() -> None:
+    a = np.array([9.0, 8, 7, 6, 5, 4, 3], np.float32)
+    b = np.array([8.0, 9, 7, 1, 2, 4, 3], np.float32)
+    found = output_agreement(a, b)
+    assert (found["top1"], found["top5"]) == (0, 3 / 5)
+    assert found["score-drift"] == pytest.approx(scipy.spatial.distance.euclidean(a, b) / np.linalg.norm(a), abs=1e-6)
+    assert output_agreement(a, a) == {"top1": 1, "top5": 1, "score-drift": 0}
+    assert output_agreement(a[:2], b[:2])["top5"] == 1
 
 
 @pytest.mark.parametrize("metric", METRICS)

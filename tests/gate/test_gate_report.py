@@ -1,4 +1,4 @@
-"""The files of a comparison: the HTML page, opened in a real browser, JUnit XML, JSON and golden files."""
+"""The files of a comparison: the HTML page, opened in a real browser, and JSON."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import json
 import re
 import shutil
 import subprocess
-import zipfile
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import onnxray
 import pytest
-from onnxray import Comparison, InputError, compare, models
+from onnxray import Comparison, compare, models
 from onnxray.gate.randomise import randomised
 from onnxray.models.data import digits
 from PIL import Image
@@ -97,46 +95,7 @@ def test_a_table_has_a_page_too(tmp_path: Path) -> None:
     assert "PASS" in page.read_text()
 
 
-def test_junit(found: Comparison, tmp_path: Path) -> None:
-    suite = ElementTree.parse(found.junit(tmp_path / "deep" / "gate.xml")).getroot()[0]
-    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("5", "4", "1")
-    failure = suite.find("testcase/failure")
-    assert failure is not None
-    assert "saliency calibrated" in (failure.get("message") or "")
-    assert found.layers is not None
-    assert failure.text == f"evidence breaks at layer {found.layers.breaks}"
-
-
 def test_json(found: Comparison) -> None:
     record = json.loads(found.json_text())
     assert (record["verdict"], len(record["samples"]), len(record["failed"])) == ("fail", 6, 1)
     assert {"versions", "reference", "candidate", "seed", "methods"} <= set(record["provenance"])
-
-
-def test_golden_files_stand_for_the_reference(tmp_path: Path) -> None:
-    golden, other = tmp_path / "digits.golden", randomised(onnxray.load(DIGITS), 0, share=0.2)
-    settings = {"methods": ["saliency", "grad-cam"], "threads": 1, "layers": False, "calibrate": True}
-    direct = compare(DIGITS, other, X, golden=golden, **settings)
-    again = compare(golden, other, X, **settings)
-    for a, b in zip(direct.summary, again.summary, strict=True):
-        assert (a.method, a.metric, a.count) == (b.method, b.metric, b.count)
-        assert b.mean == pytest.approx(a.mean, abs=5e-3)
-    assert direct.calibration is not None
-    assert again.calibration is not None
-    assert again.calibration.scores == pytest.approx(direct.calibration.scores, abs=0.02)
-    header = json.loads(zipfile.ZipFile(golden).read("header.json"))
-    assert {"digest", "versions", "providers", "preprocess", "seed", "methods"} <= set(header)
-    same = compare(golden, DIGITS, X, **settings)
-    assert same.passed
-    assert same.value("saliency", "cosine") > 0.9999
-
-
-def test_golden_files_are_checked(tmp_path: Path) -> None:
-    golden = tmp_path / "digits.golden"
-    compare(DIGITS, DIGITS, X[:2], methods="saliency", layers=False, golden=golden)
-    with pytest.raises(InputError, match="not the one that"):
-        compare(golden, DIGITS, 1 - X[:2], methods="saliency")
-    assert [one.name for one in compare(golden, DIGITS, X[:3], methods="saliency").failed] == ["sample:2"]
-    golden.write_bytes(golden.read_bytes()[:-80])
-    with pytest.raises(InputError, match="golden"):
-        compare(golden, DIGITS, X[:2])

@@ -10,6 +10,7 @@ import onnx_ir as ir
 import onnxray
 import pytest
 from onnxray import Explainer, models
+from onnxray.gate.cam_layer import default_layer, same_layer
 from onnxray.gate.sides import Side, open_side
 from onnxray.models.data import digits
 from onnxray.runtime import open_session
@@ -89,3 +90,15 @@ def test_the_outputs_that_an_attribution_comes_with() -> None:
         np.testing.assert_array_equal(found.values, explainer(x, 3).values)
         (name, scores), *_ = outputs.items()
         np.testing.assert_allclose(scores, open_session(str(DIGITS)).run({"image": x})[name], atol=1e-5)
+
+
+def test_grad_cam_takes_the_layer_that_is_named_so() -> None:
+    model = onnxray.load(DIGITS)
+    layer = default_layer(model)
+    assert layer == "conv4"
+    a, b = (Explainer(model, "grad-cam", layer=name, threads=1)(X).values for name in (layer, None))
+    np.testing.assert_array_equal(a, b)
+    assert same_layer(model, "conv4", model) == same_layer(model, "conv4") == "conv4"
+    assert same_layer(model, "conv1", model) is None  # its map has another size than that of conv4
+    assert same_layer(model, "conv9") is None
+    assert same_layer(onnxray.load(models.path("breast_cancer.onnx")), "conv4", model) is None

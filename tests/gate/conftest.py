@@ -1,0 +1,53 @@
+"""Data and commands of the gate's tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxray
+import pytest
+from onnxray import models
+from onnxray.cli import run
+from onnxray.gate.randomise import randomised
+from onnxray.models.data import digits
+from PIL import Image
+
+Asked = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def other(elsewhere: None) -> str:
+    onnx.save(randomised(onnxray.load(models.path("digits.onnx")), 0).proto(), "other.onnx")
+    return "other.onnx"
+
+
+@pytest.fixture
+def folder(elsewhere: None) -> str:
+    """Twelve digits in folders of their names."""
+    held = digits()
+    names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    for index, (row, label) in enumerate(zip(held.unseen[:12], held.unseen_labels, strict=False)):
+        (place := Path("photos") / names[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(row).save(place / f"{index}.png")
+    Path("names.txt").write_text("\n".join(names))
+    return "photos"
+
+
+@pytest.fixture
+def asked(capsys: pytest.CaptureFixture[str]) -> Asked:
+    """What a command answers as JSON."""
+
+    def ask(*arguments: str) -> dict[str, Any]:
+        assert run([*arguments, "--json", "-"]) in (0, 1)
+        return json.loads(capsys.readouterr().out)
+
+    return ask

@@ -1,0 +1,44 @@
+"""Every option of `onnxray evaluate` changes what it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnxray
+import pytest
+from onnxray import models
+from onnxray.cli import run
+
+DIGITS, DIGIT = (str(models.path(name)) for name in ("digits.onnx", "digit.png"))
+FAST = ["--threads", "1", "--no-layers"]
+Asked = Callable[..., dict[str, Any]]
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
+
+def means(record: dict[str, Any]) -> dict[tuple[str, str], float]:
+    return {(one["method"], one["metric"]): one["mean"] for one in record["summary"]}
+
+
+def test_evaluate(folder: str, asked: Asked) -> None:
+    def found(*arguments: str) -> dict[str, Any]:
+        call = ["evaluate", DIGITS, folder, "--labels", "names.txt", "--threads", "1", "--metric", "sparseness"]
+        return asked(*call, *arguments)
+
+    assert len(found("-m", "saliency")["rows"]) == 12
+    record = found("-m", "saliency", "--samples", "4", "--seed", "3", "--target", "label")
+    assert [one["target"] for one in record["rows"]] == [one["label"] for one in record["rows"]]
+    assert len(record["rows"]) == 4
+    assert (record["provenance"]["target"], record["provenance"]["seed"]) == ("label", 3)
+    cams = [means(found("-m", "grad-cam", "--layer", name, "--samples", "2")) for name in ("conv1", "conv3")]
+    assert cams[0] != cams[1]
+    inverted = found("-m", "saliency", "--preprocess", "unit,channels=L,range=1/0")
+    assert means(inverted) != means(found("-m", "saliency"))
+    steps = [means(found("-m", "integrated-gradients", "--samples", "2", "--option", f"steps={k}")) for k in (1, 20)]
+    assert steps[0] != steps[1]
+    channels = onnxray.activations(DIGITS, sorted(Path(folder).rglob("*.png")), "average")["average"].argmax(1)
+    rows = found("-m", "saliency", "--score", "average")["rows"]
+    assert sorted(one["target"] for one in rows) == sorted(channels.ravel().tolist())
+    for bad in (["--provider", "abacus"], ["--target", "mine"], ["--memory", "much"], ["--option", "steps"]):
+        assert run(["evaluate", DIGITS, folder, "--labels", "names.txt", *bad]) == 2

@@ -1,0 +1,118 @@
+"""Metrics of quality against their formulas in plain numpy, on a net of two layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx_ir as ir
+import onnxray
+import pytest
+from onnxray import evaluate
+from scipy.special import softmax
+from scipy.stats import spearmanr
+
+RNG = np.random.default_rng(7)
+A, W = RNG.normal(size=(6, 8)).astype(np.float32), RNG.normal(size=(8, 3)).astype(np.float32)
+X = RNG.normal(size=(1, 6)).astype(np.float32)
+METHOD = "input-x-gradient"
+
+
+def logits(x: np.ndarray) -> np.ndarray:
+    return np.maximum(x.astype(float) @ A, 0) @ W
+
+
+SIZES = {"x": 6, "h": 8, "a": 8, "y": 3}
+TOP = int(logits(X).argmax())
+
+
+def explained(x: np.ndarray, target: int = TOP) -> np.ndarray:
+    """Input times gradient, by hand."""
+    return x * ((x @ A > 0) * W[:, target] @ A.T)
+
+
+@pytest.fixture(scope="module")
+def net() -> onnxray.Model:
+    x, hidden, active, y = (ir.val(name, ir.DataType.FLOAT, ["batch", n]) for name, n in SIZES.items())
+    a, w = (ir.val(name, const_value=ir.tensor(value, name=name)) for name, value in (("A", A), ("W", W)))
+    nodes = [
+        ir.node("MatMul", [x, a], outputs=[hidden]),
+        ir.node("Relu", [hidden], outputs=[active]),
+        ir.node("MatMul", [active, w], outputs=[y]),
+    ]
+    graph = ir.Graph([x], [y], nodes=nodes, initializers=[a, w], opset_imports={"": 18}, name="net")
+    return onnxray.load(ir.to_proto(ir.Model(graph, ir_version=10)))
+
+
+def curve(x: np.ndarray, insert: bool) -> float:
+    """The strongest places in 20 steps: taken away, or put into zeros; the area by trapezoids."""
+    order, values = np.argsort(-np.abs(explained(x)[0])), []
+    for step in range(21):
+        places = order[: round(step / 20 * 6)]
+        row = np.zeros_like(x) if insert else x.copy()
+        row[0, places] = x[0, places] if insert else 0
+        values.append(softmax(logits(row)[0])[TOP])
+    return float(np.sum((np.array(values[1:]) + values[:-1]) / 2 / 20))
+
+
+def max_sensitivity(x: np.ndarray) -> float:
+    rng, found = np.random.default_rng((0, 0)), []
+    for _ in range(8):
+        near = (x + 0.02 * np.abs(x) * rng.uniform(-1, 1, x.shape)).astype(np.float32)
+        found.append(np.linalg.norm(explained(near) - explained(x)) / np.linalg.norm(explained(x)))
+    return max(found)
+
+
+def infidelity(x: np.ndarray) -> float:
+    """At the best scale, over the mean squared change."""
+    rng = np.random.default_rng((0, 0))
+    masks = np.array([rng.random(6) < 0.2 for _ in range(48)], float)
+    falls = np.array([(logits(x) - logits(x - mask * x))[0, TOP] for mask in masks])
+    foretold = masks @ explained(x)[0]
+    scale = np.linalg.lstsq(foretold[:, None], falls, rcond=None)[0][0]
+    return float(np.mean((scale * foretold - falls) ** 2) / np.mean(falls**2))
+
+
+def completeness(x: np.ndarray) -> float:
+    fall = (logits(x) - logits(0 * x))[0, TOP]
+    return abs(explained(x).sum() - fall) / abs(fall)
+
+
+def sparseness(x: np.ndarray) -> float:
+    """The Gini index as mean difference of all pairs over twice the mean."""
+    sizes = np.abs(explained(x)[0])
+    return float(np.abs(sizes[:, None] - sizes).mean() / (2 * sizes.mean()))
+
+
+def label_randomisation(x: np.ndarray) -> float:
+    other = int((TOP + np.random.default_rng((0, 0)).integers(1, 3)) % 3)
+    return abs(spearmanr(explained(x)[0], explained(x, other)[0]).statistic)
+
+
+FORMULAS: dict[str, Callable[[np.ndarray], float]] = {
+    "deletion": lambda x: curve(x, insert=False),
+    "insertion": lambda x: curve(x, insert=True),
+    "max-sensitivity": max_sensitivity,
+    "infidelity": infidelity,
+    "completeness": completeness,
+    "sparseness": sparseness,
+    "label-randomisation": label_randomisation,
+}
+
+
+@pytest.mark.parametrize("metric", FORMULAS)
+def test_a_metric_is_its_formula(metric: str, net: onnxray.Model) -> None:
+    expected = FORMULAS[metric](X)
+    found = evaluate(net, X, methods=METHOD, metrics=metric, threads=1).value(METHOD, metric)
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert metric == "completeness" or expected > 1e-3
+
+
+def test_randomised_parameters(net: onnxray.Model) -> None:
+    """The map of the model whose weights were shuffled, as ``randomised`` shuffles them."""
+    from onnxray.gate.randomise import randomised
+
+    other = onnxray.explain(randomised(net, 0), X, METHOD, target=TOP).values
+    found = evaluate(net, X, methods=METHOD, metrics="parameter-randomisation", threads=1)
+    expected = abs(spearmanr(explained(X)[0], other[0]).statistic)
+    assert found.value(METHOD, "parameter-randomisation") == pytest.approx(expected, abs=1e-6)
