@@ -19,6 +19,7 @@ from .masks import Masks, open_masks, warn_of_no_mask
 from .quality import QUALITIES, area, chosen_qualities, curve
 from .randomise import randomised
 from .sides import DEFAULT_METHODS, Side, open_side
+from .software import software
 from .subject import Subject
 from .summary import Row, Summary, summarise
 
@@ -94,7 +95,8 @@ def evaluate(
     at_least_one(rows, losses)
     if "pointing-game" in names:
         warn_of_no_mask(work.masks, rows, "pointing-game")
-    about = {"digest": side.digest, "target": target, "samples": samples, "seed": seed, "settings": repr(settings)}
+    about = {"digest": side.digest, "methods": list(side.explainers), "metrics": names, "target": target}
+    about |= {"samples": samples, "seed": seed, "settings": repr(settings), **software(), "providers": side.where}
     return Evaluation(side.name, tuple(rows), tuple(losses), summarise(rows, seed), work.means(len(rows)), about)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from .charts import curves_chart, distribution_chart
 from .quality import QUALITIES
 from .report import render, write_page
-from .summary import rises
 
 if TYPE_CHECKING:
     from .evaluation import Evaluation
@@ -25,7 +24,6 @@ def write_evaluation(found: Evaluation, folder: Path) -> Path:
         methods=methods,
         metrics=[name for name in QUALITIES if any(one.metric == name for one in found.summary)],
         cells={(one.method, one.metric): one for one in found.summary},
-        rises=rises,
         said={name: " ".join((quality.__doc__ or "").split()) for name, quality in QUALITIES.items()},
         curves={name: curves_chart(held, _across(name), "probability") for name, held in found.curves.items()},
         distributions={method: distribution_chart(found.rows, method) for method in methods},

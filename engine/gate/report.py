@@ -21,7 +21,7 @@ from .metrics import METRICS, strength
 from .need import need
 from .outputs import OUTPUTS
 from .pair import Look, resized
-from .summary import OF_OUTPUTS, Row
+from .summary import OF_OUTPUTS, Row, rises
 
 if TYPE_CHECKING:
     from .comparison import Comparison
@@ -64,13 +64,12 @@ def write_report(comparison: Comparison, folder: Path, worst: int = 6) -> Path:
 
 def render(template: str, **values: Any) -> str:
     """A page from a template of this package; all text is escaped."""
-    source = resources.files(__name__.rpartition(".")[0]).joinpath(template).read_text(encoding="utf-8")
-    jinja = need("jinja2")
+    folder, jinja = resources.files(__name__.rpartition(".")[0]), need("jinja2")
     environment = jinja.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
-    )
-    style = resources.files(__name__.rpartition(".")[0]).joinpath("style.html").read_text(encoding="utf-8")
-    return environment.from_string(source).render(style=style, **values)
+        loader=jinja.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined,
+    )  # fmt: skip
+    return environment.get_template(template).render(sign=lambda metric: "↑" if rises(metric) else "↓", **values)
 
 
 def write_page(page: str, path: Path) -> Path:
