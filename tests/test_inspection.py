@@ -99,7 +99,7 @@ def test_an_unknown_operator_off_the_way_is_none_of_its_business() -> None:
 
 def test_why_a_rule_refuses_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     text = """<ir_version: 8, opset_import: ["" : 18]> g (float[N, 3] x) => (float[M, 3] y) {
-        s = SplitToSequence (x) y = ConcatFromSequence <axis = 0> (s) }"""
+        n = Constant <value = int64 {2}> () s = SplitToSequence (x, n) y = ConcatFromSequence <axis = 0> (s) }"""
     onnx.save(onnx.parser.parse_model(text), tmp_path / "parts.onnx")
     assert run(["inspect", str(tmp_path / "parts.onnx")]) == 0
     told = " ".join(capsys.readouterr().out.split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from differences import run_on_runtime
 from gradcheck import normal
 from onnxray.errors import UnsupportedOperator
 from onnxray.gradient import differentiate
@@ -24,6 +25,14 @@ def net(body: str, inputs: str = "real[2, 6] x", out: str = "real[M, N] y") -> s
 
 TWO = "real[2, 6] x, real[2, 6] w"
 DIRECT = "s = SequenceConstruct (x, w)"
+LOOPED = """
+    n = Constant <value = int64 {3}> () go = Constant <value = bool {1}> () e = SequenceEmpty <dtype = KIND> ()
+    s, z = Loop (n, go, e, x) <body = step (int64 k, bool on, seq(real[2, 6]) old, real[2, 6] a) =>
+            (bool still, seq(real[2, 6]) new, real[2, 6] b) {
+        still = Identity (on) b = Sin (a) c = Mul (b, x) new = SequenceInsert (old, c PLACE)
+    }>
+"""
+GROWN = LOOPED.replace("PLACE", "")
 CASES = {
     "concat": (net(f"{DIRECT} y = ConcatFromSequence <axis = 1> (s)", TWO), W),
     "stack": (net(f"{DIRECT} y = ConcatFromSequence <axis = -1, new_axis = 1> (s)", TWO, "real[A, B, C] y"), W),
@@ -75,6 +84,10 @@ CASES = {
         ),
         {**X, "i": np.array(3)},
     ),
+    "split-of-unknown-length-joined": (
+        net("s = SplitToSequence <axis = 1> (x) y = ConcatFromSequence <axis = 0> (s)", "real[M, N] x"),
+        X,
+    ),
     "map": (
         net(
             f"{DIRECT} m, n = SequenceMap <body = each (real[2, 6] a, real[2, 6] b) => (real[2, 6] c, real[2, 6] d) "
@@ -106,19 +119,43 @@ def test_against_differences(name: str) -> None:
     check_text(text, feeds)
 
 
-LOOPED = """
-    n = Constant <value = int64 {3}> () go = Constant <value = bool {1}> () e = SequenceEmpty ()
-    s, z = Loop (n, go, e, x) <body = step (int64 k, bool on, seq(real[2, 6]) old, real[2, 6] a) =>
-            (bool still, seq(real[2, 6]) new, real[2, 6] b) {
-        still = Identity (on) b = Sin (a) new = SequenceInsert (old, b)
-    }>
-"""
+LOOPS = {
+    "grown-in-a-loop": (
+        net(f"{GROWN} t = ConcatFromSequence <axis = 1> (s) u = ConcatFromSequence <axis = 1> (s) y = Mul (t, u)"),
+        X,
+    ),
+    "grown-in-a-loop-stacked": (
+        net(f"{GROWN} y = ConcatFromSequence <axis = -1, new_axis = 1> (s)", out="real[A, B, C] y"),
+        X,
+    ),
+    "grown-in-a-loop-last": (net(f"{GROWN} l = SequenceAt (s, minus) y = Mul (l, z)"), X),
+    "beside-a-loop": (net(f"{GROWN} y = Mul (z, z)"), X),
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_lists_that_grow_in_loops(name: str) -> None:
+    """On onnxruntime, in float32: the reference stacks what a Loop gives in another way."""
+    text, feeds = LOOPS[name]
+    model, step = parsed(text), 1e-2
+    y = run_on_runtime(model, feeds)["y"]
+    weights, direction = normal(*y.shape, seed=5), normal(2, 6, seed=9)
+    graph = differentiate(model, "y", "x")
+    results = run_on_runtime(graph.model, {**feeds, graph.seeds["y"]: weights})
+    np.testing.assert_allclose(results["y"], y, rtol=1e-6)
+    ends = [np.sum(weights * run_on_runtime(model, {"x": feeds["x"] + s * step * direction})["y"])
+            for s in (1, -1, 0.5, -0.5)]  # fmt: skip
+    numeric = (4 * (ends[2] - ends[3]) / step - (ends[0] - ends[1]) / (2 * step)) / 3
+    assert np.sum(results[graph.gradients["x"]] * direction) == pytest.approx(numeric, rel=2e-3, abs=1e-3)
+
+
+PUT_FIRST = LOOPED.replace("PLACE", ", zero")
 REFUSED = {
     "a sequence out of a loop": (
-        net(f"{LOOPED} y = ConcatFromSequence <axis = 0> (s)"),
+        net(f"{PUT_FIRST} y = ConcatFromSequence <axis = 0> (s)"),
         r"how many tensors Loop '.*' puts in a sequence only the run will tell",
     ),
-    "a sequence within a loop": (net(f"{LOOPED} y = Mul (z, z)"), r"Loop .* hands a sequence from step to step"),
+    "a sequence within a loop": (net(f"{PUT_FIRST} y = Mul (z, z)"), r"Loop .* hands a sequence from step to step"),
     "a sequence from outside": (
         net("t = SequenceInsert (s, x) y = ConcatFromSequence <axis = 0> (t)", "real[2, 6] x, seq(real[2, 6]) s"),
         r"ConcatFromSequence .*its sequence 's' comes from outside",
@@ -135,7 +172,7 @@ REFUSED = {
         r"SequenceAt .*a computed position needs tensors of one known shape",
     ),
     "an unknown length": (
-        net("s = SplitToSequence (x) y = ConcatFromSequence <axis = 0> (s)", "real[M, N] x"),
+        net("s = SplitToSequence (x, two) y = ConcatFromSequence <axis = 0> (s)", "real[M, N] x"),
         r"how many tensors SplitToSequence '.*' puts in a sequence only the run will tell",
     ),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxray
@@ -148,7 +150,7 @@ def test_a_dictionary_of_scores_is_read_as_the_scores() -> None:
     post = 'post_transform = "SOFTMAX"'
     body = f'label, s = {ML}.LinearClassifier <{LINEAR}, classlabels_strings = ["a", "b", "c"], {post}> (x)'
     model, x = zipped(body, '["a", "b", "c"]'), normal(4, 3).astype(np.float32)
-    rows = ort.InferenceSession(model.SerializeToString()).run(["d"], {"x": x})[0]
+    rows: Any = ort.InferenceSession(model.SerializeToString()).run(["d"], {"x": x})[0]
     graph = differentiate(model)
     results = run_on_runtime(graph.model, {"x": x, graph.seeds["d"]: np.eye(3)[[0, 1, 2, 0]]})
     np.testing.assert_allclose(results["d"], [list(row.values()) for row in rows], rtol=1e-5)

@@ -16,6 +16,7 @@ from . import (  # noqa: F401
     normalization,
     patches,
     pooling,
+    qoperator,
     quantization,
     reduction,
     resize,

@@ -127,7 +127,7 @@ def _repeated(g: GraphBuilder, x: ir.Value, times: int) -> ir.Value:
         return x
     wide = g.Expand(g.Unsqueeze(x, [2]), [1, 1, times, 1, 1])
     batch, length = g.dim(x, 0), g.dim(x, 2)
-    return g.reshape(wide, [batch, int(g.dim(x, 1)) * times, length, _width(g, x)])
+    return g.reshape(wide, [batch, _width(g, x, 1) * times, length, _width(g, x)])
 
 
 def _counted(g: GraphBuilder, heads: ir.Value) -> ir.Value:
@@ -165,10 +165,10 @@ def _rotated(g: GraphBuilder, x: ir.Value, places: ir.Value, cos: ir.Value, sin:
     return y if kept is None else g.Concat(y, kept, axis=-1)
 
 
-def _width(g: GraphBuilder, x: ir.Value) -> int:
-    width = g.dim(x, -1)
+def _width(g: GraphBuilder, x: ir.Value, axis: int = -1) -> int:
+    width = g.dim(x, axis)
     if not isinstance(width, int):
-        raise ValueError(f"the width of {x.name!r} must be known before the model runs")
+        raise ValueError(f"axis {axis} of {x.name!r} must be of a length that is known before the model runs")
     return width
 
 
@@ -179,7 +179,7 @@ def _heads(g: GraphBuilder, x: ir.Value, heads: int) -> ir.Value:
 
 def _joined(g: GraphBuilder, y: ir.Value) -> ir.Value:
     """(batch, heads, length, width) to (batch, length, hidden)."""
-    return g.Reshape(g.Transpose(y, perm=[0, 2, 1, 3]), [0, 0, int(g.dim(y, 1)) * _width(g, y)])
+    return g.Reshape(g.Transpose(y, perm=[0, 2, 1, 3]), [0, 0, _width(g, y, 1) * _width(g, y)])
 
 
 def _attended(g: GraphBuilder, node: Any, q: ir.Value, k: ir.Value, v: ir.Value, terms: Sequence[Any]) -> ir.Value:

@@ -16,6 +16,7 @@ from ..graph import GraphBuilder
 from ..ops.subgraph import inlined
 from ..shapes import constant_of, static_shape
 from .respell import replace
+from .spells import inputs_of
 
 __all__ = ["RESOLVED", "spell_sequences"]
 
@@ -85,9 +86,9 @@ def _at(g: GraphBuilder, node: Any) -> list[ir.Value]:
 
 
 def _parts(node: Any) -> ir.Node | None:
-    """The split into parts of length 1, however many, that a SequenceAt reads."""
+    """The split into parts of length 1, however many, that a node reads."""
     split = node.inputs[0].producer()
-    if node.op_type != "SequenceAt" or split is None or split.op_type != "SplitToSequence":
+    if node.op_type == "SequenceMap" or split is None or split.op_type != "SplitToSequence":
         return None
     size = constant_of(split.inputs[1]) if len(split.inputs) > 1 else np.array(1)
     return split if size is not None and size.ndim == 0 and size == 1 else None
@@ -96,19 +97,45 @@ def _parts(node: Any) -> ir.Node | None:
 def _slice(g: GraphBuilder, split: Any, position: ir.Value) -> ir.Value:
     axis = split.attributes.get_int("axis", 0)
     taken = g.Gather(split.inputs[0], g.Cast(position, to=ir.DataType.INT64), axis=axis)
-    return g.Unsqueeze(taken, [axis]) if len(split.inputs) > 1 or split.attributes.get_int("keepdims", 1) else taken
+    return g.Unsqueeze(taken, [axis]) if _keeps(split) else taken
+
+
+def _keeps(split: Any) -> bool:
+    """Whether the parts keep the axis along which they were cut."""
+    return len(split.inputs) > 1 or bool(split.attributes.get_int("keepdims", 1))
+
+
+def _pieces(g: GraphBuilder, split: Any) -> ir.Value:
+    """The parts of length 1, one above the other along a first axis."""
+    x, rank = split.inputs[0], g.rank(split.inputs[0])
+    axis = split.attributes.get_int("axis", 0) % rank
+    first = g.Transpose(x, perm=[axis, *range(axis), *range(axis + 1, rank)])
+    return g.Unsqueeze(first, [axis + 1]) if _keeps(split) else first
+
+
+def _gathered(g: GraphBuilder, pieces: ir.Value, axis: int, new: bool) -> ir.Value:
+    """Pieces side by side along one of their axes, or along a new one."""
+    rank = g.rank(pieces) - 1
+    axis %= rank + new
+    turned = g.Transpose(pieces, perm=[*range(1, axis + 1), 0, *range(axis + 1, rank + 1)])
+    return (
+        turned if new else g.reshape(turned, [*[0] * axis, -1, *(g.dim(pieces, k) for k in range(axis + 2, rank + 1))])
+    )
 
 
 def _joined(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    axis, found = node.attributes.get_int("axis"), _elements(node.inputs[0])
-    if node.attributes.get_int("new_axis", 0):
+    axis, new, split = node.attributes.get_int("axis"), node.attributes.get_int("new_axis", 0), _parts(node)
+    if split is not None:
+        return [_gathered(g, _pieces(g, split), axis, bool(new))]
+    found = _elements(node.inputs[0])
+    if new:
         found = [g.Unsqueeze(x, [axis]) for x in found]
     return [g.Concat(*found, axis=axis)]
 
 
 def _lengths(node: Any) -> list[int] | None:
     """The lengths of the parts of a split, None where only the run will tell."""
-    x, sizes = (*node.inputs, None)[:2]
+    x, sizes = inputs_of(node, 2)
     known = constant_of(sizes)
     if known is not None and known.ndim == 1:
         return [int(n) for n in known]
@@ -122,8 +149,7 @@ def _split(g: GraphBuilder, node: Any) -> list[ir.Value]:
     axis, lengths = node.attributes.get_int("axis", 0), _lengths(node) or []
     many = g.Split(node.inputs[0], lengths, axis=axis, outputs=len(lengths))
     parts = many if len(lengths) > 1 else [many]
-    keep = len(node.inputs) > 1 or node.attributes.get_int("keepdims", 1)
-    return [g.SequenceConstruct(*(parts if keep else [g.Squeeze(part, [axis]) for part in parts]))]
+    return [g.SequenceConstruct(*(parts if _keeps(node) else [g.Squeeze(part, [axis]) for part in parts]))]
 
 
 def _mapped(g: GraphBuilder, node: Any) -> list[ir.Value]:

@@ -11,12 +11,12 @@ from . import (  # noqa: F401  they register spellings
     fused,
     fused_attention,
     fused_norm,
-    quantised,
     recurrent,
     regions,
     support_vectors,
 )
 from .respell import replace
+from .sequence_loops import stack_appended
 from .sequences import spell_sequences
 from .spells import SPELLS
 
@@ -28,4 +28,4 @@ def spell_out(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
     nodes = list(nodes)
     found = [node for node in nodes if (node.domain, node.op_type) in SPELLS]
     spelt = replace(program, found, lambda g, node: SPELLS[node.domain, node.op_type](g, node))
-    return spell_sequences(program, nodes) or spelt
+    return stack_appended(program, nodes) or spell_sequences(program, nodes) or spelt
