@@ -14,10 +14,11 @@ from .gradient import Activation, Builder, backward
 from .graph import GraphBuilder, Lowering
 from .methods.base import Explained, Method, Scene
 from .model import Model, is_float
-from .passes.expand import expand_functions
 from .passes.fix_shapes import fix_shapes
+from .passes.widen import HALVES
 from .preprocess import Preprocess
 from .target import flat_scores, logits, score_tensor, select_scores, weigh_scores
+from .twin import Twin, add_twin
 
 __all__ = ["Explanation", "batch_axis", "explained_inputs", "explanation", "leading_input"]
 
@@ -109,25 +110,25 @@ def explanation(
     if shapes:
         fix_shapes(program, shapes)
     y_name, explained = str(score_tensor(program, score).name), explained_inputs(program)
-    expand_functions(program, y_name, list(explained))
+    twin = add_twin(program, y_name, list(explained), getattr(method, "layer", None))
     inputs = {name: program.value(name) for name in explained}
     outputs = tuple(str(value.name) for value in program.outputs)
     g = GraphBuilder(program.graph, lowering, "explain")
     points = _point_inputs(g, method, explained)
-    seen = _perturb(g, method, inputs, explained, points)
-    y = program.value(y_name)
-    y = logits(g, y) if score == "logit" else y
+    real, seen = _perturb(g, method, inputs, explained, points, twin)
+    y, twin_y = (logits(g, v) if score == "logit" else v for v in (program.value(y_name), twin(program.value(y_name))))
     target = _target_input(g, y, seeded)
     value, chosen = _score(g, y, target)
+    smooth = value if twin_y is y else _score(g, twin_y, target if seeded else chosen)[0]
     reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else value
-    scene = Scene(g, program, inputs, seen, value, points, reference, explained, builder)
+    scene = Scene(g, program, real, seen, value, smooth, points, reference, explained, builder, twin)
     parts, activations = method.emit(scene)
     g.prefix = "explain"
     score_name, chosen_name = (str(g.output(v, n).name) for v, n in ((value, "score"), (chosen, "chosen")))
     contributions = _name_outputs(g, parts, list(inputs))
+    twin.settle(g)
     TopologicalSortPass()(program.program)
     RemoveUnusedNodesPass()(program.program)
-    names = {name: str(point.name) for name, point in points.items()}
     scores = tuple(d if isinstance(d, int) else None for d in list(y.shape or ())[1:])
     return Explanation(
         program,
@@ -137,7 +138,7 @@ def explanation(
         score=score_name,
         chosen=chosen_name,
         contributions=contributions,
-        points=names,
+        points={name: str(point.name) for name, point in points.items()},
         outputs=outputs,
         scores=scores,
         activations=activations,
@@ -158,17 +159,22 @@ def _perturb(
     inputs: Mapping[str, ir.Value],
     explained: Mapping[str, Explained],
     points: Mapping[str, ir.Value],
-) -> dict[str, ir.Value]:
-    """What the model sees instead of its inputs."""
+    twin: Twin,
+) -> tuple[dict[str, ir.Value], dict[str, ir.Value]]:
+    """The inputs, half precision as float32, and what the model, or its twin, sees instead of them."""
+    real = {name: twin(x) for name, x in inputs.items()}
     if not points:
-        return dict(inputs)
-    seen = {}
+        return real, real
+    seen = dict(real)
     for name, x in inputs.items():
         uses = list(x.uses())
-        seen[name] = method.perturb(g, x, explained[name], points)
+        real[name] = g.Cast(x, to=ir.DataType.FLOAT) if x.dtype in HALVES else x
+        moved = method.perturb(g, real[name], explained[name], points)
+        moved = moved if moved.dtype == x.dtype else g.shaped_like(g.Cast(moved, to=x.dtype), x)
         for node, index in uses:
-            node.replace_input_with(index, seen[name])
-    return seen
+            node.replace_input_with(index, moved)
+        seen[name] = twin.enter(g, x, moved)
+    return real, seen
 
 
 def _target_input(g: GraphBuilder, y: ir.Value, seeded: bool) -> ir.Value:

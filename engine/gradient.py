@@ -18,9 +18,9 @@ from .errors import InputError, ModelError, NoGradientPath, UnsupportedOperator
 from .graph import GraphBuilder, Lowering
 from .model import Model, Source, is_float, load
 from .overlays import ACTIVATIONS, OVERLAYS
-from .passes.expand import expand_functions
 from .paths import influenced, nodes_between, stops
 from .rules import FLOWS, NO_GRADIENT, Overlay, rule_for
+from .twin import PREFIX, add_twin
 from .weights import write
 
 __all__ = [
@@ -115,12 +115,14 @@ def differentiate(
     if not of:
         raise ModelError("the model has no floating-point output to differentiate; name a tensor with of=")
     wrt = wrt if wrt is not None else start_names(program)
-    expand_functions(program, of, wrt)
+    twin = add_twin(program, of, wrt)
     ys, xs = program.values(of), program.values(wrt)
     g = GraphBuilder(program.graph, lowering)
-    seeds = {y: g.input(f"seed_{y.name}", y.dtype or ir.DataType.FLOAT, y.shape) for y in ys}
-    found = builder_named(builder, program, runtime)(g, seeds, xs, overlay_named(relu))
-    outputs = {x: g.output(connected(found, x, ys), f"grad_{x.name}") for x in xs}
+    seeds = {y: g.input(f"seed_{y.name}", twin(y).dtype or ir.DataType.FLOAT, y.shape) for y in ys}
+    start = {twin(y): seed for y, seed in seeds.items()}
+    found = builder_named(builder, program, runtime)(g, start, [twin(x) for x in xs], overlay_named(relu))
+    outputs = {x: g.output(connected(found, twin(x), ys, x.name), f"grad_{x.name}") for x in xs}
+    twin.settle(g)
     RemoveUnusedNodesPass()(program.program)
     return GradientGraph(
         model=program.proto(),
@@ -213,7 +215,7 @@ class _Sweep:
     def _apply(self, node: ir.Node, dys: Sequence[ir.Value | None]) -> Sequence[ir.Value | None]:
         overridden = self.overlay.overrides(node)
         if node.op_type in ACTIVATIONS:
-            self.activations.append(Activation(node.name or str(node.outputs[0].name), node.op_type, overridden))
+            self.activations.append(Activation(own_name(node), node.op_type, overridden))
         if (node.domain, node.op_type) in NO_GRADIENT:
             return []
         rule = self.overlay.rules[node.op_type] if overridden else rule_for(node)
@@ -249,7 +251,13 @@ class _Inner:
 def describe(node: ir.Node) -> str:
     """How messages name a node."""
     domain = f"{node.domain}::" if node.domain else ""
-    return f"operator {domain}{node.op_type} (node {node.name!r}, output {node.outputs[0].name!r})"
+    node_name, output = ((name or "").removeprefix(PREFIX) for name in (node.name, node.outputs[0].name))
+    return f"operator {domain}{node.op_type} (node {node_name!r}, output {output!r})"
+
+
+def own_name(node: ir.Node) -> str:
+    """The name that users know a node by, or its output's."""
+    return str(node.name or node.outputs[0].name).removeprefix(PREFIX)
 
 
 def connected(found: Backward, x: ir.Value, ys: Iterable[ir.Value], name: str | None = None) -> ir.Value:

@@ -21,6 +21,8 @@ from onnx_ir.passes.common import (
 
 from .errors import InputError, ModelError
 from .passes.adopt import adopt
+from .passes.keep_half import keep_half
+from .passes.one_axis_softmax import one_axis_softmax
 from .passes.share_constants import share_constants
 from .passes.upgrade import IR_VERSIONS, OPSET, upgrade
 from .reading import read
@@ -158,6 +160,9 @@ def load(source: Source) -> Model:
     infer_shapes(program)
     if adopt(program):
         infer_shapes(program)
+    one_axis_softmax(program)
+    if opset < OPSET:
+        keep_half(program, opset)
     return Model(program, path, opset)
 
 

@@ -12,9 +12,9 @@ from .gradient import backward
 from .graph import GraphBuilder
 from .model import Model
 from .overlays import ACTIVATIONS, OVERLAYS
-from .passes.expand import expand_functions
 from .paths import influenced, nodes_between, reached_nodes
 from .rules import FLOWS, NO_GRADIENT, RULES
+from .twin import float_form
 
 __all__ = ["ActivationInfo", "GradientInfo", "NodeInfo", "describe", "differentiation"]
 
@@ -55,7 +55,7 @@ def differentiation(model: Model, y: ir.Value | None) -> tuple[GradientInfo, tup
     if y is None or not names:
         return GradientInfo(differentiable=False), ()
     try:
-        expand_functions(copy, str(y.name), names)
+        copy = float_form(copy, str(y.name), names)
     except UnsupportedOperator as error:
         return GradientInfo(differentiable=False, reason=str(error)), ()
     score, inputs = copy.value(str(y.name)), copy.values(names)

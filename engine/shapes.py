@@ -86,7 +86,7 @@ def _complete_contrib(node: ir.Node) -> bool:
     x, y, zero = node.inputs[0], node.outputs[0], node.inputs[-1]
     if y.type is not None or x is None or not node.op_type.startswith("QLinear"):
         return False
-    y.type = x.type if node.op_type != "QLinearConcat" or zero is None else zero.type
+    y.type = x.type if node.op_type not in ("QLinearConcat", "QLinearWhere") or zero is None else zero.type
     if node.op_type in _LIKE_FIRST and x.shape is not None:
         y.shape = x.shape.copy()
     elif node.op_type in ("QLinearAdd", "QLinearMul"):

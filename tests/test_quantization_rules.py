@@ -1,4 +1,4 @@
-"""Quantisation straight through, against numpy: 1 where the rounded number is in range, 0 where it saturates.
+"""Quantisation straight through, against numpy: 1 where a number is in the type's range, 0 where it is clipped.
 
 Central differences see only the steps of a rounding operator, so these rules are checked against their formula.
 """
@@ -27,13 +27,12 @@ def gradients(graph: GradientGraph, dy: np.ndarray, **feeds: np.ndarray) -> dict
 
 
 def in_range(x: np.ndarray, scale: np.ndarray | float, zero: np.ndarray | int, kind: str) -> np.ndarray:
-    low, high = _RANGES[kind]
-    whole = np.round(x / scale) + zero
-    return (low <= whole) & (whole <= high)
+    low, high = (((end - np.asarray(zero, np.float64)) * scale).astype(np.float32) for end in _RANGES[kind])
+    return (low <= x) & (x <= high)
 
 
 def spread(kind: str, scale: float, zero: int) -> np.ndarray:
-    """Numbers over twice the range of a type, with both ends in it: the last that fit, and the first that do not."""
+    """Numbers over twice the range of a type, with both ends in it, and those next to them that round to them."""
     low, high = ((end - zero) * scale for end in _RANGES[kind])
     ends = [low - 0.6 * scale, low - 0.4 * scale, low, high, high + 0.4 * scale, high + 0.6 * scale]
     inner = (low + high) / 2 + (high - low) * np.random.default_rng(3).uniform(-1, 1, 18)

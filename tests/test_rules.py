@@ -15,8 +15,6 @@ ELSEWHERE = {
     "QuantizeLinear": "test_quantization_rules.py: differences see only the steps",
 }
 FILES = {  # by the beginning of domain and operator
-    "::QLinear": "test_qoperator.py: against the same net with its operators between Q and DQ",
-    "com.microsoft::QLinear": "test_qoperator.py: the same",
     "ai.onnx.ml::": "test_tabular.py: the reference evaluates them in float32",
 }
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..gradient import Activation, Backward, Builder, backward, connected, overlay_named
 from ..graph import GraphBuilder
 from ..model import Model
+from ..twin import Twin
 
 __all__ = ["Explained", "Method", "Scene", "broadcast_rows"]
 
@@ -42,22 +43,27 @@ class Explained:
 
 @dataclass(frozen=True)
 class Scene:
-    """The forward pass, as a method sees it when it emits its nodes."""
+    """The forward pass, as a method sees it when it emits its nodes.
+
+    ``score`` is the model's own; ``smooth`` is that of its float32 twin, which alone may be differentiated.
+    """
 
     g: GraphBuilder
     model: Model
     inputs: Mapping[str, ir.Value]
     seen: Mapping[str, ir.Value]
     score: ir.Value
+    smooth: ir.Value
     points: Mapping[str, ir.Value]
     reference: ir.Value
     explained: Mapping[str, Explained]
     builder: Builder = backward
+    twin: Twin = field(default_factory=Twin)
 
     def backward(self, wrt: Sequence[ir.Value], relu: str = "exact") -> Backward:
         """The reverse pass from every row's score."""
-        ones = self.g.expand_like(self.g.constant(1, ir.DataType.FLOAT), self.score)
-        return self.builder(self.g, {self.score: ones}, wrt, overlay_named(relu))
+        ones = self.g.expand_like(self.g.constant(1, ir.DataType.FLOAT), self.smooth)
+        return self.builder(self.g, {self.smooth: ones}, wrt, overlay_named(relu))
 
     def gradients(self, relu: str = "exact") -> tuple[list[ir.Value], tuple[Activation, ...]]:
         """The gradients of the scores with respect to what the model sees, in the order of the inputs."""

@@ -32,7 +32,7 @@ class GradCam(Method):
 
     def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
         layer = scene.model.layer(self.layer) if self.layer else last_convolution(scene)
-        maps = scene.model.value(layer.tensor)
+        maps = scene.twin(scene.model.value(layer.tensor))
         rank = scene.g.rank(maps)
         channels = layer.layout.index("C") if layer.layout and "C" in layer.layout else 1
         if rank < 3:
@@ -46,8 +46,15 @@ class GradCam(Method):
 
 def last_convolution(scene: Scene) -> Layer:
     """The last Conv between input and score whose map has more than one element (heads are 1 x 1)."""
-    between = nodes_between(scene.model.graph, [scene.score], influenced(scene.model.graph, scene.seen.values()))
-    convolutions = [node for node in between if node.op_type == "Conv" and spatial_shape(node.outputs[0]) != (1, 1)]
+    between = nodes_between(scene.model.graph, [scene.smooth], influenced(scene.model.graph, scene.seen.values()))
+    readers = [_as_floats(node) for node in between if node.op_type in ("Conv", "ConvInteger")]
+    convolutions = [node for node in readers if spatial_shape(node.outputs[0]) != (1, 1)]
     if not convolutions:
         raise ModelError("grad-cam found no convolution between input and score; name a layer with layer=")
     return Layer(convolutions[-1].name or "", str(convolutions[-1].outputs[0].name))
+
+
+def _as_floats(node: ir.Node) -> ir.Node:
+    """A convolution, or the Cast behind one of integers."""
+    casts = [use.node for use in node.outputs[0].uses() if use.node.op_type == "Cast"]
+    return casts[0] if node.op_type == "ConvInteger" and casts else node

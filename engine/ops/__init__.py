@@ -16,7 +16,6 @@ from . import (  # noqa: F401
     normalization,
     patches,
     pooling,
-    qoperator,
     quantization,
     reduction,
     resize,

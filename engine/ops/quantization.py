@@ -1,5 +1,8 @@
 """Quantisation, straight through: rounding counts as passing on, saturation does not.
 
+A number between the ends of what the quantised type can stand for passes, both ends included; beyond them it is clipped
+and does not. So a rectifier that was fused into the lower end, by a zero point there, stops what is below zero.
+
 The gradient of a quantised tensor is a float tensor of its shape: the score's change per step of the integer. So the
 chain rule holds as it stands, whatever moves the integers between the two ends and whichever scale each end has. The
 rounding's derivative is taken to be 1 (Bengio et al., 2013, arXiv:1308.3432), the scale's follows from that (Esser et
@@ -31,15 +34,24 @@ def dequantize_linear(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     return g.Mul(dy, wide), d_scale, *[None] * len(zero)
 
 
+def dequantised(g: GraphBuilder, node: Node) -> ir.Value:
+    """What a DequantizeLinear gives, to the last bit, by other operators."""
+    x, scale, *zero = node.inputs
+    kind = node.outputs[0].dtype
+    steps = _real(g, x, kind)
+    shifted = steps if not zero or zero[0] is None else g.Sub(steps, _along(g, node, zero[0], kind))
+    return g.Mul(shifted, _along(g, node, scale, kind))
+
+
 @vjp("QuantizeLinear")
 def quantize_linear(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     """y = clip(round(x / scale) + zero point)."""
     x, scale, *zero = node.inputs
     wide = _along(g, node, scale, dy.dtype)
-    steps = g.Div(_real(g, x, dy.dtype), wide)
+    real = _real(g, x, dy.dtype)
     shift = _along(g, node, zero[0], dy.dtype) if zero else None
-    dx = g.Where(_fits(g, steps, shift, node.outputs[0]), g.Div(dy, wide), 0)
-    d_scale = g.Neg(_total(g, node, g.Mul(dx, steps), scale))
+    dx = g.Where(_fits(g, real, wide, shift, node.outputs[0]), g.Div(dy, wide), 0)
+    d_scale = g.Neg(_total(g, node, g.Mul(dx, g.Div(real, wide)), scale))
     return _real(g, dx, x.dtype) if x.dtype.is_floating_point() else dx, d_scale, *[None] * len(zero)
 
 
@@ -72,12 +84,12 @@ def _shifted(
     return g.Sub(_real(g, x, dtype), g.Unsqueeze(shift, behind) if g.rank(zero) == 1 and behind else shift)
 
 
-def _fits(g: GraphBuilder, steps: ir.Value, shift: ir.Value | None, y: ir.Value) -> ir.Value:
-    """Where the quantised number lies in the range of its type."""
+def _fits(g: GraphBuilder, x: ir.Value, scale: ir.Value, shift: ir.Value | None, y: ir.Value) -> ir.Value:
+    """Where x lies between the ends of what the quantised type can stand for."""
     kind = y.dtype or ir.DataType.UINT8
-    whole = g.Round(steps) if kind.is_integer() else steps
-    shifted = whole if shift is None else g.Add(whole, shift)
-    return g.And(g.GreaterOrEqual(shifted, float(kind.min)), g.LessOrEqual(shifted, float(kind.max)))
+    ends = [g.constant(float(end), x.dtype) for end in (kind.min, kind.max)]
+    low, high = (g.Mul(end if shift is None else g.Sub(end, shift), scale) for end in ends)
+    return g.And(g.GreaterOrEqual(x, low), g.LessOrEqual(x, high))
 
 
 def _real(g: GraphBuilder, x: ir.Value, dtype: ir.DataType | None) -> ir.Value:

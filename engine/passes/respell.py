@@ -34,7 +34,7 @@ def replace(program: ir.Model, nodes: Iterable[ir.Node], spell: Spelling) -> boo
 def _replace(around: GraphBuilder, node: ir.Node, spell: Spelling) -> None:
     graph: Any = node.graph
     scratch = ir.Graph([], [], nodes=[])
-    around.prefix = node.name or node.op_type
+    around.prefix = str(node.name or node.outputs[0].name or node.op_type)
     _learn_shapes(node, around.opset)
     try:
         outputs = spell(around.nested(scratch), node)

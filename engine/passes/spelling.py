@@ -11,6 +11,7 @@ from . import (  # noqa: F401  they register spellings
     fused,
     fused_attention,
     fused_norm,
+    quantised,
     recurrent,
     regions,
     support_vectors,
