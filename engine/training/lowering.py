@@ -59,7 +59,6 @@ LOWERINGS: Mapping[str, Lowering] = {
     "GeluGrad": Lowering("Gelu", (1,)),
     "LayerNormalizationGrad": Lowering("LayerNormalization", (1, 2, "x2")),
     "LeakyReluGrad": Lowering("LeakyRelu", (1,)),
-    "LogSoftmaxGrad": Lowering("LogSoftmax", outputs=(1,)),
     "LogSoftmaxGrad_13": Lowering("LogSoftmax", outputs=(1,)),
     "MaxPoolGrad": Lowering("MaxPool", ("x0",)),
     "QuickGeluGrad": Lowering("Swish", (1,), ("y0",)),
@@ -67,7 +66,6 @@ LOWERINGS: Mapping[str, Lowering] = {
     "ResizeGrad": Lowering("Resize", ("x0", "x1", "x2", "x3"), ("y0",)),
     "SigmoidGrad": Lowering("Sigmoid", outputs=(1,)),
     "SliceGrad": Lowering("Slice", ("x0", 2, 3, 4, 5)),
-    "SoftmaxGrad": Lowering("Softmax", outputs=(1,)),
     "SoftmaxGrad_13": Lowering("Softmax", outputs=(1,)),
     "TanhGrad": Lowering("Tanh", outputs=(1,)),
 }

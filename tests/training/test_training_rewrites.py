@@ -27,6 +27,7 @@ from onnxray.passes.matrix_products import matrix_products
 from onnxray.passes.separate_inputs import separate_inputs
 from onnxray.passes.spell_activations import spell_activations
 from onnxray.passes.whole_pads import whole_pads
+from onnxray.training.request import REWRITES, to_opset, write_out_bodies
 from training_tools import distance, model, numbers, with_weights
 
 IMAGE = "float[2,3,8,8] x"
@@ -50,7 +51,7 @@ class Rewrite:
     rank: int = 4
 
     def __str__(self) -> str:
-        return f"{self.rewrite.__name__}-{self.gone or 'kept'}-{abs(hash(self.body)) % 1000}"
+        return f"{self.rewrite.__name__}-{self.gone or self.body[2:].split(' = ')[-1].split('(')[0]}"
 
 
 CASES = [
@@ -87,15 +88,28 @@ CASES = [
     Rewrite(cut_splits, "{ y, z = Split<axis=1, num_outputs=2>(x) }", "Split"),
     Rewrite(expand_branches, "{ c = Greater(x, s) y = Where(c, s, x) }", None, {"s": (8,)}),
     Rewrite(whole_pads, "{ y = Pad(x, p, , a) }"),
-    Rewrite(lambda program: downgrade(program, 21), "{ a = Relu(x) y = MaxPool<kernel_shape=[2,2]>(a) }", opset=22),
     Rewrite(
-        lambda program: downgrade(program, 21),
+        write_out_bodies,
+        "{ y = GroupNormalization<num_groups=3>(x, s, s) }",
+        "GroupNormalization",
+        {"s": (3,)},
+        opset=21,
+    ),
+    Rewrite(write_out_bodies, "{ y = MeanVarianceNormalization(x) }", "MeanVarianceNormalization"),
+    Rewrite(write_out_bodies, "{ y = ReduceSumSquare(x) }", "ReduceSumSquare"),
+    Rewrite(to_opset, "{ a = Relu(x) y = MaxPool<kernel_shape=[2,2]>(a) }", opset=22),
+    Rewrite(
+        to_opset,
         "{ y = RMSNormalization(x, s) }",
         "RMSNormalization",
         {"s": (8,)},
         opset=23,
     ),
 ]
+
+
+def test_every_rewrite_has_a_case() -> None:
+    assert {*REWRITES} == {case.rewrite for case in CASES}
 
 
 def made(case: Rewrite) -> onnx.ModelProto:
