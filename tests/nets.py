@@ -34,7 +34,7 @@ from architectures import (
 )
 from torch import Tensor, nn
 
-__all__ = ["NETS", "Net", "export", "net"]
+__all__ = ["NETS", "Net", "export", "forget", "net"]
 
 NETS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "cnn": (lambda: resnet(basic_block, [1], 8), 16),
@@ -96,6 +96,12 @@ def net(name: str) -> Net:
         excite.weight.data *= 0.3
     settle_statistics(module, size, 0.2 if gates else 1.0)  # gates that are neither open nor shut
     return Net(name, module.eval().requires_grad_(False), size)
+
+
+def forget() -> None:
+    """Frees the networks made so far: all of them together take gigabytes."""
+    for made in (net, _double, _proto):
+        made.cache_clear()
 
 
 def settle_statistics(module: nn.Module, size: int, shake: float) -> None:

@@ -60,7 +60,7 @@ LOWERINGS: Mapping[str, Lowering] = {
     "LayerNormalizationGrad": Lowering("LayerNormalization", (1, 2, "x2")),
     "LeakyReluGrad": Lowering("LeakyRelu", (1,)),
     "LogSoftmaxGrad_13": Lowering("LogSoftmax", outputs=(1,)),
-    "MaxPoolGrad": Lowering("MaxPool", ("x0",)),
+    "MaxPoolGrad": Lowering("MaxPool", ("x0",), ("y0",)),
     "QuickGeluGrad": Lowering("Swish", (1,), ("y0",)),
     "ReluGrad": Lowering("Relu", outputs=(1,)),
     "ResizeGrad": Lowering("Resize", ("x0", "x1", "x2", "x3"), ("y0",)),

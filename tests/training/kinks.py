@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Kink", "kinks", "onnx_activations", "torch_activations"]
+__all__ = ["Kink", "kinks", "run_with_activations", "torch_activations", "with_activations"]
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,21 @@ def torch_activations(module: nn.Sequential, x: Tensor) -> list[np.ndarray]:
     return found
 
 
-def onnx_activations(
-    gradient: onnx.ModelProto, feeds: dict[str, np.ndarray], output: str
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """An output of a gradient graph in onnxruntime, and what each Relu of its forward half gives in the same run."""
+def with_activations(gradient: onnx.ModelProto, output: str) -> ort.InferenceSession:
+    """A gradient graph in onnxruntime, with one of its outputs and with what each Relu of its forward half gives."""
     copy = onnx.ModelProto()
     copy.CopyFrom(gradient)
     relus = [node.output[0] for node in copy.graph.node if node.op_type == "Relu" and not node.name.startswith("grad/")]
-    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in relus)
-    session = ort.InferenceSession(copy.SerializeToString(), providers=["CPUExecutionProvider"])
-    found, *values = (np.asarray(array) for array in session.run([output, *relus], feeds))
+    del copy.graph.output[:]
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in (output, *relus))
+    return ort.InferenceSession(copy.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def run_with_activations(
+    session: ort.InferenceSession, feeds: dict[str, np.ndarray]
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The gradient and the activations of one and the same run."""
+    found, *values = (np.asarray(array) for array in session.run(None, feeds))
     return found, values
 
 

@@ -13,15 +13,15 @@ whichever is the farther. The table that ends the run has all the numbers; docs/
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import numpy as np
 import onnx
 import onnxray
 import pytest
-from nets import Net, net
-from onnxray.gradient import GradientGraph, differentiate
+from nets import Net, forget, net
+from onnxray.gradient import Activation, differentiate
 from torch_gradients import torch_gradients
 from training_tools import distance, fixed, gradient, model, numbers, with_weights
 
@@ -46,52 +46,54 @@ SEED = np.eye(10, dtype=np.float32)[list(TARGETS)]
 Note = Callable[[str], None]
 
 
+@pytest.fixture(scope="module")
+def one(request: pytest.FixtureRequest) -> Iterator[Net]:
+    """A network, freed when its tests have run."""
+    yield net(request.param)
+    by_torch.cache_clear()
+    forget()
+
+
 @cache
 def by_torch(name: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By policy, what PyTorch says in float32 and in float64."""
-    one = net(name)
-    return {relu: torch_gradients(one.module, one.pictures(2), TARGETS, relu) for relu in POLICIES}
+    made = net(name)
+    return {relu: torch_gradients(made.module, made.pictures(2), TARGETS, relu) for relu in POLICIES}
 
 
-def built(one: Net, relu: str, **options: str) -> GradientGraph:
-    """The gradient graph of a net for two pictures."""
-    return differentiate(fixed(one.proto, {"x": one.pictures(2)}), ["y"], ["x"], relu=relu, **options)
+def compute(one: Net, relu: str, *libraries: bool, **options: str) -> tuple[tuple[Activation, ...], list[np.ndarray]]:
+    """What one gradient graph says of two pictures in the runtimes named: stock onnxruntime, or the library."""
+    x = one.pictures(2)
+    graph = differentiate(fixed(one.proto, {"x": x}), ["y"], ["x"], relu=relu, **options)
+    return graph.activations, [gradient(graph, {"x": x}, {"y": SEED}, library)["x"] for library in libraries]
 
 
-def run(graph: GradientGraph, one: Net, library: bool) -> np.ndarray:
-    return gradient(graph, {"x": one.pictures(2)}, {"y": SEED}, library)["x"]
-
-
-def check(name: str, relu: str, measured: Note) -> None:
-    one, (single, double) = net(name), by_torch(name)[relu]
-    portable, theirs = built(one, relu), built(one, relu, builder="ort-training")
-    raw = built(one, relu, builder="ort-training", runtime="training")
-    stock, library, found = run(portable, one, False), run(portable, one, True), run(raw, one, True)
+def check(one: Net, relu: str, measured: Note) -> None:
+    known, (stock, library) = compute(one, relu, False, True)
+    told, (theirs,) = compute(one, relu, False, builder="ort-training")
+    raw, (found,) = compute(one, relu, True, builder="ort-training", runtime="training")
+    single, double = by_torch(one.name)[relu]
     noise = max(distance(single, double), distance(stock, double))
-    lowered, kernels, across = (
-        distance(run(theirs, one, False), stock),
-        distance(found, library),
-        distance(found, stock),
-    )
+    lowered, kernels, across = distance(theirs, stock), distance(found, library), distance(found, stock)
     measured(f"lowered {lowered:.1e}, raw {kernels:.1e}, across {across:.1e}, float32 noise {noise:.1e}")
     assert np.linalg.norm(stock) > 0
     assert distance(stock, double) <= 2e-2  # a wrong portable builder would pass for noise
     assert max(lowered, kernels) <= TOLERANCE
     assert across <= max(TOLERANCE, noise)
-    assert portable.activations == theirs.activations == raw.activations
+    assert known == told == raw
 
 
 @pytest.mark.parametrize("relu", POLICIES)
-@pytest.mark.parametrize("name", EVERY_DAY)
-def test_the_builders_agree(name: str, relu: str, measured: Note) -> None:
-    check(name, relu, measured)
+@pytest.mark.parametrize("one", EVERY_DAY, indirect=True)
+def test_the_builders_agree(one: Net, relu: str, measured: Note) -> None:
+    check(one, relu, measured)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("relu", POLICIES)
-@pytest.mark.parametrize("name", LARGE)
-def test_the_builders_agree_on_large_networks(name: str, relu: str, measured: Note) -> None:
-    check(name, relu, measured)
+@pytest.mark.parametrize("one", LARGE, indirect=True)
+def test_the_builders_agree_on_large_networks(one: Net, relu: str, measured: Note) -> None:
+    check(one, relu, measured)
 
 
 # What the papers' networks weigh with 1000 classes, by torchvision (DeiT: its authors'), and the width of each head.
@@ -110,12 +112,12 @@ PUBLISHED = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_the_networks_are_those_of_the_papers(name: str) -> None:
-    published, width = PUBLISHED[name]
-    assert name in {*EVERY_DAY, *LARGE}
-    assert net(name).size == 224
-    assert sum(weight.numel() for weight in net(name).module.parameters()) == published - 990 * (width + 1)
+@pytest.mark.parametrize("one", PUBLISHED, indirect=True)
+def test_the_networks_are_those_of_the_papers(one: Net) -> None:
+    published, width = PUBLISHED[one.name]
+    assert one.name in {*EVERY_DAY, *LARGE}
+    assert one.size == 224
+    assert sum(weight.numel() for weight in one.module.parameters()) == published - 990 * (width + 1)
 
 
 KIN = [

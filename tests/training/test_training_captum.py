@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import onnxray
@@ -18,8 +18,8 @@ import pytest
 import torch
 from captum import attr
 from in_float64 import run_in_float64
-from kinks import Kink, kinks, onnx_activations, torch_activations
-from nets import net
+from kinks import Kink, kinks, run_with_activations, torch_activations, with_activations
+from nets import Net, forget, net
 from onnxray.gradient import GradientGraph, differentiate
 
 TOLERANCE = 1e-5  # of the largest attribution
@@ -27,7 +27,9 @@ ON_THE_KINK = 1e-5  # of a layer's root mean square: what float32 rounds
 SEEDS = range(5)
 PEERS = {"guided": attr.GuidedBackprop, "deconvnet": attr.Deconvolution}
 METHODS = {"guided": "guided-backprop", "deconvnet": "deconvnet"}
-TARGETS = [3, 7]
+TARGET = 3
+SCORES = np.eye(10, dtype=np.float32)[[TARGET]]
+CLEAR = 1  # a picture that puts no unit on a kink
 
 Note = Callable[[str], None]
 
@@ -45,64 +47,65 @@ def error(found: np.ndarray, truth: np.ndarray) -> float:
 
 
 def captum(module: torch.nn.Module, relu: str, x: np.ndarray, dtype: torch.dtype) -> np.ndarray:
-    return PEERS[relu](module).attribute(torch.from_numpy(x).to(dtype), target=TARGETS).detach().numpy()
+    return PEERS[relu](module).attribute(torch.from_numpy(x).to(dtype), target=TARGET).detach().numpy()
 
 
-@cache
+@pytest.fixture(scope="module")
+def one(request: pytest.FixtureRequest) -> Iterator[Net]:
+    """A network, freed when its tests have run."""
+    yield net(request.param)
+    graph.cache_clear()
+    forget()
+
+
+@lru_cache(maxsize=1)
 def graph(name: str, relu: str) -> GradientGraph:
     return differentiate(net(name).proto, ["y"], ["x"], relu=relu, builder="ort-training")
-
-
-def feeds(name: str, relu: str, seed: int) -> dict[str, np.ndarray]:
-    return {"x": net(name).pictures(2, seed), graph(name, relu).seeds["y"]: np.eye(10, dtype=np.float32)[TARGETS]}
 
 
 # Both in float64: no kinks in the way -----------------------------------------------------------------------------
 
 
-def check_in_float64(name: str, relu: str, seed: int, measured: Note) -> None:
-    found = run_in_float64(graph(name, relu).model, feeds(name, relu, seed), graph(name, relu).gradients["x"])
-    off = error(found, captum(net(name).double, relu, net(name).pictures(2, seed), torch.float64))
+def check_in_float64(one: Net, relu: str, seed: int, measured: Note) -> None:
+    made, x = graph(one.name, relu), one.pictures(1, seed)
+    found = run_in_float64(made.model, {"x": x, made.seeds["y"]: SCORES}, made.gradients["x"])
+    off = error(found, captum(one.double, relu, x, torch.float64))
     measured(f"largest error {off:.1e} of the largest attribution, both in float64")
     assert off <= TOLERANCE
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("relu", PEERS)
-def test_in_float64(relu: str, seed: int, measured: Note) -> None:
-    check_in_float64("vgg", relu, seed, measured)
+@pytest.mark.parametrize("one", ["vgg"], indirect=True)
+def test_in_float64(one: Net, relu: str, seed: int, measured: Note) -> None:
+    check_in_float64(one, relu, seed, measured)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("relu", PEERS)
-def test_in_float64_on_vgg16(relu: str, seed: int, measured: Note) -> None:
-    check_in_float64("vgg16", relu, seed, measured)
+@pytest.mark.parametrize("one", ["vgg16"], indirect=True)
+def test_in_float64_on_vgg16(one: Net, relu: str, seed: int, measured: Note) -> None:
+    check_in_float64(one, relu, seed, measured)
 
 
 # Both in float32: the bound, or the kink that is in the way ---------------------------------------------------------
 
 
-@cache
-def pre_activations(name: str, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """What comes into each ReLU in PyTorch, in float32 and in float64."""
-    one, x = net(name), torch.from_numpy(net(name).pictures(2, seed))
-    return torch_activations(one.module, x), torch_activations(one.double, x.double())  # type: ignore[arg-type]
-
-
-def check_in_float32(name: str, relu: str, seed: int, measured: Note) -> None:
+def check_in_float32(one: Net, relu: str, measured: Note) -> None:
     """Picture by picture: at most the bound, or a kink which float64 finds where float32 cannot tell its sides."""
-    one, made = net(name), graph(name, relu)
-    found, ours = onnx_activations(made.model, feeds(name, relu, seed), made.gradients["x"])
-    theirs, exact = pre_activations(name, seed)
-    turned = kinks(one.module, ours, theirs, exact)  # type: ignore[arg-type]
-    truth = captum(one.module, relu, one.pictures(2, seed), torch.float32)
-    assert all(kink.distance <= ON_THE_KINK for kink in turned), turned
-    for picture in range(2):
-        off = error(found[picture], truth[picture])
-        here = [kink for kink in turned if kink.picture == picture]
-        measured(f"picture {picture}: largest error {off:.1e} of the largest attribution{_told(here)}")
-        assert off <= TOLERANCE or here
+    made = graph(one.name, relu)
+    session = with_activations(made.model, made.gradients["x"])
+    for seed in SEEDS:
+        x = one.pictures(1, seed)
+        found, ours = run_with_activations(session, {"x": x, made.seeds["y"]: SCORES})
+        theirs = torch_activations(one.module, torch.from_numpy(x))  # type: ignore[arg-type]
+        exact = torch_activations(one.double, torch.from_numpy(x).double())  # type: ignore[arg-type]
+        turned = kinks(one.module, ours, theirs, exact)  # type: ignore[arg-type]
+        off = error(found, captum(one.module, relu, x, torch.float32))
+        measured(f"picture {seed}: largest error {off:.1e} of the largest attribution{_told(turned)}")
+        assert all(kink.distance <= ON_THE_KINK for kink in turned), turned
+        assert off <= TOLERANCE or turned
 
 
 def _told(turned: list[Kink]) -> str:
@@ -111,18 +114,18 @@ def _told(turned: list[Kink]) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("relu", PEERS)
-def test_in_float32_on_vgg16(relu: str, seed: int, measured: Note) -> None:
-    check_in_float32("vgg16", relu, seed, measured)
+@pytest.mark.parametrize("one", ["vgg16"], indirect=True)
+def test_in_float32_on_vgg16(one: Net, relu: str, measured: Note) -> None:
+    check_in_float32(one, relu, measured)
 
 
 # Through explain(), lowered and raw, on pictures without a kink between the two ------------------------------------
 
 
-def check_explained(name: str, relu: str, runtime: str, measured: Note) -> None:
-    one, x = net(name), net(name).pictures(2, seed=1)
-    found = onnxray.explain(one.proto, x, METHODS[relu], target=TARGETS, builder="ort-training", runtime=runtime)
+def check_explained(one: Net, relu: str, runtime: str, measured: Note) -> None:
+    x = one.pictures(1, seed=CLEAR)
+    found = onnxray.explain(one.proto, x, METHODS[relu], target=TARGET, builder="ort-training", runtime=runtime)
     off = error(np.asarray(found.values), captum(one.module, relu, x, torch.float32))
     measured(f"largest error {off:.1e} of the largest attribution")
     assert off <= TOLERANCE
@@ -130,12 +133,14 @@ def check_explained(name: str, relu: str, runtime: str, measured: Note) -> None:
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "training"])
 @pytest.mark.parametrize("relu", PEERS)
-def test_explained(relu: str, runtime: str, measured: Note) -> None:
-    check_explained("vgg", relu, runtime, measured)
+@pytest.mark.parametrize("one", ["vgg"], indirect=True)
+def test_explained(one: Net, relu: str, runtime: str, measured: Note) -> None:
+    check_explained(one, relu, runtime, measured)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["onnxruntime", "training"])
 @pytest.mark.parametrize("relu", PEERS)
-def test_explained_on_vgg16(relu: str, runtime: str, measured: Note) -> None:
-    check_explained("vgg16", relu, runtime, measured)
+@pytest.mark.parametrize("one", ["vgg16"], indirect=True)
+def test_explained_on_vgg16(one: Net, relu: str, runtime: str, measured: Note) -> None:
+    check_explained(one, relu, runtime, measured)

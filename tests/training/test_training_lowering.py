@@ -17,12 +17,12 @@ import onnxruntime as ort
 import pytest
 from onnx import helper
 from onnxray.gradient import differentiate
-from onnxray.graph import GraphBuilder
+from onnxray.graph import GraphBuilder, Lowering
 from onnxray.training import open_training_session
 from onnxray.training.client import Worker, worker
 from onnxray.training.graft import Graft
 from onnxray.training.lowering import LOWERINGS
-from training_tools import by, distance, model, numbers, with_weights
+from training_tools import by, distance, gradient, model, numbers, run, with_weights
 
 IMAGE = "float[2,3,8,8] x"
 
@@ -61,6 +61,7 @@ EMITTED = [
     Emitted("LeakyReluGrad", "{ y = LeakyRelu<alpha=0.3>(x) }"),
     Emitted("LogSoftmaxGrad_13", "{ y = LogSoftmax<axis=1>(x) }"),
     Emitted("MaxPoolGrad", "{ y = MaxPool<kernel_shape=[2,2]>(x) }"),
+    Emitted("MaxPoolGrad", "{ y = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) }"),
     Emitted("ReluGrad", "{ y = Relu(x) }"),
     Emitted(
         "ResizeGrad",
@@ -103,15 +104,17 @@ def built(made: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return {node.op_type for answer in answers for node in onnx.ModelProto.FromString(answer).graph.node}
 
 
+@pytest.mark.parametrize("lowering", ["portable", "cpu", "cuda"])
 @pytest.mark.parametrize("case", EMITTED, ids=str)
-def test_it_is_emitted_and_lowered(case: Emitted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_emitted_and_lowered(case: Emitted, lowering: Lowering, monkeypatch: pytest.MonkeyPatch) -> None:
     made = with_weights(model(case.body, case.inputs, case.output, case.opset), **case.weights)
     assert case.op in built(made, monkeypatch)
-    graph = differentiate(made, ["y"], ["x"], builder="ort-training").model
-    onnx.checker.check_model(graph, full_check=True)
-    assert {entry.domain for entry in graph.opset_import} <= {""}
+    graph = differentiate(made, ["y"], ["x"], builder="ort-training", lowering=lowering)
+    onnx.checker.check_model(graph.model, full_check=True)
+    assert {entry.domain for entry in graph.model.opset_import} <= {""}
     feeds = {"x": numbers(2, 3, 8, 8), **case.others}
-    assert distance(by("ort-training", made, feeds), by("portable", made, feeds)) <= 1e-6
+    seed = {"y": numbers(*run(made, feeds)["y"].shape, seed=5)}
+    assert distance(gradient(graph, feeds, seed)["x"], by("portable", made, feeds)) <= 1e-6
 
 
 # The library's kernel, alone -----------------------------------------------------------------------------------------
