@@ -125,7 +125,7 @@ def _float_form(
     form: Model, of: Sequence[str] | str, wrt: Sequence[str] | str, layers: Sequence[str] | str | None
 ) -> Mapping[str, ir.Value]:
     """Rewrites a copy in place; gives the float32 forms of half-precision inputs and weights, by name."""
-    heads = widen(form.program)
+    heads = widen(form.program, [form.value(name).name for name in ([wrt] if isinstance(wrt, str) else wrt)])
     expand_functions(form, of, wrt)
     named = [wrt, of, layers or ()]
     kept = [form.value(name) for names in named for name in ([names] if isinstance(names, str) else names)]

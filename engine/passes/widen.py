@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,11 @@ _SMALL = 1024  # elements up to which a constant is cast now, as rules may read 
 _NAMING_A_TYPE = frozenset({"to", "dtype", "output_dtype", "output_datatype", "stash_type", "softmax_precision"})
 
 
-def widen(program: ir.Model) -> Mapping[str, ir.Value]:
-    """Works in place; gives the float32 forms of the inputs and weights, by name. Inputs keep their type."""
+def widen(program: ir.Model, asked: Collection[str | None] = ()) -> Mapping[str, ir.Value]:
+    """Works in place; gives the float32 forms of the inputs and weights, by name. Inputs keep their type.
+
+    Weights that are ``asked`` for, by name, are cast in the graph, as nothing depends on a constant.
+    """
     graph = program.graph
     ends = {value for value in (*graph.inputs, *graph.initializers.values()) if value.dtype in HALVES}
     for node in list(graph.all_nodes()):
@@ -25,7 +28,7 @@ def widen(program: ir.Model) -> Mapping[str, ir.Value]:
     for value in _values(program):
         if value not in ends and value.type is not None:
             value.type = _wide(value.type)
-    return {str(value.name): _float32(graph, value) for value in ends}
+    return {str(value.name): _float32(graph, value, value.name in asked) for value in ends}
 
 
 def _values(program: ir.Model) -> list[ir.Value]:
@@ -53,10 +56,10 @@ def _widen_attribute(node: ir.Node, attribute: ir.Attr) -> None:
         node.attributes.add(ir.AttrTensor(attribute.name, _converted(attribute.value)))
 
 
-def _float32(graph: ir.Graph, value: ir.Value) -> ir.Value:
+def _float32(graph: ir.Graph, value: ir.Value, asked: bool) -> ir.Value:
     """What every reader of a half sees instead."""
     uses = list(value.uses())
-    if value.const_value is not None and value.const_value.size <= _SMALL:
+    if value.const_value is not None and value.const_value.size <= _SMALL and not asked:
         wide = ir.Value(name=f"{value.name}/float32", shape=value.shape)
         wide.const_value = value.const_value
         _convert(wide)
