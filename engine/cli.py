@@ -11,8 +11,9 @@ import typer
 
 from . import report
 from .catalogue import describe_methods
-from .cli_compare import compare_models, evaluate_model
+from .cli_compare import compare_models
 from .cli_convert import convert
+from .cli_evaluate import evaluate_model
 from .cli_training import training, verify_command
 from .demo import run_demo
 from .errors import InputError, OnnxrayError

@@ -1,66 +1,37 @@
-"""`onnxray compare` and `onnxray evaluate`: what two models look at, and how good one model's maps are."""
+"""`onnxray compare`: do two models look at the same evidence?"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer import Argument, BadParameter, Option
+from typer import Argument, Option
 
-from .errors import InputError
 from .gate import Comparison, compare
-from .gate.evaluation import Evaluation, evaluate
 from .gate.golden import is_golden
 from .gate.provenance import other_runtime
 from .gate.sides import DEFAULT_METHODS
-from .gate.summary import rises
+from .gate_options import (
+    DataPath,
+    LayerName,
+    Masks,
+    MethodOptions,
+    Methods,
+    Sampling,
+    ScoreName,
+    named_recipe,
+    parse_options,
+    write_text,
+)
 from .labels import read_labels
-from .model import load
-from .options import LabelsFile, ModelFile, Preset, Runtime
-from .preprocess import Preprocess
-from .recipes import recipe_for
-from .spread import numbers, spread
+from .options import LabelsFile, Preset, Runtime
+from .spread import spread
 from .terminal import print_table, progress_bar, say, say_error
 
-__all__ = ["compare_models", "evaluate_model"]
-
-DataPath = Annotated[
-    list[Path],
-    Argument(
-        metavar="DATA...",
-        help="Pictures, a folder (its sub-folders are labels), or one .npy, .npz, .csv or .parquet file.",
-        show_default=False,
-    ),
-]
-Methods = Annotated[
-    list[str] | None,
-    Option("--method", "-m", metavar="NAME", help="Attribution method; repeat it for several. By default saliency, "
-           "input-x-gradient, integrated-gradients and grad-cam."),
-]  # fmt: skip
-MethodOptions = Annotated[
-    list[str] | None,
-    Option(metavar="NAME=VALUE", help="Option of the methods that have it, as in steps=20; repeat it for several."),
-]
-Masks = Annotated[
-    Path | None,
-    Option(metavar="PATH", help="Where the objects are: a folder of masks named as the samples, or JSON of boxes."),
-]
-
-LayerName = Annotated[str | None, Option(metavar="NAME", help="Layer for grad-cam and its like.")]
-ScoreName = Annotated[
-    str, Option(metavar="NAME", help="logit (before a final softmax or sigmoid), output, or a tensor's name.")
-]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Which samples are taken."""
-
-    samples: Annotated[int | None, Option(help="So many samples at random; all by default.", min=1)] = None
-    seed: Annotated[int, Option(help="Seed of whatever is random.")] = 0
+__all__ = ["compare_models"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +89,7 @@ def compare_models(
     data: DataPath,
     method: Methods = None,
     questions: Questions = Questions(),
-    sampling: Sampling = Sampling(),
+    sampling: Sampling = Sampling(),  # noqa: B008  a frozen value
     files: Files = Files(),
     labels: LabelsFile = None,
     preprocess: Preset = None,
@@ -139,7 +110,7 @@ def compare_models(
       onnxray compare model.onnx int8.onnx photos --golden model.golden
       onnxray compare model.golden int8.onnx photos --junit gate.xml
     """
-    recipe = _recipe(candidate if is_golden(reference) else reference, preprocess)
+    recipe = named_recipe(candidate if is_golden(reference) else reference, preprocess)
     with progress_bar(1, worth=True) as step:
         found = compare(
             reference, candidate, data, methods=method or DEFAULT_METHODS, target=questions.target,
@@ -152,28 +123,6 @@ def compare_models(
         )  # fmt: skip
     _write(found, files)
     raise typer.Exit(found.exit_code)
-
-
-def parse_options(texts: Sequence[str]) -> dict[str, Any]:
-    """Options of methods: numbers, lists of them, switches, words."""
-    return dict(map(_option, texts))
-
-
-def _option(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--option {text!r}: give NAME=VALUE, such as steps=20")
-    if value.lower() in ("true", "false"):
-        return name, value.lower() == "true"
-    try:
-        return name, numbers(value)
-    except BadParameter:
-        return name, value
-
-
-def _recipe(model: Path, text: str | None) -> Preprocess | None:
-    """What --preprocess says; None leaves it to the models."""
-    return recipe_for(load(model), text, [Path("picture")]) if text else None
 
 
 def _write(found: Comparison, files: Files) -> None:
@@ -206,71 +155,5 @@ def print_comparison(found: Comparison, written: Sequence[str] = ()) -> None:
     if found.layers:
         where = f"evidence breaks at layer {found.layers.breaks}" if found.layers.breaks else "no layer loses much"
         say(f"\n{where}; {len(found.layers.layers)} layers matched by {found.layers.matched}")
-    for file in written:
-        say(f"-> {file}")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file, whose folder is made where it is missing."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
-
-
-@spread
-def evaluate_model(
-    model: ModelFile,
-    data: DataPath,
-    method: Methods = None,
-    metric: Annotated[
-        list[str] | None, Option(metavar="NAME", help="Metric of quality; repeat it for several. All by default.")
-    ] = None,
-    target: Annotated[str, Option(metavar="NAME", help="Whose class is explained: top1 or label.")] = "top1",
-    masks: Masks = None,
-    layer: LayerName = None,
-    score: ScoreName = "logit",
-    sampling: Sampling = Sampling(),
-    report: Annotated[Path | None, Option(metavar="DIR", help="Write one HTML page with plots there.")] = None,
-    json: Annotated[Path | None, Option(metavar="FILE", help="Write everything as JSON; - for stdout.")] = None,
-    labels: LabelsFile = None,
-    preprocess: Preset = None,
-    runtime: Runtime = Runtime(),  # noqa: B008  a frozen value
-    option: MethodOptions = None,
-) -> None:
-    """Measure how good the maps of one model are: faithful, steady, sparse, and made by what it learned.
-
-    Deletion, insertion, pointing game (with --masks), max-sensitivity, infidelity,
-    completeness, sparseness, and the sanity checks by randomised weights and classes.
-
-    \b
-    Example:
-      onnxray evaluate model.onnx photos -m saliency -m grad-cam --samples 50 --report out
-    """
-    with progress_bar(1, worth=True) as step:
-        found = evaluate(
-            model, data, methods=method or DEFAULT_METHODS, metrics=metric, target=target, masks=masks,
-            labels=read_labels(labels) if labels else None, samples=sampling.samples, seed=sampling.seed,
-            failed=say_error, progress=step, score=score, layer=layer, preprocess=_recipe(model, preprocess),
-            providers=runtime.provider, threads=runtime.threads, memory=runtime.memory,
-            **parse_options(option or ()),
-        )  # fmt: skip
-    if json is not None and str(json) != "-":
-        write_text(json, found.json_text())
-    written = [str(json)] if json else []
-    written += [str(found.report(report))] if report else []
-    say(found.json_text()) if str(json) == "-" else print_evaluation(found, written)
-
-
-def print_evaluation(found: Evaluation, written: Sequence[str] = ()) -> None:
-    """A table of metrics by method."""
-    skipped = f", {len(found.failed)} skipped" if found.failed else ""
-    say(f"{found.model}: {len(found.rows)} samples{skipped}\n")
-    methods = list(dict.fromkeys(one.method for one in found.summary))
-    cells = {(one.method, one.metric): f"{one.mean:.4f}" for one in found.summary}
-    metrics = list(dict.fromkeys(one.metric for one in found.summary))
-    rows = [(f"{name} {'+' if rises(name) else '-'}", *(cells.get((m, name), "") for m in methods)) for name in metrics]
-    print_table(["metric (+ more is better, - less)", *methods], rows)
     for file in written:
         say(f"-> {file}")

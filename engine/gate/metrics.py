@@ -6,7 +6,7 @@ evidence lies, and not which way it points, take its strength: magnitudes, the l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,7 +129,7 @@ def points_inside(values: Map, mask: NDArray[np.bool_]) -> bool:
     return bool(mask[np.unravel_index(plane.argmax(), plane.shape)])
 
 
-def chosen_metrics(names: tuple[str, ...] | list[str] | None) -> dict[str, Metric]:
+def chosen_metrics(names: Sequence[str] | None) -> dict[str, Metric]:
     """Metrics by name, all by default; an unknown one is an InputError that lists them."""
     for name in names or ():
         if name not in METRICS:

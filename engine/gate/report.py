@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -69,7 +69,8 @@ def render(template: str, **values: Any) -> str:
         loader=jinja.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined,
     )  # fmt: skip
-    return environment.get_template(template).render(sign=lambda metric: "↑" if rises(metric) else "↓", **values)
+    helpers = {"sign": lambda metric: "↑" if rises(metric) else "↓", "said_of": _said_of}
+    return environment.get_template(template).render(**helpers, **values)
 
 
 def write_page(page: str, path: Path) -> Path:
@@ -80,6 +81,15 @@ def write_page(page: str, path: Path) -> Path:
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
     return path
+
+
+def _said_of(value: Any) -> str:
+    """A setting in words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_said_of(one)}" for key, one in value.items()) or "–"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_said_of, value)) or "–"
+    return "–" if value is None else str(value)
 
 
 def address(picture: Image.Image) -> str:

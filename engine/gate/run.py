@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from os import PathLike
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, OnnxrayError
-from ..labels import Labels, labels_of
+from ..labels import labels_of
 from ..model import Source, load
-from ..preprocess import Preprocess
-from ..runtime import Provider
+from .asked import Gate, asked_of
 from .calibration import Calibration, calibrate
 from .cam_layer import default_layer, same_layer
 from .comparison import Comparison, Failed, Progress, at_least_one, measure, warn_of_one_method
@@ -23,77 +21,16 @@ from .golden import Golden, Recorder, is_golden, open_golden, read_header
 from .layers import LayerReport, compare_layers
 from .masks import open_masks, warn_of_no_mask
 from .metrics import chosen_metrics
-from .pair import TARGETS, Pair, TargetKind
+from .pair import Pair
 from .provenance import provenance
 from .recorded import as_recorded, recorded_methods, settings
-from .sides import DEFAULT_METHODS, Side, open_side
+from .sides import Side
 from .summary import MASKED, Summary, check, parse_thresholds, summarise
 
-__all__ = ["Gate", "compare"]
+__all__ = ["compare"]
 
 DEFAULT_THRESHOLDS = {"spearman": 0.5}
 DEFAULT_CALIBRATED = {"calibrated": 0.5}
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Everything about a comparison but the models and the data; ``compare`` tells what each is."""
-
-    methods: Sequence[str] = DEFAULT_METHODS
-    target: TargetKind = "reference"
-    metrics: Sequence[str] | None = None
-    fail_under: Mapping[str, float] | Sequence[str] | None = None
-    samples: int | None = None
-    seed: int = 0
-    calibrate: bool = False
-    layers: bool = True
-    masks: Any = None
-    labels: Labels | None = None
-    golden: str | PathLike[str] | None = None
-    journal: str | PathLike[str] | None = None
-    score: str = "logit"
-    layer: str | None = None
-    preprocess: Preprocess | None = None
-    providers: Sequence[Provider] | Provider | None = None
-    candidate_providers: Sequence[Provider] | Provider | None = None
-    threads: int | None = None
-    memory: str | int = "1GB"
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.target not in TARGETS:
-            raise InputError(f"target {self.target!r}: choose from {', '.join(TARGETS)}")
-        if not self.methods:
-            raise InputError("no method to compare with; name one or more")
-
-    def side(self, model: Source, methods: Sequence[str]) -> Side:
-        """The reference with explainers for the methods."""
-        return self._side(model, methods, self.providers, self.layer)
-
-    def other_side(self, model: Source, methods: Sequence[str], layer: str | None) -> Side:
-        """The candidate, whose ``layer`` is that of the reference where no other is named."""
-        where = self.providers if self.candidate_providers is None else self.candidate_providers
-        return self._side(model, methods, where, self.layer or layer)
-
-    def _side(self, model: Source, methods: Sequence[str], where: Any, layer: str | None) -> Side:
-        return open_side(
-            model, methods, score=self.score, layer=layer, preprocess=self.preprocess, providers=where,
-            threads=self.threads, memory=self.memory, **self.options,
-        )  # fmt: skip
-
-    @property
-    def asked(self) -> dict[str, Any]:
-        """What both sides must be asked by alike."""
-        return {"score": self.score, "layer": self.layer, "options": dict(self.options)}
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """The settings that change the numbers."""
-        names = ("target", "samples", "seed", "score", "layer")
-        about = {name: getattr(self, name) for name in names}
-        about |= {"methods": list(self.methods), "metrics": list(chosen_metrics(_listed(self.metrics)))}
-        about |= {"masks": held.mark if (held := open_masks(self.masks)) else None, "options": repr(dict(self.options))}
-        return about | {"preprocess": repr(self.preprocess)}
 
 
 def compare(
@@ -118,8 +55,8 @@ def compare(
     journal: where an interrupted comparison continues. score, layer, preprocess, providers, candidate_providers,
     threads and memory are those of ``Explainer``.
     """
-    gate = _gate(asked)
-    thresholds, metrics = parse_thresholds(gate.fail_under), chosen_metrics(_listed(gate.metrics))
+    gate = asked_of(asked)
+    thresholds, metrics = parse_thresholds(gate.fail_under), chosen_metrics(gate.metrics)
     warn_of_one_method(gate.methods)
     pair = _pair(reference, candidate, data, gate)
     recorder = None
@@ -144,22 +81,9 @@ def compare(
     )  # fmt: skip
 
 
-def _gate(asked: Mapping[str, Any]) -> Gate:
-    known = {name: value for name, value in asked.items() if name in Gate.__dataclass_fields__}
-    rest = {name: value for name, value in asked.items() if name not in known}
-    methods = known.get("methods", DEFAULT_METHODS)
-    methods = (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods))
-    options = {**known.pop("options", {}), **rest}
-    return Gate(**{**known, "methods": methods, "options": options})
-
-
-def _listed(metrics: Sequence[str] | None) -> list[str] | None:
-    return [metrics] if isinstance(metrics, str) else None if metrics is None else list(metrics)
-
-
 def _pair(reference: Source, candidate: Source, data: Data, gate: Gate) -> Pair:
     """Both sides, checked against each other, and the samples."""
-    metrics, masks = chosen_metrics(_listed(gate.metrics)), open_masks(gate.masks)
+    metrics, masks = chosen_metrics(gate.metrics), open_masks(gate.masks)
     if is_golden(reference):
         path = Path(str(reference))
         header = read_header(path)

@@ -14,7 +14,8 @@ import onnxray
 import pytest
 from onnxray import models
 from onnxray.cli import run
-from onnxray.cli_compare import compare_models, evaluate_model
+from onnxray.cli_compare import compare_models
+from onnxray.cli_evaluate import evaluate_model
 from onnxray.models.data import digits
 
 DIGITS, DIGIT, CANCER = (str(models.path(name)) for name in ("digits.onnx", "digit.png", "breast_cancer.onnx"))

@@ -38,6 +38,9 @@ def test_the_page_needs_no_network(page: Path, found: Comparison) -> None:
     assert text.index("FAIL") < text.index("Distribution") < text.index("Worst samples") < text.index("Provenance")
     assert found.layers is not None
     assert "sample:6" in text
+    assert ">saliency, input-x-gradient, integrated-gradients, grad-cam</td>" in text
+    assert re.search(r">onnxray [\d.]+, onnxruntime", text)
+    assert "None" not in text
     assert f'"broken">{found.layers.breaks}' in text
 
 
