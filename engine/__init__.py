@@ -11,10 +11,11 @@ from .errors import (
     RuntimeUnavailable,
     UnsupportedOperator,
 )
-from .explain import Explainer, activations, explain, jacobian
+from .explain import Explainer, explain, jacobian
 from .gate import Comparison, Evaluation, compare, evaluate
 from .gradient import GradientGraph, differentiate
 from .gradient_nodes import lower_gradients
+from .layer_outputs import activations
 from .methods import METHODS
 from .model import Model, load
 from .preprocess import Preprocess

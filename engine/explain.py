@@ -1,4 +1,4 @@
-"""The door: explain(), Explainer, jacobian(), activations()."""
+"""The door: explain(), Explainer, jacobian()."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
-import onnx_ir as ir
 
 from .attribution import Attribution
 from .embeddings import note_of
@@ -29,7 +28,7 @@ from .saving import saved
 from .target import Target, resolve_target
 from .weights import write
 
-__all__ = ["Explainer", "activations", "explain", "jacobian"]
+__all__ = ["Explainer", "explain", "jacobian"]
 
 
 class Explainer:
@@ -185,57 +184,29 @@ def explain(
     return explainer(inputs, target)
 
 
-def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options: Any) -> np.ndarray:
-    """The derivative of every score with respect to the input, (N, C, *input) for scores (N, C)."""
+def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options: Any) -> Any:
+    """The derivative of every score with respect to the input, (N, C, *input) for scores (N, C).
+
+    Of several inputs a dict of them. Raises InputError for an input whose examples are not counted by an axis.
+    """
     explainer = Explainer(model, "saliency", score=score, **options)
     given = prepare(explainer.model, inputs, explainer.preprocess)
-    (feed, *others) = given.batch.feeds.items()
-    if others:
-        raise InputError(
-            "jacobian() takes models with one input; differentiate() gives vector-Jacobian products of any"
-        )
-    classes = _class_count(explainer, given)
-    rows = np.repeat(feed[1], classes, axis=0)
-    attribution = explainer(rows, np.tile(np.arange(classes), given.batch.examples))
-    values = np.asarray(attribution.values)
-    return values.reshape(given.batch.examples, classes, *values.shape[1:])
-
-
-def activations(
-    model: Source,
-    inputs: Inputs,
-    layers: Sequence[str] | str,
-    *,
-    providers: Sequence[Provider] | Provider | None = None,
-    preprocess: Preprocess | None = None,
-) -> dict[str, np.ndarray]:
-    """What layers compute: arrays by layer name. A layer is named by its node, tensor or framework name."""
-    source = load(model)
-    names = [layers] if isinstance(layers, str) else list(layers)
-    tensors = {name: source.layer(name).tensor for name in names}
-    program = source.copy()
-    present = {value.name for value in program.outputs}
-    for tensor in dict.fromkeys(tensors.values()):
-        if tensor not in present:
-            program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[tensor])
-    session = open_model(program, providers)
-    given = prepare(source, inputs, preprocess)
-    results = [session.run(given.batch.take(given.batch.fill(rows)), list(tensors.values())) for rows in _runs(given)]
-    return {
-        name: np.concatenate([result[tensor] for result in results])[: given.batch.examples]
-        for name, tensor in tensors.items()
-    }
+    plan, _ = explainer._plan(explainer._shapes(given), seeded=False)
+    classes, examples = _class_count(plan), given.batch.examples
+    for name in plan.explained:
+        if plan.row_axis(name) is None:
+            raise InputError(f"jacobian() needs an axis that counts examples, which {name!r} has not")
+    rows = given.batch.take(np.repeat(np.arange(examples), classes))
+    found = explainer(rows, np.tile(np.arange(classes), examples)).values
+    several = found if isinstance(found, Mapping) else {next(iter(plan.explained)): found}
+    moved = {name: np.moveaxis(array, plan.row_axis(name) or 0, 0) for name, array in several.items()}
+    shaped = {name: array.reshape(examples, classes, *array.shape[1:]) for name, array in moved.items()}
+    return shaped if isinstance(found, Mapping) else next(iter(shaped.values()))
 
 
 def _layout(plan: Explanation) -> Literal["NLC"] | None:
     """That of embeddings; pictures are known by their recipe."""
     return "NLC" if any(about.tokens for about in plan.explained.values()) else None
-
-
-def _runs(given: Prepared) -> list[np.ndarray]:
-    rows = np.arange(given.batch.examples)
-    size = given.batch.fixed or len(rows)
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def _training() -> ModuleType:
@@ -270,8 +241,7 @@ def _lowering(providers: Sequence[Provider]) -> Lowering:
     return {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}.get(first, "portable")  # type: ignore[return-value]
 
 
-def _class_count(explainer: Explainer, given: Prepared) -> int:
-    plan, _ = explainer._plan(explainer._shapes(given), seeded=False)
+def _class_count(plan: Explanation) -> int:
     if None in plan.scores:
         raise InputError(f"the number of scores is not known before the model runs: {plan.scores}")
     return int(np.prod([n or 0 for n in plan.scores]))

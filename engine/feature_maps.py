@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from . import heatmap
 from .bars import bar_chart, rank_features
 from .errors import InputError
-from .explain import activations
+from .layer_outputs import LayerReader
 from .model import Layer, Model
 from .preprocess import Preprocess
 from .tables import read_given
@@ -62,9 +63,12 @@ class FeatureMaps:
     def __call__(self, file: Path, stem: str, progress: object = None) -> Iterator[Maps]:
         """Runs a file and writes each layer; of a file with several examples, the first is drawn."""
         given = read_given(self.model, file)
-        found = activations(self.model, given.inputs, self.layers, providers=self.providers, preprocess=self.preprocess)
-        for name, array in found.items():
+        for name, array in self._reader(given.inputs).items():
             yield self._write(self.model.layer(name), array, file, self.out / f"{stem}-{_safe(name)}")
+
+    @cached_property
+    def _reader(self) -> LayerReader:
+        return LayerReader(self.model, self.layers, providers=self.providers, preprocess=self.preprocess)
 
     def _write(self, layer: Layer, array: np.ndarray, file: Path, base: Path) -> Maps:
         picture, shown = maps_picture(layer, array[:1], self.palette)

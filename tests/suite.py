@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,12 @@ import numpy as np
 import onnx
 from differences import Feeds, Function, functions, is_float_array, run_on_runtime, slope
 from onnxray.errors import NoGradientPath, OnnxrayError
-from onnxray.gradient import GradientGraph, differentiate
+from onnxray.gradient import differentiate
 
-__all__ = ["Verdict", "cases", "judge", "share", "table"]
+__all__ = ["OUT", "Gradient", "Verdict", "Way", "cases", "judge", "portable", "share", "table"]
+
+Gradient = Callable[[Feeds, Feeds], np.ndarray]  # of a point, from the weights of the outputs
+Way = Callable[[onnx.ModelProto, list[str], str], Gradient | None]  # of a model, from outputs to an input
 
 IR_VERSION, OPSET = 13, 26  # the newest that onnxruntime 1.31 runs unasked
 OUT = ("not run", "no float path", "by convention")  # kinds of cases that do not count
@@ -49,8 +52,22 @@ def cases() -> list:
         return sorted(collect_testcases(None), key=lambda case: case.name)
 
 
-def judge(case) -> Verdict:
-    """Differentiates one case and compares."""
+def portable(model: onnx.ModelProto, ys: list[str], x: str) -> Gradient | None:
+    """onnxray's gradient on stock onnxruntime; None where it is declared that no gradient passes."""
+    try:
+        graph = differentiate(model, ys, [x])
+    except NoGradientPath:
+        return None
+
+    def gradient(feeds: Feeds, weights: Feeds) -> np.ndarray:
+        seeds = {graph.seeds[y]: w for y, w in weights.items()}
+        return run_on_runtime(graph.model, {**feeds, **seeds})[graph.gradients[x]]
+
+    return gradient
+
+
+def judge(case, way: Way = portable) -> Verdict:
+    """Differentiates one case, by ``way``, and compares."""
     model, (inputs, outputs) = case.model, case.data_sets[0]
     feeds = {i.name: _array(x) for i, x in zip(_free_inputs(model), inputs, strict=False) if x is not None}
     expected = {o.name: _array(x) for o, x in zip(model.graph.output, outputs, strict=True)}
@@ -66,7 +83,7 @@ def judge(case) -> Verdict:
     except Exception as error:  # noqa: BLE001  onnxruntime raises a dozen types
         return Verdict(case.name, "not run", _line(error))
     try:
-        return _compare(case.name, model, feeds, {name: found[name] for name in expected}, xs, ys)
+        return _compare(case.name, model, feeds, {name: found[name] for name in expected}, xs, ys, way)
     except OnnxrayError as error:
         return Verdict(case.name, "refused", _line(error))
 
@@ -128,12 +145,12 @@ def _reads(node: onnx.NodeProto) -> Iterator[str]:
                 yield from _reads(inner)
 
 
-def _compare(name: str, model, feeds: Feeds, expected: Feeds, xs: list[str], ys: list[str]) -> Verdict:
-    graphs = {x: _gradient_graph(model, ys, x) for x in xs}
+def _compare(name: str, model, feeds: Feeds, expected: Feeds, xs: list[str], ys: list[str], way: Way) -> Verdict:
+    gradients = {x: way(model, ys, x) for x in xs}
     ways = functions(model, feeds, expected)
     if not ways:
         return Verdict(name, "not compared", "no evaluator gives what onnxruntime gives")
-    notes = {x: _check(graphs[x], ways, feeds, expected, x, ys) for x in xs}
+    notes = {x: _check(gradients[x], ways, feeds, expected, x, ys) for x in xs}
     for kind in ("wrong", "fails", "not compared"):
         bad = {x: note for x, note in notes.items() if note.startswith(kind)}
         if bad and (kind != "not compared" or len(bad) == len(notes)):
@@ -151,16 +168,8 @@ def _of_any_length(model: onnx.ModelProto) -> onnx.ModelProto:
     return free
 
 
-def _gradient_graph(model: onnx.ModelProto, ys: list[str], x: str) -> GradientGraph | None:
-    """None where it is declared that no gradient passes."""
-    try:
-        return differentiate(model, ys, [x])
-    except NoGradientPath:
-        return None
-
-
 def _check(
-    graph: GradientGraph | None, ways: list[Function], feeds: Feeds, expected: Feeds, x: str, ys: list[str]
+    gradient: Gradient | None, ways: list[Function], feeds: Feeds, expected: Feeds, x: str, ys: list[str]
 ) -> str:
     """Tries the suite's own point, then points near it, until one is smooth."""
     note = "not compared: nowhere smooth"
@@ -181,7 +190,9 @@ def _check(
             if not numeric.smooth:
                 continue
             try:
-                found = _gradient(graph, point, x, weights)
+                found = (
+                    np.zeros(feeds[x].shape) if gradient is None else np.asarray(gradient(point, weights), np.float64)
+                )
             except Exception as error:  # noqa: BLE001  whatever onnxruntime raises, such a gradient is of no use
                 return f"fails: {_line(error)}"
             if found.shape != feeds[x].shape:
@@ -189,7 +200,7 @@ def _check(
             analytic = float(np.sum(found * direction))
             scale = np.linalg.norm(found) * np.linalg.norm(direction) + abs(numeric.value) + f.noise
             if abs(analytic - numeric.value) <= f.tolerance * scale:
-                return "flat" if graph is None else "right"
+                return "flat" if gradient is None else "right"
             return f"wrong: {analytic:.6g} for {numeric.value:.6g} ({f.dtype.__name__})"
     return note
 
@@ -205,13 +216,6 @@ def _moved(x: np.ndarray, sign: int) -> np.ndarray:
     value = np.asarray(x, np.float64)
     value = np.where(np.abs(value) < 1e4, value, 0.7)  # the suite feeds infinities, too
     return value + sign * 0.07 * (1 + np.abs(value)) * np.random.default_rng(3).uniform(0.3, 1, value.shape)
-
-
-def _gradient(graph: GradientGraph | None, feeds: Feeds, x: str, weights: Feeds) -> np.ndarray:
-    if graph is None:
-        return np.zeros(feeds[x].shape)
-    seeds = {graph.seeds[y]: w for y, w in weights.items()}
-    return np.asarray(run_on_runtime(graph.model, {**feeds, **seeds})[graph.gradients[x]], np.float64)
 
 
 def _weights(output: np.ndarray, seed: int) -> np.ndarray:

@@ -4,7 +4,9 @@ import re
 import tomllib
 from pathlib import Path
 
+import onnx
 import onnxray
+import operator_table
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -17,6 +19,22 @@ def blocks(language: str) -> list[str]:
 
 def test_the_table_of_methods_is_complete() -> None:
     assert re.findall(r"^\| `([a-z-]+)` \|", README, re.MULTILINE) == list(onnxray.METHODS)
+
+
+def test_the_table_of_operators_is_what_is_registered() -> None:
+    page = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")
+    version = re.search(r"operator of onnx (\S+),", page)
+    assert version
+    if not onnx.__version__.startswith(f"{version[1]}."):
+        pytest.skip(f"the page is for onnx {version[1]}, whose operators are not those of onnx {onnx.__version__}")
+    assert page == operator_table.table(), "run: python tests/operator_table.py > docs/operators.md"
+
+
+def test_no_operator_of_the_standard_is_refused() -> None:
+    page = operator_table.table()
+    standard = page[page.index("## The standard's operators") : page.index("## ai.onnx.ml")]
+    assert len(re.findall(r"^\| \w+ \|", standard, re.MULTILINE)) > 190
+    assert re.findall(r"^\| (\w+) \| refused", standard, re.MULTILINE) == []
 
 
 @pytest.mark.parametrize("code", blocks("python"))

@@ -16,6 +16,7 @@ import pytest
 from nets import net
 from onnx import helper, numpy_helper, parser
 from onnx.reference import ReferenceEvaluator
+from onnxray.layer_outputs import LayerReader
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 TOLERANCE = 1e-5
@@ -451,6 +452,36 @@ def test_jacobian_is_of_the_output_unless_logits_are_asked_for() -> None:
     expected = np.stack([of_output("Softmax", x, k)[1] for k in range(4)], 1)
     assert distance(onnxray.jacobian(proto, x), expected) <= TOLERANCE
     assert distance(onnxray.jacobian(proto, x, score="logit"), DENSE.all_gradients(x)) <= TOLERANCE
+
+
+def test_jacobian_of_several_inputs() -> None:
+    """y = (a head)(b head), elementwise, b with its examples along axis 1."""
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+    net (float[N, 4] a, float[4, N] b) => (float[N, 3] y)
+    { p = MatMul(a, w) t = Transpose(b) q = MatMul(t, w) y = Mul(p, q) }"""
+    proto, w = onnx.parser.parse_model(text), np.random.default_rng(3).normal(size=(4, 3)).astype(np.float32)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(w, "w"))
+    a, b = (np.random.default_rng(k).normal(size=(5, 4)).astype(np.float32) for k in (1, 2))
+    found = onnxray.jacobian(proto, {"a": a, "b": b.T})
+    assert list(found) == ["a", "b"]
+    assert distance(found["a"], np.einsum("nc,fc->ncf", b @ w, w)) <= TOLERANCE
+    assert distance(found["b"], np.einsum("nc,fc->ncf", a @ w, w)) <= TOLERANCE
+
+
+def test_jacobian_wants_examples_to_be_counted() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+    net (float[N, 4] a, float[4] b) => (float[N, 4] y) { y = Mul(a, b) }"""
+    given = {"a": np.ones((2, 4), np.float32), "b": np.ones(4, np.float32)}
+    with pytest.raises(onnxray.InputError, match="an axis that counts examples, which 'b' has not"):
+        onnxray.jacobian(onnx.parser.parse_model(text), given)
+
+
+def test_layers_are_read_in_one_session() -> None:
+    reader, x = LayerReader(CONV.proto(), "conv"), CONV.x(3)
+    session = reader.session
+    for rows in (x, x[:1]):
+        assert distance(reader(rows)["conv"], CONV.hidden_of(rows)) <= TOLERANCE
+    assert reader.session is session
 
 
 @pytest.mark.parametrize("batch", ["N", 2])

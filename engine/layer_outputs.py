@@ -1,0 +1,67 @@
+"""What layers compute: activations(), and LayerReader for more than one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from .inputs import Inputs, Prepared, prepare
+from .model import Source, load
+from .preprocess import Preprocess
+from .runtime import Provider, open_model
+
+__all__ = ["LayerReader", "activations"]
+
+
+def activations(
+    model: Source,
+    inputs: Inputs,
+    layers: Sequence[str] | str,
+    *,
+    providers: Sequence[Provider] | Provider | None = None,
+    preprocess: Preprocess | None = None,
+) -> dict[str, np.ndarray]:
+    """What layers compute: arrays by layer name. A layer is named by its node, tensor or framework name.
+
+    For more than one call on a model build a ``LayerReader``, whose arguments these are.
+    """
+    return LayerReader(model, layers, providers=providers, preprocess=preprocess)(inputs)
+
+
+class LayerReader:
+    """What layers compute: built once, called often."""
+
+    def __init__(
+        self,
+        model: Source,
+        layers: Sequence[str] | str,
+        *,
+        providers: Sequence[Provider] | Provider | None = None,
+        preprocess: Preprocess | None = None,
+    ) -> None:
+        self.model, self.preprocess = load(model), preprocess
+        names = [layers] if isinstance(layers, str) else list(layers)
+        self.tensors = {name: self.model.layer(name).tensor for name in names}
+        program = self.model.copy()
+        present, known = {value.name for value in program.outputs}, ir.convenience.create_value_mapping(program.graph)
+        for tensor in dict.fromkeys(self.tensors.values()):
+            if tensor not in present:
+                program.graph.outputs.append(known[tensor])
+        self.session = open_model(program, providers)
+
+    def __call__(self, inputs: Inputs) -> dict[str, np.ndarray]:
+        """Arrays by the names that the layers were given."""
+        given, wanted = prepare(self.model, inputs, self.preprocess), list(self.tensors.values())
+        results = [self.session.run(given.batch.take(given.batch.fill(rows)), wanted) for rows in _runs(given)]
+        return {
+            name: np.concatenate([result[tensor] for result in results])[: given.batch.examples]
+            for name, tensor in self.tensors.items()
+        }
+
+
+def _runs(given: Prepared) -> list[np.ndarray]:
+    rows = np.arange(given.batch.examples)
+    size = given.batch.fixed or len(rows)
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

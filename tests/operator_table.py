@@ -1,0 +1,109 @@
+"""docs/operators.md, made from the registry itself: python tests/operator_table.py > docs/operators.md"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import onnx
+from onnxray.passes.sequences import RESOLVED
+from onnxray.passes.spelling import SPELLS
+from onnxray.rules import FLOWS, NO_GRADIENT, RULES
+
+OWN = "onnxray.own"
+BLACK_BOXES = ("ai.onnx.ml", "com.microsoft")  # domains whose operators without a gradient compute with what they read
+TITLES = {
+    "": "The standard's operators",
+    "ai.onnx.ml": "ai.onnx.ml",
+    "ai.onnx.preview.training": "ai.onnx.preview.training",
+    "com.microsoft": "com.microsoft",
+    OWN: "What onnxruntime adds to the standard's domain",
+}
+MEANINGS = {
+    "rule": "a vector-Jacobian product of its own",
+    "flow": "a rule that goes through its subgraphs",
+    "spelled": "replaced, before the reverse pass, by operators that have rules",
+    "body": "replaced by the function body that the ONNX standard gives it",
+    "resolved": "a sequence or optional value: replaced by the tensors that flow through it",
+    "lowered": "expanded by `onnxray.lower_gradients`",
+    "no gradient": "the derivative is zero or undefined everywhere; the rest of the graph is explained",
+    "black box": "no gradient, but a value that hangs on what is read, such as that of trees: for occlusion",
+    "upgraded": "gone from the standard: a later operator takes its place when the file is loaded",
+    "refused": "an `UnsupportedOperator` that names the node, where it lies between input and score",
+}
+
+HEAD = """# The operators
+
+<!-- made by tests/operator_table.py from the registry; a test compares -->
+
+What becomes of each operator of onnx {version}, and of those that onnxruntime's tools write, when a model is
+differentiated. *Opsets* are those that changed it; files from opset 7 on load, those before 18 are upgraded to that.
+Notes are the first lines of the rules.
+
+| | |
+|---|---|
+{meanings}
+"""
+
+
+def table() -> str:
+    """The page: what the words mean, then a table per domain."""
+    meanings = "\n".join(f"| {kind} | {meaning} |" for kind, meaning in MEANINGS.items())
+    head = HEAD.format(version=".".join(onnx.__version__.split(".")[:2]), meanings=meanings)
+    return "\n".join([head, *("\n".join(_section(domain)) for domain in TITLES)])
+
+
+def _section(domain: str) -> Iterator[str]:
+    versions = _versions(domain)
+    registered = {op for held in (RULES, FLOWS, SPELLS, NO_GRADIENT) for where, op in held if where == domain}
+    kinds = {op: _kind(domain, op) for op in sorted({*versions, *registered}, key=str.lower)}
+    counts = ", ".join(f"{count} {kind}" for kind, count in Counter(kinds.values()).most_common())
+    yield f"## {TITLES[domain]}\n\n{len(kinds)} operators: {counts}.\n"
+    yield "| operator | | opsets | note |\n|---|---|---|---|"
+    for op, kind in kinds.items():
+        yield f"| {op} | {kind} | {', '.join(map(str, versions.get(op, [])))} | {_note(domain, op)} |"
+    yield ""
+
+
+def _versions(domain: str) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if schema.domain == domain:
+            found.setdefault(schema.name, []).append(schema.since_version)
+    return {op: sorted(versions) for op, versions in found.items()}
+
+
+def _kind(domain: str, op: str) -> str:
+    key = (domain, op)
+    if key in NO_GRADIENT:
+        return "black box" if domain in BLACK_BOXES else "no gradient"
+    held = {"rule": RULES, "flow": FLOWS, "spelled": SPELLS}
+    for kind, registry in held.items():
+        if key in registry:
+            return kind
+    if domain == "" and op in RESOLVED:
+        return "resolved"
+    if key == ("ai.onnx.preview.training", "Gradient"):
+        return "lowered"
+    return _kind_by_schema(domain, op)
+
+
+def _kind_by_schema(domain: str, op: str) -> str:
+    try:
+        schema = onnx.defs.get_schema(op, domain)
+    except onnx.defs.SchemaError:
+        return "refused"
+    if schema.deprecated:
+        return "upgraded"
+    return "body" if schema.has_function or schema.has_context_dependent_function else "refused"
+
+
+def _note(domain: str, op: str) -> str:
+    """The first line of the docstring of what is registered."""
+    key = (domain, op)
+    found: Callable | None = RULES[key].function if key in RULES else FLOWS.get(key, SPELLS.get(key))
+    return ((found.__doc__ if found else None) or "").strip().split("\n")[0].replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    print(table(), end="")
