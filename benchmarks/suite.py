@@ -43,13 +43,13 @@ def ort_training(model: onnx.ModelProto, ys: list[str], x: str) -> Gradient:
     with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
         file.write(built)
         file.flush()
-        worker().ask("open_session", "suite", file.name, ["CPUExecutionProvider"], 1, about="loading")
+        worker().ask("open_session", x, file.name, ["CPUExecutionProvider"], 1, about="loading")
     kinds = {value.name: value.type.tensor_type.elem_type for value in weighted.graph.input}
 
     def gradient(feeds: Feeds, weights: Feeds) -> np.ndarray:
         given = {**feeds, **{seeds[y]: w for y, w in weights.items()}}
         typed = {name: as_type(given[name], kind) for name, kind in kinds.items() if name in given}
-        return worker().ask("run", "suite", typed, [f"{x}_grad"], about="running")[0]
+        return worker().ask("run", x, typed, [f"{x}_grad"], about="running")[0]
 
     return gradient
 

@@ -138,6 +138,26 @@ def test_open_axes(measured: Callable[[str], None]) -> None:
     assert distance(less, truth[1:, :5]) < TOLERANCE  # the two last tokens are masked
 
 
+@pytest.mark.parametrize("name", [pytest.param("bert", marks=pytest.mark.slow), "distilbert"])
+@pytest.mark.parametrize("form", ["exported", "scripted"])
+def test_tokens_are_explained(name: str, form: str, measured: Callable[[str], None]) -> None:
+    """Token by token: saliency is autograd's gradient, integrated gradients add up to the change of the score."""
+    one, file = ARCHITECTURES[name], FORMS[form](name, 18)
+    given = {key: x.numpy() for key, x in one.inputs().items()}
+    seed = torch.eye(3)[[1, 1]]
+    truth = autograd(one, seed, torch.float64)
+    saliency = onnxray.explain(file, given, target=1)
+    assert distance(saliency.values, truth) < TOLERANCE
+    np.testing.assert_allclose(saliency.map("sum"), truth.sum(2), rtol=1e-3, atol=1e-5 * np.abs(truth).max())
+    assert list(saliency.provenance["tokens"].values()) == ["input_ids"]
+    steps = onnxray.explain(file, given, "integrated-gradients", target=1, steps=256)
+    changes = np.abs(steps.map("sum")).sum(1)
+    measured(f"completeness gap {np.abs(steps.delta / changes).max():.1e} of what the tokens did")
+    assert (np.abs(steps.delta) < 5e-3 * changes).all()  # DistilBERT's head has a Relu, with kinks on the way
+    left_out = given["attention_mask"] == 0
+    assert np.abs(steps.map("sum")[left_out]).max() < 1e-6 * changes.max()
+
+
 def test_what_the_optimiser_fuses_is_here() -> None:
     """The fused operators that these files are meant to hold."""
     held = {node.op_type for node in onnx.load(optimised("distilbert", 18, dynamo=False)).graph.node}
