@@ -135,19 +135,18 @@ def _written(picture: Image.Image, file: Path) -> Path:
 def _parts(one: Attribution, given: Given, row: int) -> list[_Part]:
     """The attribution of each input; of vectors with their features ranked, of embeddings with their tokens."""
     held = given.inputs if isinstance(given.inputs, Mapping) else {}
-    ids = {name: held.get(source, given.inputs) for name, source in one.provenance.get("tokens", {}).items()}
+    sources = one.provenance.get("tokens", {})
     if isinstance(one.values, Mapping):
         named = {name: one[name] for name in one.values}
-        return [
-            _Part(
-                f"-{_safe(name)}",
-                part,
-                _tokens(part, ids[name], row) if ids else _features(part, held.get(name), (), row),
-            )
+        ranked = {
+            name: _tokens(part, held.get(sources[name]), row) if sources else _features(part, held.get(name), (), row)
             for name, part in named.items()
-        ]
-    ranked = _tokens(one, *ids.values(), row) if ids else _features(one, given.inputs, given.features, row)
-    return [_Part("", one, ranked)]
+        }
+        return [_Part(f"-{_safe(name)}", part, ranked[name]) for name, part in named.items()]
+    if sources:
+        (source,) = sources.values()
+        return [_Part("", one, _tokens(one, held.get(source, given.inputs), row))]
+    return [_Part("", one, _features(one, given.inputs, given.features, row))]
 
 
 def _safe(name: str) -> str:

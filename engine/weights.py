@@ -60,16 +60,15 @@ def embedded(program: ir.Model) -> ir.Model:
 def detached(program: ir.Model) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """The model as a message without its large weights, which it calls external; and these, by name, not copied."""
     arrays = {
-        name: value.const_value.numpy()
+        name: np.ascontiguousarray(value.const_value.numpy())
         for name, value in program.graph.initializers.items()
         if isinstance(value.const_value, ir.Tensor) and _is_large(value.const_value)
     }
     program = program.clone() if arrays else program
-    for name in arrays:
-        tensor = program.graph.initializers[name].const_value
-        if tensor is not None:
-            stub = ir.ExternalTensor("in memory", 0, tensor.nbytes, tensor.dtype, shape=tensor.shape, name=name)
-            program.graph.initializers[name].const_value = stub
+    for name, array in arrays.items():
+        kind = ir.DataType.from_numpy(array.dtype)
+        stub = ir.ExternalTensor("in memory", 0, array.nbytes, kind, shape=ir.Shape(array.shape), name=name)
+        program.graph.initializers[name].const_value = stub
     return ir.to_proto(program), arrays
 
 

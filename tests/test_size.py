@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +19,7 @@ from onnxray.runtime import open_model, open_session
 from onnxray.weights import LIMIT
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
-import size
+size: Any = import_module("size")
 
 RNG = np.random.default_rng(0)
 WORDS = RNG.normal(size=(300, 64)).astype(np.float32)  # 75 KB: large enough to be given to the runtime as it lies

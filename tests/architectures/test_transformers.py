@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnx
@@ -41,7 +42,7 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def slow(name: str, opset: int, form: str) -> pytest.param:
+def slow(name: str, opset: int, form: str) -> Any:
     everyday = name in EVERY_DAY and opset == 20
     return pytest.param(name, opset, form, id=f"{name}-{opset}-{form}", marks=() if everyday else pytest.mark.slow)
 
