@@ -18,7 +18,7 @@ from .respell import replace
 
 __all__ = ["unround"]
 
-_KEEPING_ORDER = frozenset({"GlobalMaxPool", "MaxPool", "ReduceMax", "Relu"})
+_KEEPING_ORDER = frozenset({"GlobalMaxPool", "MaxPool", "ReduceMax", "Relu", "Transpose"})
 
 
 def unround(program: ir.Model, kept: Collection[ir.Value] = ()) -> bool:

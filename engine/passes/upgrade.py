@@ -11,6 +11,7 @@ from ..weights import put_back, take_out
 __all__ = ["IR_VERSIONS", "OPSET", "upgrade"]
 
 OPSET = 18  # the first with axes as inputs of every reduction and Pad, and with ScatterElements that adds
+_LISTED = 4  # the first version of the format in which weights need not be among the inputs
 IR_VERSIONS = (8, 13)  # from that of opset 18 to the newest that onnxruntime 1.31 reads; no rule needs more
 
 
@@ -21,6 +22,7 @@ def upgrade(program: ir.Model) -> ir.Model:
         raise ModelError(
             f"opset {before} has a Scan with a batch axis, which later ones have not; export it at {OPSET}"
         )
+    program.ir_version = max(program.ir_version, _LISTED)
     weights = take_out(program)
     try:
         converted = ir.from_proto(version_converter.convert_version(ir.to_proto(program), OPSET))
