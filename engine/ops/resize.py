@@ -14,6 +14,7 @@ from ..graph import GraphBuilder
 from ..rules import Gradients, Node, vjp
 from ..shapes import constant_of
 from .interpolation import Interpolation
+from .scatter import element_numbers, scatter_flat
 
 _COMPUTED = (math.nan, math.nan)  # a crop that only the run will tell
 _SAMPLE = 8  # a size to try a pattern on that does not depend on the size
@@ -33,6 +34,8 @@ class _Axis:
 
 @vjp("Resize")
 def resize(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    if _fits_at_run_time(node):
+        return _moved(g, node, dy), *[None] * (len(node.inputs) - 1)
     x, how, repeats = node.inputs[0], _interpolation(node), {}
     for a in _resized(g, node):
         factor = _repeats(how, a)
@@ -41,6 +44,20 @@ def resize(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
         else:
             dy = _multiply(g, dy, _matrix(g, node, how, a, dy.dtype), a.axis, g.rank(x))
     return _sum_repeats(g, x, dy, repeats) if repeats else dy, *[None] * (len(node.inputs) - 1)
+
+
+def _fits_at_run_time(node: Node) -> bool:
+    """Whether elements are only picked, by a scale that all axes share and that only the run will tell."""
+    stretched = node.attributes.get_string("keep_aspect_ratio_policy", "stretch") == "stretch"
+    known = node.inputs[0].shape is not None and node.inputs[0].shape.is_static() and _listed(_given(node)[2])
+    return not (stretched or known) and node.attributes.get_string("mode", "nearest") == "nearest"
+
+
+def _moved(g: GraphBuilder, node: Node, dy: ir.Value) -> ir.Value:
+    """dy added up at the numbers of the elements that the operator itself picks."""
+    numbers = g.Cast(element_numbers(g, node.inputs[0]), to=ir.DataType.INT32)
+    picked = g.Resize(numbers, *node.inputs[1:], **{name: a.value for name, a in node.attributes.items()})
+    return scatter_flat(g, node.inputs[0], g.Cast(picked, to=ir.DataType.INT64), dy)
 
 
 def _interpolation(node: Node) -> Interpolation:

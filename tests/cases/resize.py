@@ -72,5 +72,17 @@ CASES = [
         )
         for policy in ("not_larger", "not_smaller")
     ),
+    *(
+        Case(
+            "Resize",
+            [_X, None, None, ints(9, 7)],
+            {"keep_aspect_ratio_policy": policy, "axes": [2, 3]},
+            opset=19,
+            symbolic="none",
+            why="onnx's shape inference takes sizes of unknown length for none",
+            id=f"{policy}-computed",
+        )
+        for policy in ("not_larger", "not_smaller")
+    ),
     Case("Resize", [_X, _ROI, _ODD], _CROP, constants=[1, 2], id="crop"),
 ]
