@@ -59,7 +59,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _turns(arguments: argparse.Namespace, pair: Sequence[Path], files: Sequence[Path]) -> dict[str, Any]:
+def _turns(arguments: argparse.Namespace, pair: tuple[Path, Path], files: Sequence[Path]) -> dict[str, Any]:
     """Seconds of both sides; from the second sample on, as the first one opens what is opened late."""
     alone, spent = _attributions(arguments, pair), np.zeros((2, 2))
     marks: list[np.ndarray] = []
@@ -88,7 +88,7 @@ def _now() -> np.ndarray:
     return np.array([time.perf_counter(), time.process_time()])
 
 
-def _attributions(arguments: argparse.Namespace, pair: Sequence[Path]) -> Callable[[np.ndarray], None]:
+def _attributions(arguments: argparse.Namespace, pair: tuple[Path, Path]) -> Callable[[np.ndarray], None]:
     """Every method on both models, of the class that is the reference's top one."""
     sides = [
         [onnxray.Explainer(model, method, **_options(arguments, method)) for method in arguments.methods]
@@ -105,16 +105,16 @@ def _attributions(arguments: argparse.Namespace, pair: Sequence[Path]) -> Callab
 
 
 def _compare(
-    arguments: argparse.Namespace, pair: Sequence[Path], files: Sequence[Path], progress: Any = None
+    arguments: argparse.Namespace, pair: tuple[Path, Path], files: Sequence[Path], progress: Any = None
 ) -> onnxray.Comparison:
     with tempfile.TemporaryDirectory() as folder:
         return onnxray.compare(
-            *pair, list(files), methods=arguments.methods, preprocess=RECIPE, layers=False,
+            pair[0], pair[1], list(files), methods=arguments.methods, preprocess=RECIPE, layers=False,
             journal=Path(folder) / "journal.jsonl", progress=progress, **_options(arguments),
         )  # fmt: skip
 
 
-def _options(arguments: argparse.Namespace, method: str | None = None) -> dict[str, int]:
+def _options(arguments: argparse.Namespace, method: str | None = None) -> dict[str, Any]:
     uses = "integrated-gradients" in (arguments.methods if method is None else [method])
     return {"threads": arguments.threads, **({"steps": arguments.steps} if uses else {})}
 

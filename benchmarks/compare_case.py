@@ -53,7 +53,7 @@ def _mobilenet() -> onnx.ModelProto:
     """MobileNetV2 of transformers, 1000 classes; statistics of BatchNorm from noise, so that the signal stays alive."""
     sys.path.insert(0, str(TESTS))
     import torch
-    from nets import export, settle_statistics
+    from nets import export, settle_statistics  # pyright: ignore[reportMissingImports]  the tests' own
     from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
 
     class Logits(torch.nn.Module):
@@ -70,7 +70,7 @@ def _mobilenet() -> onnx.ModelProto:
     for layer in module.modules():
         if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
             torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    settle_statistics(module, SIDE)
+    settle_statistics(module, SIDE, shake=1.0)
     return export(module.eval().requires_grad_(False), torch.randn(2, 3, SIDE, SIDE))
 
 
