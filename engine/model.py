@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -98,6 +99,14 @@ class Model:
         """
         external = any(isinstance(v.const_value, ir.ExternalTensor) for v in self.graph.initializers.values())
         return ir.to_proto(embedded(self.copy().program) if embed and external and not self.large else self.program)
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the message, and of the weights that it cannot hold."""
+        found = hashlib.sha256(self.proto().SerializeToString(deterministic=True))
+        for value in self.graph.initializers.values() if self.large else ():
+            found.update(value.const_value.tobytes() if value.const_value is not None else b"")
+        return found.hexdigest()
 
     @property
     def large(self) -> bool:

@@ -82,6 +82,37 @@ def test_a_session_keeps_the_weights_that_it_reads() -> None:
     np.testing.assert_allclose(session.run({"x": x})["y"], np.maximum(x @ HEAD, 0), rtol=1e-4, atol=1e-4)
 
 
+def test_weights_that_no_message_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As above two gigabytes, with the limit at 4 KB: they stay in files, and what is saved has them beside it."""
+    for module in ("onnxray.model", "onnxray.weights"):
+        monkeypatch.setattr(f"{module}.LIMIT", 2**12)
+    x, digests = RNG.normal(size=(1, 64)).astype(np.float32), set()
+    for name, factor in (("one", 1), ("other", 2)):
+        (tmp_path / name).mkdir()
+        proto = dense(18)
+        proto.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(HEAD * np.float32(factor), "head"))
+        onnx.save(
+            proto, tmp_path / name / "model.onnx", save_as_external_data=True, location="weights", size_threshold=0
+        )
+        digests.add(load(tmp_path / name / "model.onnx").digest)
+    assert len(digests) == 2
+    graph = onnxray.differentiate(tmp_path / "one" / "model.onnx")
+    assert graph.folder == tmp_path / "one"
+    assert graph.model.ByteSize() < HEAD.nbytes / 4
+    seed = np.zeros((1, 300), np.float32)
+    seed[0, 5] = 1
+    expected = HEAD[:, 5] * (x @ HEAD > 0)[0, 5]
+    session = ort.InferenceSession(graph.save(tmp_path / "gradient.onnx"))
+    (found,) = session.run([graph.gradients["x"]], {"x": x, graph.seeds["y"]: seed})
+    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+    assert (tmp_path / "gradient.onnx.data").stat().st_size >= HEAD.nbytes
+    explainer = onnxray.Explainer(tmp_path / "one" / "model.onnx")
+    session = ort.InferenceSession(explainer.save(tmp_path / "explainer.onnx"))
+    (found,) = session.run(["attribution"], {"x": x, "target": np.array([5])})
+    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(explainer(x, target=5).values[0], expected, rtol=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["in the file", "beside the file"])
 def test_memory(where: str, tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..errors import InputError
-from ..explain import Explainer, activations
+from ..explain import Explainer
+from ..layer_outputs import activations
 from ..model import Model, Source, load
-from ..runtime import Session, open_session
+from ..runtime import Session, open_model
 from ..target import score_tensor
 from .need import need
 from .randomise import randomised, weighted_layers
@@ -64,7 +65,7 @@ class _Behaviour:
 
     def __init__(self, model: Model, channel_first: bool = True, softmax: bool = False) -> None:
         super().__init__(model, channel_first=channel_first, softmax=softmax)  # type: ignore[call-arg]
-        self.session: Session = open_session(model.proto(embed=False), None, folder=model.folder)
+        self.session: Session = open_model(model)
 
     def predict(self, x: np.ndarray, **_: Any) -> np.ndarray:
         name, y = str(self.model.inputs[0].name), str(score_tensor(self.model, "output").name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,7 +19,7 @@ from ..explain import Explainer
 from ..inputs import Prepared, prepare
 from ..model import Model, Source, is_float, load
 from ..preprocess import Preprocess
-from ..runtime import Provider, Session, open_session, resolve_providers
+from ..runtime import Provider, Session, open_model, resolve_providers
 from ..target import score_tensor
 
 __all__ = ["DEFAULT_METHODS", "Evidence", "Side", "one_example", "open_side"]
@@ -62,7 +61,7 @@ class Side:
     @cached_property
     def digest(self) -> str:
         """The sha256 of the model as it is run."""
-        return hashlib.sha256(self.model.proto().SerializeToString(deterministic=True)).hexdigest()
+        return self.model.digest
 
     @cached_property
     def forward(self) -> tuple[Session, str]:
@@ -70,7 +69,7 @@ class Side:
         program, y = self.model.copy(), str(score_tensor(self.model, self.score).name)
         if y not in [value.name for value in program.outputs]:
             program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[y])
-        return open_session(program.proto(embed=False), self.providers, self.threads, self.model.folder), y
+        return open_model(program, self.providers, self.threads), y
 
     def prepared(self, given: Any) -> Prepared:
         """The arrays of one example."""
