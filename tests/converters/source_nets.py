@@ -1,4 +1,4 @@
-"""PyTorch architectures of the tests, with the module names of torchvision, narrow enough for two cores."""
+"""PyTorch architectures of the tests, with the module names of torchvision: narrow for every day, or as published."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ class ResNet(nn.Module):
         return self.fc(torch.flatten(self.avgpool(x), 1))
 
 
-def resnet18(width: int = 16) -> nn.Module:
-    """ResNet-18."""
-    return ResNet(Basic, (2, 2, 2, 2), width)
+def resnet18(width: int = 16, classes: int = 10) -> nn.Module:
+    """ResNet-18, as published at width 64."""
+    return ResNet(Basic, (2, 2, 2, 2), width, classes)
 
 
 def resnet50(width: int = 64) -> nn.Module:
@@ -91,21 +91,24 @@ def resnet50(width: int = 64) -> nn.Module:
 
 
 class VGG(nn.Module):
-    """VGG-11 with fewer channels."""
+    """VGG-11, as published at width 64 with pooling to 7 and 4096 units; by default an eighth of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 8, pool: int = 2, units: int = 64, classes: int = 10) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         inside = 3
-        for width in (8, 0, 16, 0, 32, 32, 0, 64, 64, 0, 64, 64, 0):
-            if not width:
+        for scale in (1, 0, 2, 0, 4, 4, 0, 8, 8, 0, 8, 8, 0):
+            if not scale:
                 layers.append(nn.MaxPool2d(2, 2))
                 continue
-            layers += [nn.Conv2d(inside, width, 3, padding=1), nn.ReLU(inplace=True)]
-            inside = width
+            layers += [nn.Conv2d(inside, scale * width, 3, padding=1), nn.ReLU(inplace=True)]
+            inside = scale * width
         self.features = nn.Sequential(*layers)
-        self.avgpool = nn.AdaptiveAvgPool2d((2, 2))
-        self.classifier = nn.Sequential(nn.Linear(256, 64), nn.ReLU(True), nn.Dropout(), nn.Linear(64, 10))
+        self.avgpool = nn.AdaptiveAvgPool2d((pool, pool))
+        hidden: list[nn.Module] = []
+        for size in (inside * pool * pool, units):
+            hidden += [nn.Linear(size, units), nn.ReLU(True), nn.Dropout()]
+        self.classifier = nn.Sequential(*hidden, nn.Linear(units, classes))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
@@ -137,18 +140,19 @@ def conv(inside: int, outside: int, size: int, stride: int = 1, groups: int = 1)
 
 
 class MobileNetV2(nn.Module):
-    """MobileNetV2 at full depth and a quarter of the width."""
+    """MobileNetV2 at full depth; as published at width 8, by default a quarter of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 2, classes: int = 10) -> None:
         super().__init__()
-        table = ((1, 4, 1, 1), (6, 6, 2, 2), (6, 8, 3, 2), (6, 16, 4, 2), (6, 24, 3, 1), (6, 40, 3, 2), (6, 80, 1, 1))
-        blocks, inside = [conv(3, 8, 3, 2)], 8
-        for expand, outside, count, stride in table:
+        table = ((1, 2, 1, 1), (6, 3, 2, 2), (6, 4, 3, 2), (6, 8, 4, 2), (6, 12, 3, 1), (6, 20, 3, 2), (6, 40, 1, 1))
+        inside, last = 4 * width, 160 * width
+        blocks: list[nn.Module] = [conv(3, inside, 3, 2)]
+        for expand, scale, count, stride in table:
             for index in range(count):
-                blocks.append(Inverted(inside, outside, stride if index == 0 else 1, expand))
-                inside = outside
-        self.features = nn.Sequential(*blocks, conv(inside, 320, 1))
-        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(320, 10))
+                blocks.append(Inverted(inside, scale * width, stride if index == 0 else 1, expand))
+                inside = scale * width
+        self.features = nn.Sequential(*blocks, conv(inside, last, 1))
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(last, classes))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x).mean((2, 3)))
@@ -166,6 +170,12 @@ class Sequence(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.head(self.encoder(self.embed(tokens)).mean(1))
+
+
+def encoder() -> nn.Module:
+    """The encoder of the original Transformer in its base size, over vectors."""
+    layer = nn.TransformerEncoderLayer(512, 8, 2048, batch_first=True)
+    return nn.TransformerEncoder(layer, 6, enable_nested_tensor=False)
 
 
 class Recurrent(nn.Module):

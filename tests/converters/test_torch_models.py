@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -25,18 +28,32 @@ MODELS = {
 }
 
 
-COMPLETE = ("resnet18", "mobilenetv2", "vit")
-
-
-def vit():
+def vit(**settings):
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
-    config = transformers.ViTConfig(
-        image_size=64, patch_size=16, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64
-    )
-    return transformers.ViTForImageClassification(config)
+    return transformers.ViTForImageClassification(transformers.ViTConfig(**settings))
 
 
-MODELS["vit"] = (vit, {"pixel_values": PICTURE})
+def small_vit():
+    sizes = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
+    return vit(image_size=64, patch_size=16, **sizes)
+
+
+def googlenet():
+    sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+    return pytest.importorskip("googlenet").googlenet()
+
+
+MODELS["vit"] = (small_vit, {"pixel_values": PICTURE})
+# As published, with the number of parameters that their authors or torchvision give.
+PUBLISHED = {
+    "ResNet-18": (lambda: nets.resnet18(64, 1000), PICTURE, 11_689_512),
+    "VGG-11": (lambda: nets.VGG(64, 7, 4096, 1000), PICTURE, 132_863_336),
+    "GoogLeNet": (googlenet, PICTURE, 6_998_552),
+    "MobileNetV2": (lambda: nets.MobileNetV2(8, 1000), PICTURE, 3_504_872),
+    "ViT-B/16": (lambda: vit(num_labels=1000), {"pixel_values": (1, 3, 224, 224)}, 86_567_656),
+    "Transformer encoder": (nets.encoder, (1, 9, 512), 18_914_304),
+}
+COMPLETE = ("resnet18", "mobilenetv2", "vit", "ResNet-18", "MobileNetV2", "ViT-B/16")
 
 
 def randomised(module):
@@ -63,6 +80,25 @@ def test_outputs_layers_and_gradients_agree(name, notes, tensors, engine):
     model = to_onnx(module, inputs=inputs, check_gradients=None if name == "transformer" else engine)
     if name != "transformer":
         assert all(entry["relative_l2"] < 1e-4 for entry in notes(model, "gradients").values())
+    verify(name, module, inputs, model, notes, tensors)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_architectures(name, notes, tensors, engine, measured):
+    build, inputs, size = PUBLISHED[name]
+    module = randomised(build())
+    assert sum(parameter.numel() for parameter in module.parameters()) == size
+    model = to_onnx(module, inputs=inputs, check_gradients=engine)  # 1e-4, or 3 times PyTorch's float32 from float64
+    (entry,) = notes(model, "gradients").values()
+    found, missing = notes(model, "layers"), notes(model, "layers.missing")
+    measured(f"gradient {entry}, {len(found)} layers found, {len(missing)} not")
+    assert entry["relative_l2"] <= entry["allowed"]
+    verify(name, module, inputs, model, notes, tensors)
+
+
+def verify(name, module, inputs, model, notes, tensors):
+    """Outputs, and every layer of the map by value against hooks of the test's own."""
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
     onnx.checker.check_model(model)
     parity = notes(model, "parity")
