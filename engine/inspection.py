@@ -135,7 +135,7 @@ def _layers(model: Model, y: ir.Value | None) -> tuple[LayerInfo, ...]:
     path = nodes_between(model.graph, ends, influenced(model.graph, floats or model.inputs))
     nodes = [node for node in path if node.op_type not in _MOVES and is_float(node.outputs[0])]
     last = next((node for node in reversed(nodes) if node.op_type == "Conv"), None)
-    named = [_layer(layer.name, model.value(layer.name), None) for layer in model.layers.values()]
+    named = [_layer(layer.name, model.value(layer.tensor), None) for layer in model.layers.values()]
     own = [_layer(_usable(model, node), node.outputs[0], last) for node in nodes]
     return (*named, *(layer for layer in own if layer.name not in model.layers))
 

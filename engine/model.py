@@ -136,8 +136,9 @@ class Model:
         raise ModelError(f"no layer, node or tensor {name!r} in the model; {hint}")
 
     def value(self, name: str) -> ir.Value:
-        """The value behind a layer, node or tensor name."""
-        return ir.convenience.create_value_mapping(self.graph)[self.layer(name).tensor]
+        """The value behind a tensor, layer or node name, in this order: a layer may have the name of another tensor."""
+        tensors = ir.convenience.create_value_mapping(self.graph)
+        return tensors[name if name in tensors else self.layer(name).tensor]
 
     def values(self, names: Sequence[str] | str) -> list[ir.Value]:
         """The floating-point values behind names."""
