@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,9 @@ def to_onnx(
     options = Options(
         inputs, opset, factory, exporter, batch, allow_pickle, allow_lambda, check_gradients, tolerance, seed
     )
-    target = None if path is None else writable(Path(path), source)
+    target = None if path is None else writable(path, source)
     candidate = convert(source, options)
-    refuse_large(candidate)
+    refuse_unwritable(candidate)
     with stored(candidate.model) as files:
         candidate = replace(candidate, model=files.model)  # the one with weights is let go
         check(candidate, files, replace(options, batch=options.batch or fixed_batch(candidate)))
@@ -77,8 +78,11 @@ def to_onnx(
         return files.whole()
 
 
-def writable(path: Path, source: Any) -> Path:
+def writable(name: str | Path, source: Any) -> Path:
     """Before minutes of work: whether a file can be written there."""
+    if not isinstance(name, (str, PathLike)):
+        raise ConversionError(f"path={name!r} is no path; give a str or Path")
+    path = Path(name)
     if not path.parent.is_dir():
         raise ConversionError(f"{path} lies in no folder; name another file")
     if path.is_dir() or (isinstance(source, (str, Path)) and path.resolve() == Path(source).resolve()):
@@ -95,8 +99,10 @@ def write(files: Stored, path: Path) -> None:
         raise ConversionError(f"{path} cannot be written: {error.strerror}; name another file") from error
 
 
-def refuse_large(candidate: Candidate) -> None:
-    """Refuse what does not fit into one file of protobuf."""
+def refuse_unwritable(candidate: Candidate) -> None:
+    """Refuse a model that gives nothing, or that does not fit into one file of protobuf."""
+    if not candidate.model.graph.output:
+        raise ConversionError(f"{candidate.source}: gives no tensor, so there is nothing to explain; return its scores")
     if sum(4 * math.prod(tensor.dims) for tensor in candidate.model.graph.initializer) > LARGEST:
         raise ConversionError(
             f"{candidate.source}: over 2 GB of weights, more than one .onnx file holds; use a smaller one"

@@ -39,6 +39,8 @@ def convert_file(path: Path, options: Options) -> Candidate:
     config = read_config(path)
     if config is None:
         return convert_model(with_weights(path, options), options, str(path))
+    if options.factory is not None:
+        raise ConversionError(f"{path}: holds a whole model; factory= is for files of weights alone: leave it out")
     if not options.allow_lambda and "Lambda" in set(kinds(config)):
         raise ConversionError(f"{path}: has a Lambda layer; {LAMBDA}")
     with readable(path, config) as file, converting(f"{path} cannot be loaded", UNLOADABLE):

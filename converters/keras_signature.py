@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from onnxray.errors import ConversionError
 
-from .inputs import Spec, is_shape, read_inputs
+from .inputs import Spec, is_shape, matched, read_inputs, refuse_other_shape
 from .options import Options
 from .quiet import require
 
@@ -49,15 +49,20 @@ def functional(model: Any, given: Sequence[Spec]) -> Signature:
     """A functional or Sequential model, which holds symbolic inputs."""
     structure = model.inputs[0] if isinstance(model, require("keras").Sequential) else model.input
     words = vocabulary(model)
-    named = {spec.name: spec for spec in given if spec.name}
-    specs = []
-    for index, tensor in enumerate(require("keras").tree.flatten(structure)):
-        layer = tensor._keras_history.operation.name
-        extra = named.get(tensor.name) or named.get(layer) if named else given[index] if index < len(given) else None
-        rows = extra.rows if extra else None
-        specs.append(Spec(tuple(tensor.shape), str(tensor.dtype), layer, rows, words))
+    tensors = require("keras").tree.flatten(structure)
+    names = [(tensor._keras_history.operation.name, tensor.name) for tensor in tensors]
+    own = [Spec(tuple(t.shape), str(t.dtype), n[0], vocabulary=words) for t, n in zip(tensors, names, strict=True)]
+    specs = [with_rows(spec, extra) for spec, extra in zip(own, matched(given, names), strict=True)]
     places = require("keras").tree.pack_sequence_as(structure, list(range(len(specs))))
     return Signature(tuple(specs), [places], {})
+
+
+def with_rows(spec: Spec, extra: Spec | None) -> Spec:
+    """The examples that the caller gave of an input, whose open axes stay open."""
+    if extra is None:
+        return spec
+    refuse_other_shape(spec, extra)
+    return replace(spec, rows=extra.rows)
 
 
 def vocabulary(model: Any) -> int | None:

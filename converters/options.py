@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
+from onnxray.errors import ConversionError
 
 __all__ = ["Candidate", "Feed", "GradientHook", "LayerValue", "Options"]
+
+EXPORTERS = ("default", "legacy")
+OLDEST = 13
 
 Feed = dict[str, np.ndarray]
 GradientHook = Callable[[onnx.ModelProto, Feed], Feed]
@@ -29,6 +34,36 @@ class Options:
     check_gradients: GradientHook | None = None
     tolerance: float | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        newest = onnx.defs.onnx_opset_version()
+        wanted = {
+            "opset": (is_whole(self.opset) and OLDEST <= self.opset <= newest, f"a number from {OLDEST} to {newest}"),
+            "factory": (self.factory is None or callable(self.factory) or named(self.factory), "'module:callable'"),
+            "exporter": (self.exporter in EXPORTERS, " or ".join(map(repr, EXPORTERS))),
+            "batch": (self.batch is None or (is_whole(self.batch) and self.batch > 0), "a positive number, or nothing"),
+            "check_gradients": (self.check_gradients is None or callable(self.check_gradients), "a function"),
+            "tolerance": (self.tolerance is None or is_positive(self.tolerance), "a positive number, or nothing"),
+            "seed": (is_whole(self.seed) and self.seed >= 0, "a whole number from 0"),
+        }
+        for name, (fits, form) in wanted.items():
+            if not fits:
+                raise ConversionError(f"{name}={getattr(self, name)!r} is not understood; give {form}")
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, of Python or numpy."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def is_positive(value: Any) -> bool:
+    """Whether a value is a finite number above zero."""
+    return isinstance(value, (int, float, np.number)) and math.isfinite(value) and value > 0
+
+
+def named(factory: Any) -> bool:
+    """Whether a factory is written as "module:callable"."""
+    return isinstance(factory, str) and all(factory.partition(":"))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import re
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def require(name: str) -> Any:
 def quiet() -> Iterator[None]:
     """Drop what is printed, warned or logged meanwhile, by native code too.
 
-    Exporters write through C++ and through handlers bound long ago, hence the detour through file descriptors.
+    Exporters write through C++ and through handlers bound long ago, hence the detour through file descriptors; in a
+    notebook the streams of Python are none of these.
     """
     level = logging.root.manager.disable
     with ExitStack() as stack:
@@ -58,6 +60,8 @@ def quiet() -> Iterator[None]:
         stack.callback(logging.disable, level)
         for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
             stack.enter_context(muted(descriptor, stream))
+        stack.enter_context(redirect_stdout(io.StringIO()))
+        stack.enter_context(redirect_stderr(io.StringIO()))
         yield
 
 
@@ -96,7 +100,7 @@ def first_line(error: BaseException) -> str:
         error = error.__cause__
     plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     lines = [line.strip() for line in plain.splitlines() if line.strip() and not line.startswith(PREAMBLES)]
-    return f"{type(error).__name__}: {(lines or ['no message'])[0][:300].rstrip('.')}"
+    return f"{type(error).__name__}: {(lines or ['no message'])[0][:160].rstrip('.')}"
 
 
 def warn_of_code(path: Path, what: str) -> None:

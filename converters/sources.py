@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from onnxray.errors import ConversionError
 
 from .options import Candidate, Options
+from .quiet import converting
 
 __all__ = ["convert", "kind_of_file"]
 
@@ -33,6 +34,12 @@ FILES = {
     "safetensors": "torch_files:convert_safetensors",
     "pickle": "sklearn_models:convert_pickle",
 }
+WEIGHTS = ("keras_files:convert_file", "torch_files:convert_torch_file", "torch_files:convert_safetensors")
+HINTS = {
+    "tf_keras.": "a model of Keras 2; save it as .h5",
+    "torch.export.": "a program of torch.export; save it with torch.export.save",
+}
+NEWEST_OF_TF2ONNX = 18
 SUPPORTED = ".keras, .h5, SavedModel folder, .tflite, .pt2, TorchScript .pt, state dict (.pth, .safetensors)"
 MAGIC = {
     b"\x89HDF\r\n\x1a\n": "h5",
@@ -44,14 +51,28 @@ MAGIC = {
 def convert(source: Any, options: Options) -> Candidate:
     """Convert a live model by its type, or a file by its content."""
     if isinstance(source, (str, Path)):
-        return converter(FILES[kind_of_file(Path(source))])(Path(source), options)
+        target = FILES[kind_of_file(Path(source))]
+        refuse_unused(target, str(source), options)
+        return converter(target)(Path(source), options)
     for target, (module, name) in TYPES.items():
         if is_instance(source, module, name):
+            refuse_unused(target, f"a {type(source).__name__}", options)
             return converter(target)(source, options)
     kind = f"{type(source).__module__}.{type(source).__qualname__}"
-    if kind.startswith("tf_keras."):
-        raise ConversionError(f"{kind}: a model of Keras 2; save it as .h5 and give that file")
+    if hint := next((text for start, text in HINTS.items() if kind.startswith(start)), None):
+        raise ConversionError(f"{kind}: {hint} and give that file")
     raise ConversionError(f"{kind}: no Keras model, torch.nn.Module, scikit-learn estimator or path; give one of these")
+
+
+def refuse_unused(target: str, source: str, options: Options) -> None:
+    """An option that a converter would pass over in silence is a mistake."""
+    if options.factory is not None and target not in WEIGHTS:
+        raise ConversionError(f"{source}: factory= is for files of weights alone; leave it out")
+    exports = target.startswith("torch_") and not target.endswith("convert_pt2")
+    if options.exporter != "default" and not exports:
+        raise ConversionError(f"{source}: exporter= is for PyTorch modules; leave it out")
+    if options.opset > NEWEST_OF_TF2ONNX and target.startswith(("keras_", "saved_model", "tflite")):
+        raise ConversionError(f"{source}: opset={options.opset} is beyond tf2onnx; give {NEWEST_OF_TF2ONNX} or less")
 
 
 def converter(target: str) -> Any:
@@ -74,10 +95,20 @@ def kind_of_file(path: Path) -> str:
         if (path / "saved_model.pb").is_file():
             return "savedmodel"
         raise ConversionError(f"{path}: a folder without saved_model.pb; give a SavedModel folder or a file")
-    with path.open("rb") as file:
-        head = file.read(16)
+    head = head_of(path)
     kind = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
     return kind or by_marks(path, head) or refuse(path, head)
+
+
+def head_of(path: Path) -> bytes:
+    """The first bytes of a file."""
+    if not path.is_file():
+        raise ConversionError(f"{path}: no regular file; give one of: {SUPPORTED}")
+    try:
+        with path.open("rb") as file:
+            return file.read(16)
+    except OSError as error:
+        raise ConversionError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
 
 
 def by_marks(path: Path, head: bytes) -> str | None:
@@ -92,7 +123,7 @@ def by_marks(path: Path, head: bytes) -> str | None:
 
 def kind_of_zip(path: Path) -> str:
     """Tell the archives of Keras and PyTorch apart by the members that only they have."""
-    with zipfile.ZipFile(path) as archive:
+    with converting(f"{path}: a damaged archive", "check that the file is whole"), zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     inner = {name.partition("/")[2] for name in names}
     if {"config.json", "model.weights.h5"} <= set(names):

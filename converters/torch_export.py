@@ -32,6 +32,8 @@ ADVICE = (
 def convert_module(module: Any, options: Options, source: str = "PyTorch module") -> Candidate:
     """Export a module by examples of its inputs; inputs given as a dict become keyword arguments of forward."""
     require("onnxscript")
+    if isinstance(module, require("torch").jit.ScriptModule):
+        raise ConversionError(f"{source}: TorchScript; save it with torch.jit.save and give that file")
     specs = tuple(embedded(module, spec) for spec in needed_specs(options, source))
     call = Call(module, tuple(spec.name for spec in specs))
     example = [sample(spec, options.batch or 2, np.random.default_rng(0)) for spec in specs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from onnxray.errors import ConversionError
 
 from .inputs import read_inputs, sample
 from .options import Candidate, Options
-from .quiet import converting, require, warn_of_code
+from .quiet import converting, first_line, require, warn_of_code
 from .torch_call import Call
 from .torch_export import ADVICE, candidate, convert_module, legacy, needed_specs, written
 from .torch_layers import record
@@ -56,12 +57,22 @@ def convert_torchscript(path: Path, options: Options) -> Candidate:
 def convert_torch_file(path: Path, options: Options) -> Candidate:
     """Convert a file of torch.save: weights for the factory's module, or with allow_pickle a whole module."""
     torch = require("torch")
-    advice = "save its state_dict() instead, or pass allow_pickle=True if you trust its author (a pickle runs code)"
-    with converting(f"{path}: a pickle of more than weights", advice):
-        content = torch.load(path, map_location="cpu", weights_only=not options.allow_pickle)
+    with converting(f"{path} cannot be read", "check that the file is whole"):
+        content = loaded(path, options.allow_pickle)
     if isinstance(content, torch.nn.Module):
+        if options.factory is not None:
+            raise ConversionError(f"{path}: holds a whole model; factory= is for files of weights alone: leave it out")
         return convert_module(content, options, str(path))
     return with_weights(path, content, options)
+
+
+def loaded(path: Path, trusted: bool) -> Any:
+    """The content of a file of torch.save: weights only, unless its author is trusted."""
+    try:
+        return require("torch").load(path, map_location="cpu", weights_only=not trusted)
+    except pickle.UnpicklingError as error:
+        advice = "save its state_dict() instead, or pass allow_pickle=True if you trust its author (a pickle runs code)"
+        raise ConversionError(f"{path}: a pickle of more than weights: {first_line(error)}; {advice}") from error
 
 
 def convert_safetensors(path: Path, options: Options) -> Candidate:
@@ -97,9 +108,9 @@ def state_dict(path: Path, content: Any) -> dict[str, Any]:
 
 def load_factory(factory: str | Callable[[], Any]) -> Any:
     """Call what builds the model, imported first where it is named as "module:callable"."""
-    if callable(factory):
-        return factory()
-    name, _, attribute = factory.partition(":")
+    name, _, attribute = ("", "", "") if callable(factory) else factory.partition(":")
     advice = "write it as module:callable, with the module on sys.path and a callable without arguments"
-    with converting(f"factory {factory!r} failed", advice):
+    with converting(f"factory {getattr(factory, '__qualname__', factory)!r} failed", advice):
+        if callable(factory):
+            return factory()
         return getattr(importlib.import_module(name), attribute)()

@@ -27,6 +27,18 @@ from torch import nn
 def build():
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 6, 3), nn.Flatten(), nn.Linear(96, 5))
 
+class Branch(nn.Linear):
+    def __init__(self):
+        super().__init__(3, 2)
+
+    def forward(self, x):
+        return super().forward(x) if x.sum() > 0 else -x[:, :2]
+
+class Eigen(Branch):
+    def forward(self, x):
+        import torch
+        return torch.linalg.eigvals(x[:, None] * x[..., None]).real
+
 class Sum(nn.Module):
     def forward(self, left, right):
         return left + right.sum(1, keepdim=True)
@@ -184,6 +196,14 @@ BAD = {
 def test_bad_sources_and_options_are_one_line(case: str, weights: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, said = BAD[case]
     assert said in one_line(capsys, *arguments)
+
+
+@pytest.mark.parametrize(("net", "said"), [("Branch", "torch.where or torch.cond"), ("Eigen", "--exporter 'legacy'")])
+def test_models_that_no_graph_can_hold(net: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(torch.nn.Linear(3, 2).state_dict(), "linear.pth")
+    options = ["linear.pth", "--inputs", "1,3", "--factory", f"nets_here:{net}"]
+    assert said in one_line(capsys, *options)
+    assert "off by" in one_line(capsys, *options, "--exporter", "legacy") or net == "Eigen"
 
 
 @pytest.mark.parametrize("output", ["nowhere/model.onnx", "weights.pth", "."])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -102,3 +103,28 @@ def test_importing_the_package_imports_no_framework():
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+def test_what_is_no_regular_file(tmp_path):
+    for path, said in (("/dev/zero", "no regular file"), ("/proc/self/mem", "cannot be read")):
+        if Path(path).exists():
+            with pytest.raises(ConversionError, match=said) as caught:
+                to_onnx(path)
+            assert one_line(caught)
+
+
+@pytest.mark.filterwarnings("ignore")  # TorchScript is deprecated, and code
+@pytest.mark.parametrize("start", [0.5, 0.75])
+@pytest.mark.parametrize("name", ["weights.pth", "script.pt"])
+def test_damaged_archives(tmp_path, start, name):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    module, path = torch.nn.Linear(3, 2), tmp_path / name
+    torch.save(module.state_dict(), path) if name == "weights.pth" else torch.jit.save(torch.jit.script(module), path)
+    content = bytearray(path.read_bytes())
+    first = int(start * len(content))
+    content[first : first + len(content) // 4] = bytes(len(content) // 4)
+    path.write_bytes(content)
+    with pytest.raises(ConversionError) as caught:
+        to_onnx(path, inputs=(1, 3), factory=(lambda: module) if name == "weights.pth" else None)
+    assert one_line(caught)
+    assert "pickle" not in str(caught.value)

@@ -76,6 +76,7 @@ def moved(value, layout):
 @pytest.mark.parametrize("name", MODELS)
 def test_outputs_layers_and_gradients_agree(name, notes, tensors, engine):
     build, inputs = MODELS[name]
+    torch.manual_seed(0)
     module = randomised(build())
     model = to_onnx(module, inputs=inputs, check_gradients=None if name == "transformer" else engine)
     if name != "transformer":
@@ -87,9 +88,10 @@ def test_outputs_layers_and_gradients_agree(name, notes, tensors, engine):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_architectures(name, notes, tensors, engine, measured):
     build, inputs, size = PUBLISHED[name]
+    torch.manual_seed(0)
     module = randomised(build())
     assert sum(parameter.numel() for parameter in module.parameters()) == size
-    model = to_onnx(module, inputs=inputs, check_gradients=engine)  # 1e-4, or 3 times PyTorch's float32 from float64
+    model = to_onnx(module, inputs=inputs, check_gradients=engine)  # 1e-4, or 3 times what rounding costs PyTorch
     (entry,) = notes(model, "gradients").values()
     found, missing = notes(model, "layers"), notes(model, "layers.missing")
     measured(f"gradient {entry}, {len(found)} layers found, {len(missing)} not")
@@ -209,6 +211,30 @@ def test_gradients_are_compared():
     assert "onnxray.gradients" in {entry.key for entry in model.metadata_props}
     with pytest.raises(ConversionError, match="gradient of input 'input'"):
         to_onnx(module, inputs=(1, 3), check_gradients=lambda model, feed: {k: 0 * v for k, v in feed.items()})
+
+
+def test_gradients_at_kinks_are_allowed_what_rounding_costs(notes):
+    """Some pixels lie within a rounding of a Relu's kink: there the engine may fall the other way, elsewhere not."""
+
+    class Shifted(torch.nn.Module):
+        def forward(self, x):
+            return torch.relu(x - 1)
+
+    rows = np.full((2, 50), 3, np.float32)
+    rows[:, :10] = np.nextafter(np.float32(1), np.float32(2))
+
+    def flipped(model, feed, pixels):
+        probe = next(onnx.numpy_helper.to_array(t) for t in model.graph.initializer if "probe" in t.name)
+        found = np.broadcast_to(probe, rows.shape).copy()
+        found[:, pixels] = 0
+        return dict.fromkeys(feed, found)
+
+    model = to_onnx(Shifted(), inputs=rows, check_gradients=lambda model, feed: flipped(model, feed, slice(10)))
+    (entry,) = notes(model, "gradients").values()
+    assert 1e-4 < entry["relative_l2"] <= entry["allowed"]
+    rows[:, :10] = 2
+    with pytest.raises(ConversionError, match=r"allowed 0\.0001"):
+        to_onnx(Shifted(), inputs=rows, check_gradients=lambda model, feed: flipped(model, feed, slice(10)))
 
 
 def test_nothing_is_printed(capfd):
