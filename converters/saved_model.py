@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,12 @@ import numpy as np
 import onnx
 from onnxray.errors import ConversionError
 
-from .inputs import graph_specs, read_inputs
-from .keras_graph import distinct, name_axes, put_weights, rename_tensors
+from .keras_graph import distinct, put_weights
 from .keras_layers import LAST
 from .layers import leaving
 from .options import Candidate, Feed, LayerValue, Options
 from .quiet import converting, require, warn_of_code
+from .tf_file import tf_candidate
 
 __all__ = ["convert_saved_model"]
 
@@ -44,17 +43,8 @@ def convert_saved_model(path: Path, options: Options) -> Candidate:
             opset=options.opset,
         )
         scopes = leaving(proto, lambda node: scopes_of(node.name))
-        names = tidy(proto, frozen, {f"{name}:0": value for name, value in weights.items()}, options.batch)
-    return Candidate(
-        model=proto,
-        source=str(path),
-        specs=graph_specs(proto, read_inputs(options.inputs)),
-        packages=("tensorflow", "tensorflow-cpu", "tf2onnx"),
-        outputs=frozen.outputs,
-        layers=frozen.layers,
-        scopes={scope: [names.get(name, name) for name in tensors] for scope, tensors in scopes.items()},
-        gradients=frozen.gradients,
-    )
+        put_weights(proto, {f"{name}:0": value for name, value in weights.items()})
+    return tf_candidate(proto, path, options, frozen, public_names(proto, frozen), scopes)
 
 
 def without_weights(graph: Any) -> tuple[Any, dict[str, np.ndarray]]:
@@ -73,18 +63,12 @@ def without_weights(graph: Any) -> tuple[Any, dict[str, np.ndarray]]:
     return graph, weights
 
 
-def tidy(
-    proto: onnx.ModelProto, frozen: Frozen, weights: Mapping[str, np.ndarray], batch: int | None
-) -> dict[str, str]:
-    """Put the weights back, drop TensorFlow's `:0` and the name of its call; returns the new names."""
-    put_weights(proto, weights)
+def public_names(proto: onnx.ModelProto, frozen: Frozen) -> dict[str, str]:
+    """The names of the signature, and tensors without TensorFlow's `:0` and the name of its call."""
     public = dict(zip(frozen.inputs, frozen.names, strict=True))
     public |= dict(zip([value.name for value in proto.graph.output], frozen.results, strict=True))
     tensors = dict.fromkeys(name for node in proto.graph.node for name in (*node.input, *node.output) if name)
-    names = distinct(public | {n: n.removesuffix(":0").removeprefix(CALL) for n in tensors if n not in public})
-    rename_tensors(proto.graph, names)
-    name_axes([*proto.graph.input, *proto.graph.output], batch)
-    return names
+    return distinct(public | {n: n.removesuffix(":0").removeprefix(CALL) for n in tensors if n not in public})
 
 
 def scopes_of(name: str) -> list[str]:

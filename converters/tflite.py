@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from onnxray.errors import ConversionError
 
-from .inputs import graph_specs, read_inputs
-from .keras_graph import distinct, name_axes, rename_tensors
-from .options import Candidate, Feed, Options
+from .keras_graph import distinct
+from .options import Candidate, Feed, LayerValue, Options
 from .quiet import converting, require
+from .tf_file import tf_candidate
 
 __all__ = ["convert_tflite"]
 
@@ -28,20 +28,8 @@ def convert_tflite(path: Path, options: Options) -> Candidate:
         raise ConversionError(f"{path}: is quantised, and only float models convert; {ADVICE}")
     with converting(f"{path} cannot be converted", ADVICE):
         proto, _ = tf2onnx.convert.from_tflite(str(path), opset=options.opset)
-    graph = proto.graph
-    short = {value.name: shortened(value.name) for value in (*graph.input, *graph.output)}
-    rename_tensors(graph, distinct(short))
-    name_axes([*graph.input, *graph.output], options.batch)
-    return Candidate(
-        model=proto,
-        source=str(path),
-        specs=graph_specs(proto, read_inputs(options.inputs)),
-        packages=("tensorflow", "tensorflow-cpu", "tf2onnx"),
-        outputs=interpreter.outputs,
-        layers=lambda feed: {},
-        scopes={},
-        gradients=lambda feed, weights, double: None,
-    )
+    short = {value.name: shortened(value.name) for value in (*proto.graph.input, *proto.graph.output)}
+    return tf_candidate(proto, path, options, interpreter, distinct(short), {})
 
 
 def shortened(name: str) -> str:
@@ -75,3 +63,11 @@ class Interpreter:
                 self.interpreter.set_tensor(detail["index"], feed[shortened(detail["name"])])
             self.interpreter.invoke()
             return [self.interpreter.get_tensor(d["index"]) for d in self.interpreter.get_output_details()]
+
+    def layers(self, feed: Feed) -> dict[str, LayerValue | str]:
+        """None: the file has no layers, only tensors."""
+        return {}
+
+    def gradients(self, feed: Feed, weights: np.ndarray, double: bool) -> Feed | None:
+        """None: the interpreter only runs forwards."""
+        return None

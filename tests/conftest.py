@@ -1,12 +1,14 @@
-"""What the tests share: PyTorch kept to two threads, and a table of what was measured against the peers."""
+"""What the tests share: PyTorch on two threads, the real files beside the checkout, a table of what was measured."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
+DATA = Path(__file__).parents[2] / "shared" / "data"
 MEASURED = pytest.StashKey[list[str]]()
 
 
@@ -19,6 +21,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Notes one line for the summary at the end of the run."""
     return lambda line: request.config.stash[MEASURED].append(f"{request.node.name}: {line}")
+
+
+@pytest.fixture
+def data() -> Callable[[str], Path]:
+    """A real file beside the checkout, by its path in ../shared/data; the test is skipped where it is absent."""
+
+    def find(name: str) -> Path:
+        path = DATA / name
+        if not path.exists():
+            pytest.skip(f"{path} is not on this machine")
+        return path
+
+    return find
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxray
 import pytest
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.fixture
@@ -58,16 +55,3 @@ def engine() -> Callable[[onnx.ModelProto, dict[str, np.ndarray]], dict[str, np.
         return dict(zip(wanted, values, strict=True))
 
     return gradient
-
-
-@pytest.fixture
-def data() -> Callable[[str], Path]:
-    """A real file beside the checkout; the test is skipped where it is absent."""
-
-    def find(name: str) -> Path:
-        path = DATA / name
-        if not path.exists():
-            pytest.skip(f"{path} is not on this machine")
-        return path
-
-    return find

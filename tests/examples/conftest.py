@@ -15,7 +15,6 @@ from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).parents[2]
-DATA = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +57,3 @@ def is_picture() -> Callable[[Path], bool]:
         return True
 
     return check
-
-
-@pytest.fixture
-def data() -> Callable[[str], Path]:
-    """A real file beside the checkout; the test is skipped where it is absent."""
-
-    def find(name: str) -> Path:
-        path = DATA / name
-        if not path.exists():
-            pytest.skip(f"{path} is not on this machine")
-        return path
-
-    return find
