@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import suite
 
-SHARE = 0.98
+SHARE = 0.99
 EVERY_DAY = 7  # one case in so many
 
 
