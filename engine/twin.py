@@ -24,6 +24,7 @@ from .model import Model
 from .ops.quantization import dequantised
 from .passes.expand import expand_functions
 from .passes.quantised import QUANTISED
+from .passes.rectify import rectify
 from .passes.unround import unround
 from .passes.widen import HALVES, widen
 from .paths import inputs_of
@@ -127,6 +128,7 @@ def _float_form(
     """Rewrites a copy in place; gives the float32 forms of half-precision inputs and weights, by name."""
     heads = widen(form.program, [form.value(name).name for name in ([wrt] if isinstance(wrt, str) else wrt)])
     expand_functions(form, of, wrt)
+    rectify(form.program)
     named = [wrt, of, layers or ()]
     kept = [form.value(name) for names in named for name in ([names] if isinstance(names, str) else names)]
     while unround(form.program, kept):

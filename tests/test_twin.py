@@ -147,6 +147,20 @@ def test_layers_that_a_maximum_reads(layer: str, tmp_path: Path) -> None:
     assert cosine(found, expected) > 0.9
 
 
+@pytest.mark.parametrize("kind", ["qdq", "qoperator"])
+@pytest.mark.parametrize("method", ["guided-backprop", "deconvnet"])
+def test_relu_policies_find_what_was_merged(kind: str, method: str, tmp_path: Path) -> None:
+    """The tool merges each Relu into the QuantizeLinear behind it."""
+    file, x = quantised(kind, tmp_path), normal(2, 3, 12, 12, seed=9).astype(np.float32)
+    assert "Relu" not in {node.op_type for node in onnx.load(file).graph.node}
+    found, expected, plain_one = (
+        onnxray.explain(net, x, how, target=2).values
+        for net, how in ((file, method), (float_net(), method), (file, "saliency"))
+    )
+    assert cosine(found, expected) > 0.95
+    assert cosine(found, plain_one) < 0.9
+
+
 def test_float_models_have_no_twin() -> None:
     names = [node.name for node in onnxray.differentiate(float_net()).model.graph.node]
     assert names
@@ -158,8 +172,7 @@ def test_layers_are_named_as_the_model_names_them(kind: str, tmp_path: Path) -> 
     model = onnxray.load(quantised(kind, tmp_path))
     explainer = onnxray.Explainer(model, "guided-backprop")
     own = tuple(node.name or str(node.outputs[0].name) for node in model.graph)
-    if kind != "qoperator":  # whose rectifiers are part of its convolutions
-        assert explainer.activations
+    assert explainer.activations
     assert all(activation.node.startswith(own) for activation in explainer.activations)
 
 

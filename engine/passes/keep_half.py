@@ -7,6 +7,8 @@ only moves data between two nodes that it computes in float32 stays in float32, 
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 import onnx_ir as ir
 
@@ -45,7 +47,7 @@ def _is_between(node: ir.Node) -> bool:
 
 
 def _has_body(op: str, opset: int) -> bool:
-    schema = onnx.defs.get_schema(op, opset, "")
+    schema: Any = onnx.defs.get_schema(op, opset, "")
     return bool(schema.has_function or schema.has_context_dependent_function)
 
 

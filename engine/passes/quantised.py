@@ -68,7 +68,8 @@ def _matmul_to_float(g: GraphBuilder, node: Any) -> list[ir.Value]:
 @spells("DynamicQuantizeMatMul")
 def _dynamic_matmul(g: GraphBuilder, node: Any) -> list[ir.Value]:
     a, b, sb, zb, bias = inputs_of(node, 5)
-    return [_plus(g, _product(g, *g.DynamicQuantizeLinear(a, outputs=3), b, sb, zb), bias)]
+    q, scale, zero = g.DynamicQuantizeLinear(a, outputs=3)
+    return [_plus(g, _product(g, q, scale, zero, b, sb, zb), bias)]
 
 
 def _product(g: GraphBuilder, a: Any, sa: Any, za: Any, b: Any, sb: Any, zb: Any) -> ir.Value:
