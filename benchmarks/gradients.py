@@ -22,6 +22,7 @@ THREADS = os.cpu_count() or 1
 NETS = Path(__file__).parents[1] / "tests"
 DEFAULT = ["resnet50", "vgg16", "mobilenet", "vit-b16"]
 RUNS = {1: 9, 8: 3}
+PAUSE = 0.3  # seconds
 
 
 def measure(name: str) -> dict[str, Any]:
@@ -101,10 +102,14 @@ def compare_integrated_gradients(one: Any, proto: Any) -> dict[str, Any]:
 
 
 def take_turns(sides: dict[str, Callable[[], Any]], runs: int) -> dict[str, Any]:
-    """Medians of wall time, one run of each side after the other, after a warm-up of each."""
+    """Medians of wall time, one run of each side after the other, after a warm-up of each.
+
+    Each run begins after a pause: the threads of the side before spin for a while before they sleep.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(runs + 1):
         for name, side in sides.items():
+            time.sleep(PAUSE)
             started = time.perf_counter()
             side()
             if turn:
