@@ -177,7 +177,9 @@ def _as_typed(text: str) -> str:
     """A message of `to_onnx` with its arguments as options: `inputs=` as `--inputs`."""
     text = re.sub(r"\b(allow_pickle|allow_lambda)=True", r"--\1", text)
     text = re.sub(
-        r"\b(inputs|factory|batch|exporter|opset)=(?=(\S?))", lambda m: f"--{m[1]}{' ' if m[2].strip(',;') else ''}", text
+        r"\b(inputs|factory|batch|exporter|opset)=(?=(\S?))",
+        lambda m: f"--{m[1]}{' ' if m[2].strip(',;') else ''}",
+        text,
     )
     return text.replace("--allow_", "--allow-")
 

@@ -9,7 +9,7 @@ from ..graph import GraphBuilder
 from ..rules import Gradients, Node, vjp
 from .flipped import interleave
 from .scatter import scatter_flat
-from .window import Window, remainder, spatial_shape, window_of
+from .window import remainder, spatial_shape, window_of
 
 _STEEP = 2.0**126  # HardSigmoid(_STEEP d + 1) is 1 where d >= 0 and 0 where d < 0
 
@@ -17,27 +17,30 @@ _STEEP = 2.0**126  # HardSigmoid(_STEEP d + 1) is 1 where d >= 0 and 0 where d <
 @vjp("MaxPool")
 def max_pool(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     (x,) = node.inputs
-    if g.lowering == "cpu" and _halves(x, dy, window_of(node, x, node.attributes.get_ints("kernel_shape"))):
-        return _by_quarters(g, x, node.outputs[0], dy)
+    channels = _channels_in_cells(node, x, dy) if g.lowering == "cpu" else None
+    if channels is not None:
+        return _by_quarters(g, x, node.outputs[0], dy, channels)
     attributes = {name: a.value for name, a in node.attributes.items() if name != "storage_order"}
     _, indices = g.MaxPool(x, outputs=2, **attributes)
     return scatter_flat(g, x, indices, dy)
 
 
-def _halves(x: ir.Value, dy: ir.Value, window: Window) -> bool:
-    """Whether the windows are the 2x2 cells of a float32 image, with no row or column left over."""
+def _channels_in_cells(node: Node, x: ir.Value, dy: ir.Value) -> int | None:
+    """The channels of a float32 image whose 2x2 cells the windows are, with no row or column left over; else None."""
+    channels = None if x.shape is None else x.shape[1]
+    if not isinstance(channels, int) or spatial_shape(x) is None or x.dtype != ir.DataType.FLOAT:
+        return None
+    window = window_of(node, x, node.attributes.get_ints("kernel_shape"))
     plain = window.kernel == window.strides == (2, 2) and window.dilations == (1, 1) and not any(window.pads)
-    known = spatial_shape(x) is not None and isinstance(list(x.shape or (None, None))[1], int)
-    return plain and known and x.dtype == ir.DataType.FLOAT and remainder(x, dy, window) == [0, 0]
+    return channels if plain and remainder(x, dy, window) == [0, 0] else None
 
 
-def _by_quarters(g: GraphBuilder, x: ir.Value, y: ir.Value, dy: ir.Value) -> ir.Value:
+def _by_quarters(g: GraphBuilder, x: ir.Value, y: ir.Value, dy: ir.Value, channels: int) -> ir.Value:
     """dY to the upper row where that holds the maximum, else to the lower, and there to the left where it is no less.
 
     Depthwise convolutions make the differences: they stay in onnxruntime's blocked layout, and the whole takes a third
     of the time of MaxPool with its indices and ScatterElements.
     """
-    channels = int(list(x.shape or ())[1])
     highest_above = g.MaxPool(x, kernel_shape=[1, 2], strides=[2, 2])
     above, left_above, left_below = (
         g.HardSigmoid(difference, alpha=_STEEP, beta=1.0)

@@ -38,7 +38,7 @@ def pays(x: ir.Value, w: ir.Value, window: Window, group: int) -> bool:
 
 def minimal_filtering(g: GraphBuilder, x: ir.Value, w: ir.Value, dy: ir.Value, window: Window) -> ir.Value:
     """dX from dY (N, M, ...) and the weights (M, C, 3, 3), for what ``pays``."""
-    sizes, (m, c) = spatial_shape(x) or (), (static_shape(w) or ())[:2]
+    sizes, (m, c) = spatial_shape(x) or (), (static_shape(w) or (0, 0))[:2]
     tiles, (outputs, weights, inputs) = _tiles(sizes), _matrices()
     surplus = [_TILE * t - n for t, n in zip(tiles, sizes, strict=True)]
     pads = [*(2 - b for b in window.begin), *(2 - e + s for e, s in zip(window.end, surplus, strict=True))]
@@ -52,7 +52,7 @@ def minimal_filtering(g: GraphBuilder, x: ir.Value, w: ir.Value, dy: ir.Value, w
 
 def _kernels(g: GraphBuilder, w: ir.Value, weights: np.ndarray) -> ir.Value:
     """The flipped kernels at the 36 places, (36, C, M): constants, which onnxruntime folds once."""
-    m, c = (static_shape(w) or ())[:2]
+    m, c = (static_shape(w) or (0, 0))[:2]
     flipped = g.constant(_both_ways(weights[:, ::-1]).reshape(_PLACES, 9).T, w.dtype)
     return g.Transpose(g.Reshape(g.MatMul(g.Reshape(w, [m * c, 9]), flipped), [m, c, _PLACES]), perm=[2, 1, 0])
 
