@@ -58,7 +58,7 @@ def is_whole(value: Any) -> bool:
 
 def is_positive(value: Any) -> bool:
     """Whether a value is a finite number above zero."""
-    return isinstance(value, (int, float, np.number)) and math.isfinite(value) and value > 0
+    return isinstance(value, (int, float, np.number)) and bool(math.isfinite(value) and value > 0)
 
 
 def named(factory: Any) -> bool:
