@@ -167,6 +167,19 @@ def test_float_models_have_no_twin() -> None:
     assert not any(name.startswith(PREFIX) for name in names)
 
 
+@pytest.mark.parametrize("method", ["saliency", "integrated-gradients", "grad-cam"])
+@pytest.mark.parametrize("kind", ["qdq", "qdq per channel", "qdq int16", "qoperator"])
+def test_a_saved_explainer_has_the_models_scores(kind: str, method: str, tmp_path: Path) -> None:
+    file, x = quantised(kind, tmp_path), normal(2, 3, 12, 12, seed=9).astype(np.float32)
+    explainer = onnxray.Explainer(file, method, score="output", **METHODS[method])
+    session = ort.InferenceSession(explainer.save(tmp_path / "explainer.onnx"))
+    y, score, values = session.run(["y", "score", "attribution"], {"x": x, "target": np.array([3, 1])})
+    np.testing.assert_array_equal(y, plain(file, {"x": x}))
+    np.testing.assert_array_equal(score, np.asarray(y)[[0, 1], [3, 1]])
+    expected = explainer(x, target=[3, 1]).values
+    np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-6 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_layers_are_named_as_the_model_names_them(kind: str, tmp_path: Path) -> None:
     model = onnxray.load(quantised(kind, tmp_path))
