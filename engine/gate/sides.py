@@ -95,20 +95,22 @@ class Side:
         return Evidence(scores, chosen, score, checked)
 
     def _answer(self, given: Prepared, target: int | None) -> tuple[NDArray[np.floating], dict[str, Attribution]]:
-        """All scores; they come with the run of the first method, but for integer arithmetic, which only the model as
-        it is computes as it will be deployed."""
+        """All scores; they come with the run of the first method, but for arithmetic that rounds, which only the model
+        as it is computes as it will be deployed."""
         y = str(score_tensor(self.model, self.score).name)
-        if self.quantised or not self._asked or y not in [value.name for value in self.model.outputs]:
+        if self.rounds or not self._asked or y not in [value.name for value in self.model.outputs]:
             return self.scores(given), {}
         name, explainer = next(iter(self._asked.items()))
         found, outputs = explainer.with_outputs(dict(given.batch.feeds), "top1" if target is None else target)
         return vector(outputs[y]), {name: found}
 
     @cached_property
-    def quantised(self) -> bool:
-        """Whether the model has integer arithmetic."""
+    def rounds(self) -> bool:
+        """Whether the model has integer arithmetic or floats of less than 32 bits, which a map is not made in."""
         kinds = {node.op_type for node in self.model.graph}
-        return any("Quant" in kind or "QLinear" in kind or kind.endswith("Integer") for kind in kinds)
+        values = (*(v for node in self.model.graph for v in node.outputs), *self.model.graph.initializers.values())
+        integer = any("Quant" in kind or "QLinear" in kind or kind.endswith("Integer") for kind in kinds)
+        return integer or any(v.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16) for v in values)
 
     @cached_property
     def _asked(self) -> Mapping[str, Explainer]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import onnxray
 import pytest
@@ -14,6 +15,7 @@ from onnxray.gate.cam_layer import default_layer, same_layer
 from onnxray.gate.sides import Side, open_side
 from onnxray.models.data import digits
 from onnxray.runtime import open_session
+from onnxruntime.transformers.float16 import convert_float_to_float16
 
 DIGITS = models.path("digits.onnx")
 X = digits().unseen[:1, None].astype(np.float32) / 255
@@ -80,6 +82,15 @@ def test_an_int8_model_answers_as_it_is_deployed() -> None:
     session = open_session(str(QDQ), threads=1)
     np.testing.assert_array_equal(found.scores, session.run({str(side.model.inputs[0].name): x}).popitem()[1][0])
     check(side, x)
+
+
+def test_half_precision_answers_as_it_is_deployed() -> None:
+    half = convert_float_to_float16(onnx.load(DIGITS), keep_io_types=True)
+    side = open_side(half, ["saliency"], threads=1)
+    found, session = side.evidence(side.prepared(X)), open_session(half, threads=1)
+    assert side.rounds
+    assert not open_side(DIGITS, ["saliency"]).rounds
+    np.testing.assert_array_equal(found.scores, session.run({"image": X}).popitem()[1][0])
 
 
 def test_the_outputs_that_an_attribution_comes_with() -> None:
