@@ -6,7 +6,8 @@ Of a ReLU that is the sign of what comes in, of a max-pool which element of a wi
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,28 +17,39 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Kink", "kinks", "run_with_activations", "torch_activations", "with_activations"]
+__all__ = ["Kink", "kinks", "on_the_side_of", "run_with_activations", "torch_activations", "with_activations"]
 
 
 @dataclass(frozen=True)
 class Kink:
-    """A picture, a layer, a place in what the layer gets, and how near to the kink float64 sees it.
+    """A ReLU by its name, or the max-pool that follows it, a place in what that gets or gives, and how near it is.
 
     ``distance`` is over the layer's root mean square: of a ReLU the size of what comes in, of a max-pool by how much
-    the two candidates for the maximum differ.
+    the two candidates for the maximum differ, both in float64.
     """
 
-    picture: int
-    layer: str
+    relu: str
+    pool: bool
     place: tuple[int, ...]
     distance: float
+
+    def __str__(self) -> str:
+        return f"{'the max-pool behind ' if self.pool else ''}ReLU {self.relu} at {self.place[1:]}, {self.distance:.0e}"
+
+    @property
+    def elements(self) -> list[tuple[int, ...]]:
+        """The places in what comes into the ReLU."""
+        if not self.pool:
+            return [self.place]
+        image, channel, row, column = self.place
+        return [(image, channel, 2 * row + k // 2, 2 * column + k % 2) for k in range(4)]
 
 
 def _layers(module: nn.Sequential) -> list[tuple[str, nn.Module, nn.Module]]:
     """Each ReLU and the layer that follows it."""
     steps = list(module.named_children())
     pairs = itertools.pairwise(steps)
-    return [(f"{name}.ReLU", step, after) for (name, step), (_, after) in pairs if isinstance(step, nn.ReLU)]
+    return [(name, step, after) for (name, step), (_, after) in pairs if isinstance(step, nn.ReLU)]
 
 
 def torch_activations(module: nn.Sequential, x: Tensor) -> list[np.ndarray]:
@@ -80,9 +92,9 @@ def kinks(
     for (name, _, after), a, b, x in zip(_layers(module), ours, theirs, exact, strict=True):
         size = float(np.sqrt(np.mean(x.astype(np.float64) ** 2)))
         for place in np.argwhere((a > 0) != (b > 0)):
-            found.append(Kink(int(place[0]), name, tuple(map(int, place)), abs(float(x[tuple(place)])) / size))
+            found.append(Kink(name, False, tuple(map(int, place)), abs(float(x[tuple(place)])) / size))
         if isinstance(after, nn.MaxPool2d):
-            found += _turned(f"{name} into MaxPool", a, b, x, size)
+            found += _turned(name, a, b, x, size)
     return found
 
 
@@ -94,8 +106,34 @@ def _turned(name: str, a: np.ndarray, b: np.ndarray, exact: np.ndarray, size: fl
     for place in map(tuple, np.argwhere(first != second)):
         values = flat[place[:2]]
         apart = abs(float(values[first[place]] - values[second[place]]))
-        found.append(Kink(int(place[0]), name, tuple(map(int, place)), apart / size))
+        found.append(Kink(name, True, tuple(map(int, place)), apart / size))
     return found
+
+
+@contextmanager
+def on_the_side_of(module: nn.Sequential, ours: Sequence[np.ndarray], turned: Sequence[Kink]) -> Iterator[None]:
+    """Within it what comes into the ReLUs is, at the kinks alone, what the other run has there."""
+    hooks = []
+    for (name, layer, _), values in zip(_layers(module), ours, strict=True):
+        places = [place for kink in turned if kink.relu == name for place in kink.elements]
+        if places:
+            at = tuple(map(list, zip(*places, strict=True)))
+            hooks.append(layer.register_forward_pre_hook(_moved(at, torch.from_numpy(values[at]))))
+    yield
+    for hook in hooks:
+        hook.remove()
+
+
+def _moved(at: tuple[list[int], ...], values: Tensor) -> Callable[[nn.Module, tuple[Tensor]], tuple[Tensor]]:
+    """A constant is added, so that gradients pass as they did."""
+
+    def hook(layer: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
+        (x,) = given
+        step = torch.zeros_like(x)
+        step[at] = values - x.detach()[at]
+        return (x + step,)
+
+    return hook
 
 
 def _places(array: np.ndarray) -> np.ndarray:

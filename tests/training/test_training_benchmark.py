@@ -1,0 +1,49 @@
+"""What building costs, by the benchmark's own clock: processor seconds of this process and of the worker."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from nets import forget, net
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "training.py"
+SECONDS = 3.0
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    """benchmarks/training.py as a module."""
+    spec = importlib.util.spec_from_file_location("training_benchmark", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_benchmark_puts_both_graphs_side_by_side(benchmark: ModuleType) -> None:
+    one = net("cnn")
+    found = benchmark.compare(one.proto, one.pictures(1), repeats=1, threads=1)
+    assert list(found) == ["portable", "ort-training, lowered", "ort-training, raw"]
+    for way in found.values():
+        assert way["relative_l2_to_portable"] <= 1e-5
+        assert all(way[what][clock] > 0 for what in ("build", "run") for clock in ("wall", "cpu"))
+
+
+@pytest.mark.slow
+def test_building_vgg16_takes_three_seconds(benchmark: ModuleType, measured: Callable[[str], None]) -> None:
+    """Beyond starting the worker."""
+    proto = net("vgg16").proto
+    forget()
+    source = benchmark.load(proto)
+    benchmark.worker().ask("version", about="")
+    took = {
+        way: benchmark.measured(lambda o=options: benchmark.differentiate(source, **o))
+        for way, options in benchmark.WAYS.items()
+    }
+    measured(", ".join(f"{way}: {seconds['cpu']:.2f} s of CPU" for way, seconds in took.items()))
+    assert all(seconds["cpu"] <= SECONDS for seconds in took.values())
