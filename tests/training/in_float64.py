@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from torch.nn import functional
 
-__all__ = ["run_in_float64"]
+__all__ = ["in_float64", "run_in_float64"]
 
 
 def _tensors(*arrays: np.ndarray | None) -> list[torch.Tensor | None]:
@@ -77,11 +77,15 @@ def _widened(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def run_in_float64(model: onnx.ModelProto, feeds: dict[str, np.ndarray], output: str) -> np.ndarray:
+def in_float64(model: onnx.ModelProto) -> ReferenceEvaluator:
+    """An evaluator of the model with its weights in float64."""
+    return ReferenceEvaluator(_widened(model), new_ops=[Conv, ConvTranspose, MaxPool, ScatterElements])
+
+
+def run_in_float64(evaluator: ReferenceEvaluator, feeds: dict[str, np.ndarray], output: str) -> np.ndarray:
     """One output of a model; raises ValueError where something on the way was rounded to float32."""
     wide = {name: x.astype(np.float64) if x.dtype.kind == "f" else x for name, x in feeds.items()}
-    operators = [Conv, ConvTranspose, MaxPool, ScatterElements]
-    found = ReferenceEvaluator(_widened(model), new_ops=operators).run([output], wide)[0]
+    (found,) = evaluator.run([output], wide)
     if not isinstance(found, np.ndarray) or found.dtype != np.float64:
         raise ValueError(f"{output} is no array of float64")
     return found

@@ -9,6 +9,7 @@ for the bound again. docs/training.md has the table.
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -18,9 +19,10 @@ import onnxray
 import pytest
 import torch
 from captum import attr
-from in_float64 import run_in_float64
+from in_float64 import in_float64, run_in_float64
 from kinks import kinks, on_the_side_of, run_with_activations, torch_activations, with_activations
 from nets import Net, forget, net
+from onnx.reference import ReferenceEvaluator
 from onnxray.gradient import GradientGraph, differentiate
 
 TOLERANCE = 1e-5  # of the largest attribution
@@ -56,7 +58,9 @@ def one(request: pytest.FixtureRequest) -> Iterator[Net]:
     """A network, freed when its tests have run."""
     yield net(request.param)
     graph.cache_clear()
+    wide.cache_clear()
     forget()
+    gc.collect()  # evaluators hold themselves, and gigabytes of weights
 
 
 @lru_cache(maxsize=1)
@@ -64,12 +68,18 @@ def graph(name: str, relu: str) -> GradientGraph:
     return differentiate(net(name).proto, ["y"], ["x"], relu=relu, builder="ort-training")
 
 
+@lru_cache(maxsize=1)
+def wide(name: str, relu: str) -> ReferenceEvaluator:
+    gc.collect()
+    return in_float64(graph(name, relu).model)
+
+
 # Both in float64: no kinks in the way -----------------------------------------------------------------------------
 
 
 def check_in_float64(one: Net, relu: str, seed: int, measured: Note) -> None:
     made, x = graph(one.name, relu), one.pictures(1, seed)
-    found = run_in_float64(made.model, {"x": x, made.seeds["y"]: SCORES}, made.gradients["x"])
+    found = run_in_float64(wide(one.name, relu), {"x": x, made.seeds["y"]: SCORES}, made.gradients["x"])
     off = error(found, captum(one.double, relu, x, torch.float64))
     measured(f"largest error {off:.1e} of the largest attribution, both in float64")
     assert off <= TOLERANCE

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 import onnxruntime as ort
+from onnx import helper
 from onnxray.gradient import GradientGraph, differentiate
 from onnxray.model import load
 from onnxray.passes.fix_shapes import fix_shapes
@@ -44,7 +45,8 @@ def gradient(
     """The gradients, in onnxruntime or in the training build: there by default if a graph has its operators."""
     seeds = {graph.seeds[y]: w for y, w in cotangents.items()}
     names = list(graph.gradients.values())
-    given = {name: x for name, x in {**feeds, **seeds}.items() if name in {i.name for i in graph.model.graph.input}}
+    types = {i.name: helper.tensor_dtype_to_np_dtype(i.type.tensor_type.elem_type) for i in graph.model.graph.input}
+    given = {name: np.asarray(x, types[name]) for name, x in {**feeds, **seeds}.items() if name in types}
     if library if library is not None else any(e.domain == "com.microsoft" for e in graph.model.opset_import):
         session = open_training_session(graph.model)
         found = session.run(given, names)
@@ -61,7 +63,7 @@ def by(
     """The gradient of a model's first output in its first input, from random cotangents."""
     values = run(made, feeds)
     y, x = made.graph.output[0].name, made.graph.input[0].name
-    cotangent = {y: numbers(*values[y].shape, seed=5).astype(values[y].dtype)}
+    cotangent = {y: numbers(*values[y].shape, seed=5)}
     graph = differentiate(made, [y], [x], relu=relu, builder=builder, runtime=runtime)
     return gradient(graph, feeds, cotangent)[x]
 
