@@ -11,7 +11,10 @@ from .einsum import operand_gradients
 
 @vjp("MatMul")
 def matmul(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    """A vector is a matrix with one row, or one column, that numpy's rules add and take away again."""
+    """A vector is a matrix with one row, or one column, that numpy's rules add and take away again.
+
+    Of plain matrices Gemm takes B as it lies: a transposed copy would be there beside it while a runtime loads.
+    """
     a, b = node.inputs
     row, column = g.rank(a) == 1, g.rank(b) == 1
     if row and column:
@@ -20,7 +23,9 @@ def matmul(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     b = g.Unsqueeze(b, [1]) if column else b
     dy = g.Unsqueeze(dy, [-1]) if column else dy
     dy = g.Unsqueeze(dy, [-2]) if row else dy
-    da, db = g.MatMul(dy, g.swap_last(b)), g.MatMul(g.swap_last(a), dy)
+    plain = g.rank(dy) == g.rank(b) == 2
+    da = g.Gemm(dy, b, transB=1) if plain else g.MatMul(dy, g.swap_last(b))
+    db = g.MatMul(g.swap_last(a), dy)
     return g.Squeeze(da, [-2]) if row else da, g.Squeeze(db, [-1]) if column else db
 
 
