@@ -26,11 +26,17 @@ def rectify(program: ir.Model) -> bool:
 
 
 def _rectifies(node: ir.Node) -> bool:
-    maker = node.inputs[0].producer() if node.op_type == "QuantizeLinear" and node.inputs[0] is not None else None
+    maker = _maker(node.inputs[0]) if node.op_type == "QuantizeLinear" else None
     kind = node.outputs[0].dtype
     if maker is None or kind is None or not kind.is_integer() or not _begins_at_0(node, kind):
         return False
     return maker.op_type in _PRODUCTS or (maker.op_type == "Add" and any(map(_may_be_negative, maker.inputs)))
+
+
+def _maker(value: ir.Value | None) -> ir.Node | None:
+    """The node that a value is from, whatever the order of its axes."""
+    node = value.producer() if value is not None else None
+    return _maker(node.inputs[0]) if node is not None and node.op_type == "Transpose" else node
 
 
 def _begins_at_0(node: ir.Node, kind: ir.DataType) -> bool:
@@ -40,7 +46,7 @@ def _begins_at_0(node: ir.Node, kind: ir.DataType) -> bool:
 
 def _may_be_negative(value: ir.Value | None) -> bool:
     """Whether a term of a sum may be: a quantised one whose type begins at 0 may not."""
-    node = value.producer() if value is not None else None
+    node = _maker(value)
     if node is None or node.op_type != "DequantizeLinear" or node.inputs[0] is None or node.inputs[0].dtype is None:
         return True
     return not _begins_at_0(node, node.inputs[0].dtype)

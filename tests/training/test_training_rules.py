@@ -22,7 +22,7 @@ REFUSED = frozenset(
         "DepthToSpace DequantizeLinear Det Einsum GlobalLpPool GlobalMaxPool GridSample GRU InstanceNormalization "
         "LRN LSTM LpNormalization LpPool MaxRoiPool MaxUnpool Mod OneHot Range ReduceL1 ReduceLogSum ReduceMax "
         "ReduceMin ReduceProd ReverseSequence RNN RoiAlign ScatterElements ScatterND Sinh SpaceToDepth STFT Tan "
-        "TensorScatter Unique Col2Im CenterCropPad DeformConv Hardmax"
+        "TensorScatter Unique Col2Im CenterCropPad DeformConv Hardmax Inverse"
     ).split()
 )
 # Of these it has some gradients: not those of bounds, exponents and pads, of Reduce over nothing, of unlike batches.
