@@ -49,13 +49,25 @@ def _ends(quantise: ir.Node) -> tuple[float, float] | None:
 
 
 def _clip_instead(graph: ir.Graph, node: ir.Node, quantise: ir.Node) -> None:
-    """Puts a Clip where a quantisation was undone."""
+    """Puts a Clip where a quantisation was undone, and behind it what moved the integers."""
     output, ends = node.outputs[0], _ends(quantise) or (0.0, 0.0)
     bounds = [_constant(graph, f"{output.name}/{side}", end) for side, end in zip(("low", "high"), ends, strict=True)]
-    result = ir.val(f"{output.name}/clip", output.dtype, output.shape)
-    clip = ir.node("Clip", [quantise.inputs[0], *bounds], outputs=[result], name=f"{node.name}/clip")
-    graph.insert_before(node, clip)
-    ir.convenience.replace_all_uses_with(output, result, replace_graph_outputs=True)
+    steps = [ir.node("Clip", [quantise.inputs[0], *bounds])]
+    for mover in _movers(node):
+        steps.append(ir.node(mover.op_type, [steps[-1].outputs[0], *mover.inputs[1:]], mover.attributes))
+    for k, step in enumerate(steps):
+        step.name = step.outputs[0].name = f"{output.name}/{step.op_type.lower()}_{k}"
+    steps[-1].outputs[0].type, steps[-1].outputs[0].shape = output.type, output.shape
+    graph.insert_before(node, steps)
+    ir.convenience.replace_all_uses_with(output, steps[-1].outputs[0], replace_graph_outputs=True)
+
+
+def _movers(node: ir.Node) -> list[ir.Node]:
+    """What stands between a DequantizeLinear and its QuantizeLinear, in the order of the run."""
+    before = node.inputs[0].producer() if node.inputs[0] is not None else None
+    if before is None or before.op_type == "QuantizeLinear":
+        return []
+    return [*_movers(before), *([before] if before.op_type in ("Reshape", "Transpose") else [])]
 
 
 def _constant(graph: ir.Graph, name: str, number: float) -> ir.Value:
