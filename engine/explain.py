@@ -108,11 +108,14 @@ class Explainer:
     def save(self, path: str | PathLike[str]) -> Path:
         """Writes the explainer as one ONNX file of standard operators, with the weights beside it from 2 GB on.
 
+        It runs anywhere; an explainer on CUDA writes convolutions as they are fastest there.
+
         Inputs are the model's and ``target``, int64 (N,), -1 for the top class; outputs are the model's, then ``score``
         (N,) and ``attribution`` (one per explained input, ``attribution_NAME``, where there are several).
         """
         builder = builder_named(self.builder, self.model)
-        plan = explanation(self.model, self.method, score=self.score, builder=builder)
+        lowering = "cuda" if _lowering(self.providers) == "cuda" else "portable"
+        plan = explanation(self.model, self.method, score=self.score, lowering=lowering, builder=builder)
         return write(saved(plan, self.method), path)
 
     def _rows(self, plan: Explanation) -> int:
