@@ -124,7 +124,7 @@ def test_memory(where: str, tmp_path: Path) -> None:
     model = gigabytes if where == "in the file" else 0.0
     assert took["load"] < 2 * model + share
     assert took["differentiate"] < model + gigabytes + share
-    assert took["explain"] < model + 2 * gigabytes + share
+    assert took["explain"] < model + 2 * gigabytes + 0.02  # with one layer (64 MB) more this would fail
 
 
 def huge(folder: Path) -> Path:
