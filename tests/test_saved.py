@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 import onnxray
 import pytest
+from by_hand import CONV, DENSE, model, normal
 from nets import net
-from test_methods import CONV, DENSE, model, normal
 
 TOLERANCE = 1e-6
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -1,0 +1,110 @@
+"""The papers' formulas in plain numpy, on the nets by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import numpy as np
+from by_hand import Array, ByHand, Convolutional
+
+
+def saliency(by_hand: ByHand, x: Array, k: int) -> Array:
+    return by_hand.gradient(x, k)
+
+
+def input_x_gradient(by_hand: ByHand, x: Array, k: int) -> Array:
+    return x * by_hand.gradient(x, k)
+
+
+def guided_backprop(by_hand: ByHand, x: Array, k: int) -> Array:
+    return by_hand.gradient(x, k, "guided")
+
+
+def deconvnet(by_hand: ByHand, x: Array, k: int) -> Array:
+    return by_hand.gradient(x, k, "deconvnet")
+
+
+def integrated_gradients(
+    by_hand: ByHand, x: Array, k: int, steps: int = 50, baseline: Any = 0.0, rule: str = "gauss-legendre"
+) -> Array:
+    start = start_of(by_hand, baseline)
+    if rule == "inclusive":
+        path = [(step / (steps - 1), 1 / steps) for step in range(steps)]
+    else:
+        path = [((1 + t) / 2, w / 2) for t, w in zip(*np.polynomial.legendre.leggauss(steps), strict=True)]
+    return (x - start) * sum(w * by_hand.gradient(start + alpha * (x - start), k) for alpha, w in path)
+
+
+def start_of(by_hand: ByHand, baseline: Any) -> Array:
+    array = np.asarray(baseline, np.float64)
+    per_channel = array.ndim == 1 and isinstance(by_hand, Convolutional)
+    return array[:, None, None] if per_channel else array
+
+
+def smoothgrad(by_hand: ByHand, x: Array, k: int, samples: int = 25, noise: float = 0.15, seed: int = 0) -> Array:
+    axes = tuple(range(1, x.ndim))
+    spread = noise * (x.max(axes, keepdims=True) - x.min(axes, keepdims=True))
+    draws = np.random.default_rng([seed, *b"x"]).standard_normal((samples, *x.shape[1:])).astype(np.float32)
+    return np.mean([by_hand.gradient(x + spread * draw, k) for draw in draws], 0)
+
+
+def grad_cam(by_hand: ByHand, x: Array, k: int, layer: str = "conv", relu: bool = True) -> Array:
+    assert isinstance(by_hand, Convolutional)
+    h, dh = by_hand.hidden_of(x), by_hand.gradient_of_maps(x, k)
+    if layer == "relu":
+        h, dh = np.maximum(h, 0), by_hand.gradient_behind_relu(x, k)
+    cam = (dh.mean((2, 3), keepdims=True) * h).sum(1)
+    return np.maximum(cam, 0) if relu else cam
+
+
+def occlusion(
+    by_hand: ByHand,
+    x: Array,
+    k: int,
+    window: Any = None,
+    stride: Any = None,
+    baseline: Any = 0.0,
+    overlap: str = "mean",
+) -> Array:
+    sizes, images = x.shape[1:], x.ndim == 4
+    widths = spans(window, [max(1, round(size / 7)) for size in sizes], sizes if images else None)
+    strides = spans(stride, [-(-width // 2) for width in widths], widths if images else None)
+    total, count = np.zeros(x.shape), np.zeros(x.shape[1:])
+    for corner in product(*(starts(*axis) for axis in zip(sizes, widths, strides, strict=True))):
+        place = tuple(slice(begin, begin + width) for begin, width in zip(corner, widths, strict=True))
+        hidden = x.astype(np.float64)
+        hidden[(slice(None), *place)] = np.broadcast_to(start_of(by_hand, baseline), sizes)[place]
+        fall = (by_hand.scores(x) - by_hand.scores(hidden))[:, k]
+        total[(slice(None), *place)] += fall.reshape(-1, *[1] * len(sizes))
+        count[place] += 1
+    return total / np.maximum(count, 1) if overlap == "mean" else total
+
+
+def spans(given: Any, default: Any, whole: Any) -> list[int]:
+    """A number for every axis but the channels, which are covered whole; or one per axis."""
+    if isinstance(given, tuple):
+        return list(given)
+    values = list(default) if given is None else [given] * len(default)
+    return values if whole is None else [whole[0], *values[1:]]
+
+
+def starts(size: int, width: int, stride: int) -> list[int]:
+    """Windows begin at multiples of the stride, until one reaches the end."""
+    begins = [0]
+    while begins[-1] + width < size:
+        begins.append(begins[-1] + stride)
+    return begins
+
+
+REPLICAS: dict[str, Callable[..., Array]] = {
+    "saliency": saliency,
+    "input-x-gradient": input_x_gradient,
+    "guided-backprop": guided_backprop,
+    "deconvnet": deconvnet,
+    "integrated-gradients": integrated_gradients,
+    "smoothgrad": smoothgrad,
+    "grad-cam": grad_cam,
+    "occlusion": occlusion,
+}

@@ -1,0 +1,74 @@
+"""Which tensor is the score: before the last activation, behind it, or one that is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxray
+import pytest
+from by_hand import DENSE, TOLERANCE, Array, distance
+from onnx import numpy_helper
+
+
+def of_output(activation: str, x: Array, k: int) -> tuple[Array, Array]:
+    """Value and gradient of the activated score."""
+    z, dz = DENSE.scores(x), DENSE.all_gradients(x)
+    if activation == "Sigmoid":
+        s = 1 / (1 + np.exp(-z[:, k]))
+        return s, (s * (1 - s))[:, None] * dz[:, k]
+    p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    log = dz[:, k] - np.einsum("nk,nki->ni", p, dz)
+    return (np.log(p[:, k]), log) if activation == "LogSoftmax" else (p[:, k], p[:, k, None] * log)
+
+
+TAILS = {
+    "alone": ("y = {}(z)", "4"),
+    "Identity": ("p = {}(z)\n q = Identity(p)\n y = Identity(q)", "4"),
+    "Cast": ("p = {}(z)\n q = Cast<to=11>(p)\n y = Cast<to=1>(q)", "4"),
+    "Reshape": ("p = {}(z)\n y = Reshape(p, shape)", "4, 1"),
+    "Flatten": ("q = Reshape(z, shape)\n p = {}<axis=1>(q)\n y = Flatten(p)", "4"),
+    "Squeeze": ("q = Unsqueeze(z, two)\n p = {}<axis=1>(q)\n y = Squeeze(p, two)", "4"),
+    "Transpose": ("q = Unsqueeze(z, two)\n p = {}<axis=1>(q)\n y = Transpose<perm=[0, 2, 1]>(p)", "1, 4"),
+    "Unsqueeze": ("p = {}(z)\n y = Unsqueeze(p, two)", "4, 1"),
+    "all": (
+        "q = Unsqueeze(z, two)\n p = {}<axis=1>(q)\n t = Transpose<perm=[2, 0, 1]>(p)\n"
+        "s = Squeeze(t, zero)\n c = Cast<to=11>(s)\n d = Reshape(c, shape)\n f = Flatten(d)\n y = Cast<to=1>(f)",
+        "4",
+    ),
+}
+
+
+@pytest.mark.parametrize("activation", ["Softmax", "LogSoftmax", "Sigmoid"])
+@pytest.mark.parametrize("tail", TAILS)
+def test_score_before_or_behind_the_last_activation(tail: str, activation: str) -> None:
+    text, shape = TAILS[tail]
+    if activation == "Sigmoid":
+        text = text.replace("<axis=1>", "")
+    proto = DENSE.proto(text.format(activation), shape)
+    vectors = {"shape": [0, 4, 1], "two": [2], "zero": [0]}
+    proto.graph.initializer.extend(numpy_helper.from_array(np.array(v), name) for name, v in vectors.items())
+    x = DENSE.x()
+    logit, output = (onnxray.explain(proto, x, target=1, score=score) for score in ("logit", "output"))
+    assert distance(logit.values, DENSE.gradient(x, 1)) <= TOLERANCE
+    assert distance(logit.score, DENSE.scores(x)[:, 1]) <= TOLERANCE
+    value, gradient = of_output(activation, x, 1)
+    assert distance(output.values, gradient) <= TOLERANCE
+    assert distance(output.score, value) <= TOLERANCE
+
+
+def test_softmax_within_the_model_is_no_last_activation() -> None:
+    proto = DENSE.proto("p = Softmax(z)\n y = Mul(p, two)")
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([2], np.float32), "two"))
+    x = DENSE.x()
+    assert distance(onnxray.explain(proto, x, target=1).values, 2 * of_output("Softmax", x, 1)[1]) <= TOLERANCE
+
+
+def test_score_may_be_a_tensor() -> None:
+    a = onnxray.explain(DENSE.proto("y = Softmax(z)"), DENSE.x(), target=1, score="z")
+    assert distance(a.values, DENSE.gradient(DENSE.x(), 1)) <= TOLERANCE
+
+
+def test_jacobian_is_of_the_output_unless_logits_are_asked_for() -> None:
+    proto, x = DENSE.proto("y = Softmax(z)"), DENSE.x()
+    expected = np.stack([of_output("Softmax", x, k)[1] for k in range(4)], 1)
+    assert distance(onnxray.jacobian(proto, x), expected) <= TOLERANCE
+    assert distance(onnxray.jacobian(proto, x, score="logit"), DENSE.all_gradients(x)) <= TOLERANCE
