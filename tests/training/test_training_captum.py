@@ -10,7 +10,6 @@ for the bound again. docs/training.md has the table.
 from __future__ import annotations
 
 import gc
-import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
@@ -35,14 +34,7 @@ SCORES = np.eye(10, dtype=np.float32)[[TARGET]]
 CLEAR = 1  # a picture that puts no unit on a kink
 
 Note = Callable[[str], None]
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """Captum warns of every hook that it sets."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum warns of every hook that it sets
 
 
 def error(found: np.ndarray, truth: np.ndarray) -> float:

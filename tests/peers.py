@@ -1,0 +1,64 @@
+"""Against PyTorch and Captum on the same weights.
+
+The truth is the peer in float64. The bound on the relative L2 error is 1e-5 or, where that is larger, three times the
+error of the peer's own float32: there, Relu kinks or differences of large numbers dominate. Which of the two applied
+stands in the message of each check, and in the table that ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnxray
+import torch
+from captum import attr
+from nets import Net, net
+from torch import Tensor, nn
+
+TOLERANCE = 1e-5
+EVERY_DAY = ["resnet", "vgg", "vit"]
+LARGE = ["resnet50", "vgg16", "mobilenet", "vit-b16"]
+TARGET = [3, 7]
+
+Peer = Callable[[nn.Module, Tensor], Tensor]
+Note = Callable[[str], None]
+
+
+@cache
+def explainer(name: str, method: str, **options: Any) -> onnxray.Explainer:
+    return onnxray.Explainer(net(name).proto, method, threads=2, **options)
+
+
+def distance(found: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.linalg.norm(found - truth) / np.linalg.norm(truth))
+
+
+def both(peer: Peer, one: Net, x: np.ndarray) -> tuple[np.ndarray, float]:
+    """What a peer says in float64, and how far its float32 is from that."""
+    truth = peer(one.double, torch.from_numpy(x).double()).detach().numpy()
+    return truth, distance(peer(one.module, torch.from_numpy(x)).detach().numpy(), truth)
+
+
+def check(values: Any, peer: Peer, one: Net, x: np.ndarray, measured: Note) -> None:
+    truth, noise = both(peer, one, x)
+    assert values.shape == truth.shape
+    error = distance(values, truth)
+    which = f"{TOLERANCE:g}" if 3 * noise <= TOLERANCE else f"3 x float32 noise {noise:.1e}"
+    measured(f"relative L2 {error:.1e} (bound: {which})")
+    assert error <= max(TOLERANCE, 3 * noise), f"relative L2 error {error:.2e}, bound {which}"
+
+
+GRADIENTS: dict[str, Callable[[nn.Module], Any]] = {
+    "saliency": attr.Saliency,
+    "input-x-gradient": attr.InputXGradient,
+    "guided-backprop": attr.GuidedBackprop,
+    "deconvnet": attr.Deconvolution,
+}
+
+
+def gradient_peer(method: str, target: Any) -> Peer:
+    signed = {"abs": False} if method == "saliency" else {}
+    return lambda module, x: GRADIENTS[method](module).attribute(x, target=target, **signed)

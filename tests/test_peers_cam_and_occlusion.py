@@ -1,0 +1,77 @@
+"""Grad-CAM and occlusion against Captum, or a loop, on the same weights."""
+
+from __future__ import annotations
+
+import onnxray
+import pytest
+import torch
+from captum import attr
+from nets import Net, net
+from peers import EVERY_DAY, TARGET, Note, Peer, check, explainer
+from torch import Tensor, nn
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum warns of every hook that it sets
+
+
+def grad_cam_layer(one: Net) -> nn.Module:
+    """The module whose output is that of the last Conv in the ONNX file: behind it BatchNorm is folded in."""
+    convolutions = (nn.Conv2d, nn.BatchNorm2d)
+    return [layer for layer in one.module.modules() if isinstance(layer, convolutions)][-1]
+
+
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("name", EVERY_DAY)
+def test_grad_cam(name: str, relu: bool, measured: Note) -> None:
+    one = net(name)
+    x = one.pictures(2)
+    a = explainer(name, "grad-cam", relu=relu)(x, target=TARGET)
+    check(a.values, cam_peer(one, grad_cam_layer(one), relu), one, x, measured)
+
+
+@pytest.mark.parametrize("relu", [True, False])
+def test_grad_cam_of_the_bare_convolution(relu: bool, measured: Note) -> None:
+    one = net("resnet")
+    x = one.pictures(2)
+    last = [layer for layer in one.module.modules() if isinstance(layer, nn.Conv2d)][-1]
+    a = onnxray.explain(one.unfolded, x, "grad-cam", target=TARGET, relu=relu)
+    check(a.values, cam_peer(one, last, relu), one, x, measured)
+
+
+def cam_peer(one: Net, layer: nn.Module, relu: bool) -> Peer:
+    path = next(name for name, module in one.module.named_modules() if module is layer)
+
+    def peer(module: nn.Module, x: Tensor) -> Tensor:
+        cam = attr.LayerGradCam(module, module.get_submodule(path))
+        return cam.attribute(x.requires_grad_(), TARGET, relu_attributions=relu)[:, 0]  # type: ignore[union-attr]
+
+    return peer
+
+
+@pytest.mark.parametrize("overlap", ["mean", "sum"])
+@pytest.mark.parametrize("name", EVERY_DAY)
+def test_occlusion(name: str, overlap: str, measured: Note) -> None:
+    """Windows that overlap and reach over the end; Captum takes the mean, the sum is a loop here."""
+    one = net(name)
+    x = one.pictures(2)
+    window, stride = (3, one.size // 4, one.size // 5), (3, one.size // 6, one.size // 5)
+    a = explainer(name, "occlusion", window=window, stride=stride, baseline=0.5, overlap=overlap)(x, target=TARGET)
+
+    def mean(module: nn.Module, t: Tensor) -> Tensor:
+        return attr.Occlusion(module).attribute(t, window, stride, 0.5, TARGET, perturbations_per_eval=8)
+
+    def total(module: nn.Module, t: Tensor) -> Tensor:
+        values = torch.zeros_like(t)
+        for place in windows(one.size, window[1:], stride[1:]):
+            hidden = t.clone()
+            hidden[place] = 0.5
+            fall = (module(t) - module(hidden))[range(2), TARGET]
+            values[place] += fall[:, None, None, None]
+        return values
+
+    check(a.values, mean if overlap == "mean" else total, one, x, measured)
+
+
+def windows(size: int, width: tuple[int, ...], stride: tuple[int, ...]) -> list[tuple[slice, ...]]:
+    starts = [range(0, size - w + s, s) for w, s in zip(width, stride, strict=True)]
+    every = slice(None)
+    return [(every, every, slice(i, i + width[0]), slice(j, j + width[1])) for i in starts[0] for j in starts[1]]
