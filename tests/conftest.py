@@ -1,4 +1,4 @@
-"""What the tests share: PyTorch on two threads, the real files beside the checkout, a table of what was measured."""
+"""What the tests share: PyTorch on two threads, a folder of their own, the real files, a table of what was measured."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Notes one line for the summary at the end of the run."""
     return lambda line: request.config.stash[MEASURED].append(f"{request.node.name}: {line}")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs the test in an empty folder."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import onnx
 import onnxray
 import pytest
+from gate_tools import Asked
 from onnxray import models
 from onnxray.cli import run
 from onnxray.gate.randomise import randomised
 from onnxray.models.data import digits
 from PIL import Image
-
-Asked = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

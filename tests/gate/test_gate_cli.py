@@ -10,17 +10,13 @@ import numpy as np
 import onnx
 import onnxray
 import pytest
-from onnxray import compare, models
+from cli_tools import CANCER, DIGIT, DIGITS
+from onnxray import compare
 from onnxray.cli import run
 from onnxray.gate.randomise import randomised
 
-DIGITS, DIGIT, CANCER = (str(models.path(name)) for name in ("digits.onnx", "digit.png", "breast_cancer.onnx"))
 QUICK = ["-m", "saliency", "--threads", "1", "--no-layers"]
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.fixture

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import onnxray
 import pytest
-from onnxray import models
+from cli_tools import DIGITS
+from gate_tools import Asked, means
 from onnxray.cli import run
 
-DIGITS, DIGIT = (str(models.path(name)) for name in ("digits.onnx", "digit.png"))
-FAST = ["--threads", "1", "--no-layers"]
-Asked = Callable[..., dict[str, Any]]
 pytestmark = pytest.mark.usefixtures("elsewhere")
-
-
-def means(record: dict[str, Any]) -> dict[tuple[str, str], float]:
-    return {(one["method"], one["metric"]): one["mean"] for one in record["summary"]}
 
 
 def test_evaluate(folder: str, asked: Asked) -> None:

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from onnxray import models
+from cli_tools import DIGIT, DIGITS
+from gate_tools import FAST, Asked, means
 from onnxray.cli import run
 from PIL import Image
 
-DIGITS, DIGIT = (str(models.path(name)) for name in ("digits.onnx", "digit.png"))
-FAST = ["--threads", "1", "--no-layers"]
-Asked = Callable[..., dict[str, Any]]
 pytestmark = pytest.mark.usefixtures("elsewhere")
-
-
-def means(record: dict[str, Any]) -> dict[tuple[str, str], float]:
-    return {(one["method"], one["metric"]): one["mean"] for one in record["summary"]}
 
 
 def test_masks_and_boxes(folder: str, asked: Asked) -> None:

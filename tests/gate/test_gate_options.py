@@ -5,28 +5,22 @@ from __future__ import annotations
 import csv
 import inspect
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxray
 import pytest
+from cli_tools import CANCER, DIGIT, DIGITS
+from gate_tools import FAST, Asked, means
 from onnxray import models
 from onnxray.cli import run
 from onnxray.cli_compare import compare_models
 from onnxray.cli_evaluate import evaluate_model
 from onnxray.models.data import digits
 
-DIGITS, DIGIT, CANCER = (str(models.path(name)) for name in ("digits.onnx", "digit.png", "breast_cancer.onnx"))
 HELD = digits()
-FAST = ["--threads", "1", "--no-layers"]
-Asked = Callable[..., dict[str, Any]]
 pytestmark = pytest.mark.usefixtures("elsewhere")
-
-
-def means(record: dict[str, Any]) -> dict[tuple[str, str], float]:
-    return {(one["method"], one["metric"]): one["mean"] for one in record["summary"]}
 
 
 def test_methods_and_their_options(asked: Asked) -> None:
