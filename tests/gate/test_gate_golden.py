@@ -34,6 +34,13 @@ def rewritten(path: Path, **changes: Any) -> Path:
     return path
 
 
+def recorded() -> list[str]:
+    """Records g.golden on the command line; the arguments that compare with it."""
+    call = [str(DIGITS), str(DIGIT), "-m", "saliency", "--threads", "1"]
+    assert run(["compare", str(DIGITS), *call, "--golden", "g.golden"]) == 0
+    return call
+
+
 def test_golden_files_stand_for_the_reference(tmp_path: Path) -> None:
     golden, other = tmp_path / "digits.golden", randomised(onnxray.load(DIGITS), 0, share=0.2)
     settings = {"methods": ["saliency", "grad-cam"], "threads": 1, "layers": False, "calibrate": True}
@@ -74,12 +81,9 @@ def test_the_digests_are_those_of_both_models(tmp_path: Path) -> None:
     assert found["recorded"]["providers"] == ["CPUExecutionProvider"]
 
 
-def test_another_onnxruntime_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    call = [str(DIGITS), str(DIGIT), "-m", "saliency", "--threads", "1"]
-    assert run(["compare", str(DIGITS), *call, "--golden", "g.golden"]) == 0
+@pytest.mark.usefixtures("elsewhere")
+def test_another_onnxruntime_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    call = recorded()
     capsys.readouterr()
     assert run(["compare", "g.golden", *call]) == 0
     assert "recorded with" not in capsys.readouterr().out
@@ -89,12 +93,9 @@ def test_another_onnxruntime_is_told(
     assert f"recorded with onnxruntime 1.0.0, the candidate ran on onnxruntime {onnxruntime.__version__}" in told
 
 
-def test_what_a_golden_file_cannot_do_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    call = [str(DIGITS), str(DIGIT), "-m", "saliency", "--threads", "1"]
-    assert run(["compare", str(DIGITS), *call, "--golden", "g.golden"]) == 0
+@pytest.mark.usefixtures("elsewhere")
+def test_what_a_golden_file_cannot_do_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    call = recorded()
     for extra in (["--calibrate"], ["--golden", "again.golden"]):
         assert run(["compare", "g.golden", *call, *extra]) == 2
     rewritten(Path("g.golden"), format=99)
