@@ -22,8 +22,10 @@ __all__ = ["Stored", "release", "stored"]
 WEIGHTS = "weights.bin"
 SMALL = 4096
 CHUNK = 1 << 24
-# Tags of length-delimited fields in onnx.proto: ModelProto.graph, GraphProto.initializer, TensorProto.raw_data.
-GRAPH, INITIALIZER, RAW_DATA = (number << 3 | 2 for number in (7, 5, 9))
+# Tags of the length-delimited fields that are written by hand.
+GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER << 3 | 2
+INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER << 3 | 2
+RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER << 3 | 2
 
 
 @contextmanager
