@@ -16,7 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from ..shapes import static_shape
+from ..shapes import constant_of, static_shape
 from .window import Window, spatial_shape
 
 __all__ = ["minimal_filtering", "pays"]
@@ -30,10 +30,10 @@ def pays(x: ir.Value, w: ir.Value, window: Window, group: int) -> bool:
     """Whether this is a constant 3x3 kernel of unit stride, on enough channels and tiles."""
     sizes, shape = spatial_shape(x), static_shape(w)
     plain = window.kernel == (3, 3) and window.strides == window.dilations == (1, 1) and group == 1
-    if not plain or sizes is None or shape is None or w.const_value is None or w.is_graph_input():
+    if not plain or sizes is None or shape is None:
         return False
-    channels = statistics.harmonic_mean(shape[:2])
-    return channels >= _FEW_CHANNELS and math.prod(_tiles(sizes)) >= _FEW_TILES
+    large = statistics.harmonic_mean(shape[:2]) >= _FEW_CHANNELS and math.prod(_tiles(sizes)) >= _FEW_TILES
+    return large and constant_of(w) is not None
 
 
 def minimal_filtering(g: GraphBuilder, x: ir.Value, w: ir.Value, dy: ir.Value, window: Window) -> ir.Value:
