@@ -6,7 +6,7 @@ inputs are the values of xs and zs at which dy/dx is asked for (onnx/docs/Operat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -19,7 +19,7 @@ from .graph import GraphBuilder
 from .model import Model, Source, infer_shapes, is_float, load
 from .overlays import OVERLAYS
 from .passes.expand import expand_functions
-from .paths import inputs_of
+from .paths import ancestors, inputs_of
 
 __all__ = ["lower_gradients"]
 
@@ -90,7 +90,7 @@ def _next(model: Model, waiting: Sequence[ir.Node]) -> ir.Node:
     for node in waiting:
         if node.graph is not model.graph:
             raise ModelError(f"{_name(node)} is in a subgraph; only those of the main graph can be lowered")
-        if not _ancestors(_asked(model, node).y).intersection(waiting):
+        if not _makers(_asked(model, node).y).intersection(waiting):
             return node
     raise ModelError(f"{_name(waiting[0])} is a gradient of itself")
 
@@ -119,7 +119,7 @@ def _take_over(old: ir.Value, new: ir.Value) -> None:
 def _at_given(g: GraphBuilder, asked: _Asked) -> tuple[list[ir.Value], ir.Value]:
     """The part of the graph between, once more, where the given values stand for xs and zs."""
     ends = (*asked.xs, *asked.zs)
-    among = _ancestors(asked.y, ends)
+    among = _makers(asked.y, ends)
     between = [node for node in g.graph if node in among]
     made = {*ends, *(output for node in between for output in node.outputs)}
     others = list(dict.fromkeys(x for node in between for x in inputs_of(node) if x not in made and x.graph is g.graph))
@@ -138,13 +138,7 @@ def _at_given(g: GraphBuilder, asked: _Asked) -> tuple[list[ir.Value], ir.Value]
     return starts[: len(asked.xs)], y
 
 
-def _ancestors(y: ir.Value, ends: Iterable[ir.Value] = ()) -> set[ir.Node]:
-    """The nodes that a value depends on, not looking behind ``ends``."""
-    closed, found, open_values = set(ends), set[ir.Node](), [y]
-    while open_values:
-        value = open_values.pop()
-        node = value.producer()
-        if node is not None and node not in found and value not in closed:
-            found.add(node)
-            open_values.extend(inputs_of(node))
-    return found
+def _makers(y: ir.Value, ends: Collection[ir.Value] = ()) -> set[ir.Node]:
+    """The nodes that compute a value from ``ends``."""
+    made = [value.producer() for value in ancestors([y], ends) if value not in ends]
+    return {node for node in made if node is not None}

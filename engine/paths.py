@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import onnx_ir as ir
 
 from .rules import NO_GRADIENT
 
-__all__ = ["influenced", "inputs_of", "nodes_between", "reached_nodes", "stops", "subgraphs"]
+__all__ = ["ancestors", "influenced", "inputs_of", "nodes_between", "reached_nodes", "stops", "subgraphs"]
 
 
 def influenced(graph: ir.Graph, wrt: Iterable[ir.Value]) -> set[ir.Value]:
@@ -18,6 +18,20 @@ def influenced(graph: ir.Graph, wrt: Iterable[ir.Value]) -> set[ir.Value]:
         if (node.domain, node.op_type) not in NO_GRADIENT and any(v in found for v in inputs_of(node)):
             found.update(node.outputs)
     return found
+
+
+def ancestors(of: Iterable[ir.Value], ends: Collection[ir.Value] = ()) -> Iterator[ir.Value]:
+    """Every value that some depend on, themselves included, each once; nothing that lies behind ``ends`` alone."""
+    found, waiting = set[ir.Value](), list(of)
+    while waiting:
+        value = waiting.pop()
+        if value in found:
+            continue
+        found.add(value)
+        yield value
+        maker = value.producer()
+        if maker is not None and value not in ends:
+            waiting.extend(inputs_of(maker))
 
 
 def nodes_between(graph: ir.Graph, of: Iterable[ir.Value], among: set[ir.Value]) -> list[ir.Node]:

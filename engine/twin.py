@@ -27,7 +27,7 @@ from .passes.quantised import QUANTISED
 from .passes.rectify import rectify
 from .passes.unround import unround
 from .passes.widen import HALVES, widen
-from .paths import inputs_of
+from .paths import ancestors
 
 __all__ = ["PREFIX", "Twin", "add_twin", "float_form"]
 
@@ -104,22 +104,12 @@ def float_form(model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str) 
 
 def _narrow(model: Model, of: Sequence[str] | str) -> bool:
     """Whether anything that leads to a tensor is quantised or in half precision."""
-    waiting = [model.value(name) for name in ([of] if isinstance(of, str) else of)]
-    seen: set[ir.Value] = set()
-    while waiting:
-        value = waiting.pop()
-        if value in seen:
-            continue
-        seen.add(value)
-        node = value.producer()
-        if value.dtype in HALVES or (node is not None and _quantises(node)):
-            return True
-        waiting += inputs_of(node) if node is not None else ()
-    return False
+    heads = [model.value(name) for name in ([of] if isinstance(of, str) else of)]
+    return any(value.dtype in HALVES or _quantises(value.producer()) for value in ancestors(heads))
 
 
-def _quantises(node: ir.Node) -> bool:
-    return node.op_type in _QUANTISING or (node.domain, node.op_type) in QUANTISED
+def _quantises(node: ir.Node | None) -> bool:
+    return node is not None and (node.op_type in _QUANTISING or (node.domain, node.op_type) in QUANTISED)
 
 
 def _float_form(
