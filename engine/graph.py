@@ -25,8 +25,9 @@ class GraphBuilder:
     """Appends nodes to a graph; every ONNX operator is a method.
 
     Inputs are values, or literals which take the type that the operator's schema ties them to; attributes are
-    keywords, ``outputs=n`` asks for a tuple. Each new value is typed and shaped at once. ``lowering`` tells rules
-    which runtime the graph is for, where that decides between equal forms.
+    keywords, ``**node.attributes`` those of another node, and one that is None is left out; ``outputs=n`` asks for a
+    tuple. Each new value is typed and shaped at once. ``lowering`` tells rules which runtime the graph is for, where
+    that decides between equal forms.
     """
 
     def __init__(self, graph: ir.Graph, lowering: Lowering = "portable", prefix: str = "grad") -> None:

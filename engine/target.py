@@ -57,8 +57,7 @@ def logits(g: GraphBuilder, y: ir.Value) -> ir.Value:
     value: Any = activation.inputs[0]
     for node in reversed(moves):
         if node.op_type not in ("Cast", "Dropout"):
-            attributes = {name: a.value for name, a in node.attributes.items()}
-            value = getattr(g, node.op_type)(value, *node.inputs[1:], **attributes)
+            value = getattr(g, node.op_type)(value, *node.inputs[1:], **node.attributes)
     return value
 
 

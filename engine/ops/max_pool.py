@@ -20,8 +20,7 @@ def max_pool(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     channels = _channels_in_cells(node, x, dy) if g.lowering == "cpu" else None
     if channels is not None:
         return _by_quarters(g, x, node.outputs[0], dy, channels)
-    attributes = {name: a.value for name, a in node.attributes.items() if name != "storage_order"}
-    _, indices = g.MaxPool(x, outputs=2, **attributes)
+    _, indices = g.MaxPool(x, outputs=2, **{**node.attributes, "storage_order": None})
     return scatter_flat(g, x, indices, dy)
 
 

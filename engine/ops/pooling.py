@@ -68,5 +68,4 @@ def _count(g: GraphBuilder, node: Node, x: ir.Value, window: Window) -> float | 
     plane = g.Slice(x, [0, 0], [1, 1], [0, 1])
     ones = g.Expand(g.constant(1, x.dtype), g.shape(plane))
     total = g.Conv(ones, g.constant(np.ones((1, 1, *window.kernel)), x.dtype), **window.attributes())
-    attributes = {name: a.value for name, a in node.attributes.items()}
-    return g.Div(total, g.AveragePool(ones, **attributes))
+    return g.Div(total, g.AveragePool(ones, **node.attributes))

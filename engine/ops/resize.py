@@ -56,7 +56,7 @@ def _fits_at_run_time(node: Node) -> bool:
 def _moved(g: GraphBuilder, node: Node, dy: ir.Value) -> ir.Value:
     """dy added up at the numbers of the elements that the operator itself picks."""
     numbers = g.Cast(element_numbers(g, node.inputs[0]), to=ir.DataType.INT32)
-    picked = g.Resize(numbers, *node.inputs[1:], **{name: a.value for name, a in node.attributes.items()})
+    picked = g.Resize(numbers, *node.inputs[1:], **node.attributes)
     return scatter_flat(g, node.inputs[0], g.Cast(picked, to=ir.DataType.INT64), dy)
 
 

@@ -41,8 +41,7 @@ def adopt(program: ir.Model) -> bool:
 
 @spells("LayerNormalization", domain=_OWN)
 def _layer_normalization(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    given = {name: a.value for name, a in node.attributes.items()}
-    made = g.LayerNormalization(*node.inputs, outputs=len(node.outputs), **given)
+    made = g.LayerNormalization(*node.inputs, outputs=len(node.outputs), **node.attributes)
     return [made] if len(node.outputs) == 1 else [*made]
 
 

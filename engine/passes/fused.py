@@ -116,8 +116,7 @@ def _fused_conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, w, bias, other = inputs_of(node, 4)
     last = node.op_type != "FusedConv"
     x, w = _channels_first(g, x) if last else x, _channels_first(g, w) if node.op_type == "NhwcConv" else w
-    fused = ("activation", "activation_params")
-    y = g.Conv(x, w, bias, **{name: a.value for name, a in node.attributes.items() if name not in fused})
+    y = g.Conv(x, w, bias, **{**node.attributes, "activation": None, "activation_params": None})
     y = _channels_last(g, y) if last else y
     y = y if other is None else g.Add(y, other)
     name, numbers = node.attributes.get_string("activation", ""), node.attributes.get_floats("activation_params", ())
@@ -126,8 +125,7 @@ def _fused_conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
 
 @spells("NhwcMaxPool")
 def _nhwc_max_pool(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    attributes = {name: a.value for name, a in node.attributes.items()}
-    return [_channels_last(g, g.MaxPool(_channels_first(g, node.inputs[0]), **attributes))]
+    return [_channels_last(g, g.MaxPool(_channels_first(g, node.inputs[0]), **node.attributes))]
 
 
 def _channels_first(g: GraphBuilder, x: ir.Value) -> ir.Value:
@@ -156,8 +154,7 @@ def _expand_dims(g: GraphBuilder, node: Any) -> list[ir.Value]:
 
 @spells("GatherND", "Pad", "Trilu")
 def _as_in_the_standard(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    attributes = {name: a.as_string() if name == "mode" else a.value for name, a in node.attributes.items()}
-    return [getattr(g, node.op_type)(*node.inputs, **attributes)]
+    return [getattr(g, node.op_type)(*node.inputs, **node.attributes)]
 
 
 @spells("GridSample")

@@ -54,8 +54,7 @@ def _has_body(op: str, opset: int) -> bool:
 def _in_float32(g: GraphBuilder, node: ir.Node, rounded: set[ir.Value]) -> list[ir.Value]:
     """``rounded`` are the results so far, whose readers among each other skip the rounding, as the old opset does."""
     wide = [_wide(g, x, rounded) if x is not None and x.dtype in HALVES else x for x in node.inputs]
-    attributes = {name: a.value for name, a in node.attributes.items()}
-    y = g.Cast(getattr(g, node.op_type)(*wide, **attributes), to=node.outputs[0].dtype)
+    y = g.Cast(getattr(g, node.op_type)(*wide, **node.attributes), to=node.outputs[0].dtype)
     rounded.add(y)
     return [y]
 

@@ -28,10 +28,6 @@ def _quantised(g: GraphBuilder, node: Any, real: ir.Value, scale: Any, zero: Any
     return [g.QuantizeLinear(real, scale, g.constant(0, kind) if zero is None else zero)]
 
 
-def _attributes(node: Any, *without: str) -> dict[str, Any]:
-    return {name: a.value for name, a in node.attributes.items() if name not in without}
-
-
 def _channels_moved(g: GraphBuilder, node: Any, x: ir.Value, *, first: bool) -> ir.Value:
     """Channels to the second axis, or back to the last, where the node has them last."""
     if not node.attributes.get_int("channels_last", 0):
@@ -49,7 +45,7 @@ def _conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, sx, zx, w, sw, zw, sy, zy, bias = inputs_of(node, 9)
     real = _channels_moved(g, node, _dequantised(g, x, sx, zx), first=True)
     added = None if bias is None else _dequantised(g, bias, g.Mul(sx, sw), None)
-    y = g.Conv(real, _dequantised(g, w, sw, zw), added, **_attributes(node, "channels_last"))
+    y = g.Conv(real, _dequantised(g, w, sw, zw), added, **{**node.attributes, "channels_last": None})
     return _quantised(g, node, _channels_moved(g, node, y, first=False), sy, zy)
 
 
@@ -87,7 +83,7 @@ def _gemm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     a, sa, za, b, sb, zb, c, sy, zy = inputs_of(node, 9)
     alpha, columns = node.attributes.get_float("alpha", 1.0), 0 if node.attributes.get_int("transB", 0) else 1
     bias = None if c is None else g.Mul(g.Cast(c, to=sa.dtype), g.Mul(alpha, g.Mul(sa, sb)))
-    y = g.Gemm(_dequantised(g, a, sa, za), _dequantised(g, b, sb, zb, axis=columns), bias, **_attributes(node))
+    y = g.Gemm(_dequantised(g, a, sa, za), _dequantised(g, b, sb, zb, axis=columns), bias, **node.attributes)
     return [y] if sy is None else _quantised(g, node, y, sy, zy)
 
 
@@ -129,7 +125,7 @@ def _zero_of_blocks(g: GraphBuilder, zeros: Any, bits: int, n: int, blocks: int,
 def _unary(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, sx, zx, sy, zy = inputs_of(node, 5)
     real = _channels_moved(g, node, _dequantised(g, x, sx, zx), first=True)
-    y = getattr(g, node.op_type.removeprefix("QLinear"))(real, **_attributes(node, "channels_last"))
+    y = getattr(g, node.op_type.removeprefix("QLinear"))(real, **{**node.attributes, "channels_last": None})
     return _quantised(g, node, _channels_moved(g, node, y, first=False), sy, zy)
 
 
@@ -157,7 +153,7 @@ def _binary(g: GraphBuilder, node: Any) -> list[ir.Value]:
 def _concat(g: GraphBuilder, node: Any) -> list[ir.Value]:
     sy, zy, *parts = node.inputs
     reals = [_dequantised(g, *parts[k : k + 3]) for k in range(0, len(parts), 3)]
-    return _quantised(g, node, g.Concat(*reals, **_attributes(node)), sy, zy)
+    return _quantised(g, node, g.Concat(*reals, **node.attributes), sy, zy)
 
 
 @spells("QLinearWhere")
@@ -175,7 +171,7 @@ def _lstm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, w, r, bias, lengths, h, c, peepholes, sw, zw, sr, zr = inputs_of(node, 12)
     w, r = _turned_weights(g, w, sw, zw), _turned_weights(g, r, sr, zr)
     count = len(node.outputs)
-    found = g.LSTM(x, w, r, bias, lengths, h, c, peepholes, outputs=count, **_attributes(node))
+    found = g.LSTM(x, w, r, bias, lengths, h, c, peepholes, outputs=count, **node.attributes)
     return [found] if count == 1 else list(found)
 
 
@@ -191,7 +187,7 @@ def _attention(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Attention of com.microsoft, which is spelled out in turn."""
     x, w, bias, sx, sw, mask, zx, zw, past = inputs_of(node, 9)
     inputs = [_dequantised(g, x, sx, zx), _dequantised(g, w, sw, zw, axis=1), bias, mask, past]
-    made = ir.node("Attention", inputs, _attributes(node), domain=MICROSOFT, num_outputs=len(node.outputs))
+    made = ir.node("Attention", inputs, node.attributes, domain=MICROSOFT, num_outputs=len(node.outputs))
     made.name = g.fresh(f"{g.prefix}/Attention")
     for k, (output, old) in enumerate(zip(made.outputs, node.outputs, strict=True)):
         output.name, output.type, output.shape = f"{made.name}:{k}", old.type, old.shape

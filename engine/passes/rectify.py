@@ -54,5 +54,4 @@ def _may_be_negative(value: ir.Value | None) -> bool:
 
 def _after_a_relu(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, *grid = node.inputs
-    attributes = {name: a.value for name, a in node.attributes.items()}
-    return [g.QuantizeLinear(g.Relu(x), *grid, **attributes)]
+    return [g.QuantizeLinear(g.Relu(x), *grid, **node.attributes)]

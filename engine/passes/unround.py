@@ -62,6 +62,5 @@ def _same_grid(pair: list[ir.Node]) -> bool:
 
 def _swapped(g: GraphBuilder, node: Any, quantise: Any, dequantise: Any) -> list[ir.Value]:
     x, *grid = quantise.inputs
-    attributes = {name: a.value for name, a in node.attributes.items()}
-    moved = g.QuantizeLinear(getattr(g, node.op_type)(x, *node.inputs[1:], **attributes), *grid)
+    moved = g.QuantizeLinear(getattr(g, node.op_type)(x, *node.inputs[1:], **node.attributes), *grid)
     return [moved if dequantise is None else g.DequantizeLinear(moved, *grid)]

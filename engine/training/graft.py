@@ -124,17 +124,13 @@ class Graft:
         raise BuilderError(f"operator {node.domain}::{node.op_type} (node {node.name!r}) has no standard form here")
 
     def _standard(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
-        attributes = {name: a.value for name, a in node.attributes.items()}
         emit = getattr(self.g, node.op_type, None)
         if emit is None:
             return self._unknown(node, inputs)
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
-        made = (
-            emit(*inputs, outputs=len(node.outputs), **attributes)
-            if len(node.outputs) > 1
-            else emit(*inputs, **attributes)
-        )
+        several = {"outputs": len(node.outputs)} if len(node.outputs) > 1 else {}
+        made = emit(*inputs, **several, **node.attributes)
         return made if isinstance(made, tuple) else [made]
 
     def _Trilu(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
