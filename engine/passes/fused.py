@@ -9,12 +9,12 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from .spells import inputs_of, spells
+from .spells import padded_inputs, spells
 
 
 @spells("Gelu", "BiasGelu")
 def _gelu(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    x, bias = inputs_of(node, 2)
+    x, bias = padded_inputs(node, 2)
     return [_erf_gelu(g, x if bias is None else g.Add(x, bias))]
 
 
@@ -40,7 +40,7 @@ def _quick_gelu(g: GraphBuilder, node: Any) -> list[ir.Value]:
 
 @spells("ScaledSiLU")
 def _scaled_silu(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    x, scale = inputs_of(node, 2)
+    x, scale = padded_inputs(node, 2)
     z = g.Mul(x, node.attributes.get_float("alpha", 1.0) if scale is None else g.CastLike(scale, x))
     return [g.Mul(z, g.Sigmoid(z))]
 
@@ -66,7 +66,7 @@ def _gated_add(g: GraphBuilder, node: Any) -> list[ir.Value]:
 @spells("BiasDropout")
 def _bias_dropout(g: GraphBuilder, node: Any) -> list[ir.Value | None]:
     """As it works outside of training, where it drops nothing."""
-    x, bias, residual, _, training = inputs_of(node, 5)
+    x, bias, residual, _, training = padded_inputs(node, 5)
     if training is not None:
         raise ValueError("a BiasDropout that may be training has no rule")
     total = g.Add(x, bias)
@@ -113,7 +113,7 @@ def _fused_gemm(g: GraphBuilder, node: Any) -> list[ir.Value]:
 @spells("FusedConv", "NhwcFusedConv", "NhwcConv")
 def _fused_conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """NhwcConv has its channels last in the weights, too."""
-    x, w, bias, other = inputs_of(node, 4)
+    x, w, bias, other = padded_inputs(node, 4)
     last = node.op_type != "FusedConv"
     x, w = _channels_first(g, x) if last else x, _channels_first(g, w) if node.op_type == "NhwcConv" else w
     y = g.Conv(x, w, bias, **{**node.attributes, "activation": None, "activation_params": None})

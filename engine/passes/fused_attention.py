@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from ..graph import GraphBuilder
 from .fused_norm import root_mean_square
-from .spells import inputs_of, spells
+from .spells import padded_inputs, spells
 
 _INT64, _BOOL = ir.DataType.INT64, ir.DataType.BOOL
 
@@ -23,7 +23,7 @@ _INT64, _BOOL = ir.DataType.INT64, ir.DataType.BOOL
 @spells("Attention")
 def _attention(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Queries, keys and values are one product of the input."""
-    x, weights, bias, mask, past, added, shared, *_ = inputs_of(node, 7)
+    x, weights, bias, mask, past, added, shared, *_ = padded_inputs(node, 7)
     if shared is not None or node.attributes.get_int("do_rotary", 0):
         raise ValueError("a cache that past and present share, and rotated queries, have no rule")
     sizes = node.attributes.get_ints("qkv_hidden_sizes", ())
@@ -42,7 +42,7 @@ def _attention(g: GraphBuilder, node: Any) -> list[ir.Value]:
 
 @spells("MultiHeadAttention")
 def _multi_head_attention(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    *qkv, bias, mask, added, past_key, past_value, length, beams = inputs_of(node, 10)
+    *qkv, bias, mask, added, past_key, past_value, length, beams = padded_inputs(node, 10)
     if length is not None or beams is not None:
         raise ValueError("a cache that past and present share has no rule")
     q, k, v = _queries_keys_values(g, qkv, bias, node.attributes.get_int("num_heads"))
@@ -69,8 +69,8 @@ def _queries_keys_values(g: GraphBuilder, qkv: Sequence[Any], bias: Any, heads: 
 @spells("GroupQueryAttention")
 def _group_query_attention(g: GraphBuilder, node: Any) -> list[ir.Value | None]:
     """Masked after its own place: onnxruntime writes the cache in it, so that it stays for the outputs behind it."""
-    q, k, v, past_key, past_value, lengths, _, cos, sin, places, added, sink, *_ = inputs_of(node, 16)
-    number, norms = node.attributes.get_int, inputs_of(node, 16)[14:]
+    q, k, v, past_key, past_value, lengths, _, cos, sin, places, added, sink, *_ = padded_inputs(node, 16)
+    number, norms = node.attributes.get_int, padded_inputs(node, 16)[14:]
     if sink is not None or number("smooth_softmax", 0) or number("sliding_window_cache", 0):
         raise ValueError("a smooth softmax, and a cache of a sliding window, have no rule")
     heads, groups = number("num_heads"), number("kv_num_heads")

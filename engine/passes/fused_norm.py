@@ -7,7 +7,7 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from .spells import inputs_of, spells
+from .spells import padded_inputs, spells
 
 __all__ = ["root_mean_square"]
 
@@ -18,7 +18,7 @@ _INT32, _INT64 = ir.DataType.INT32, ir.DataType.INT64
 def _skip_layer_normalization(g: GraphBuilder, node: Any) -> list[ir.Value | None]:
     """Outputs: the normalised sum, its mean, its 1 / sigma, the sum."""
     simple = node.op_type != "SkipLayerNormalization"
-    x, skip, gamma, *rest = inputs_of(node, 5)
+    x, skip, gamma, *rest = padded_inputs(node, 5)
     beta, bias = (None, rest[0]) if simple else rest
     total = g.Add(x, skip) if bias is None else g.Add(g.Add(x, skip), bias)
     epsilon = node.attributes.get_float("epsilon", 1e-12)
@@ -53,7 +53,7 @@ def _gated_rms_norm(g: GraphBuilder, node: Any) -> list[ir.Value]:
 @spells("EmbedLayerNormalization")
 def _embed_layer_normalization(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Outputs: the normalised sum of the embeddings, how many words each mask leaves, the sum."""
-    words, segments, word, position, segment, gamma, beta, mask, places = inputs_of(node, 9)
+    words, segments, word, position, segment, gamma, beta, mask, places = padded_inputs(node, 9)
     if places is None:
         places = g.Range(g.constant(0, _INT64), g.Squeeze(g.Shape(words, start=1, end=2), [0]), 1)
     total = g.Add(g.Gather(word, words), g.Gather(position, places))
@@ -70,7 +70,7 @@ def _embed_layer_normalization(g: GraphBuilder, node: Any) -> list[ir.Value]:
 @spells("GroupNorm", "SkipGroupNorm")
 def _group_norm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Wu and He, 2018, arXiv:1803.08494, of channels that are last as a rule, with Silu behind it where it is said."""
-    x, gamma, beta, skip, bias = inputs_of(node, 5)
+    x, gamma, beta, skip, bias = padded_inputs(node, 5)
     number = node.attributes.get_int
     last, groups = number("channels_last", 1), number("groups")
     if skip is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from .spells import MICROSOFT, SPELLS, inputs_of, spells
+from .spells import MICROSOFT, SPELLS, padded_inputs, spells
 
 __all__ = ["QUANTISED"]
 
@@ -42,7 +42,7 @@ def _channels_moved(g: GraphBuilder, node: Any, x: ir.Value, *, first: bool) -> 
 @spells("QLinearConv", domain="")
 @spells("QLinearConv")
 def _conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    x, sx, zx, w, sw, zw, sy, zy, bias = inputs_of(node, 9)
+    x, sx, zx, w, sw, zw, sy, zy, bias = padded_inputs(node, 9)
     real = _channels_moved(g, node, _dequantised(g, x, sx, zx), first=True)
     added = None if bias is None else _dequantised(g, bias, g.Mul(sx, sw), None)
     y = g.Conv(real, _dequantised(g, w, sw, zw), added, **{**node.attributes, "channels_last": None})
@@ -51,19 +51,19 @@ def _conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
 
 @spells("QLinearMatMul", domain="")
 def _matmul(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    a, sa, za, b, sb, zb, sy, zy = inputs_of(node, 8)
+    a, sa, za, b, sb, zb, sy, zy = padded_inputs(node, 8)
     return _quantised(g, node, _product(g, a, sa, za, b, sb, zb), sy, zy)
 
 
 @spells("MatMulIntegerToFloat")
 def _matmul_to_float(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    a, b, sa, sb, za, zb, bias = inputs_of(node, 7)
+    a, b, sa, sb, za, zb, bias = padded_inputs(node, 7)
     return [_plus(g, _product(g, a, sa, za, b, sb, zb), bias)]
 
 
 @spells("DynamicQuantizeMatMul")
 def _dynamic_matmul(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    a, b, sb, zb, bias = inputs_of(node, 5)
+    a, b, sb, zb, bias = padded_inputs(node, 5)
     q, scale, zero = g.DynamicQuantizeLinear(a, outputs=3)
     return [_plus(g, _product(g, q, scale, zero, b, sb, zb), bias)]
 
@@ -80,7 +80,7 @@ def _plus(g: GraphBuilder, value: ir.Value, bias: Any) -> ir.Value:
 @spells("QGemm")
 def _gemm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """C counts steps of alpha times the scales of A and B. Without a scale of Y the result is a float."""
-    a, sa, za, b, sb, zb, c, sy, zy = inputs_of(node, 9)
+    a, sa, za, b, sb, zb, c, sy, zy = padded_inputs(node, 9)
     alpha, columns = node.attributes.get_float("alpha", 1.0), 0 if node.attributes.get_int("transB", 0) else 1
     bias = None if c is None else g.Mul(g.Cast(c, to=sa.dtype), g.Mul(alpha, g.Mul(sa, sb)))
     y = g.Gemm(_dequantised(g, a, sa, za), _dequantised(g, b, sb, zb, axis=columns), bias, **node.attributes)
@@ -90,7 +90,7 @@ def _gemm(g: GraphBuilder, node: Any) -> list[ir.Value]:
 @spells("MatMulNBits")
 def _matmul_in_blocks(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Weights (N, blocks, bytes) of 2, 4 or 8 bits, the lowest first; by default zero lies in the middle."""
-    a, packed, scales, zeros, order, bias = inputs_of(node, 6)
+    a, packed, scales, zeros, order, bias = padded_inputs(node, 6)
     bits, k, n = (node.attributes.get_int(name, 4) for name in ("bits", "K", "N"))
     if order is not None or node.attributes.get_int("weight_prepacked", 0):
         raise ValueError("weights in an order of their own (g_idx, weight_prepacked) have no rule")
@@ -123,7 +123,7 @@ def _zero_of_blocks(g: GraphBuilder, zeros: Any, bits: int, n: int, blocks: int,
 
 @spells("QLinearSigmoid", "QLinearLeakyRelu", "QLinearAveragePool", "QLinearGlobalAveragePool")
 def _unary(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    x, sx, zx, sy, zy = inputs_of(node, 5)
+    x, sx, zx, sy, zy = padded_inputs(node, 5)
     real = _channels_moved(g, node, _dequantised(g, x, sx, zx), first=True)
     y = getattr(g, node.op_type.removeprefix("QLinear"))(real, **{**node.attributes, "channels_last": None})
     return _quantised(g, node, _channels_moved(g, node, y, first=False), sy, zy)
@@ -132,7 +132,7 @@ def _unary(g: GraphBuilder, node: Any) -> list[ir.Value]:
 @spells("QLinearSoftmax")
 def _softmax(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """As of the opset that it names: before 13, of everything from the axis on."""
-    x, sx, zx, sy, zy = inputs_of(node, 5)
+    x, sx, zx, sy, zy = padded_inputs(node, 5)
     real, axis = _dequantised(g, x, sx, zx), node.attributes.get_int("axis", -1)
     if node.attributes.get_int("opset", 13) >= 13:
         return _quantised(g, node, g.Softmax(real, axis=axis), sy, zy)
@@ -144,7 +144,7 @@ def _softmax(g: GraphBuilder, node: Any) -> list[ir.Value]:
 
 @spells("QLinearAdd", "QLinearMul")
 def _binary(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    a, sa, za, b, sb, zb, sy, zy = inputs_of(node, 8)
+    a, sa, za, b, sb, zb, sy, zy = padded_inputs(node, 8)
     y = getattr(g, node.op_type.removeprefix("QLinear"))(_dequantised(g, a, sa, za), _dequantised(g, b, sb, zb))
     return _quantised(g, node, y, sy, zy)
 
@@ -158,7 +158,7 @@ def _concat(g: GraphBuilder, node: Any) -> list[ir.Value]:
 
 @spells("QLinearWhere")
 def _where(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    condition, a, sa, za, b, sb, zb, sy, zy = inputs_of(node, 9)
+    condition, a, sa, za, b, sb, zb, sy, zy = padded_inputs(node, 9)
     return _quantised(g, node, g.Where(condition, _dequantised(g, a, sa, za), _dequantised(g, b, sb, zb)), sy, zy)
 
 
@@ -168,7 +168,7 @@ def _where(g: GraphBuilder, node: Any) -> list[ir.Value]:
 @spells("DynamicQuantizeLSTM")
 def _lstm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """The weights are transposed and have one scale per direction, or one per direction and gate."""
-    x, w, r, bias, lengths, h, c, peepholes, sw, zw, sr, zr = inputs_of(node, 12)
+    x, w, r, bias, lengths, h, c, peepholes, sw, zw, sr, zr = padded_inputs(node, 12)
     w, r = _turned_weights(g, w, sw, zw), _turned_weights(g, r, sr, zr)
     count = len(node.outputs)
     found = g.LSTM(x, w, r, bias, lengths, h, c, peepholes, outputs=count, **node.attributes)
@@ -185,7 +185,7 @@ def _turned_weights(g: GraphBuilder, x: Any, scale: Any, zero: Any) -> ir.Value:
 @spells("QAttention")
 def _attention(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Attention of com.microsoft, which is spelled out in turn."""
-    x, w, bias, sx, sw, mask, zx, zw, past = inputs_of(node, 9)
+    x, w, bias, sx, sw, mask, zx, zw, past = padded_inputs(node, 9)
     inputs = [_dequantised(g, x, sx, zx), _dequantised(g, w, sw, zw, axis=1), bias, mask, past]
     made = ir.node("Attention", inputs, node.attributes, domain=MICROSOFT, num_outputs=len(node.outputs))
     made.name = g.fresh(f"{g.prefix}/Attention")

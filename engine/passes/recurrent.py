@@ -13,7 +13,7 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from .spells import spells
+from .spells import padded_inputs, spells
 
 Step = Callable[[GraphBuilder, "_Cell", ir.Value, Sequence[ir.Value]], list[ir.Value]]
 
@@ -61,7 +61,7 @@ def _layers(g: GraphBuilder, node: ir.Node) -> list[ir.Value]:
 
 def _direction(g: GraphBuilder, node: ir.Node, x: ir.Value, k: int, many: int, backwards: bool) -> list[ir.Value]:
     """Y (time, batch, hidden) and the final states of one direction."""
-    weights, recurrent, bias, lengths, *rest = (*node.inputs[1:], *[None] * 7)[:7]
+    _, weights, recurrent, bias, lengths, *rest = padded_inputs(node, 8)
     cell, input_bias = _cell(g, node, recurrent, bias, rest[2], k, many)
     if lengths is not None and backwards:
         x = g.ReverseSequence(x, g.Cast(lengths, to=ir.DataType.INT64), time_axis=0, batch_axis=1)

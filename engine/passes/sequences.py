@@ -16,7 +16,7 @@ from ..graph import GraphBuilder
 from ..ops.subgraph import inlined
 from ..shapes import constant_of, static_shape
 from .respell import replace
-from .spells import inputs_of
+from .spells import padded_inputs
 
 __all__ = ["RESOLVED", "spell_sequences"]
 
@@ -135,7 +135,7 @@ def _joined(g: GraphBuilder, node: Any) -> list[ir.Value]:
 
 def _lengths(node: Any) -> list[int] | None:
     """The lengths of the parts of a split, None where only the run will tell."""
-    x, sizes = inputs_of(node, 2)
+    x, sizes = padded_inputs(node, 2)
     known = constant_of(sizes)
     if known is not None and known.ndim == 1:
         return [int(n) for n in known]

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ..graph import GraphBuilder
 
-__all__ = ["MICROSOFT", "SPELLS", "Spell", "inputs_of", "spells"]
+__all__ = ["MICROSOFT", "SPELLS", "Spell", "padded_inputs", "spells"]
 
 Spell = Callable[[GraphBuilder, Any], Sequence[ir.Value | None]]
 MICROSOFT = "com.microsoft"
@@ -28,6 +28,6 @@ def spells(*ops: str, domain: str = MICROSOFT) -> Callable[[Spell], Spell]:
     return register
 
 
-def inputs_of(node: Any, count: int) -> list[Any]:
-    """The inputs, None for those that are left out."""
+def padded_inputs(node: Any, count: int) -> list[Any]:
+    """As many inputs as are asked for, None for those that are left out."""
     return [*node.inputs, *[None] * count][:count]
