@@ -13,7 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from .respell import replace
+from .respell import respell
 from .widen import HALVES
 
 __all__ = ["keep_half"]
@@ -26,7 +26,7 @@ def keep_half(program: ir.Model, before: int) -> bool:
     now = program.graph.opset_imports[""]
     found = [node for node in program.graph if _is_new(node, before, now) or _is_between(node)]
     rounded: set[ir.Value] = set()
-    return replace(program, found, lambda g, node: _in_float32(g, node, rounded))
+    return respell(program, found, lambda g, node: _in_float32(g, node, rounded))
 
 
 def _is_new(node: ir.Node, before: int, now: int) -> bool:

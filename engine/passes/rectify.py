@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from ..graph import GraphBuilder
 from ..shapes import constant_of
-from .respell import replace
+from .respell import respell
 
 __all__ = ["rectify"]
 
@@ -22,7 +22,7 @@ _PRODUCTS = frozenset({"Conv", "Gemm", "MatMul"})
 
 def rectify(program: ir.Model) -> bool:
     """Works in place; true where there was one."""
-    return replace(program, [node for node in program.graph if _rectifies(node)], _after_a_relu)
+    return respell(program, [node for node in program.graph if _rectifies(node)], _after_a_relu)
 
 
 def _rectifies(node: ir.Node) -> bool:

@@ -13,12 +13,12 @@ from ..errors import UnsupportedOperator
 from ..graph import GraphBuilder
 from ..shapes import infer
 
-__all__ = ["replace"]
+__all__ = ["respell"]
 
 Spelling = Callable[[GraphBuilder, ir.Node], Sequence[ir.Value | None]]
 
 
-def replace(program: ir.Model, nodes: Iterable[ir.Node], spell: Spelling) -> bool:
+def respell(program: ir.Model, nodes: Iterable[ir.Node], spell: Spelling) -> bool:
     """Puts what ``spell`` emits in the place of each node, in place; true where there was one.
 
     A node stays beside it for the sake of outputs that are read and that ``spell`` gives none for.

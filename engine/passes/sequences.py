@@ -15,7 +15,7 @@ import onnx_ir as ir
 from ..graph import GraphBuilder
 from ..ops.subgraph import inlined
 from ..shapes import constant_of, static_shape
-from .respell import replace
+from .respell import respell
 from .spells import padded_inputs
 
 __all__ = ["RESOLVED", "spell_sequences"]
@@ -26,7 +26,7 @@ _HANDED_ON = ("Identity", "Optional", "OptionalGetElement", "SequenceErase", "Se
 def spell_sequences(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
     """Works in place; true where a tensor was taken out of a sequence."""
     found = [node for node in nodes if node.domain == "" and node.op_type in _SPELLS and _resolvable(node, program)]
-    return replace(program, found, lambda g, node: _SPELLS[node.op_type](g, node))
+    return respell(program, found, lambda g, node: _SPELLS[node.op_type](g, node))
 
 
 def _resolvable(node: ir.Node, program: ir.Model) -> bool:

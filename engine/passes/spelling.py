@@ -16,7 +16,7 @@ from . import (  # noqa: F401  they register spellings
     regions,
     support_vectors,
 )
-from .respell import replace
+from .respell import respell
 from .sequence_loops import stack_appended
 from .sequences import spell_sequences
 from .spells import SPELLS
@@ -28,5 +28,5 @@ def spell_out(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
     """Works in place on those of the nodes that have a spelling; true where there was one."""
     nodes = list(nodes)
     found = [node for node in nodes if (node.domain, node.op_type) in SPELLS]
-    spelt = replace(program, found, lambda g, node: SPELLS[node.domain, node.op_type](g, node))
+    spelt = respell(program, found, lambda g, node: SPELLS[node.domain, node.op_type](g, node))
     return stack_appended(program, nodes) or spell_sequences(program, nodes) or spelt

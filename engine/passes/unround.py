@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from ..graph import GraphBuilder
 from ..shapes import static_shape
-from .respell import replace
+from .respell import respell
 
 __all__ = ["unround"]
 
@@ -27,7 +27,7 @@ def unround(program: ir.Model, kept: Collection[ir.Value] = ()) -> bool:
     for node in list(program.graph):
         if node.inputs and node.inputs[0] not in kept and (found := _rounding(node)) is not None:
             quantise, dequantise = found
-            steps += replace(program, [node], lambda g, node, q=quantise, d=dequantise: _swapped(g, node, q, d))
+            steps += respell(program, [node], lambda g, node, q=quantise, d=dequantise: _swapped(g, node, q, d))
     return steps > 0
 
 
