@@ -9,7 +9,7 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from .spells import padded_inputs, spells
+from .spells import channels_first, channels_last, padded_inputs, spells
 
 
 @spells("Gelu", "BiasGelu")
@@ -115,9 +115,9 @@ def _fused_conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """NhwcConv has its channels last in the weights, too."""
     x, w, bias, other = padded_inputs(node, 4)
     last = node.op_type != "FusedConv"
-    x, w = _channels_first(g, x) if last else x, _channels_first(g, w) if node.op_type == "NhwcConv" else w
+    x, w = channels_first(g, x) if last else x, channels_first(g, w) if node.op_type == "NhwcConv" else w
     y = g.Conv(x, w, bias, **{**node.attributes, "activation": None, "activation_params": None})
-    y = _channels_last(g, y) if last else y
+    y = channels_last(g, y) if last else y
     y = y if other is None else g.Add(y, other)
     name, numbers = node.attributes.get_string("activation", ""), node.attributes.get_floats("activation_params", ())
     return [_activated(g, y, name, numbers)]
@@ -125,15 +125,7 @@ def _fused_conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
 
 @spells("NhwcMaxPool")
 def _nhwc_max_pool(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    return [_channels_last(g, g.MaxPool(_channels_first(g, node.inputs[0]), **node.attributes))]
-
-
-def _channels_first(g: GraphBuilder, x: ir.Value) -> ir.Value:
-    return g.Transpose(x, perm=[0, g.rank(x) - 1, *range(1, g.rank(x) - 1)])
-
-
-def _channels_last(g: GraphBuilder, x: ir.Value) -> ir.Value:
-    return g.Transpose(x, perm=[0, *range(2, g.rank(x)), 1])
+    return [channels_last(g, g.MaxPool(channels_first(g, node.inputs[0]), **node.attributes))]
 
 
 def _activated(g: GraphBuilder, x: ir.Value, name: str, numbers: Sequence[float]) -> ir.Value:

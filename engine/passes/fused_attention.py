@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from .fused_norm import root_mean_square
+from .fused_norm import counted, root_mean_square
 from .spells import padded_inputs, spells
 
 _INT64, _BOOL = ir.DataType.INT64, ir.DataType.BOOL
@@ -69,29 +69,36 @@ def _queries_keys_values(g: GraphBuilder, qkv: Sequence[Any], bias: Any, heads: 
 @spells("GroupQueryAttention")
 def _group_query_attention(g: GraphBuilder, node: Any) -> list[ir.Value | None]:
     """Masked after its own place: onnxruntime writes the cache in it, so that it stays for the outputs behind it."""
-    q, k, v, past_key, past_value, lengths, _, cos, sin, places, added, sink, *_ = padded_inputs(node, 16)
-    number, norms = node.attributes.get_int, padded_inputs(node, 16)[14:]
+    q, k, v, past_key, past_value, lengths, _, cos, sin, places, added, sink, _, _, *norms = padded_inputs(node, 16)
+    number = node.attributes.get_int
     if sink is not None or number("smooth_softmax", 0) or number("sliding_window_cache", 0):
         raise ValueError("a smooth softmax, and a cache of a sliding window, have no rule")
-    heads, groups = number("num_heads"), number("kv_num_heads")
-    if k is None:
-        width = _width(g, q) // (heads + 2 * groups)
-        q, k, v = g.Split(q, [heads * width, groups * width, groups * width], axis=-1, outputs=3)
-    q, k, v = _heads(g, q, heads), _heads(g, k, groups), _heads(g, v, groups)
-    q, k = (
-        x if norm is None else root_mean_square(g, x, norm, node.attributes.get_float("qk_norm_epsilon", 1e-6))[0]
-        for x, norm in zip((q, k), norms, strict=True)
-    )
+    q, k, v = _grouped(g, node, q, k, v)
+    q, k = (_normed(g, node, x, scale) for x, scale in zip((q, k), norms, strict=True))
     before = _cached(g, q, lengths)
     if number("do_rotary", 0):
-        places = g.Add(g.Unsqueeze(before, [1]), _counted(g, q)) if places is None else places
+        places = g.Add(g.Unsqueeze(before, [1]), counted(g, q, 2)) if places is None else places
         q, k = (_rotated(g, x, places, cos, sin, bool(number("rotary_interleaved", 0))) for x in (q, k))
     allowed = _allowed(g, node, q, k, past_key, before, g.Cast(g.Reshape(lengths, [-1, 1]), to=_INT64))
     if past_key is not None:
         k, v = g.Concat(past_key, k, axis=2), g.Concat(past_value, v, axis=2)
-    k, v = (_repeated(g, x, heads // groups) for x in (k, v))
+    k, v = (_repeated(g, x, number("num_heads") // number("kv_num_heads")) for x in (k, v))
     lowest = g.Where(allowed, g.constant(0, q.dtype), _lowest(q))
     return [_joined(g, _attended(g, node, q, k, v, [lowest, added]))]
+
+
+def _grouped(g: GraphBuilder, node: Any, q: Any, k: Any, v: Any) -> list[ir.Value]:
+    """Queries in heads, keys and values in groups, from one tensor each or from all packed."""
+    heads, groups = node.attributes.get_int("num_heads"), node.attributes.get_int("kv_num_heads")
+    if k is None:
+        width = _width(g, q) // (heads + 2 * groups)
+        q, k, v = g.Split(q, [heads * width, groups * width, groups * width], axis=-1, outputs=3)
+    return [_heads(g, q, heads), _heads(g, k, groups), _heads(g, v, groups)]
+
+
+def _normed(g: GraphBuilder, node: Any, x: ir.Value, scale: ir.Value | None) -> ir.Value:
+    epsilon = node.attributes.get_float("qk_norm_epsilon", 1e-6)
+    return x if scale is None else root_mean_square(g, x, scale, epsilon)[0]
 
 
 def _cached(g: GraphBuilder, q: ir.Value, lengths: ir.Value) -> ir.Value:
@@ -104,12 +111,12 @@ def _allowed(
     g: GraphBuilder, node: Any, q: ir.Value, k: ir.Value, past: Any, before: ir.Value, last: ir.Value
 ) -> ir.Value:
     """Which keys a query sees: (batch, 1, queries, keys), by their places in the whole sequence, up to the last."""
-    cached, new = g.Unsqueeze(before, [1]), g.Add(g.Unsqueeze(before, [1]), _counted(g, k))
-    query = g.Unsqueeze(g.Add(cached, _counted(g, q)), [1, 3])
+    cached, new = g.Unsqueeze(before, [1]), g.Add(g.Unsqueeze(before, [1]), counted(g, k, 2))
+    query = g.Unsqueeze(g.Add(cached, counted(g, q, 2)), [1, 3])
     key, there = new, g.LessOrEqual(new, last)
     if past is not None:
         old = g.Expand(
-            g.Unsqueeze(_counted(g, past), [0]), g.Concat(g.Shape(before), g.Shape(past, start=2, end=3), axis=0)
+            g.Unsqueeze(counted(g, past, 2), [0]), g.Concat(g.Shape(before), g.Shape(past, start=2, end=3), axis=0)
         )
         key = g.Concat(old, new, axis=1)
         there = g.Concat(g.Less(old, cached), there, axis=1)
@@ -130,12 +137,6 @@ def _repeated(g: GraphBuilder, x: ir.Value, times: int) -> ir.Value:
     return g.reshape(wide, [batch, _width(g, x, 1) * times, length, _width(g, x)])
 
 
-def _counted(g: GraphBuilder, heads: ir.Value) -> ir.Value:
-    """0, 1, 2, ... along the length of heads."""
-    length = g.Squeeze(g.Shape(heads, start=2, end=3), [0])
-    return g.Range(g.constant(0, _INT64), length, 1)
-
-
 @spells("RotaryEmbedding")
 def _rotary_embedding(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, places, cos, sin = node.inputs
@@ -146,7 +147,7 @@ def _rotary_embedding(g: GraphBuilder, node: Any) -> list[ir.Value]:
     count = number("num_heads", 0) if partial else _width(g, x) // (2 * _width(g, cos))
     heads = _heads(g, x, count) if flat else x
     if g.rank(places) == 1:  # where the first word stands
-        places = g.Unsqueeze(g.Add(g.Cast(places, to=_INT64), _counted(g, heads)), [0])
+        places = g.Unsqueeze(g.Add(g.Cast(places, to=_INT64), counted(g, heads, 2)), [0])
     turned = _rotated(g, heads, places, cos, sin, bool(number("interleaved", 0)))
     return [_joined(g, turned) if flat else turned]
 
@@ -202,7 +203,7 @@ def _causal(g: GraphBuilder, node: Any, q: ir.Value, k: ir.Value) -> ir.Value | 
     if not node.attributes.get_int("unidirectional", 0):
         return None
     cached = g.Sub(g.Shape(k, start=2, end=3), g.Shape(q, start=2, end=3))
-    behind = g.Greater(_counted(g, k), g.Unsqueeze(g.Add(cached, _counted(g, q)), [1]))
+    behind = g.Greater(counted(g, k, 2), g.Unsqueeze(g.Add(cached, counted(g, q, 2)), [1]))
     return g.Where(behind, _lowest(q), g.constant(0, q.dtype))
 
 
@@ -233,5 +234,5 @@ def _between(g: GraphBuilder, ends: ir.Value, q: ir.Value, k: ir.Value) -> ir.Va
     bounds = g.Concat(g.Cast(ends, to=_INT64), g.Expand(g.constant(0, _INT64), batch), axis=0)
     end, start = (g.Unsqueeze(g.Slice(bounds, low, high, [0]), [1, 2, 3]) for low, high in
                   ((g.vector([0]), batch), (batch, g.Mul(batch, 2))))  # fmt: skip
-    key = _counted(g, k)
+    key = counted(g, k, 2)
     return g.And(g.Less(key, end), g.GreaterOrEqual(key, start))

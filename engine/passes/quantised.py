@@ -11,7 +11,7 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from .spells import MICROSOFT, SPELLS, padded_inputs, spells
+from .spells import MICROSOFT, SPELLS, channels_first, channels_last, padded_inputs, spells
 
 __all__ = ["QUANTISED"]
 
@@ -32,8 +32,7 @@ def _channels_moved(g: GraphBuilder, node: Any, x: ir.Value, *, first: bool) -> 
     """Channels to the second axis, or back to the last, where the node has them last."""
     if not node.attributes.get_int("channels_last", 0):
         return x
-    rank = g.rank(x)
-    return g.Transpose(x, perm=[0, rank - 1, *range(1, rank - 1)] if first else [0, *range(2, rank), 1])
+    return channels_first(g, x) if first else channels_last(g, x)
 
 
 # Products --------------------------------------------------------------------------------------------------------

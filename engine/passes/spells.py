@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ..graph import GraphBuilder
 
-__all__ = ["MICROSOFT", "SPELLS", "Spell", "padded_inputs", "spells"]
+__all__ = ["MICROSOFT", "SPELLS", "Spell", "channels_first", "channels_last", "padded_inputs", "spells"]
 
 Spell = Callable[[GraphBuilder, Any], Sequence[ir.Value | None]]
 MICROSOFT = "com.microsoft"
@@ -31,3 +31,14 @@ def spells(*ops: str, domain: str = MICROSOFT) -> Callable[[Spell], Spell]:
 def padded_inputs(node: Any, count: int) -> list[Any]:
     """As many inputs as are asked for, None for those that are left out."""
     return [*node.inputs, *[None] * count][:count]
+
+
+def channels_first(g: GraphBuilder, x: ir.Value) -> ir.Value:
+    """x with its last axis as the second."""
+    rank = g.rank(x)
+    return g.Transpose(x, perm=[0, rank - 1, *range(1, rank - 1)])
+
+
+def channels_last(g: GraphBuilder, x: ir.Value) -> ir.Value:
+    """x with its second axis as the last."""
+    return g.Transpose(x, perm=[0, *range(2, g.rank(x)), 1])
