@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from gradcheck import evaluate, normal, reference
+from onnxray.errors import UnsupportedOperator
 from onnxray.gradient import differentiate
 from onnxray.model import load
 from onnxray.rules import RULES
@@ -32,3 +33,13 @@ def test_the_model_itself_is_not_changed() -> None:
     ))  # fmt: skip
     differentiate(source)
     assert [node.op_type for node in source.graph] == ["Shrink"]
+
+
+def test_an_unknown_activation_of_a_fused_operator_is_refused() -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 18, "com.microsoft" : 1]>'
+        "g (float[1,2,5,5] x, float[3,2,3,3] w) => (float[1,3,3,3] y)"
+        '{ y = com.microsoft.FusedConv <activation = "Bend"> (x, w) }'
+    )
+    with pytest.raises(UnsupportedOperator, match=r"FusedConv .* no activation 'Bend' in the standard"):
+        differentiate(model)

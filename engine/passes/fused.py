@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import onnx
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
@@ -134,6 +135,8 @@ def _activated(g: GraphBuilder, x: ir.Value, name: str, numbers: Sequence[float]
         return x
     if name == "Clip":
         return g.Clip(x, *numbers)
+    if not onnx.defs.has(name, g.opset):
+        raise ValueError(f"no activation {name!r} in the standard")
     names = {"LeakyRelu": ("alpha",), "Elu": ("alpha",), "HardSigmoid": ("alpha", "beta")}.get(name, ())
     return getattr(g, name)(x, **dict(zip(names, numbers, strict=False)))
 
