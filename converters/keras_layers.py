@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 
 from .keras_names import layer_paths
+from .layers import FIRST, LAST, call_name
 from .options import LayerValue
 from .quiet import require
 
 __all__ = ["record"]
-
-LAST = {1: "N", 2: "NC", 3: "NLC", 4: "NHWC", 5: "NDHWC"}
-FIRST = {1: "N", 2: "NC", 3: "NCL", 4: "NCHW", 5: "NCDHW"}
 
 
 def record(model: Any, run: Callable[[], Any], inputs: Mapping[str, np.ndarray]) -> dict[str, LayerValue | str]:
@@ -31,11 +29,8 @@ def record(model: Any, run: Callable[[], Any], inputs: Mapping[str, np.ndarray])
     }
 
     def keep(layer: Any, output: Any) -> None:
-        path = paths.get(id(layer))
-        if path is None:
-            return
-        calls = sum(key == path or key.startswith(f"{path}:") for key in found)
-        found[f"{path}:{calls}" if calls else path] = first_value(keras, layer, output)
+        if (path := paths.get(id(layer))) is not None:
+            found[call_name(found, path)] = first_value(keras, layer, output)
 
     with watching(keras.layers.Layer, keep):
         run()

@@ -12,12 +12,21 @@ import onnx
 from .options import LayerValue
 from .parity import allowed, difference
 
-__all__ = ["Resolver", "leaving", "resolve"]
+__all__ = ["FIRST", "LAST", "Resolver", "call_name", "leaving", "resolve"]
 
 MOVES = {"Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast"}
 SPATIAL = {0: "", 1: "L", 2: "HW", 3: "DHW"}
+# The axes of feature maps by rank, channels last or first.
+LAST = {1: "N", 2: "NC", 3: "NLC", 4: "NHWC", 5: "NDHWC"}
+FIRST = {1: "N", 2: "NC", 3: "NCL", 4: "NCHW", 5: "NCDHW"}
 
 Entry = dict[str, str]
+
+
+def call_name(found: Iterable[str], layer: str) -> str:
+    """The name of a layer's next call, after those found: plain, then `dense:1`, `dense:2`."""
+    calls = sum(name == layer or name.startswith(f"{layer}:") for name in found)
+    return f"{layer}:{calls}" if calls else layer
 
 
 def leaving(model: onnx.ModelProto, scopes_of: Callable[[onnx.NodeProto], Iterable[str]]) -> dict[str, list[str]]:

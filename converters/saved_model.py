@@ -11,8 +11,7 @@ import onnx
 from onnxray.errors import ConversionError
 
 from .keras_graph import distinct, put_weights
-from .keras_layers import LAST
-from .layers import leaving
+from .layers import LAST, leaving
 from .options import Candidate, Feed, LayerValue, Options
 from .quiet import converting, require, warn_of_code
 from .tf_file import tf_candidate

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from .inputs import Spec
 from .options import Feed
 from .quiet import converting, require
 
-__all__ = ["Call", "embedded", "evaluating"]
+__all__ = ["Call", "embedded", "evaluating", "leaves"]
 
 MISFIT = "give inputs= that its forward accepts"
 
@@ -98,10 +99,8 @@ def leaves(output: Any) -> list[Any]:
 
 def device_of(module: Any) -> Any:
     """The device of a module's first parameter or buffer."""
-    for group in (module.parameters(), module.buffers()):
-        for tensor in group:
-            return tensor.device
-    return require("torch").device("cpu")
+    first = next(chain(module.parameters(), module.buffers()), None)
+    return require("torch").device("cpu") if first is None else first.device
 
 
 def embedded(module: Any, spec: Spec) -> Spec:

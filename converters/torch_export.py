@@ -104,10 +104,8 @@ def legacy(
     torch, buffer = require("torch"), io.BytesIO()
     args, kwargs = call.arguments(example)
     names = [spec.name or numbered("input", i) for i, spec in enumerate(specs)]
-    results = [
-        numbered("output", i)
-        for i in range(len(replace(call, names=tuple(names))(dict(zip(names, example, strict=True)))))
-    ]
+    outputs = replace(call, names=tuple(names))(dict(zip(names, example, strict=True)))
+    results = [numbered("output", i) for i in range(len(outputs))]
     guard = converting(f"{source} cannot be exported", "no exporter takes it: simplify the model")
     with guard, evaluating(call.module), torch.no_grad():
         torch.onnx.export(

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .layers import FIRST, LAST, call_name
 from .options import LayerValue
-from .quiet import require
+from .torch_call import leaves
 
 __all__ = ["record"]
 
 DEFAULT = {1: "N", 2: "NC", 3: "NLC", 4: "NCHW", 5: "NCDHW"}
-LAST = {1: "N", 2: "NC", 3: "NLC", 4: "NHWC", 5: "NDHWC"}
-FIRST = {1: "N", 2: "NC", 3: "NCL", 4: "NCHW", 5: "NCDHW"}
 CHANNELS_LAST = ("Linear", "LayerNorm", "Embedding", "MultiheadAttention", "RMSNorm", "Transformer")
 CHANNELS_FIRST = (
     "Conv",
@@ -50,22 +49,14 @@ def hook(name: str, found: dict[str, LayerValue | str], axes: Axes) -> Callable[
     """A forward hook that keeps the first tensor of a module's output."""
 
     def keep(part: Any, _: Any, output: Any) -> None:
-        tensor = first_tensor(output)
-        calls = sum(key == name or key.startswith(f"{name}:") for key in found)
-        key = f"{name}:{calls}" if calls else name
+        tensor = next(iter(leaves(output)), None)
         if tensor is None:
-            found[key] = "its output holds no tensor"
+            found[call_name(found, name)] = "its output holds no tensor"
         else:
-            found[key] = LayerValue(tensor.detach().cpu().numpy().copy(), axes.of(part, tuple(tensor.shape)))
+            value = tensor.detach().cpu().numpy().copy()
+            found[call_name(found, name)] = LayerValue(value, axes.of(part, tuple(tensor.shape)))
 
     return keep
-
-
-def first_tensor(output: Any) -> Any:
-    """The first tensor in whatever a module returns."""
-    torch = require("torch")
-    found = torch.utils._pytree.tree_leaves(output)
-    return next((leaf for leaf in found if isinstance(leaf, torch.Tensor)), None)
 
 
 class Axes:
