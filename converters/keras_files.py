@@ -15,6 +15,7 @@ from typing import Any
 
 from onnxray.errors import ConversionError
 
+from .factory import built, refuse_factory
 from .keras_export import convert_model
 from .options import Candidate, Options
 from .quiet import converting, require
@@ -39,8 +40,7 @@ def convert_file(path: Path, options: Options) -> Candidate:
     config = read_config(path)
     if config is None:
         return convert_model(with_weights(path, options), options, str(path))
-    if options.factory is not None:
-        raise ConversionError(f"{path}: holds a whole model; factory= is for files of weights alone: leave it out")
+    refuse_factory(path, options)
     if not options.allow_lambda and "Lambda" in set(kinds(config)):
         raise ConversionError(f"{path}: has a Lambda layer; {LAMBDA}")
     with readable(path, config) as file, converting(f"{path} cannot be loaded", UNLOADABLE):
@@ -76,11 +76,7 @@ def parts(config: Any) -> Iterator[dict[str, Any]]:
 
 def with_weights(path: Path, options: Options) -> Any:
     """The factory's model with the weights of a file that holds nothing else."""
-    from .torch_files import load_factory
-
-    if options.factory is None:
-        raise ConversionError(f"{path}: holds weights without a model; give factory='module:callable' that builds it")
-    model = load_factory(options.factory)
+    model = built(path, options)
     guard = converting(f"{path}: the weights do not fit the model of factory=", "build the model they come from")
     with suffixed(path, ".weights.h5" if is_keras3(path) else ".h5") as file, guard:
         model.load_weights(file)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from onnxray.errors import ConversionError
 
+from .factory import built, refuse_factory
 from .inputs import read_inputs, sample
 from .options import Candidate, Options
 from .quiet import converting, first_line, require, warn_of_code
@@ -19,7 +19,7 @@ from .torch_export import ADVICE, candidate, convert_module, legacy, needed_spec
 from .torch_layers import record
 from .torch_unroll import unroll
 
-__all__ = ["convert_pt2", "convert_safetensors", "convert_torch_file", "convert_torchscript", "load_factory"]
+__all__ = ["convert_pt2", "convert_safetensors", "convert_torch_file", "convert_torchscript"]
 
 UNSEEN = "TorchScript runs without Python, so its value cannot be observed; name its node or tensor instead"
 NESTED = ("state_dict", "model_state_dict", "model")
@@ -60,8 +60,7 @@ def convert_torch_file(path: Path, options: Options) -> Candidate:
     with converting(f"{path} cannot be read", "check that the file is whole"):
         content = loaded(path, options.allow_pickle)
     if isinstance(content, torch.nn.Module):
-        if options.factory is not None:
-            raise ConversionError(f"{path}: holds a whole model; factory= is for files of weights alone: leave it out")
+        refuse_factory(path, options)
         return convert_module(content, options, str(path))
     return with_weights(path, content, options)
 
@@ -85,9 +84,7 @@ def convert_safetensors(path: Path, options: Options) -> Candidate:
 
 def with_weights(path: Path, content: Any, options: Options) -> Candidate:
     """Build the module, load the weights strictly and convert it."""
-    if options.factory is None:
-        raise ConversionError(f"{path}: holds weights without a model; give factory='module:callable' that builds it")
-    module = load_factory(options.factory)
+    module = built(path, options)
     weights = state_dict(path, content)
     with converting(f"{path}: the weights do not fit the module of factory=", "build the architecture they come from"):
         module.load_state_dict(weights)
@@ -104,13 +101,3 @@ def state_dict(path: Path, content: Any) -> dict[str, Any]:
     if all(key.startswith("module.") for key in content):
         return {key.removeprefix("module."): value for key, value in content.items()}
     return dict(content)
-
-
-def load_factory(factory: str | Callable[[], Any]) -> Any:
-    """Call what builds the model, imported first where it is named as "module:callable"."""
-    name, _, attribute = ("", "", "") if callable(factory) else factory.partition(":")
-    advice = "write it as module:callable, with the module on sys.path and a callable without arguments"
-    with converting(f"factory {getattr(factory, '__qualname__', factory)!r} failed", advice):
-        if callable(factory):
-            return factory()
-        return getattr(importlib.import_module(name), attribute)()
