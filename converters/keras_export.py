@@ -14,6 +14,7 @@ from .keras_signature import Signature, signature
 from .keras_trace import translate
 from .options import Candidate, Feed, Options
 from .quiet import converting, require
+from .tf_gradients import taped
 
 __all__ = ["convert_model"]
 
@@ -78,17 +79,10 @@ class Call:
         """The gradient of the weighted sum of the first output, in float64 on a copy where asked."""
         if require("keras").backend.backend() != "tensorflow":
             return None
-        tf = require("tensorflow")
-        with converting("Keras cannot differentiate the model", "leave check_gradients out"):
+        with converting("the Keras model has no float64 form", "leave check_gradients out"):
             call = Call(in_float64(self.model), self.takes) if double else self
-            values = [tf.constant(value) for value in self.ordered(feed)]
-            wanted = {str(s.name): v for s, v in zip(self.takes.specs, values, strict=True) if v.dtype.is_floating}
-            with tf.GradientTape() as tape:
-                tape.watch(list(wanted.values()))
-                first = call(values)[0]
-                total = tf.reduce_sum(first * tf.cast(weights, first.dtype))
-            found = tape.gradient(total, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return {name: value.numpy() for name, value in found.items()}
+        ordered = {str(spec.name): feed[str(spec.name)] for spec in self.takes.specs}
+        return taped(call, ordered, weights)
 
 
 def in_float64(model: Any) -> Any:

@@ -15,6 +15,7 @@ from .layers import LAST, leaving
 from .options import Candidate, Feed, LayerValue, Options
 from .quiet import converting, require, warn_of_code
 from .tf_file import tf_candidate
+from .tf_gradients import taped
 
 __all__ = ["convert_saved_model"]
 
@@ -115,16 +116,9 @@ class Frozen:
 
     def gradients(self, feed: Feed, weights: np.ndarray, double: bool) -> Feed | None:
         """The gradient of the weighted sum of the first output; there is no float64 form."""
-        tf = require("tensorflow")
         if double:
             return None
-        values = {name: tf.constant(feed[name]) for name in self.names}
-        wanted = {name: value for name, value in values.items() if value.dtype.is_floating}
-        with converting("TensorFlow cannot differentiate the model", "leave check_gradients out"):
-            with tf.GradientTape() as tape:
-                tape.watch(list(wanted.values()))
-                total = tf.reduce_sum(self.function(*values.values())[0] * weights)
-            return {name: value.numpy() for name, value in tape.gradient(total, wanted).items()}
+        return taped(lambda values: self.function(*values), {name: feed[name] for name in self.names}, weights)
 
 
 def leaving_scopes(graph: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import shutil
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -100,6 +101,21 @@ def test_saved_model(tmp_path, notes):
     found = notes(model, "layers")
     conv = next(entry for name, entry in found.items() if name.rpartition("/")[2].startswith("conv"))
     assert conv["layout"] == "NCHW"
+
+
+def test_gradients_of_a_saved_model(tmp_path, notes):
+    """One input does not reach the first output: its gradient is 0."""
+    net, shape = tf.Module(), tf.TensorSpec((None, 3))
+    net.serve = tf.function(lambda a, b: {"first": tf.tanh(a), "second": a + b}, input_signature=[shape, shape])
+    tf.saved_model.save(net, str(tmp_path / "saved"), signatures={"serving_default": net.serve})
+
+    def gradients(model, feed):
+        probe = next(onnx.numpy_helper.to_array(t) for t in model.graph.initializer if "probe" in t.name)
+        return {"a": probe * (1 - np.tanh(feed["a"]) ** 2), "b": np.zeros_like(feed["b"])}
+
+    with pytest.warns(UserWarning, match="SavedModel is code"):
+        model = to_onnx(tmp_path / "saved", check_gradients=gradients)
+    assert set(notes(model, "gradients")) == {"a", "b"}
 
 
 def test_tflite(tmp_path):
