@@ -19,34 +19,40 @@ from onnxray.errors import ConversionError
 from .keras_signature import Signature, signature
 from .keras_trace import Scopes, translate
 from .options import Options
-from .quiet import require
+from .quiet import converting, require
 
 __all__ = ["translate_elsewhere"]
 
 SECONDS = 1800
+ADVICE = "run it with KERAS_BACKEND=tensorflow"
 
 
 def translate_elsewhere(model: Any, _: Signature, opset: int, batch: int | None) -> tuple[onnx.ModelProto, Scopes]:
     """Save the model, translate it in a child process, read the graph and its scopes back."""
-    with tempfile.TemporaryDirectory() as folder:
-        model.save(Path(folder) / "model.keras")
-        order = [sys.executable, "-m", "onnxray.converters.keras_child", folder, str(opset), str(batch or 0)]
-        child = subprocess.run(
-            order,
-            env={"TF_ENABLE_ONEDNN_OPTS": "0", **os.environ, "KERAS_BACKEND": "tensorflow"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+    with (
+        converting(f"Keras model {model.name!r} cannot be translated on TensorFlow", ADVICE),
+        tempfile.TemporaryDirectory() as name,
+    ):
+        folder = Path(name)
+        model.save(folder / "model.keras")
+        child = run([name, str(opset), str(batch or 0)])
         if child.returncode:
             last = (child.stderr.strip().splitlines() or ["no message"])[-1]
-            raise ConversionError(
-                f"Keras model {model.name!r} on TensorFlow: {last}; run it with KERAS_BACKEND=tensorflow"
-            )
-        scopes = json.loads((Path(folder) / "scopes.json").read_text())
-        return onnx.load(Path(folder) / "model.onnx"), scopes
+            raise ConversionError(f"Keras model {model.name!r} on TensorFlow: {last}; {ADVICE}")
+        return onnx.load(folder / "model.onnx"), json.loads((folder / "scopes.json").read_text())
+
+
+def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run this file in a process whose Keras is on TensorFlow."""
+    return subprocess.run(
+        [sys.executable, "-m", "onnxray.converters.keras_child", *arguments],
+        env={"TF_ENABLE_ONEDNN_OPTS": "0", **os.environ, "KERAS_BACKEND": "tensorflow"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
 
 
 def main(folder: Path, opset: int, batch: int | None) -> None:

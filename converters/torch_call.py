@@ -50,10 +50,14 @@ class Call:
         """The outputs for a feed, as arrays."""
         return [tensor.detach().cpu().numpy() for tensor in self(feed)]
 
+    def in_float64(self) -> Call:
+        """The same call of a copy that computes in float64."""
+        with converting("the PyTorch module has no float64 form", "leave check_gradients out"):
+            return replace(self, module=copy.deepcopy(self.module).double())
+
     def gradients(self, feed: Feed, weights: np.ndarray, double: bool) -> Feed | None:
         """The gradient of the weighted sum of the first output, in float64 on a copy where asked."""
-        torch = require("torch")
-        call = replace(self, module=copy.deepcopy(self.module).double()) if double else self
+        torch, call = require("torch"), self.in_float64() if double else self
         values = {
             k: torch.as_tensor(v.astype(np.float64) if double and v.dtype.kind == "f" else v) for k, v in feed.items()
         }

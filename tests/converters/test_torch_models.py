@@ -237,6 +237,21 @@ def test_gradients_at_kinks_are_allowed_what_rounding_costs(notes):
         to_onnx(Shifted(), inputs=rows, check_gradients=lambda model, feed: flipped(model, feed, slice(10)))
 
 
+def test_a_module_without_a_float64_form_is_compared_in_float32():
+    """PyTorch copies no tensor that was computed from parameters."""
+
+    class Doubled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(3)) * 2
+
+        def forward(self, x):
+            return x * self.scale
+
+    with pytest.raises(ConversionError, match=r"gradient of input 'x' is off .* \(allowed 0\.0001\)"):
+        to_onnx(Doubled(), inputs=(1, 3), check_gradients=lambda model, feed: {k: 0 * v for k, v in feed.items()})
+
+
 def test_nothing_is_printed(capfd):
     to_onnx(nets.TwoInputs(), inputs=[(1, 4), (1, 3)])
     assert capfd.readouterr() == ("", "")
