@@ -37,6 +37,16 @@ class Rounded:
     def without(self) -> dict[str, np.ndarray]:
         return {k: np.zeros_like(e) for k, e in self.errors.items()}
 
+    def unrounded(self) -> onnx.ModelProto:
+        """The float net by itself, with the model's own inputs and output."""
+        net = onnx.ModelProto()
+        net.CopyFrom(self.model)
+        inputs = [value for value in net.graph.input if value.name not in self.errors]
+        del net.graph.input[:], net.graph.output[1:]
+        net.graph.input.extend(inputs)
+        net.graph.initializer.extend(numpy_helper.from_array(zero, k) for k, zero in self.without().items())
+        return net
+
 
 def rounded(model: Model, feeds: Mapping[str, np.ndarray]) -> Rounded:
     """The float net of a model with pairs of QuantizeLinear and DequantizeLinear, or operators made of such."""
