@@ -6,6 +6,7 @@ evidence lies, and not which way it points, take its strength: magnitudes, the l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -50,13 +51,14 @@ class Metric:
 
 def spearman(reference: Seen, candidate: Seen) -> float:
     """Rank correlation of the signed values (Spearman, 1904; of maps: Adebayo et al., 2018, arXiv:1810.03292)."""
-    a, b = (one.ranks - (one.ranks.size + 1) / 2 for one in (reference, candidate))
-    return _cosine(a, b, np.square(a).sum() * np.square(b).sum())
+    if reference.ranks.size < 2:
+        return math.nan
+    return np.corrcoef(reference.ranks, candidate.ranks)[0, 1]
 
 
 def cosine(reference: Seen, candidate: Seen) -> float:
     """Cosine of the angle between the signed values."""
-    return _cosine(reference.values, candidate.values, reference.energy * candidate.energy)
+    return 1 - need("scipy.spatial.distance").cosine(reference.values.ravel(), candidate.values.ravel())
 
 
 def ssim(reference: Seen, candidate: Seen) -> float:
@@ -75,7 +77,7 @@ def top_iou(reference: Seen, candidate: Seen) -> float:
 
 def relative_l2(reference: Seen, candidate: Seen) -> float:
     """Euclidean norm of the difference over that of the reference; the only metric that sees a change of scale."""
-    return float(np.sqrt(np.square(candidate.values - reference.values).sum() / reference.energy))
+    return float(np.linalg.norm(candidate.values - reference.values) / np.linalg.norm(reference.values))
 
 
 def sign_agreement(reference: Seen, candidate: Seen) -> float:
@@ -135,11 +137,6 @@ def chosen_metrics(names: Sequence[str] | None) -> dict[str, Metric]:
         if name not in METRICS:
             raise InputError(f"no metric {name!r}; there are: {', '.join(METRICS)}")
     return {name: METRICS[name] for name in names or METRICS}
-
-
-def _cosine(a: Map, b: Map, energies: float) -> float:
-    """Without BLAS, whose threads would wait for those of the runtime."""
-    return float((a * b).sum() / np.sqrt(energies))
 
 
 def _top(plane: Map) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["software"]
 
-PACKAGES = ("onnxray", "onnxruntime", "onnxruntime-gpu", "onnx", "numpy", "scipy", "scikit-image")
+PACKAGES = ("onnxray", "onnxruntime", "onnxruntime-gpu", "onnx", "numpy", "scipy", "scikit-image", "bottleneck")
 
 
 def software() -> dict[str, Any]:

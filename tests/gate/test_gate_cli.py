@@ -160,12 +160,13 @@ def test_all_corrupt(capsys: pytest.CaptureFixture[str]) -> None:
     assert [name in line for name, line in zip(("a.png", "b.png"), each, strict=True)] == [True, True]
 
 
+@pytest.mark.parametrize("library", ["skimage.metrics", "bottleneck"])
 def test_a_missing_library_is_one_line(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, other: str
+    library: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, other: str
 ) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "skimage.metrics", None)
+    monkeypatch.setitem(sys.modules, library, None)
     assert run(["compare", DIGITS, other, DIGIT, *QUICK]) == 2
     err = capsys.readouterr().err
     assert "pip install 'onnxray[gate]'" in err
