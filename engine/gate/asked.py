@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from os import PathLike
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..labels import Labels
 from ..model import Source
 from ..preprocess import Preprocess
 from ..runtime import Provider
-from .masks import open_masks
+from .masks import Masks, open_masks
 from .metrics import chosen_metrics
 from .pair import TARGETS, TargetKind
 from .sides import DEFAULT_METHODS, Side, open_side
@@ -71,13 +72,18 @@ class Gate:
         """What both sides must be asked by alike."""
         return {"score": self.score, "layer": self.layer, "options": dict(self.options)}
 
+    @cached_property
+    def opened_masks(self) -> Masks | None:
+        """What ``masks`` names, read once."""
+        return open_masks(self.masks)
+
     @property
     def about(self) -> dict[str, Any]:
         """The settings that change the numbers."""
         names = ("target", "samples", "seed", "score", "layer")
         about = {name: getattr(self, name) for name in names}
         about |= {"methods": list(self.methods), "metrics": list(chosen_metrics(self.metrics))}
-        about |= {"masks": held.mark if (held := open_masks(self.masks)) else None, "options": repr(dict(self.options))}
+        about |= {"masks": held.mark if (held := self.opened_masks) else None, "options": repr(dict(self.options))}
         return about | {"preprocess": repr(self.preprocess) if self.preprocess else None}
 
 

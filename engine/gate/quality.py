@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .metrics import METRICS, points_inside
 from .need import need
-from .subject import Subject, stack
+from .subject import Subject
 
 __all__ = ["QUALITIES", "chosen_qualities", "curve", "gini"]
 
@@ -50,7 +50,7 @@ def infidelity(s: Subject) -> float:
     arXiv:1901.09392), at the best scale of the map, over the mean squared change: 0 is perfect, 1 useless."""
     chosen = [s.over((s.rng.random(s.plane.shape) < COVER).astype(float)) * np.ones_like(s.x) for _ in range(MASKS)]
     changes = [mask * (s.x - _nothing(s.x)) for mask in chosen]
-    fall = s.scores(s.x)[0] - s.scores(stack([s.x - change for change in changes]))
+    fall = s.scores(s.x)[0] - s.scores(np.concatenate([s.x - change for change in changes]))
     foretold = np.array([_foretold(s, mask, change) for mask, change in zip(chosen, changes, strict=True)])
     scale = (foretold @ fall) / (foretold @ foretold) if foretold.any() else 0.0
     return float(np.mean((scale * foretold - fall) ** 2) / np.mean(fall**2)) if fall.any() else 0.0
@@ -116,7 +116,7 @@ def curve(s: Subject, insert: bool) -> NDArray[np.floating]:
         taken = np.zeros(order.size, bool)
         taken[order[: round(share * order.size)]] = True
         mixed.append(np.where(s.over(taken.reshape(s.plane.shape)), end, start))
-    return s.probabilities(stack(mixed))
+    return s.probabilities(np.concatenate(mixed))
 
 
 def area(values: NDArray) -> float:

@@ -19,7 +19,7 @@ from .data import Data, Samples, open_samples
 from .fits import check_pair
 from .golden import Golden, Recorder, is_golden, open_golden, read_header
 from .layers import LayerReport, compare_layers
-from .masks import open_masks, warn_of_no_mask
+from .masks import warn_of_no_mask
 from .metrics import chosen_metrics
 from .pair import Pair
 from .provenance import provenance
@@ -83,7 +83,7 @@ def compare(
 
 def _pair(reference: Source, candidate: Source, data: Data, gate: Gate) -> Pair:
     """Both sides, checked against each other, and the samples."""
-    metrics, masks = chosen_metrics(gate.metrics), open_masks(gate.masks)
+    metrics, masks = chosen_metrics(gate.metrics), gate.opened_masks
     if is_golden(reference):
         path = Path(str(reference))
         header = read_header(path)

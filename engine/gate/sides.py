@@ -64,9 +64,14 @@ class Side:
         return self.model.digest
 
     @cached_property
+    def scored(self) -> ir.Value:
+        """The tensor of the model whose elements are scores."""
+        return score_tensor(self.model, self.score)
+
+    @cached_property
     def forward(self) -> tuple[Session, str]:
         """The model as it is, and the name of its scores."""
-        program, y = self.model.copy(), str(score_tensor(self.model, self.score).name)
+        program, y = self.model.copy(), str(self.scored.name)
         if y not in [value.name for value in program.outputs]:
             program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[y])
         return open_model(program, self.providers, self.threads), y
@@ -97,12 +102,11 @@ class Side:
     def _answer(self, given: Prepared, target: int | None) -> tuple[NDArray[np.floating], dict[str, Attribution]]:
         """All scores; they come with the run of the first method, but for arithmetic that rounds, which only the model
         as it is computes as it will be deployed."""
-        y = str(score_tensor(self.model, self.score).name)
-        if self.rounds or not self._asked or y not in [value.name for value in self.model.outputs]:
+        if self.rounds or not self._asked or self.scored not in self.model.outputs:
             return self.scores(given), {}
         name, explainer = next(iter(self._asked.items()))
         found, outputs = explainer.with_outputs(dict(given.batch.feeds), "top1" if target is None else target)
-        return vector(outputs[y]), {name: found}
+        return vector(outputs[str(self.scored.name)]), {name: found}
 
     @cached_property
     def rounds(self) -> bool:

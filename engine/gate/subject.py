@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +12,7 @@ from .. import heatmap
 from ..errors import InputError
 from ..inputs import Prepared
 from ..rows import Batch
-from ..target import score_tensor, softmax_before
+from ..target import softmax_before
 from .metrics import strength
 from .need import need
 from .sides import Side, flat_map
@@ -91,7 +90,7 @@ class Subject:
 
     def _run(self, inputs: NDArray, logits: bool) -> NDArray[np.floating]:
         rows = np.concatenate([self._chunk(inputs[k : k + CHUNK]) for k in range(0, len(inputs), CHUNK)])
-        activation, _ = softmax_before(score_tensor(self.side.model, self.side.score))
+        activation, _ = softmax_before(self.side.scored)
         if logits and activation is not None and activation.op_type != "LogSoftmax":
             return _logit(rows, activation.op_type)[:, self.target]
         if not logits and activation is None and rows.shape[1] > 1:
@@ -116,8 +115,3 @@ def _logit(rows: NDArray, activation: str) -> NDArray:
     """What stands before an activation, up to a constant of each row, which differences of a row do not see."""
     tiny = np.clip(rows, 1e-12, 1 - 1e-12 if activation == "Sigmoid" else 1)
     return np.log(tiny / (1 - tiny)) if activation == "Sigmoid" else np.log(tiny)
-
-
-def stack(arrays: Sequence[NDArray]) -> NDArray:
-    """Inputs of one example each as one batch."""
-    return np.concatenate(list(arrays))
