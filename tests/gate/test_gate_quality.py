@@ -8,7 +8,9 @@ import numpy as np
 import onnx_ir as ir
 import onnxray
 import pytest
-from onnxray import evaluate
+from onnxray import InputError, evaluate
+from onnxray.gate.sides import open_side
+from onnxray.gate.subject import Subject
 from scipy.special import softmax
 from scipy.stats import spearmanr
 
@@ -116,3 +118,15 @@ def test_randomised_parameters(net: onnxray.Model) -> None:
     found = evaluate(net, X, methods=METHOD, metrics="parameter-randomisation", threads=1)
     expected = abs(spearmanr(explained(X)[0], other[0]).statistic)
     assert found.value(METHOD, "parameter-randomisation") == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_map_without_numbers_is_refused() -> None:
+    """Ranks of NaN would be numbers, and mean nothing."""
+    x, y = (ir.val(name, ir.DataType.FLOAT, ["batch", 3]) for name in "xy")
+    graph = ir.Graph([x], [y], nodes=[ir.node("Sqrt", [x], outputs=[y])], opset_imports={"": 18}, name="roots")
+    side = open_side(onnxray.load(ir.to_proto(ir.Model(graph, ir_version=10))), ["saliency"], threads=1)
+    given = side.prepared(np.ones((1, 3), np.float32))
+    subject = Subject(side, given, 0, "saliency", side.evidence(given).maps["saliency"], np.random.default_rng(0))
+    np.testing.assert_allclose(subject.attribution(4 * subject.x), [0.25, 0, 0])
+    with pytest.raises(InputError, match="the map of saliency of a changed input, class or model holds NaN"):
+        subject.attribution(-subject.x)
