@@ -6,7 +6,6 @@ evidence lies, and not which way it points, take its strength: magnitudes, the l
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,14 +50,12 @@ class Metric:
 
 def spearman(reference: Seen, candidate: Seen) -> float:
     """Rank correlation of the signed values (Spearman, 1904; of maps: Adebayo et al., 2018, arXiv:1810.03292)."""
-    if reference.ranks.size < 2:
-        return math.nan
-    return np.corrcoef(reference.ranks, candidate.ranks)[0, 1]
+    return 1 - _distance(reference.ranks, candidate.ranks, "correlation")
 
 
 def cosine(reference: Seen, candidate: Seen) -> float:
     """Cosine of the angle between the signed values."""
-    return 1 - need("scipy.spatial.distance").cosine(reference.values.ravel(), candidate.values.ravel())
+    return 1 - _distance(reference.values, candidate.values, "cosine")
 
 
 def ssim(reference: Seen, candidate: Seen) -> float:
@@ -77,7 +74,7 @@ def top_iou(reference: Seen, candidate: Seen) -> float:
 
 def relative_l2(reference: Seen, candidate: Seen) -> float:
     """Euclidean norm of the difference over that of the reference; the only metric that sees a change of scale."""
-    return float(np.linalg.norm(candidate.values - reference.values) / np.linalg.norm(reference.values))
+    return _distance(reference.values, candidate.values, "euclidean") / np.sqrt(np.square(reference.values).sum())
 
 
 def sign_agreement(reference: Seen, candidate: Seen) -> float:
@@ -137,6 +134,11 @@ def chosen_metrics(names: Sequence[str] | None) -> dict[str, Metric]:
         if name not in METRICS:
             raise InputError(f"no metric {name!r}; there are: {', '.join(METRICS)}")
     return {name: METRICS[name] for name in names or METRICS}
+
+
+def _distance(a: Map, b: Map, kind: str) -> float:
+    """A distance of scipy.spatial; by ``cdist``, which is without BLAS, whose threads wait for those of the runtime."""
+    return need("scipy.spatial.distance").cdist(a.reshape(1, -1), b.reshape(1, -1), kind)[0, 0]
 
 
 def _top(plane: Map) -> NDArray[np.bool_]:

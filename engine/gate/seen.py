@@ -33,8 +33,9 @@ class Seen:
 
     @cached_property
     def ranks(self) -> NDArray[np.float64]:
-        """The ranks of the signed values in one row, equal values sharing their mean rank."""
-        return need("bottleneck").rankdata(self.raw)
+        """The ranks of the signed values in one row, equal values sharing their mean rank; made of one row, as an array
+        of several axes would never be freed (bottleneck 1.6, pydata/bottleneck#521)."""
+        return need("bottleneck").rankdata(self.raw.ravel())
 
 
 def strength(values: Map) -> NDArray[np.float64]:

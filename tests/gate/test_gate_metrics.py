@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from typing import Literal
+
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -10,6 +14,7 @@ import scipy.stats
 from onnxray import InputError
 from onnxray.gate.metrics import METRICS, agreement, chosen_metrics, mass_inside, points_inside, strength
 from onnxray.gate.outputs import output_agreement
+from onnxray.gate.seen import Seen
 from skimage.metrics import structural_similarity
 
 RNG = np.random.default_rng(0)
@@ -45,6 +50,18 @@ def test_spearman_and_cosine_are_scipys(shape: tuple[int, ...], kind: str, dtype
 def test_both_zeros_are_one_rank() -> None:
     a, b = np.array([0.0, -0.0, 1, -1], np.float32), np.array([1.0, 2, 4, 3], np.float32)
     assert METRICS["spearman"](a, b) == pytest.approx(scipy.stats.spearmanr(a, b).statistic)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_ranks_let_go_of_the_map(order: Literal["C", "F"], dtype: type[np.floating]) -> None:
+    """bottleneck 1.6 holds arrays of several axes for ever."""
+    a = np.array(RNG.normal(size=(3, 16, 20)), dtype, order=order)
+    held = weakref.ref(a)
+    np.testing.assert_array_equal(Seen(a).ranks, scipy.stats.rankdata(a))
+    del a
+    gc.collect()
+    assert held() is None
 
 
 @pytest.mark.filterwarnings("error")
