@@ -48,10 +48,8 @@ def _gate(g: GraphBuilder, y: ir.Value, dy: ir.Value, low: float, high: float) -
         for sign, end in sides:
             dy = g.Mul(dy, g.HardSigmoid(y, alpha=sign * _STEEP, beta=end * _STEEP))
         return dy
-    for sign, end in sides:
-        inside = g.Greater(y, -end) if sign > 0 else g.Less(y, end)
-        dy = g.Where(inside, dy, 0)
-    return dy
+    inside = [g.Greater(y, -end) if sign > 0 else g.Less(y, end) for sign, end in sides]
+    return g.Where(g.And(*inside), dy, 0) if inside else dy
 
 
 def _gate_between(
