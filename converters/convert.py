@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from onnxray.errors import ConversionError
 
 from .gradients import compare_gradients
@@ -103,7 +103,7 @@ def refuse_unwritable(candidate: Candidate) -> None:
     """Refuse a model that gives nothing, or that does not fit into one file of protobuf."""
     if not candidate.model.graph.output:
         raise ConversionError(f"{candidate.source}: gives no tensor, so there is nothing to explain; return its scores")
-    if sum(4 * math.prod(tensor.dims) for tensor in candidate.model.graph.initializer) > LARGEST:
+    if sum(ir.from_proto(tensor).nbytes for tensor in candidate.model.graph.initializer) > LARGEST:
         raise ConversionError(
             f"{candidate.source}: over 2 GB of weights, more than one .onnx file holds; use a smaller one"
         )
