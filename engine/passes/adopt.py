@@ -15,7 +15,7 @@ import onnx_ir as ir
 from ..graph import GraphBuilder
 from .fused_norm import root_mean_square
 from .respell import respell
-from .spells import SPELLS, spells
+from .spells import SPELLS, spelled, spells
 
 __all__ = ["adopt", "set_apart"]
 
@@ -36,7 +36,7 @@ def adopt(program: ir.Model) -> bool:
     if program.graph.opset_imports.pop(_OWN, None) is None:
         return False
     found = [node for node in program.graph.all_nodes() if node.domain == _OWN]
-    return respell(program, found, lambda g, node: SPELLS[_OWN, node.op_type](g, node))
+    return respell(program, found, spelled)
 
 
 @spells("LayerNormalization", domain=_OWN)

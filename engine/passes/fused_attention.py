@@ -144,7 +144,7 @@ def _rotary_embedding(g: GraphBuilder, node: Any) -> list[ir.Value]:
     if number("is_packed_batching", 0):
         raise ValueError("packed batches have no rule")
     flat, partial = g.rank(x) == 3, number("rotary_embedding_dim", 0)
-    count = number("num_heads", 0) if partial else _width(g, x) // (2 * _width(g, cos))
+    count = number("num_heads") if partial else _width(g, x) // (2 * _width(g, cos))
     heads = _heads(g, x, count) if flat else x
     if g.rank(places) == 1:  # where the first word stands
         places = g.Unsqueeze(g.Add(g.Cast(places, to=_INT64), counted(g, heads, 2)), [0])

@@ -90,10 +90,10 @@ def _gemm(g: GraphBuilder, node: Any) -> list[ir.Value]:
 def _matmul_in_blocks(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Weights (N, blocks, bytes) of 2, 4 or 8 bits, the lowest first; by default zero lies in the middle."""
     a, packed, scales, zeros, order, bias = padded_inputs(node, 6)
-    bits, k, n = (node.attributes.get_int(name, 4) for name in ("bits", "K", "N"))
-    if order is not None or node.attributes.get_int("weight_prepacked", 0):
+    number = node.attributes.get_int
+    bits, k, n, size = number("bits", 4), number("K"), number("N"), number("block_size")
+    if order is not None or number("weight_prepacked", 0):
         raise ValueError("weights in an order of their own (g_idx, weight_prepacked) have no rule")
-    size = node.attributes.get_int("block_size")
     blocks = -(-k // size)
     steps = g.Reshape(_unpacked(g, packed, bits), [n, blocks, size])
     shifted = g.Sub(g.Cast(steps, to=a.dtype), _zero_of_blocks(g, zeros, bits, n, blocks, a.dtype))

@@ -19,7 +19,7 @@ from . import (  # noqa: F401  they register spellings
 from .respell import respell
 from .sequence_loops import stack_appended
 from .sequences import spell_sequences
-from .spells import SPELLS
+from .spells import SPELLS, spelled
 
 __all__ = ["spell_out"]
 
@@ -28,5 +28,5 @@ def spell_out(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
     """Works in place on those of the nodes that have a spelling; true where there was one."""
     nodes = list(nodes)
     found = [node for node in nodes if (node.domain, node.op_type) in SPELLS]
-    spelt = respell(program, found, lambda g, node: SPELLS[node.domain, node.op_type](g, node))
+    spelt = respell(program, found, spelled)
     return stack_appended(program, nodes) or spell_sequences(program, nodes) or spelt

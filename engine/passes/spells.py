@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import UserDict
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
 
-__all__ = ["MICROSOFT", "SPELLS", "Spell", "channels_first", "channels_last", "padded_inputs", "spells"]
+__all__ = ["MICROSOFT", "SPELLS", "Spell", "channels_first", "channels_last", "padded_inputs", "spelled", "spells"]
 
 Spell = Callable[[GraphBuilder, Any], Sequence[ir.Value | None]]
 MICROSOFT = "com.microsoft"
@@ -26,6 +27,28 @@ def spells(*ops: str, domain: str = MICROSOFT) -> Callable[[Spell], Spell]:
         return function
 
     return register
+
+
+def spelled(g: GraphBuilder, node: ir.Node) -> Sequence[ir.Value | None]:
+    """What stands for a node. Most such operators have no schema that would find an attribute missing."""
+    said = _Said(node.attributes)
+    seen = SimpleNamespace(op_type=node.op_type, inputs=node.inputs, outputs=node.outputs, attributes=said)
+    return SPELLS[node.domain, node.op_type](g, seen)
+
+
+class _Said(UserDict[str, ir.Attr]):
+    """The attributes of a node, of which one that is asked for without a default must be there."""
+
+    def __init__(self, attributes: Any) -> None:
+        self.data = attributes
+
+    def __getattr__(self, getter: str) -> Callable[..., Any]:
+        def get(name: str, *default: Any) -> Any:
+            if name not in self and not default:
+                raise ValueError(f"its attribute {name!r} is missing")
+            return getattr(self.data, getter)(name, *default)
+
+        return get
 
 
 def padded_inputs(node: Any, count: int) -> list[Any]:
