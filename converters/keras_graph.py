@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
 from .quiet import converting
+from .subgraphs import reads, subgraphs
 
 __all__ = ["distinct", "name_axes", "put_weights", "rename_tensors"]
 
@@ -25,9 +26,8 @@ def rename_tensors(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
         for tensors in (node.input, node.output):
             for index, name in enumerate(tensors):
                 tensors[index] = names.get(name, name)
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                rename_tensors(attribute.g, names)
+        for inner in subgraphs(node):
+            rename_tensors(inner, names)
 
 
 def distinct(names: Mapping[str, str]) -> dict[str, str]:
@@ -56,8 +56,7 @@ def put_weights(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> di
             del graph.input[index]
     made = {name: weights[name] for name in inputs}
     origins = fold(graph, made)
-    used = {name for node in graph.node for name in node.input} | inner_reads(graph)
-    used |= {value.name for value in graph.output}
+    used = {value.name for value in graph.output}.union(*(reads(node) for node in graph.node))
     for index in reversed(range(len(graph.initializer))):
         if graph.initializer[index].name not in used:
             del graph.initializer[index]
@@ -94,14 +93,6 @@ def evaluate(node: onnx.NodeProto, feed: Mapping[str, np.ndarray]) -> np.ndarray
     with converting(f"{node.op_type} {node.name} cannot be folded", "report this as a fault of onnxray"):
         results: Any = ReferenceEvaluator(alone).run(None, dict(feed))
         return results[0]
-
-
-def inner_reads(graph: onnx.GraphProto) -> set[str]:
-    """What the subgraphs of a graph read, from outside them or not."""
-    inner = [a.g for node in graph.node for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
-    reads = {name for sub in inner for node in sub.node for name in node.input}
-    results = {value.name for sub in inner for value in sub.output}
-    return reads.union(results, *(inner_reads(sub) for sub in inner))
 
 
 def name_axes(values: Sequence[onnx.ValueInfoProto], batch: int | None) -> None:

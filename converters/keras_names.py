@@ -14,6 +14,7 @@ from typing import Any
 import onnx
 
 from .quiet import require
+from .subgraphs import every_node
 
 __all__ = ["layer_paths", "real_names", "scopes_of", "temporary_names"]
 
@@ -79,15 +80,6 @@ def real_names(model: onnx.ModelProto, table: Paths) -> dict[str, str]:
     for node in nodes:
         node.name = namer.name(node.name)
     return {name: namer.name(name) for name in tensors}
-
-
-def every_node(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """The nodes of a graph and of its subgraphs."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from every_node(attribute.g)
 
 
 class Namer:

@@ -11,6 +11,7 @@ import onnx
 
 from .options import LayerValue
 from .parity import allowed, difference
+from .subgraphs import reads
 
 __all__ = ["FIRST", "LAST", "Resolver", "call_name", "leaving", "resolve"]
 
@@ -43,7 +44,7 @@ def consumers(model: onnx.ModelProto) -> dict[str, set[int]]:
     """The indices of the nodes that read each tensor; -1 stands for the outside."""
     users: dict[str, set[int]] = {value.name: {-1} for value in model.graph.output}
     for index, node in enumerate(model.graph.node):
-        for name in node.input:
+        for name in reads(node):
             users.setdefault(name, set()).add(index)
     return users
 
@@ -153,12 +154,6 @@ def ancestors(makers: Mapping[str, onnx.NodeProto], names: list[str]) -> set[str
         if name in makers:
             stack.extend(reads(makers[name]))
     return seen
-
-
-def reads(node: onnx.NodeProto) -> list[str]:
-    """The tensors that a node reads, those of its subgraphs included."""
-    inner = [a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
-    return [*node.input, *(name for graph in inner for child in graph.node for name in reads(child))]
 
 
 def orders(source: tuple[int, ...], target: tuple[int, ...]) -> list[tuple[int, ...]]:
