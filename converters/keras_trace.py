@@ -47,28 +47,38 @@ def translate(model: Any, signature: Signature, opset: int, batch: int | None) -
 
 def traced(model: Any, signature: Signature, opset: int, baked: set[int]) -> tuple[onnx.ModelProto, dict[str, Any]]:
     """The graph of one call, and the values of those of its inputs that stand for weights."""
-    tf, keras, tf2onnx = require("tensorflow"), require("keras"), require("tf2onnx")
-    mode = {"training": False} if "training" in inspect.signature(model.call).parameters else {}
-    split, variables = len(model.trainable_variables), [*model.trainable_variables, *model.non_trainable_variables]
+    tf, tf2onnx, variables = require("tensorflow"), require("tf2onnx"), variables_of(model)
     large = [i for i, v in enumerate(variables) if len(v.shape) >= 2 and id(v) not in baked]
-    small = {i: v.numpy() for i, v in enumerate(variables) if i not in set(large)}
-
-    @tf.function(autograph=False)
-    def call(*tensors: Any) -> dict[str, Any]:
-        given = dict(zip(large, tensors[len(signature.specs) :], strict=True))
-        weights = [given[i] if i in given else tf.constant(small[i]) for i in range(len(variables))]
-        args, kwargs = signature.pack(tensors[: len(signature.specs)])
-        result, _ = model.stateless_call(weights[:split], weights[split:], *args, **kwargs, **mode)
-        return {f"o{i:05d}": tf.identity(tensor) for i, tensor in enumerate(keras.tree.flatten(result))}
-
+    call = stateless(model, signature, large)
     wanted = [tf.TensorSpec(spec.shape, spec.dtype, name=f"x{i:05d}") for i, spec in enumerate(signature.specs)]
     wanted += [tf.TensorSpec(variables[i].shape, variables[i].dtype, name=f"w{i:05d}") for i in large]
     proto, _ = tf2onnx.convert.from_function(call, input_signature=wanted, opset=opset)
     captured = call.get_concrete_function(*wanted).graph.captures
-    weights = {f"w{i:05d}": view(variables[i]) for i in large} | {
-        inner.name: outer.numpy() for outer, inner in captured
-    }
-    return proto, weights
+    weights = {f"w{i:05d}": view(variables[i]) for i in large}
+    return proto, weights | {inner.name: outer.numpy() for outer, inner in captured}
+
+
+def stateless(model: Any, signature: Signature, large: list[int]) -> Any:
+    """A function of the inputs and, behind them, of the large weights; the others are constants of it."""
+    tf, keras, variables = require("tensorflow"), require("keras"), variables_of(model)
+    mode = {"training": False} if "training" in inspect.signature(model.call).parameters else {}
+    count, split = len(signature.specs), len(model.trainable_variables)
+    small = {i: v.numpy() for i, v in enumerate(variables) if i not in set(large)}
+
+    @tf.function(autograph=False)
+    def call(*tensors: Any) -> dict[str, Any]:
+        given = dict(zip(large, tensors[count:], strict=True))
+        weights = [given[i] if i in given else tf.constant(small[i]) for i in range(len(variables))]
+        args, kwargs = signature.pack(tensors[:count])
+        result, _ = model.stateless_call(weights[:split], weights[split:], *args, **kwargs, **mode)
+        return {f"o{i:05d}": tf.identity(tensor) for i, tensor in enumerate(keras.tree.flatten(result))}
+
+    return call
+
+
+def variables_of(model: Any) -> list[Any]:
+    """The weights of a model in the order in which a stateless call takes them."""
+    return [*model.trainable_variables, *model.non_trainable_variables]
 
 
 def view(variable: Any) -> np.ndarray:
@@ -89,8 +99,7 @@ def public_names(model: Any, signature: Signature, proto: onnx.ModelProto) -> di
 
 def weight_names(model: Any) -> dict[str, str]:
     """The Keras paths of the weights, such as `block1_conv1/kernel`."""
-    variables = [*model.trainable_variables, *model.non_trainable_variables]
-    return {f"w{i:05d}": variable.path for i, variable in enumerate(variables)}
+    return {f"w{i:05d}": variable.path for i, variable in enumerate(variables_of(model))}
 
 
 def can_unroll(signature: Signature) -> bool:

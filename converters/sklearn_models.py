@@ -63,15 +63,12 @@ def convert_estimator(estimator: Any, options: Options) -> Candidate:
     if any(node.domain == "ai.onnx.ml" for node in proto.graph.node):
         warnings.warn(f"{source}: {BLACK_BOX}", UserWarning, stacklevel=4)
         proto.metadata_props.add(key="onnxray.methods", value="black-box")
-    row = {proto.graph.input[0].name: np.zeros((1, estimator.n_features_in_), np.float32)}
-    with stored(proto) as files:
-        columns = Session(files).run(row)[0].size
     return Candidate(
         model=proto,
         source=source,
         specs=graph_specs(proto, read_inputs(options.inputs)),
         packages=("scikit-learn", "skl2onnx"),
-        outputs=scores_of(estimator, source, columns),
+        outputs=scores_of(estimator, source, columns_of(proto, estimator.n_features_in_)),
         layers=lambda feed: {},
         scopes={},
         gradients=lambda feed, weights, double: None,
@@ -89,6 +86,12 @@ def exported(estimator: Any, opset: int) -> onnx.ModelProto:
         return skl2onnx.convert_sklearn(estimator, initial_types=kinds, target_opset=target, options=plain)
     except NameError:  # the estimator has no such option, and in a pipeline it must be given some
         return skl2onnx.convert_sklearn(estimator, initial_types=kinds, target_opset=target, options={id(last): {}})
+
+
+def columns_of(proto: onnx.ModelProto, features: int) -> int:
+    """How many scores a model gives for a row."""
+    with stored(proto) as files:
+        return Session(files).run({proto.graph.input[0].name: np.zeros((1, features), np.float32)})[0].size
 
 
 def only_scores(proto: onnx.ModelProto) -> None:

@@ -100,27 +100,33 @@ def open_batch(call: Call, example: Sequence[np.ndarray]) -> Any:
 def legacy(
     call: Call, specs: Sequence[Spec], example: Sequence[np.ndarray], options: Options, source: str
 ) -> onnx.ModelProto:
-    """Export by tracing; the training mode is preserved (eval) because that keeps batch norms unfolded."""
-    torch, buffer = require("torch"), io.BytesIO()
-    args, kwargs = call.arguments(example)
+    """Export by tracing, with names for all inputs and outputs."""
     names = [spec.name or numbered("input", i) for i, spec in enumerate(specs)]
     outputs = replace(call, names=tuple(names))(dict(zip(names, example, strict=True)))
     results = [numbered("output", i) for i in range(len(outputs))]
     guard = converting(f"{source} cannot be exported", "no exporter takes it: simplify the model")
-    with guard, evaluating(call.module), torch.no_grad():
-        torch.onnx.export(
-            call.module,
-            args,
-            buffer,
-            kwargs=kwargs or None,
-            dynamo=False,
-            opset_version=options.opset,
-            training=torch.onnx.TrainingMode.PRESERVE,
-            input_names=names,
-            output_names=results,
-            dynamic_axes=None if options.batch else {name: {0: "batch"} for name in (*names, *results)},
-        )
-    return onnx.load_from_string(buffer.getvalue())
+    with guard, evaluating(call.module), require("torch").no_grad():
+        message = traced(call, example, names, results, options)
+    return onnx.load_from_string(message)
+
+
+def traced(call: Call, example: Sequence[np.ndarray], names: list[str], results: list[str], options: Options) -> bytes:
+    """What the exporter by tracing writes; the mode is preserved (eval) because that keeps batch norms unfolded."""
+    torch, buffer = require("torch"), io.BytesIO()
+    args, kwargs = call.arguments(example)
+    torch.onnx.export(
+        call.module,
+        args,
+        buffer,
+        kwargs=kwargs or None,
+        dynamo=False,
+        opset_version=options.opset,
+        training=torch.onnx.TrainingMode.PRESERVE,
+        input_names=names,
+        output_names=results,
+        dynamic_axes=None if options.batch else {name: {0: "batch"} for name in (*names, *results)},
+    )
+    return buffer.getvalue()
 
 
 def numbered(name: str, index: int) -> str:
