@@ -144,6 +144,12 @@ class GraphBuilder:
         known = x.shape[axis]
         return known if isinstance(known, int) else self.Shape(x, start=axis, end=axis + 1)
 
+    def counted(self, x: ir.Value, axis: int) -> ir.Value:
+        """0, 1, 2, ... along an axis of x, in int64."""
+        size = self.dim(x, axis)
+        end = self.Squeeze(size, [0]) if isinstance(size, ir.Value) else self.constant(size, ir.DataType.INT64)
+        return self.Range(0, end, 1)
+
     def vector(self, dims: Sequence[int | ir.Value]) -> ir.Value:
         """Dimensions as one int64 vector: a constant where all are numbers."""
         parts = [d if isinstance(d, ir.Value) else self.constant([d], ir.DataType.INT64) for d in dims]

@@ -104,8 +104,7 @@ def _frame_places(g: GraphBuilder, signal: ir.Value, step: ir.Value, size: ir.Va
 
 
 def _count(g: GraphBuilder, n: ir.Value) -> ir.Value:
-    zero: Any = g.constant(0, ir.DataType.INT64)
-    return g.Range(zero, g.Reshape(g.Cast(n, to=ir.DataType.INT64), g.constant([], ir.DataType.INT64)), 1)
+    return g.Range(0, g.Reshape(g.Cast(n, to=ir.DataType.INT64), g.constant([], ir.DataType.INT64)), 1)
 
 
 def _add_frames(g: GraphBuilder, signal: ir.Value, frames: ir.Value, at: ir.Value) -> ir.Value:

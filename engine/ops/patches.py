@@ -34,8 +34,8 @@ def _places(g: GraphBuilder, node: Node, image: ir.Value, block: ir.Value, k: in
     pads = node.attributes.get_ints("pads", [0] * (2 * rank))
     size, length = _scalar(g, image, k), _scalar(g, block, k)
     free = g.Sub(g.Add(size, pads[k] + pads[k + rank] - 1), g.Mul(g.Sub(length, 1), dilation))
-    taps = g.Mul(_count(g, length), dilation)
-    starts = g.Mul(_count(g, g.Add(g.Div(free, stride), 1)), stride)
+    taps = g.Mul(g.Range(0, length, 1), dilation)
+    starts = g.Mul(g.Range(0, g.Add(g.Div(free, stride), 1), 1), stride)
     return g.Sub(g.Add(g.Unsqueeze(taps, [1]), starts), pads[k])
 
 
@@ -52,7 +52,3 @@ def _flat_index(g: GraphBuilder, places: list[ir.Value], image: ir.Value) -> tup
 
 def _scalar(g: GraphBuilder, vector: ir.Value, k: int) -> ir.Value:
     return g.Gather(vector, g.constant(k, _INT64))
-
-
-def _count(g: GraphBuilder, n: ir.Value) -> ir.Value:
-    return g.Range(g.constant(0, _INT64), n, g.constant(1, _INT64))

@@ -137,6 +137,4 @@ def _block_numbers(g: GraphBuilder, node: Node) -> ir.Value:
     size, width = g.dim(node.inputs[0], _axis(g, node)), _blocks(node)
     if isinstance(size, int):
         return g.constant(np.arange(size) // width, ir.DataType.INT64)
-    return g.Div(
-        g.Range(g.constant(0, ir.DataType.INT64), g.Reshape(size, g.constant([], ir.DataType.INT64)), 1), width
-    )
+    return g.Div(g.counted(node.inputs[0], _axis(g, node)), width)

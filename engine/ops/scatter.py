@@ -30,7 +30,7 @@ def size(g: GraphBuilder, x: ir.Value) -> ir.Value:
 
 def element_numbers(g: GraphBuilder, x: ir.Value) -> ir.Value:
     """An int64 tensor of the shape of x that holds 0, 1, 2, ... in row-major order."""
-    return g.reshape_like(g.Range(g.constant(0, ir.DataType.INT64), size(g, x), 1), x)
+    return g.reshape_like(g.Range(0, size(g, x), 1), x)
 
 
 def scatter_flat(g: GraphBuilder, like: ir.Value, indices: ir.Value, values: ir.Value) -> ir.Value:

@@ -64,8 +64,7 @@ def normalizer(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     if kind == "MAX":
         norm = g.ReduceMax(x, [-1], keepdims=1)
         largest = g.ArgMax(x, axis=-1, keepdims=1)
-        places = g.Range(g.constant(0, ir.DataType.INT64), g.Squeeze(g.Shape(x, start=-1), [0]), 1)
-        slope = g.Cast(g.Equal(places, largest), to=dy.dtype)
+        slope = g.Cast(g.Equal(g.counted(x, -1), largest), to=dy.dtype)
     else:
         norm = (g.ReduceL1 if kind == "L1" else g.ReduceL2)(x, [-1], keepdims=1)
         slope = g.Sign(x) if kind == "L1" else y

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from .fused_norm import counted, root_mean_square
+from .fused_norm import root_mean_square
 from .spells import padded_inputs, spells
 
 _INT64, _BOOL = ir.DataType.INT64, ir.DataType.BOOL
@@ -77,7 +77,7 @@ def _group_query_attention(g: GraphBuilder, node: Any) -> list[ir.Value | None]:
     q, k = (_normed(g, node, x, scale) for x, scale in zip((q, k), norms, strict=True))
     before = _cached(g, q, lengths)
     if number("do_rotary", 0):
-        places = g.Add(g.Unsqueeze(before, [1]), counted(g, q, 2)) if places is None else places
+        places = g.Add(g.Unsqueeze(before, [1]), g.counted(q, 2)) if places is None else places
         q, k = (_rotated(g, x, places, cos, sin, bool(number("rotary_interleaved", 0))) for x in (q, k))
     allowed = _allowed(g, node, q, k, past_key, before, g.Cast(g.Reshape(lengths, [-1, 1]), to=_INT64))
     if past_key is not None:
@@ -111,12 +111,12 @@ def _allowed(
     g: GraphBuilder, node: Any, q: ir.Value, k: ir.Value, past: Any, before: ir.Value, last: ir.Value
 ) -> ir.Value:
     """Which keys a query sees: (batch, 1, queries, keys), by their places in the whole sequence, up to the last."""
-    cached, new = g.Unsqueeze(before, [1]), g.Add(g.Unsqueeze(before, [1]), counted(g, k, 2))
-    query = g.Unsqueeze(g.Add(cached, counted(g, q, 2)), [1, 3])
+    cached, new = g.Unsqueeze(before, [1]), g.Add(g.Unsqueeze(before, [1]), g.counted(k, 2))
+    query = g.Unsqueeze(g.Add(cached, g.counted(q, 2)), [1, 3])
     key, there = new, g.LessOrEqual(new, last)
     if past is not None:
         old = g.Expand(
-            g.Unsqueeze(counted(g, past, 2), [0]), g.Concat(g.Shape(before), g.Shape(past, start=2, end=3), axis=0)
+            g.Unsqueeze(g.counted(past, 2), [0]), g.Concat(g.Shape(before), g.Shape(past, start=2, end=3), axis=0)
         )
         key = g.Concat(old, new, axis=1)
         there = g.Concat(g.Less(old, cached), there, axis=1)
@@ -147,7 +147,7 @@ def _rotary_embedding(g: GraphBuilder, node: Any) -> list[ir.Value]:
     count = number("num_heads") if partial else _width(g, x) // (2 * _width(g, cos))
     heads = _heads(g, x, count) if flat else x
     if g.rank(places) == 1:  # where the first word stands
-        places = g.Unsqueeze(g.Add(g.Cast(places, to=_INT64), counted(g, heads, 2)), [0])
+        places = g.Unsqueeze(g.Add(g.Cast(places, to=_INT64), g.counted(heads, 2)), [0])
     turned = _rotated(g, heads, places, cos, sin, bool(number("interleaved", 0)))
     return [_joined(g, turned) if flat else turned]
 
@@ -203,7 +203,7 @@ def _causal(g: GraphBuilder, node: Any, q: ir.Value, k: ir.Value) -> ir.Value | 
     if not node.attributes.get_int("unidirectional", 0):
         return None
     cached = g.Sub(g.Shape(k, start=2, end=3), g.Shape(q, start=2, end=3))
-    behind = g.Greater(counted(g, k, 2), g.Unsqueeze(g.Add(cached, counted(g, q, 2)), [1]))
+    behind = g.Greater(g.counted(k, 2), g.Unsqueeze(g.Add(cached, g.counted(q, 2)), [1]))
     return g.Where(behind, _lowest(q), g.constant(0, q.dtype))
 
 
@@ -234,5 +234,5 @@ def _between(g: GraphBuilder, ends: ir.Value, q: ir.Value, k: ir.Value) -> ir.Va
     bounds = g.Concat(g.Cast(ends, to=_INT64), g.Expand(g.constant(0, _INT64), batch), axis=0)
     end, start = (g.Unsqueeze(g.Slice(bounds, low, high, [0]), [1, 2, 3]) for low, high in
                   ((g.vector([0]), batch), (batch, g.Mul(batch, 2))))  # fmt: skip
-    key = counted(g, k, 2)
+    key = g.counted(k, 2)
     return g.And(g.Less(key, end), g.GreaterOrEqual(key, start))

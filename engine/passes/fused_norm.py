@@ -9,9 +9,9 @@ import onnx_ir as ir
 from ..graph import GraphBuilder
 from .spells import padded_inputs, spells
 
-__all__ = ["counted", "root_mean_square"]
+__all__ = ["root_mean_square"]
 
-_INT32, _INT64 = ir.DataType.INT32, ir.DataType.INT64
+_INT32 = ir.DataType.INT32
 
 
 @spells("SkipLayerNormalization", "SkipSimplifiedLayerNormalization")
@@ -55,7 +55,7 @@ def _embed_layer_normalization(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Outputs: the normalised sum of the embeddings, how many words each mask leaves, the sum."""
     words, segments, word, position, segment, gamma, beta, mask, places = padded_inputs(node, 9)
     if places is None:
-        places = counted(g, words, 1)
+        places = g.counted(words, 1)
     total = g.Add(g.Gather(word, words), g.Gather(position, places))
     if segment is not None and segments is not None:
         total = g.Add(total, g.Gather(segment, segments))
@@ -65,11 +65,6 @@ def _embed_layer_normalization(g: GraphBuilder, node: Any) -> list[ir.Value]:
     else:
         kept = g.ReduceSum(g.Cast(mask, to=_INT32), [1], keepdims=0)
     return [y, kept, total]
-
-
-def counted(g: GraphBuilder, x: ir.Value, axis: int) -> ir.Value:
-    """0, 1, 2, ... along an axis."""
-    return g.Range(g.constant(0, _INT64), g.Squeeze(g.Shape(x, start=axis, end=axis + 1), [0]), 1)
 
 
 @spells("GroupNorm", "SkipGroupNorm")

@@ -112,8 +112,7 @@ def _start(g: GraphBuilder, node: ir.Node, x: ir.Value, state: ir.Value | None, 
 
 def _within(g: GraphBuilder, x: ir.Value, lengths: ir.Value) -> ir.Value:
     """(time, batch, 1): whether a step lies within its sequence."""
-    time = g.Reshape(g.Shape(x, start=0, end=1), g.constant([], ir.DataType.INT64))
-    steps = g.Unsqueeze(g.Range(g.constant(0, ir.DataType.INT64), time, 1), [1])
+    steps = g.Unsqueeze(g.counted(x, 0), [1])
     return g.Unsqueeze(g.Less(steps, g.Cast(lengths, to=ir.DataType.INT64)), [2])
 
 

@@ -85,13 +85,12 @@ def _bins(g: GraphBuilder, x: ir.Value, bins: int) -> ir.Value:
 def _counted(g: GraphBuilder, count: ir.Value) -> ir.Value:
     """0, 1, 2, ... up to the largest count: (samples)."""
     most = g.ReduceMax(g.Concat(g.Reshape(count, [-1]), g.constant([1], count.dtype), axis=0), keepdims=0)
-    return g.Cast(g.Range(g.constant(0, _INT64), g.Cast(most, to=_INT64), 1), to=count.dtype)
+    return g.Cast(g.Range(0, g.Cast(most, to=_INT64), 1), to=count.dtype)
 
 
 def _weights(g: GraphBuilder, x: ir.Value, s: _Samples, axis: int) -> ir.Value:
     """What each element adds to each bin: (regions, bins, elements)."""
-    size = g.Cast(_length(g, x, axis), to=_INT64)
-    places = g.Cast(g.Range(g.constant(0, _INT64), size, 1), to=x.dtype)
+    places = g.Cast(g.counted(x, axis), to=x.dtype)
     hat = g.Max(g.Sub(1, g.Abs(g.Sub(g.Unsqueeze(s.at, [3]), places))), 0)
     counted = g.Where(g.Unsqueeze(g.And(s.near, s.kept), [3]), hat, 0)
     return g.Div(g.ReduceSum(counted, [2], keepdims=0), g.Max(s.count, 1))
@@ -103,8 +102,7 @@ def _average(g: GraphBuilder, x: ir.Value, batch: ir.Value, high: ir.Value, wide
     turned = g.Reshape(g.Transpose(wide, perm=[2, 0, 1]), [0, -1])
     read = g.reshape(g.MatMul(x, turned), [0, 0, 0, -1, width])
     if g.dim(x, 0) != 1:
-        images = g.Range(g.constant(0, _INT64), g.Reshape(g.vector([g.dim(x, 0)]), _scalar(g)), 1)
-        own = g.Cast(g.Equal(g.Unsqueeze(images, [1]), batch), to=x.dtype)
+        own = g.Cast(g.Equal(g.Unsqueeze(g.counted(x, 0), [1]), batch), to=x.dtype)
         read = g.Mul(read, g.Unsqueeze(own, [1, 2, 4]))
     mine = g.Transpose(g.ReduceSum(read, [0], keepdims=0), perm=[2, 0, 1, 3])
     return g.MatMul(g.Unsqueeze(high, [1]), mine)
