@@ -162,8 +162,9 @@ def load(source: Source) -> Model:
         return source
     program, path = read(source)
     opset = program.graph.opset_imports[""]
+    _inline(program)
     program = upgrade(program) if opset < OPSET else program
-    for tidy in (RemoveInitializersFromInputsPass(), InlinePass(), LIFT_CONSTANTS):
+    for tidy in (RemoveInitializersFromInputsPass(), LIFT_CONSTANTS):
         tidy(program)
     share_constants(program)
     program.ir_version = min(max(program.ir_version, IR_VERSIONS[0]), IR_VERSIONS[1])
@@ -174,6 +175,16 @@ def load(source: Source) -> Model:
     if opset < OPSET:
         keep_half(program, opset)
     return Model(program, path, opset)
+
+
+def _inline(program: ir.Model) -> None:
+    """Puts the bodies of functions in the place of their calls, before the upgrade, which would drop them.
+
+    The checker lets a function have an opset of its own as long as its operators are the same in the model's.
+    """
+    for function in program.functions.values():
+        function.opset_imports.update({d: v for d, v in program.opset_imports.items() if d in function.opset_imports})
+    InlinePass()(program)
 
 
 def infer_shapes(program: ir.Model) -> None:

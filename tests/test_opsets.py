@@ -74,3 +74,26 @@ def test_opset(version: int) -> None:
     else:
         with pytest.raises(onnxray.OnnxrayError, match=f"(?i)opset {version}"):
             onnxray.explain(proto, x, "guided-backprop", target=1)
+
+
+@pytest.mark.parametrize("versions", [(16, 16), (18, 16), (20, 18), (12, 12)], ids=str)
+def test_functions_of_the_model(versions: tuple[int, int]) -> None:
+    """The converter of opsets drops them; and they may count by an opset of their own. y = sin(x^2)^2."""
+    own, theirs = map(str, versions)
+    text = """<ir_version: 8, opset_import: ["" : OWN, "own" : 1]>
+    net (float[N, 3] x, bool flag) => (float[N, 3] y) {
+        h = own.Squared (x)
+        y = If (flag) <then_branch = a () => (float[N, 3] p) { s = Sin (h)  p = own.Squared (s) },
+                       else_branch = b () => (float[N, 3] q) { q = Neg (h) }>
+    }
+    <domain: "own", opset_import: ["" : THEIRS]> Squared (a) => (b) { b = Mul (a, a) }"""
+    model = onnx.parser.parse_model(text.replace("OWN", own).replace("THEIRS", theirs))
+    graph, x = onnxray.differentiate(model, wrt="x"), np.array([[0.3, -0.5, 1]], np.float32)
+    found = gradients(graph, x=x, flag=np.array(True), seed_y=np.ones_like(x))
+    np.testing.assert_allclose(found, 2 * x * np.sin(2 * x**2), rtol=1e-5)
+
+
+def gradients(graph: onnxray.GradientGraph, **feeds: np.ndarray) -> np.ndarray:
+    """The only gradient, on onnxruntime."""
+    session = onnxruntime.InferenceSession(graph.model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(list(graph.gradients.values()), feeds)[0])
