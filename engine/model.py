@@ -25,7 +25,7 @@ from .passes.adopt import adopt
 from .passes.keep_half import keep_half
 from .passes.one_axis_softmax import one_axis_softmax
 from .passes.share_constants import share_constants
-from .passes.upgrade import IR_VERSIONS, OPSET, upgrade
+from .passes.upgrade import IR_VERSIONS, OPSET, type_bounds, upgrade
 from .reading import read
 from .sequence_types import type_sequences
 from .shapes import complete, static_shape
@@ -169,6 +169,8 @@ def load(source: Source) -> Model:
     share_constants(program)
     program.ir_version = min(max(program.ir_version, IR_VERSIONS[0]), IR_VERSIONS[1])
     infer_shapes(program)
+    while opset < OPSET and type_bounds(program):
+        infer_shapes(program)
     if adopt(program):
         infer_shapes(program)
     one_axis_softmax(program)

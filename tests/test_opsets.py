@@ -93,6 +93,21 @@ def test_functions_of_the_model(versions: tuple[int, int]) -> None:
     np.testing.assert_allclose(found, 2 * x * np.sin(2 * x**2), rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["float", "float16", "double"])
+@pytest.mark.parametrize("node", ["Clip <min = -0.5, max = 0.5>", "Clip <max = 0.5>", "Pad <pads = [0, 1]>"])
+def test_attributes_that_became_inputs_have_the_type_of_their_node(node: str, kind: str) -> None:
+    """The converter of opsets makes them float32."""
+    text = f"""<ir_version: 5, opset_import: ["" : 10]>
+    net ({kind}[3] x) => ({kind}[n] y) {{ a = Neg (x)  b = {node} (a)  y = {node} (b) }}"""
+    graph = onnxray.differentiate(onnx.parser.parse_model(text))
+    onnx.checker.check_model(graph.model, full_check=True)
+    x = np.array([0.25, -0.75, -1], {"float": np.float32, "float16": np.float16, "double": np.float64}[kind])
+    seed = np.ones(3 if node.startswith("Clip") else 5, np.float64 if kind == "double" else np.float32)
+    expected = [-1, 0, 0] if node.startswith("Clip") else [-1, -1, -1]
+    (found,) = ReferenceEvaluator(graph.model).run(list(graph.gradients.values()), {"x": x, "seed_y": seed})
+    np.testing.assert_array_equal(found, np.array(expected))
+
+
 def gradients(graph: onnxray.GradientGraph, **feeds: np.ndarray) -> np.ndarray:
     """The only gradient, on onnxruntime."""
     session = onnxruntime.InferenceSession(graph.model.SerializeToString(), providers=["CPUExecutionProvider"])
