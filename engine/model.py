@@ -192,8 +192,8 @@ def _inline(program: ir.Model) -> None:
 def infer_shapes(program: ir.Model) -> None:
     """Notes the type and shape of every value that the standard's inference can tell."""
     ShapeInferencePass(check_type=False, strict_mode=False)(program)
-    while sum(complete(node) for node in program.graph):
-        for node in program.graph:
+    while sum(complete(node) for node in program.graph.all_nodes()):
+        for node in program.graph.all_nodes():
             if node.op_type == "Shape" and not static_shape(node.outputs[0]):
                 node.outputs[0].shape = None  # its length was made up while the rank was unknown
         ShapeInferencePass(check_type=False, strict_mode=False)(program)

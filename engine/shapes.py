@@ -71,11 +71,29 @@ def complete(node: ir.Node) -> bool:
         open_outputs += [x for x in node.inputs[:1] if x is not None and x.shape is None]
     if node.domain == "com.microsoft":
         return _complete_contrib(node)
+    if node.domain == "" and node.op_type == "Loop":
+        return _complete_loop(node)
     rank = _rank_left_out(node) if open_outputs and node.domain == "" else None
     for y in open_outputs if rank is not None else ():
         y.shape = ir.Shape([None] * rank) if isinstance(rank, int) else rank
         y.type = y.type or (node.inputs[0].type if node.inputs[0] is not None else None)
     return bool(open_outputs) and rank is not None
+
+
+def _complete_loop(node: ir.Node) -> bool:
+    """Shapes what a Loop carries as far as its start and what a step gives back agree: the standard shapes none."""
+    steps = list(node.attributes["body"].as_graph().outputs)[1:]
+    found = False
+    for y, start, step in zip(node.outputs, node.inputs[2:], steps, strict=False):
+        if y.shape is None and start is not None and (shape := _agreed(start.shape, step.shape)) is not None:
+            y.shape, y.type, found = shape, y.type or step.type, True
+    return found
+
+
+def _agreed(a: ir.Shape | None, b: ir.Shape | None) -> ir.Shape | None:
+    if a is None or b is None or len(a) != len(b):
+        return None
+    return ir.Shape([p if p == q else None for p, q in zip(a, b, strict=True)])
 
 
 _LIKE_FIRST = frozenset({"QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax"})

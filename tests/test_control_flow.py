@@ -87,6 +87,30 @@ def test_against_differences(name: str) -> None:
         assert np.sum(found * direction) == pytest.approx(numeric, rel=2e-3, abs=1e-3), x
 
 
+CARRIED = """
+g (float[T, 2] x, float[2, 3] w) => (float[T, 3] y, float[T, 2] z) {
+    two = Constant <value = int64 {2}> ()
+    h = Loop (two, "", x) <body = step (int64 i, bool go, float[T, 2] s) => (bool on, float[T, 2] t) {
+        on = Identity (go)  t = Sin (s)
+    }>
+    y = MatMul (h, w)
+    s0 = Constant <value = float[2] {1, 2}> ()
+    s1, z = Scan <num_scan_inputs = 1, body = add (float[2] a, float[2] v) => (float[2] b, float[2] o) {
+        m = ReduceMax <keepdims = 0> (h)  b = Add (a, v)  o = Mul (b, m)
+    }> (s0, h)
+}"""
+
+
+def test_what_a_loop_carries_keeps_the_rank_that_its_body_declares() -> None:
+    """The standard's inference knows none; a product behind the loop, and a Scan that captures it, need it."""
+    model, x, w = onnx.parser.parse_model(_HEAD + CARRIED), normal(4, 2), normal(2, 3, seed=1)
+    graph = differentiate(model, ["y", "z"], ["x"])
+    onnx.checker.check_model(graph.model, full_check=True)
+    found = run_on_runtime(graph.model, {"x": x, "w": w, "seed_y": normal(4, 3), "seed_z": np.zeros((4, 2))})
+    expected = normal(4, 3) @ w.T * np.cos(np.sin(x)) * np.cos(x)
+    np.testing.assert_allclose(found["grad_x"], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_tensor_may_be_optional() -> None:
     model = onnx.parser.parse_model(
         f"{_HEAD} g (float[3] x) => (float[3] y) {{ e = OptionalGetElement (x)  y = Mul (e, x) }}"
