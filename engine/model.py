@@ -141,8 +141,8 @@ class Model:
         return tensors[name if name in tensors else self.layer(name).tensor]
 
     def values(self, names: Sequence[str] | str) -> list[ir.Value]:
-        """The floating-point values behind names."""
-        found = [self.value(name) for name in ([names] if isinstance(names, str) else names)]
+        """The floating-point values behind names, each once."""
+        found = list(dict.fromkeys(self.value(name) for name in ([names] if isinstance(names, str) else names)))
         for value in found:
             if not is_float(value):
                 raise InputError(f"{value.name!r} is {value.type}, which has no gradient; name a float tensor")

@@ -82,6 +82,13 @@ def test_differentiate_of_an_intermediate_tensor() -> None:
     assert distance(found["x"], ((DENSE.hidden_of(x) > 0) * seed) @ DENSE.weights["A"].T) <= TOLERANCE
 
 
+def test_a_tensor_that_is_named_twice_counts_once() -> None:
+    graph = onnxray.differentiate(DENSE.proto(), of=["y", "y"], wrt=["x", "x"])
+    x, seed = DENSE.x(), np.eye(4, dtype=np.float32)[[2, 2, 2]]
+    assert [value.name for value in graph.model.graph.input] == ["x", graph.seeds["y"]]
+    assert distance(run(graph, x=x, **{graph.seeds["y"]: seed})["x"], DENSE.gradient(x, 2)) <= TOLERANCE
+
+
 @pytest.mark.parametrize("relu", ["exact", "guided", "deconvnet"])
 def test_differentiate_lists_the_relus(relu: str) -> None:
     x, seed = DENSE.x(), np.eye(4, dtype=np.float32)[[2, 2, 2]]
