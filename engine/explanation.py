@@ -17,7 +17,7 @@ from .model import Model, is_float
 from .passes.fix_shapes import fix_shapes
 from .passes.widen import HALVES
 from .preprocess import Preprocess
-from .target import flat_scores, logits, score_tensor, select_scores, weigh_scores
+from .target import flat_scores, logits, row_scores, select_scores, weigh_scores
 from .twin import Twin, add_twin
 
 __all__ = ["Explanation", "batch_axis", "explained_inputs", "explanation", "leading_input"]
@@ -109,7 +109,7 @@ def explanation(
     program = model.copy()
     if shapes:
         fix_shapes(program, shapes)
-    y_name, explained = str(score_tensor(program, score).name), explained_inputs(program)
+    y_name, explained = str(row_scores(program, score).name), explained_inputs(program)
     twin = add_twin(program, y_name, list(explained), getattr(method, "layer", None))
     inputs = {name: program.value(name) for name in explained}
     outputs = tuple(str(value.name) for value in program.outputs)

@@ -18,6 +18,7 @@ __all__ = [
     "flat_scores",
     "logits",
     "resolve_target",
+    "row_scores",
     "score_tensor",
     "select_scores",
     "softmax_before",
@@ -36,6 +37,16 @@ def score_tensor(model: Model, score: str) -> ir.Value:
     if not outputs:
         raise ModelError("the model has no floating-point output, so there is no score to explain")
     return outputs[0]
+
+
+def row_scores(model: Model, score: str) -> ir.Value:
+    """The score tensor, which the model must compute, for each example."""
+    y = score_tensor(model, score)
+    if y.is_graph_input():
+        raise ModelError(f"the score {y.name!r} is an input of the model; name a tensor that it computes")
+    if y.shape is not None and not len(y.shape):
+        raise ModelError(f"the score {y.name!r} is one number for all examples; name a tensor with one for each")
+    return y
 
 
 def softmax_before(y: ir.Value) -> tuple[ir.Node | None, list[ir.Node]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxray
 import pytest
-from by_hand import DENSE, TOLERANCE, Array, distance
+from by_hand import DENSE, TOLERANCE, Array, distance, model
 from onnx import numpy_helper
 
 
@@ -65,6 +65,26 @@ def test_softmax_within_the_model_is_no_last_activation() -> None:
 def test_score_may_be_a_tensor() -> None:
     a = onnxray.explain(DENSE.proto("y = Softmax(z)"), DENSE.x(), target=1, score="z")
     assert distance(a.values, DENSE.gradient(DENSE.x(), 1)) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("outputs", "says"),
+    [("float y", "'y' is one number for all examples"), ("float[N, 3] x", "'x' is an input of the model")],
+)
+@pytest.mark.parametrize("method", ["saliency", "integrated-gradients", "occlusion"])
+def test_a_score_is_computed_for_each_example(outputs: str, says: str, method: str) -> None:
+    text = f"net (float[N, 3] x) => ({outputs}) {{ y = ReduceSum <keepdims = 0> (x) }}"
+    with pytest.raises(onnxray.ModelError, match=says):
+        onnxray.explain(model(text), np.ones((2, 3), np.float32), method)
+
+
+def test_an_input_may_be_one_number() -> None:
+    """y = k x: the path of k from 0 to 2 is as good as one step."""
+    scaled = model("net (float[N, 3] x, float k) => (float[N, 3] y) { y = Mul (x, k) }")
+    x = np.array([[1, 2, 4]], np.float32)
+    a = onnxray.explain(scaled, {"x": x, "k": np.array(2, np.float32)}, "integrated-gradients", target=2)
+    np.testing.assert_allclose(a.values["k"], [4], rtol=1e-5)
+    np.testing.assert_allclose(a.values["x"], [[0, 0, 4]], rtol=1e-5)
 
 
 def test_jacobian_is_of_the_output_unless_logits_are_asked_for() -> None:

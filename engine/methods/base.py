@@ -107,6 +107,5 @@ class Method(ABC):
 
 def broadcast_rows(g: GraphBuilder, rows: ir.Value, x: ir.Value, about: Explained) -> ir.Value:
     """One number per row, shaped so that it multiplies x."""
-    shape = [1] * g.rank(x)
-    shape[about.batch or 0] = -1
-    return g.Reshape(rows, shape)
+    shape = [-1 if axis == (about.batch or 0) else 1 for axis in range(g.rank(x))]
+    return g.Reshape(rows, g.constant(shape, ir.DataType.INT64))
