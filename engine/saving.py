@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -45,12 +46,16 @@ def _looped(plan: Explanation, points: dict[str, np.ndarray]) -> ir.Model:
     _capture(body, inner, dict(zip(names, outer, strict=False)))
     nothing = g.constant(0, ir.DataType.FLOAT)
     given = {x.name: x for x in outer}
+    passed = [(k, given[name]) for k, name in enumerate(plan.outputs) if name in given]
+    plan = replace(plan, outputs=tuple(name for name in plan.outputs if name not in given))
     sums = [_zeros(g, given.get(name), plan, output) for name, output in plan.contributions.items()]
     carried = [outer[-1], g.Expand(nothing, g.Shape(outer[-1])), *sums]
     _make_body(plan, body, inner, {plan.points[name]: g.constant(array) for name, array in points.items()})
     trips = g.constant(len(next(iter(points.values()))), ir.DataType.INT64)
     loop = ir.node("Loop", [trips, None, *carried], {"body": body}, num_outputs=len(body.outputs) - 1, name="points")
     _name_results(g, plan, loop, body)
+    for k, value in passed:  # outputs that are inputs
+        main.outputs.insert(k, value)
     result = ir.Model(main, ir_version=program.ir_version, metadata_props=dict(program.metadata_props))
     TopologicalSortPass()(result)
     return result
@@ -74,6 +79,7 @@ def _like(value: ir.Value, name: str) -> ir.Value:
 
 def _capture(body: ir.Graph, inner: dict[str, ir.Value], outer: dict[str, ir.Value]) -> None:
     """The body reads the model's inputs from the graph around it."""
+    body.outputs[:] = [value for value in body.outputs if not value.is_graph_input()]
     for name, value in outer.items():
         inner[name].replace_all_uses_with(value)
         body.inputs.remove(inner[name])

@@ -204,6 +204,16 @@ def test_names_that_the_model_has_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["saliency", "integrated-gradients"])
+def test_an_output_may_be_an_input(method: str, tmp_path: Path) -> None:
+    passing = model("net (float[N, 3] x) => (float[N, 3] x, float[N, 3] y) { y = Sin(x) }")
+    ex, x = onnxray.Explainer(passing, method, score="y"), normal(2, 3)
+    found = run_plainly(ex.save(tmp_path / "explainer.onnx"), x=x, target=np.array([1, 2]))
+    assert list(found) == ["x", "y", "score", "attribution"]
+    np.testing.assert_array_equal(found["x"], x)
+    assert distance(found["attribution"], ex(x, [1, 2]).values) <= TOLERANCE
+
+
+@pytest.mark.parametrize("method", ["saliency", "integrated-gradients"])
 def test_a_saved_explainer_is_a_model_again(method: str, tmp_path: Path) -> None:
     file = onnxray.Explainer(CONV.proto(), method).save(tmp_path / "explainer.onnx")
     again = onnxray.load(file)
