@@ -7,6 +7,7 @@ import onnx
 import pytest
 from differences import run_on_runtime
 from gradcheck import normal
+from onnxray.errors import UnsupportedOperator
 from onnxray.gradient import differentiate
 from onnxray.rules import FLOWS
 
@@ -109,6 +110,15 @@ def test_what_a_loop_carries_keeps_the_rank_that_its_body_declares() -> None:
     found = run_on_runtime(graph.model, {"x": x, "w": w, "seed_y": normal(4, 3), "seed_z": np.zeros((4, 2))})
     expected = normal(4, 3) @ w.T * np.cos(np.sin(x)) * np.cos(x)
     np.testing.assert_allclose(found["grad_x"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_scan_that_captures_what_has_no_rank_is_refused() -> None:
+    model = onnx.parser.parse_model(_HEAD + CARRIED)
+    loop = next(node for node in model.graph.node if node.op_type == "Loop")
+    for value in (loop.attribute[0].g.input[2], loop.attribute[0].g.output[1]):
+        value.type.tensor_type.ClearField("shape")
+    with pytest.raises(UnsupportedOperator, match="it reads 'h', whose rank is not known before the model runs"):
+        differentiate(model, "z", "x")
 
 
 def test_a_tensor_may_be_optional() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
+from ..errors import UnsupportedOperator
 from ..graph import GraphBuilder
 from ..rules import Inner, flow
 from .scatter import zeros
@@ -58,6 +59,7 @@ def scan(g: GraphBuilder, node: ir.Node, inner: Inner, *dys: Maybe) -> Pairs:
     )
     type_inputs(body, node.inputs, n, axes)
     xs, reals = [x for x in captured(node) if inner.wants(x)], [k for k in range(n) if is_real(body.inputs[k])]
+    _check_ranks(node, xs)
     given = [k for k, dy in enumerate(dys[n:]) if dy is not None]
     wanted = [k for k in range(many) if inner.wants(node.inputs[n + k])]
     starts = _starts(g, node, dys, reals)
@@ -76,6 +78,15 @@ def scan(g: GraphBuilder, node: ir.Node, inner: Inner, *dys: Maybe) -> Pairs:
         scan_output_directions=[1 - ways[k] for k in wanted],
     )
     yield from zip(like, found, strict=True)
+
+
+def _check_ranks(node: ir.Node, xs: Sequence[ir.Value]) -> None:
+    """onnxruntime runs no Scan that carries what has no shape."""
+    if open_ranks := [x.name for x in xs if x.shape is None]:
+        raise UnsupportedOperator(
+            f"operator Scan (node {node.name!r}) cannot be differentiated: it reads {open_ranks[0]!r}, whose rank is "
+            "not known before the model runs; declare the shapes in the body that computes it"
+        )
 
 
 def _starts(g: GraphBuilder, node: ir.Node, dys: Sequence[Maybe], reals: Sequence[int]) -> list[ir.Value]:
