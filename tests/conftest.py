@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 MEASURED = pytest.StashKey[list[str]]()
@@ -14,7 +15,10 @@ MEASURED = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[MEASURED] = []
-    torch.set_num_threads(2)
+    with contextlib.suppress(ModuleNotFoundError):
+        import torch
+
+        torch.set_num_threads(2)
 
 
 @pytest.fixture
@@ -27,6 +31,15 @@ def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs the test in an empty folder."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def net() -> Callable[[str], Any]:
+    """The usual classifiers, by name; the test is skipped where PyTorch, in which they are written, is absent."""
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    from nets import net
+
+    return net
 
 
 @pytest.fixture

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxray
 import pytest
 from by_hand import CONV, TOLERANCE, distance, model, normal
-from nets import net
 from onnx import numpy_helper
 from replicas import REPLICAS
 
 
 @pytest.mark.parametrize("method", onnxray.METHODS)
 @pytest.mark.parametrize("name", ["cnn", "vit"])
-def test_a_row_of_a_batch_is_the_row_alone(name: str, method: str) -> None:
+def test_a_row_of_a_batch_is_the_row_alone(net: Callable[[str], Any], name: str, method: str) -> None:
     one = net(name)
     x, ex = one.pictures(3), onnxray.Explainer(one.proto, method)
     together = ex(x)
@@ -26,7 +28,7 @@ def test_a_row_of_a_batch_is_the_row_alone(name: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["integrated-gradients", "smoothgrad", "occlusion"])
-def test_memory_changes_no_number(method: str) -> None:
+def test_memory_changes_no_number(net: Callable[[str], Any], method: str) -> None:
     one = net("cnn")
     x = one.pictures(3)
     whole = onnxray.Explainer(one.proto, method, memory="4GB")(x, [1, 2, 3])

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import onnxray
 import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed")
+pytest.importorskip("captum", reason="Captum is not installed")
+
 import torch
 from captum import attr
 from nets import Net, net

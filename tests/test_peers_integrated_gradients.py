@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 import onnxray
 import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed")
+pytest.importorskip("captum", reason="Captum is not installed")
+
 import torch
 from captum import attr
 from nets import Net, net

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import onnx
 import onnxray
 import pytest
 from by_hand import CONV, DENSE, model, normal
-from nets import net
 
 TOLERANCE = 1e-6
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -76,7 +76,7 @@ def check(ex: onnxray.Explainer, file: Path, x: np.ndarray, targets: list[int]) 
 
 @pytest.mark.parametrize("method", onnxray.METHODS)
 @pytest.mark.parametrize("name", ["cnn", "vgg", "vit"])
-def test_every_method(name: str, method: str, tmp_path: Path) -> None:
+def test_every_method(net: Callable[[str], Any], name: str, method: str, tmp_path: Path) -> None:
     one = net(name)
     ex = onnxray.Explainer(one.proto, method, **OPTIONS.get(method, {}))
     check(ex, tmp_path / "explainer.onnx", one.pictures(3), [3, -1, 7])

@@ -21,8 +21,12 @@ import onnx
 import onnxray
 import onnxruntime as ort
 import pytest
-import torch
 from onnxruntime.transformers.optimizer import optimize_model
+
+pytest.importorskip("torch", reason="PyTorch is not installed")
+pytest.importorskip("transformers", reason="transformers is not installed")
+
+import torch
 from torch import Tensor
 from transformer_nets import ARCHITECTURES, Architecture
 

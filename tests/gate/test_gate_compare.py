@@ -11,8 +11,6 @@ import onnx
 import onnx.version_converter
 import onnxray
 import pytest
-import torch
-from nets import basic_block, export, resnet
 from onnxray import Comparison, InputError, compare, models
 from onnxray.gate.calibration import calibrate
 from onnxray.gate.metrics import METRICS
@@ -53,6 +51,9 @@ def reordered(source: onnx.ModelProto, path: Path) -> Path:
 
 def branched() -> onnx.ModelProto:
     """A net of residual blocks, whose nodes have more than one order."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    from nets import basic_block, export, resnet
+
     torch.manual_seed(0)
     return export(resnet(basic_block, [1, 1], 8).eval(), torch.randn(2, 3, 32, 32))
 

@@ -20,10 +20,13 @@ import numpy as np
 import onnx
 import onnxray
 import pytest
-from nets import Net, forget, net
 from onnxray.gradient import Activation, differentiate
-from torch_gradients import torch_gradients
 from training_tools import distance, fixed, gradient, model, numbers, with_weights
+
+pytest.importorskip("torch", reason="PyTorch is not installed")
+
+from nets import Net, forget, net
+from torch_gradients import torch_gradients
 
 TOLERANCE = 1e-5
 EVERY_DAY = ["cnn", "resnet", "vgg", "densenet", "vit", "mobilenet-v3"]

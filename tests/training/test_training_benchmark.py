@@ -8,6 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed")
+
 from nets import forget, net
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "training.py"

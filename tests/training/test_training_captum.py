@@ -16,13 +16,17 @@ from functools import lru_cache
 import numpy as np
 import onnxray
 import pytest
+from onnx.reference import ReferenceEvaluator
+from onnxray.gradient import GradientGraph, differentiate
+
+pytest.importorskip("torch", reason="PyTorch is not installed")
+pytest.importorskip("captum", reason="Captum is not installed")
+
 import torch
 from captum import attr
 from in_float64 import in_float64, run_in_float64
 from kinks import kinks, on_the_side_of, run_with_activations, torch_activations, with_activations
 from nets import Net, forget, net
-from onnx.reference import ReferenceEvaluator
-from onnxray.gradient import GradientGraph, differentiate
 
 TOLERANCE = 1e-5  # of the largest attribution
 ON_THE_KINK = 1e-5  # of a layer's root mean square: what float32 rounds
