@@ -18,7 +18,7 @@ __all__ = ["in_float64", "run_in_float64"]
 
 
 def _tensors(*arrays: np.ndarray | None) -> list[torch.Tensor | None]:
-    return [None if a is None else torch.from_numpy(np.asarray(a, np.float64)) for a in arrays]
+    return [None if a is None else torch.from_numpy(np.ascontiguousarray(a, np.float64)) for a in arrays]
 
 
 def _padding(pads: list[int] | None) -> list[int]:
@@ -29,20 +29,24 @@ def _padding(pads: list[int] | None) -> list[int]:
 
 
 class Conv(OpRun):
-    """Images, the same pads on both sides."""
+    """Images."""
 
     def _run(self, x, w, b=None, auto_pad=None, dilations=None, group=1, kernel_shape=None, pads=None, strides=None):
-        at = (strides or 1, _padding(pads), dilations or 1, group)
-        return (functional.conv2d(*_tensors(x, w, b), *at).numpy(),)  # type: ignore[arg-type]
+        top, left, bottom, right = pads or [0] * 4
+        padded = np.pad(x, [(0, 0), (0, 0), (top, bottom), (left, right)])
+        at = (strides or 1, 0, dilations or 1, group)
+        return (functional.conv2d(*_tensors(padded, w, b), *at).numpy(),)  # type: ignore[arg-type]
 
 
 class ConvTranspose(OpRun):
-    """Images, the same pads on both sides."""
+    """Images."""
 
     def _run(self, x, w, b=None, auto_pad=None, dilations=None, group=1, kernel_shape=None, output_padding=None,
              output_shape=None, pads=None, strides=None):  # fmt: skip
-        at = (strides or 1, _padding(pads), output_padding or 0, group, dilations or 1)
-        return (functional.conv_transpose2d(*_tensors(x, w, b), *at).numpy(),)  # type: ignore[arg-type]
+        top, left, bottom, right = pads or [0] * 4
+        at = (strides or 1, 0, output_padding or 0, group, dilations or 1)
+        y = functional.conv_transpose2d(*_tensors(x, w, b), *at).numpy()  # type: ignore[arg-type]
+        return (y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right],)
 
 
 class MaxPool(OpRun):
