@@ -23,10 +23,10 @@ Provider = str | tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """A model loaded by onnxruntime; made by ``open_session``. ``lent`` are weights that it reads where they lie."""
+    """A model loaded by onnxruntime; made by ``open_session``. ``weights`` are those that it reads where they are."""
 
     native: Any
-    lent: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def providers(self) -> list[str]:
@@ -69,14 +69,16 @@ def open_session(
     options.intra_op_num_threads = threads or 0
     if folder is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.fspath(folder))
-    lent = _lend(options, weights, wanted == ["CPUExecutionProvider"]) if weights else {}
+    if weights:
+        values = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]  # no copy on the CPU
+        options.add_external_initializers(list(weights), values)  # add_initializer would undo what the optimiser moved
     source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
     try:
         native = ort.InferenceSession(source, options, providers=wanted)
     except Exception as error:
         raise _readable(error) from error
     _check_came_up(wanted, native.get_providers())
-    return Session(native, lent)
+    return Session(native, weights or {})
 
 
 def open_model(
@@ -85,17 +87,6 @@ def open_model(
     """Loads a model that is in memory, as ``open_session`` does; its weights are not copied for that."""
     proto, weights = detached(model.program)
     return open_session(proto, providers, threads, model.folder, weights)
-
-
-def _lend(options: Any, weights: Mapping[str, np.ndarray], on_cpu: bool) -> dict[str, Any]:
-    """Gives weights to a session where they lie: to what folds constants and, on the CPU, to the kernels, which would
-    copy a layer before they pack it. The options do not keep what they are given here."""
-    ort = _onnxruntime()
-    lent = {name: ort.OrtValue.ortvalue_from_numpy(array) for name, array in weights.items()}
-    options.add_external_initializers(list(lent), list(lent.values()))
-    for name, value in lent.items() if on_cpu else ():
-        options.add_initializer(name, value)
-    return lent
 
 
 def resolve_providers(providers: Sequence[Provider] | Provider | None) -> list[Provider]:
