@@ -111,7 +111,9 @@ class Explainer:
         It runs anywhere; an explainer on CUDA writes convolutions as they are fastest there.
 
         Inputs are the model's and ``target``, int64 (N,), -1 for the top class; outputs are the model's, then ``score``
-        (N,) and ``attribution`` (one per explained input, ``attribution_NAME``, where there are several).
+        (N,) and ``attribution`` (one per explained input, ``attribution_NAME``, where there are several). Of an input
+        that all rows share the file takes one row at a time: with more, the gradient is the sum of theirs, and methods
+        of many points fail.
         """
         builder = builder_named(self.builder, self.model)
         lowering = "cuda" if _lowering(self.providers) == "cuda" else "portable"
