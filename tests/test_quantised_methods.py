@@ -16,6 +16,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUANTISED)
 @pytest.mark.parametrize("method", ALIKE)
 def test_absolute_maps_are_ranked_alike(name: str, method: str) -> None:
