@@ -61,7 +61,8 @@ def one(request: pytest.FixtureRequest) -> Iterator[Net]:
 
 @lru_cache(maxsize=1)
 def graph(name: str, relu: str) -> GradientGraph:
-    return differentiate(net(name).proto, ["y"], ["x"], relu=relu, builder="ort-training")
+    """In the plainest forms: the constants of minimal filtering are float32's, in float64 too."""
+    return differentiate(net(name).proto, ["y"], ["x"], relu=relu, lowering="cuda", builder="ort-training")
 
 
 @lru_cache(maxsize=1)
