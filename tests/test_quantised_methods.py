@@ -7,9 +7,8 @@ import onnxray
 import pytest
 from rounding import rounded
 from scipy.stats import spearmanr
-from test_real_slopes import DATA, QUANTISED, RECIPES, path, photograph
+from test_real_slopes import DATA, PICTURES, QUANTISED, RECIPES, path, photograph
 
-PICTURES = ["doberman.png", "owl.jpg", "parrot.jpg", "elephant.jpg"]
 ALIKE = {"guided-backprop": 0.9, "deconvnet": 0.9, "grad-cam": 0.9, "saliency": 0.6}  # docs/quantised.md says why
 pytestmark = pytest.mark.skipif(
     not DATA.is_dir(), reason="../shared/data, with real models and photographs, is not here"

@@ -44,7 +44,7 @@ def _bias(g: GraphBuilder, dy: ir.Value) -> ir.Value:
 def input_gradient(g: GraphBuilder, x: ir.Value, w: ir.Value, dy: ir.Value, window: Window, group: int = 1) -> ir.Value:
     """The adjoint of ``Conv(x, w)`` in x, applied to dy.
 
-    cuDNN's own backward pass is what ConvTranspose calls; elsewhere there is no fast ConvTranspose, but a fast Conv.
+    cuDNN's own backward pass is what ConvTranspose calls; onnxruntime's CPU has no fast ConvTranspose, but a fast Conv.
     """
     if g.lowering != "cuda":
         plain = as_convolution(g, x, w, dy, window, group)
