@@ -49,7 +49,7 @@ def to_onnx(
     ----------
     source : a Keras model, a torch.nn.Module, a scikit-learn estimator, or the path of a file (told by content).
     path : where to write the .onnx; nothing is written when a check fails.
-    inputs : examples (arrays), shapes such as (1, 3, 224, 224), or `Spec`s: one, a sequence, or a dict by name.
+    inputs : examples (arrays), shapes such as (1, 3, 224, 224), or ``Spec`` objects: one, several, or a dict by name.
         PyTorch needs them, Keras models that know their inputs do not. Examples take part in the checks.
     opset : the ONNX opset to write.
     batch : a fixed batch size, for models that allow only one; otherwise the batch is open.

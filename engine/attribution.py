@@ -32,7 +32,7 @@ SHEET_COLUMNS = 8
 class Attribution:
     """What a batch of inputs contributed to the scores that were explained.
 
-    values: float32 (N, *input), signed and raw; (N, h, w) from CAM methods; a dict of them where several inputs were
+    values: float32 ``(N, *input)``, signed, raw; (N, h, w) from CAM methods; a dict of them where several inputs were
     explained. target and score: what was explained of each example, (N,). delta: the gap of completeness, (N,), where
     the method defines it. layout: the axes of image values, guessed if None; "NLC" of embedded tokens. pictures: what
     maps are drawn over, one per example or none. provenance: whatever is worth keeping of how it was made.

@@ -190,7 +190,7 @@ def explain(
 
 
 def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options: Any) -> Any:
-    """The derivative of every score with respect to the input, (N, C, *input) for scores (N, C).
+    """The derivative of every score with respect to the input, ``(N, C, *input)`` for scores ``(N, C)``.
 
     Of several inputs a dict of them. Raises InputError for an input whose examples are not counted by an axis.
     """
