@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from .shapes import infer, repeated_axes, same_shape, static_shape
+from .shapes import constant_of, infer, repeated_axes, same_shape, static_shape
 
 __all__ = ["GraphBuilder", "Lowering"]
 
@@ -127,6 +127,26 @@ class GraphBuilder:
         self.graph.outputs.append(named)
         return named
 
+    def Pad(
+        self, x: ir.Value, pads: Operand, value: Operand = None, axes: Operand = None, **attributes: Any
+    ) -> ir.Value:
+        """A Pad that names no axes: onnxruntime's transpose optimiser permutes pads as if they were for all axes."""
+        whole = pads if axes is None else self.whole_pads(x, pads, axes)
+        return self.__getattr__("Pad")(x, whole, value, **attributes)
+
+    def whole_pads(self, x: ir.Value, pads: Operand, axes: Operand) -> Operand:
+        """The pads of all axes of x, from those of some axes: zeros for the others."""
+        named, given = _content(axes), _content(pads)
+        if x.shape is not None and named is not None and given is not None:
+            whole = np.zeros((2, len(x.shape)), np.int64)
+            whole[:, named % len(x.shape)] = given.reshape(2, -1)
+            return whole.reshape(-1)
+        rank = self.Size(self.Shape(x)) if x.shape is None else self.constant(len(x.shape), ir.DataType.INT64)
+        positive = self.Mod(self.Cast(axes, to=ir.DataType.INT64) if named is None else named, rank)
+        places = self.Concat(positive, self.Add(positive, rank), axis=0)
+        zeros = self.Expand(self.constant([0], ir.DataType.INT64), self.Reshape(self.Mul(rank, 2), [1]))
+        return self.ScatterElements(zeros, places, pads)
+
     # What rules share ------------------------------------------------------------------------------------
 
     def shape(self, x: ir.Value) -> ir.Value:
@@ -216,6 +236,12 @@ def _names_of(graph: ir.Graph) -> dict[str, int]:
     nodes = list(graph.all_nodes())
     values = itertools.chain(graph.inputs, graph.initializers.values(), *(node.outputs for node in nodes))
     return {item.name: 0 for item in itertools.chain(values, nodes) if item.name}
+
+
+def _content(operand: Operand) -> np.ndarray | None:
+    """The int64 numbers of a literal or of an initializer, None where they are computed."""
+    found = constant_of(operand) if isinstance(operand, ir.Value) else operand
+    return None if found is None else np.asarray(found, np.int64)
 
 
 def _only_type(formal: onnx.defs.OpSchema.FormalParameter) -> ir.DataType | None:

@@ -26,6 +26,7 @@ from .passes.keep_half import keep_half
 from .passes.one_axis_softmax import one_axis_softmax
 from .passes.share_constants import share_constants
 from .passes.upgrade import IR_VERSIONS, OPSET, type_bounds, upgrade
+from .passes.whole_pads import whole_pads
 from .reading import read
 from .sequence_types import type_sequences
 from .shapes import complete, static_shape
@@ -174,6 +175,7 @@ def load(source: Source) -> Model:
     if adopt(program):
         infer_shapes(program)
     one_axis_softmax(program)
+    whole_pads(program)
     if opset < OPSET:
         keep_half(program, opset)
     return Model(program, path, opset)

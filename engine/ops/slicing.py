@@ -131,7 +131,7 @@ def pad(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     if mode != "constant":
         numbers = g.Pad(element_numbers(g, x), pads, None, axes, mode=mode)
         return scatter_flat(g, x, numbers, dy), *[None] * (len(node.inputs) - 1)
-    dx = _without_margins(g, dy, pads, axes if axes is not None else g.constant(range(g.rank(x)), ir.DataType.INT64))
+    dx = _without_margins(g, dy, pads, axes)
     outside = None
     if constant is not None:
         total = g.Sub(g.ReduceSum(dy, keepdims=0), g.ReduceSum(dx, keepdims=0))
@@ -139,7 +139,7 @@ def pad(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     return [dx, None, outside, None][: len(node.inputs)]
 
 
-def _without_margins(g: GraphBuilder, dy: ir.Value, pads: ir.Value, axes: ir.Value) -> ir.Value:
+def _without_margins(g: GraphBuilder, dy: ir.Value, pads: ir.Value, axes: ir.Value | None) -> ir.Value:
     """Cuts off what positive pads added; puts zeros for what negative ones cut off."""
     known = constant_of(pads)
     if known is None:

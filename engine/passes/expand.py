@@ -14,6 +14,7 @@ from ..paths import influenced, reached_nodes, subgraphs
 from ..rules import NO_GRADIENT, rule_for
 from .fold_shapes import fold_shapes
 from .spelling import spell_out
+from .whole_pads import whole_pads
 
 __all__ = ["expand_functions", "expand_nodes"]
 
@@ -48,6 +49,7 @@ def expand_nodes(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
         program.opset_imports.pop(_DOMAIN)
         LIFT_CONSTANTS(program)
         infer_shapes(program)
+        whole_pads(program)
         _fold(program)
     return bool(bodies)
 

@@ -1,31 +1,33 @@
-"""Replaces Pad along some axes with Pad along all axes."""
+"""Replaces Pad along some axes with Pad along all axes.
+
+onnxruntime's transpose optimiser permutes the pads as if they were for all axes, and so do the Transposes round it in a
+gradient graph: "indices element out of data bounds", or, where the axes are all there in another order, wrong values.
+"""
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
 from ..graph import GraphBuilder
-from ..shapes import constant_of
-from .replace import nodes_of
 
 __all__ = ["whole_pads"]
 
 
 def whole_pads(program: ir.Model) -> bool:
-    """Works in place, leaves the graph unsorted; computed pads are scattered to their axes."""
-    g = GraphBuilder(program.graph, prefix="whole")
-    found = [node for node in nodes_of(program, "Pad") if _names_axes(node)]
+    """Works in place, in subgraphs too; true where there was one. Computed pads are scattered to their axes."""
+    found = [node for node in program.graph.all_nodes() if _names_axes(node)]
+    around = GraphBuilder(program.graph, prefix="whole") if found else None
     for node in found:
         x, pads, axes = node.inputs[0], node.inputs[1], node.inputs[3]
-        rank = g.rank(x) if x is not None else 0
-        positive = g.Mod(g.Cast(axes, to=ir.DataType.INT64), rank)
-        places = g.Concat(positive, g.Add(positive, rank), axis=0)
-        node.replace_input_with(1, g.ScatterElements(g.constant([0] * (2 * rank), ir.DataType.INT64), places, pads))
-        node.resize_inputs(3)
+        if around is not None and x is not None:
+            g = around if node.graph is program.graph else around.nested(node.graph)
+            whole = g.whole_pads(x, pads, axes)
+            node.replace_input_with(1, whole if isinstance(whole, ir.Value) else g.constant(whole, ir.DataType.INT64))
+            node.resize_inputs(3)
+    if found:
+        program.graph.sort()
     return bool(found)
 
 
 def _names_axes(node: ir.Node) -> bool:
-    axes = node.inputs[3] if len(node.inputs) > 3 else None
-    known = constant_of(axes)
-    return axes is not None and node.inputs[0] is not None and not (known is not None and known.size == 0)
+    return node.domain == "" and node.op_type == "Pad" and len(node.inputs) > 3 and node.inputs[3] is not None

@@ -22,7 +22,6 @@ from ..passes.explicit_pads import explicit_pads
 from ..passes.matrix_products import matrix_products
 from ..passes.separate_inputs import separate_inputs
 from ..passes.spell_activations import spell_activations
-from ..passes.whole_pads import whole_pads
 from ..paths import influenced, nodes_between
 from .refusals import HEAD, refuse
 
@@ -57,7 +56,6 @@ REWRITES: tuple[Callable[[ir.Model], bool], ...] = (
     matrix_products,
     cut_splits,
     expand_branches,
-    whole_pads,
     chain_sums,
     separate_inputs,
 )

@@ -26,7 +26,6 @@ from onnxray.passes.fix_shapes import fix_shapes
 from onnxray.passes.matrix_products import matrix_products
 from onnxray.passes.separate_inputs import separate_inputs
 from onnxray.passes.spell_activations import spell_activations
-from onnxray.passes.whole_pads import whole_pads
 from onnxray.training.request import REWRITES, to_opset, write_out_bodies
 from training_tools import distance, model, numbers, with_weights
 
@@ -87,7 +86,6 @@ CASES = [
     Rewrite(matrix_products, "{ y = MatMul(s, x) }", None, {"s": (8,)}, rank=3),
     Rewrite(cut_splits, "{ y, z = Split<axis=1, num_outputs=2>(x) }", "Split"),
     Rewrite(expand_branches, "{ c = Greater(x, s) y = Where(c, s, x) }", None, {"s": (8,)}),
-    Rewrite(whole_pads, "{ y = Pad(x, p, , a) }"),
     Rewrite(
         write_out_bodies,
         "{ y = GroupNormalization<num_groups=3>(x, s, s) }",
@@ -114,11 +112,7 @@ def test_every_rewrite_has_a_case() -> None:
 
 def made(case: Rewrite) -> onnx.ModelProto:
     output = f"float[{','.join('abcd'[: case.rank])}] y"
-    proto = with_weights(model(case.body, case.inputs, output, case.opset), **case.weights)
-    if "Pad(x, p" in case.body:
-        lists = {"p": np.array([1, 0, 2, 1]), "a": np.array([-1, 1])}
-        proto.graph.initializer.extend(onnx.numpy_helper.from_array(x, name) for name, x in lists.items())
-    return proto
+    return with_weights(model(case.body, case.inputs, output, case.opset), **case.weights)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
