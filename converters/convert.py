@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 from onnxray.errors import ConversionError
+from onnxray.writing import replacing
 
 from .gradients import compare_gradients
 from .inputs import named, sample
@@ -93,10 +94,8 @@ def writable(name: str | Path, source: Any) -> Path:
 
 def write(files: Stored, path: Path) -> None:
     """Write the checked model."""
-    try:
-        files.write(path)
-    except OSError as error:
-        raise ConversionError(f"{path} cannot be written: {error.strerror}; name another file") from error
+    with replacing(path) as temporary:
+        files.write(temporary)
 
 
 def refuse_unwritable(candidate: Candidate) -> None:

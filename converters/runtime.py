@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnxray.writing import writing
 
 from .options import Feed
 from .quiet import converting, require
@@ -29,7 +30,8 @@ class Session:
         if model is not None:
             settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         path = Path(files.folder) / "model.onnx"
-        path.write_bytes((model or files.model).SerializeToString())
+        with writing(path):
+            path.write_bytes((model or files.model).SerializeToString())
         advice = "the exporter wrote a graph that onnxruntime refuses; try another opset"
         with converting("onnxruntime cannot load the converted model", advice):
             self.session: Any = ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])

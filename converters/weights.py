@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import onnx
+from onnxray.writing import writing
 
 __all__ = ["Stored", "release", "stored"]
 
@@ -32,7 +33,8 @@ RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER << 3 | 2
 def stored(model: onnx.ModelProto) -> Iterator[Stored]:
     """Move the weights of a model to a temporary file; the model given can then be dropped."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        files = Stored(without_weights(model, Path(name)), Path(name))
+        with writing(name):
+            files = Stored(without_weights(model, Path(name)), Path(name))
         del model  # or this frame would keep it
         yield files
 

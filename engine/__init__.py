@@ -8,6 +8,7 @@ from .errors import (
     ModelError,
     NoGradientPath,
     OnnxrayError,
+    OutputError,
     RuntimeUnavailable,
     UnsupportedOperator,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "ModelError",
     "NoGradientPath",
     "OnnxrayError",
+    "OutputError",
     "Preprocess",
     "RuntimeUnavailable",
     "UnsupportedOperator",

@@ -17,6 +17,7 @@ from PIL import Image
 
 from . import heatmap
 from .errors import InputError
+from .writing import replacing
 
 __all__ = ["REDUCTIONS", "TOKENS", "Attribution"]
 
@@ -138,11 +139,8 @@ class Attribution:
             write = partial(np.savez_compressed, **_packed(self))
         else:
             raise InputError(f"{path}: nothing is saved as {path.suffix!r}; use .png (image) or .npz (values)")
-        try:
-            with path.open("wb") as file:
-                write(file)
-        except OSError as problem:
-            raise InputError(f"{path} cannot be written: {problem.strerror or problem}") from problem
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            write(file)
         return path
 
     @classmethod

@@ -19,7 +19,7 @@ from .demo import run_demo
 from .errors import InputError, OnnxrayError
 from .explain import Explainer
 from .feature_maps import FeatureMaps
-from .files import Work, each_file, output_folder
+from .files import Work, each_file
 from .inspection import inspect as inspect_model
 from .job import Job
 from .labels import labels_of, parse_target, read_labels
@@ -43,6 +43,7 @@ from .options import (
 from .recipes import recipe_for
 from .spread import spread
 from .terminal import print_json, progress_bar, say, say_error, warnings_on_stderr
+from .writing import make_folder
 
 __all__ = ["app", "main", "run"]
 
@@ -115,7 +116,7 @@ def explain(
         source, setup.method, score=setup.score, layer=setup.layer, providers=runtime.provider or None,
         threads=runtime.threads, memory=runtime.memory, preprocess=recipe, **options,
     )  # fmt: skip
-    job = Job(explainer, wanted, known, output_folder(out), drawing.style, drawing.settings(), npz)
+    job = Job(explainer, wanted, known, make_folder(out), drawing.style, drawing.settings(), npz)
     _do_each(images, job, as_json, worth_a_bar=len(images) > 1 or job.long)
 
 
@@ -142,7 +143,7 @@ def activations(
     recipe = recipe_for(source, preprocess, images)
     for name in layer:
         source.layer(name)
-    work = FeatureMaps(source, layer, output_folder(out), recipe, provider or None, palette, npz)
+    work = FeatureMaps(source, layer, make_folder(out), recipe, provider or None, palette, npz)
     _do_each(images, work, as_json, worth_a_bar=len(images) > 1)
 
 
@@ -209,7 +210,7 @@ def demo(out: Out = Path("onnxray-demo")) -> None:
     Example:
       onnxray demo --out /tmp/demo
     """
-    for line in run_demo(output_folder(out)):
+    for line in run_demo(make_folder(out)):
         say(line)
 
 

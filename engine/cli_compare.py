@@ -24,12 +24,12 @@ from .gate_options import (
     ScoreName,
     named_recipe,
     parse_options,
-    write_text,
 )
 from .labels import read_labels
 from .options import LabelsFile, Preset, Runtime
 from .spread import spread
 from .terminal import print_table, progress_bar, say, say_error
+from .writing import write_text
 
 __all__ = ["compare_models"]
 
@@ -128,7 +128,7 @@ def compare_models(
 def _write(found: Comparison, files: Files) -> None:
     """Files first, as the text names them."""
     if files.json is not None and str(files.json) != "-":
-        write_text(files.json, found.json_text())
+        write_text(files.json, found.json_text() + "\n")
     written = [str(files.json)] if files.json else []
     written += [str(found.junit(files.junit))] if files.junit else []
     written += [str(found.report(files.report))] if files.report else []

@@ -21,12 +21,12 @@ from .gate_options import (
     ScoreName,
     named_recipe,
     parse_options,
-    write_text,
 )
 from .labels import read_labels
 from .options import LabelsFile, ModelFile, Preset, Runtime
 from .spread import spread
 from .terminal import print_table, progress_bar, say, say_error
+from .writing import write_text
 
 __all__ = ["evaluate_model"]
 
@@ -69,7 +69,7 @@ def evaluate_model(
             **parse_options(option or ()),
         )  # fmt: skip
     if json is not None and str(json) != "-":
-        write_text(json, found.json_text())
+        write_text(json, found.json_text() + "\n")
     written = [str(json)] if json else []
     written += [str(found.report(report))] if report else []
     say(found.json_text()) if str(json) == "-" else print_evaluation(found, written)

@@ -12,6 +12,7 @@ from .job import Job
 from .labels import labels_of
 from .model import load
 from .report import describe
+from .writing import replacing
 
 __all__ = ["run_demo"]
 
@@ -35,7 +36,8 @@ def explain_digit(out: Path) -> Iterator[str]:
             maps.append(done.attribution)
             yield describe(done)
     sheet = out / "digit-methods.png"
-    methods_sheet(maps).save(sheet)
+    with replacing(sheet) as temporary:
+        methods_sheet(maps).save(temporary)
     yield f"all of them side by side -> {sheet}"
     yield f"by hand: onnxray explain {path('digits.onnx')} {path('digit.png')} --method guided-backprop\n"
 

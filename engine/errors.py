@@ -5,6 +5,7 @@ OnnxrayError
 │   ├── UnsupportedOperator an operator on the way has neither a rule nor a function body
 │   └── NoGradientPath      nothing differentiable connects what is asked for
 ├── InputError              an input, target or option does not fit the model
+├── OutputError             a file cannot be written
 ├── RuntimeUnavailable      onnxruntime, or the provider asked for, is not there
 ├── BuilderError            the onnxruntime-training builder failed, or its process died
 └── ConversionError         a source model could not be turned into ONNX
@@ -19,6 +20,7 @@ __all__ = [
     "ModelError",
     "NoGradientPath",
     "OnnxrayError",
+    "OutputError",
     "RuntimeUnavailable",
     "UnsupportedOperator",
 ]
@@ -42,6 +44,10 @@ class NoGradientPath(ModelError):
 
 class InputError(OnnxrayError, ValueError):
     """An input, a target or an option does not fit the model."""
+
+
+class OutputError(OnnxrayError):
+    """A file cannot be written; the cause is the OSError. What the file held before is still there."""
 
 
 class RuntimeUnavailable(OnnxrayError):

@@ -14,11 +14,11 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from . import heatmap
 from .bars import bar_chart, rank_features
-from .errors import InputError
 from .layer_outputs import LayerReader
 from .model import Layer, Model
 from .preprocess import Preprocess
 from .tables import read_given
+from .writing import replacing
 
 __all__ = ["FeatureMaps", "Maps", "maps_picture"]
 
@@ -72,15 +72,15 @@ class FeatureMaps:
 
     def _write(self, layer: Layer, array: np.ndarray, file: Path, base: Path) -> Maps:
         picture, shown = maps_picture(layer, array[:1], self.palette)
-        files = [Path(f"{base}.png")] if picture else []
-        try:
-            if picture:
-                picture.save(files[0])
-            if self.numbers:
-                files.append(Path(f"{base}.npz"))
-                np.savez_compressed(files[-1], allow_pickle=False, **{layer.name: array})
-        except OSError as error:
-            raise InputError(f"{files[-1]} cannot be written: {error.strerror or error}") from error
+        files = []
+        if picture:
+            files.append(Path(f"{base}.png"))
+            with replacing(files[-1]) as temporary:
+                picture.save(temporary)
+        if self.numbers:
+            files.append(Path(f"{base}.npz"))
+            with replacing(files[-1]) as temporary:
+                np.savez_compressed(temporary, allow_pickle=False, **{layer.name: array})
         return Maps(str(file), layer.name, array.shape, shown, tuple(files))
 
 

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from .errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
+from .errors import ModelError, OnnxrayError, RuntimeUnavailable
+from .writing import disk_is_full
 
-__all__ = ["Failure", "Rows", "Work", "each_file", "output_folder", "unique_stems"]
+__all__ = ["Failure", "Rows", "Work", "each_file", "unique_stems"]
 
 T = TypeVar("T")
 Rows = Callable[[int, int], None]  # hears of rows done and rows in all
@@ -34,7 +35,8 @@ def each_file(
 ) -> Iterator[T]:
     """What ``work`` yields for each file and its unique stem; ``failed`` hears of those that raise.
 
-    An error that is not about one file (no such layer, no runtime) ends the rest, as it would meet every one of them.
+    An error that is not about one file (no such layer, no runtime, a full disk) ends the rest, as it would meet every
+    one of them.
     """
     for index, (file, stem) in enumerate(zip(files, unique_stems(files), strict=True)):
         report = partial(_step, step, file.name, index)
@@ -43,7 +45,7 @@ def each_file(
             yield from work(file, stem, report)
         except OnnxrayError as error:
             failed(Failure(file, error))
-            if isinstance(error, ModelError | RuntimeUnavailable):
+            if isinstance(error, ModelError | RuntimeUnavailable) or disk_is_full(error):
                 return
 
 
@@ -61,12 +63,3 @@ def unique_stems(files: Iterable[Path]) -> list[str]:
         taken.add(stem.casefold())
         stems.append(stem)
     return stems
-
-
-def output_folder(folder: Path) -> Path:
-    """The folder, made where it is missing."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: no folder for the results can be made ({error.strerror})") from error
-    return folder

@@ -25,7 +25,6 @@ __all__ = [
     "ScoreName",
     "named_recipe",
     "parse_options",
-    "write_text",
 ]
 
 DataPath = Annotated[
@@ -84,12 +83,3 @@ def _option(text: str) -> tuple[str, Any]:
 def named_recipe(model: Path, text: str | None) -> Preprocess | None:
     """What --preprocess says; None leaves it to the models."""
     return recipe_for(load(model), text, [Path("picture")]) if text else None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file, whose folder is made where it is missing."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error

@@ -12,13 +12,13 @@ from PIL import Image
 
 from .attribution import CHANNEL_AXES, TOKENS, Attribution
 from .bars import Feature, bar_chart, rank_features
-from .errors import InputError
 from .explain import Explainer
 from .files import Rows
 from .labels import Labels
 from .methods import Method
 from .tables import Given, read_given
 from .target import score_tensor
+from .writing import replacing
 
 __all__ = ["Done", "Job"]
 
@@ -125,10 +125,8 @@ class Job:
 
 
 def _written(picture: Image.Image, file: Path) -> Path:
-    try:
-        picture.save(file)
-    except OSError as error:
-        raise InputError(f"{file} cannot be written: {error.strerror or error}") from error
+    with replacing(file) as temporary:
+        picture.save(temporary)
     return file
 
 

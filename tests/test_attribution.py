@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnxray.attribution import Attribution
-from onnxray.errors import InputError
+from onnxray.errors import InputError, OutputError
 from PIL import Image
 
 
@@ -217,7 +217,7 @@ def test_other_files_are_refused(tmp_path: Path):
     with pytest.raises(InputError, match="no picture"):
         table().save(tmp_path / "out.png")
     assert not list(tmp_path.iterdir())
-    with pytest.raises(InputError, match=r"out\.npz cannot be written: No such file"):
+    with pytest.raises(OutputError, match=r"out\.npz cannot be written: No such file"):
         table().save(tmp_path / "missing" / "out.npz")
 
 

@@ -12,7 +12,7 @@ import onnxray
 import pytest
 from by_hand import CONV, DENSE, model
 from failing import fails
-from onnxray import InputError, ModelError
+from onnxray import ModelError, OutputError
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
@@ -86,9 +86,9 @@ def test_invalid_graph(tmp_path: Path, text: str, word: str) -> None:
 
 def test_save_where_nothing_can_be_written(tmp_path: Path) -> None:
     ex = onnxray.Explainer(DENSE.proto())
-    with fails(InputError, "nowhere", "written"):
+    with fails(OutputError, "nowhere", "written"):
         ex.save(tmp_path / "nowhere" / "explainer.onnx")
-    with fails(InputError, str(tmp_path), "written"):
+    with fails(OutputError, str(tmp_path), "written"):
         ex.save(tmp_path)
 
 

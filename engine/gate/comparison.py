@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
+from ..errors import InputError, ModelError, OnnxrayError, OutputError, RuntimeUnavailable
 from .calibration import Calibration
 from .journal import open_journal
 from .layers import LayerReport
@@ -110,7 +110,7 @@ def measure(
             try:
                 key = book.key(index, sample)
                 row = book.done.get(key) or pair.row(sample)
-            except (ModelError, RuntimeUnavailable):
+            except (ModelError, OutputError, RuntimeUnavailable):
                 raise
             except (OnnxrayError, OSError) as error:
                 failed(Failed(sample.name, " ".join(str(error).split())))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..writing import write_text
 from .charts import curves_chart, distribution_chart
 from .quality import QUALITIES
-from .report import render, write_page
+from .report import render
 
 if TYPE_CHECKING:
     from .evaluation import Evaluation
@@ -28,7 +29,7 @@ def write_evaluation(found: Evaluation, folder: Path) -> Path:
         curves={name: curves_chart(held, _across(name), "probability") for name, held in found.curves.items()},
         distributions={method: distribution_chart(found.rows, method) for method in methods},
     )
-    return write_page(page, folder / "evaluation.html")
+    return write_text(folder / "evaluation.html", page)
 
 
 def _across(name: str) -> str:

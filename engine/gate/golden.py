@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,13 @@ import numpy as np
 from ..errors import InputError
 from ..inputs import Prepared, prepare
 from ..preprocess import Preprocess
+from ..writing import make_folder, staged, writing
 from .calibration import Calibration, Scale
 from .cam_layer import default_layer
 from .sides import Evidence, Side, one_example
 from .software import software
 
-__all__ = ["Golden", "Recorder", "is_golden", "open_golden"]
+__all__ = ["Golden", "Recorder", "is_golden", "open_golden", "recording"]
 
 FORMAT = 1
 SAME = 1e-2  # of an input's mean and deviation: what decoders of pictures may differ by
@@ -111,16 +113,27 @@ def open_golden(path: Path, header: Mapping[str, Any], candidate: Side) -> Golde
     return Golden(path, header, candidate, Preprocess.preset("unit", **recipe) if recipe else None)
 
 
-class Recorder:
-    """Writes a golden file as the samples come; what is cut off before ``close`` is no golden file."""
-
-    def __init__(self, path: Path, methods: list[str]) -> None:
-        self.path, self.methods, self.count = path, methods, 0
+@contextmanager
+def recording(path: Path, methods: Sequence[str]) -> Iterator[Recorder]:
+    """A recorder of a golden file, which is there when the block ends; an older one stays till then."""
+    make_folder(path.parent)
+    with staged(path) as temporary:
+        recorder = Recorder(path, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED), list(methods))
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+            yield recorder
+        finally:
+            with writing(path):
+                recorder.file.close()
+
+
+@dataclass
+class Recorder:
+    """Writes a golden file as the samples come, and with ``close`` its header."""
+
+    path: Path
+    file: zipfile.ZipFile
+    methods: list[str]
+    count: int = 0
 
     def add(self, name: str, given: Prepared, evidence: Evidence) -> None:
         """One sample."""
@@ -132,7 +145,8 @@ class Recorder:
             arrays |= {f"map/{k}": (values / scale).astype(np.float16), f"scale/{k}": scale}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        self.file.writestr(zipfile.ZipInfo(_member(name)), buffer.getvalue())
+        with writing(self.path):
+            self.file.writestr(zipfile.ZipInfo(_member(name)), buffer.getvalue())
         self.count += 1
 
     def close(self, side: Side, about: Mapping[str, Any], calibration: Calibration | None) -> None:
@@ -150,8 +164,8 @@ class Recorder:
             "preprocess": asdict(side.recipe) if side.recipe else None,
             "calibration": calibration.to_json() if calibration else None,
         }
-        self.file.writestr("header.json", json.dumps(header, indent=1, default=str))
-        self.file.close()
+        with writing(self.path):
+            self.file.writestr("header.json", json.dumps(header, indent=1, default=str))
 
     def watch(self, side: Side) -> Side:
         """The side, whose evidence is recorded as it is given."""

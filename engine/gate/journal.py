@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..errors import InputError
+from ..writing import write_text, writing
 from .data import Sample
 from .summary import Row
 
@@ -29,8 +29,9 @@ class Journal:
 
     def add(self, key: tuple[int, str], row: Row) -> None:
         if self.file is not None:
-            self.file.write(json.dumps({"index": key[0], "mark": key[1], **asdict(row)}) + "\n")
-            self.file.flush()
+            with writing(self.file.name):
+                self.file.write(_line(key, row))
+                self.file.flush()
 
 
 @contextmanager
@@ -41,18 +42,15 @@ def open_journal(path: Path | None, about: Mapping[str, Any]) -> Iterator[Journa
         return
     head = json.dumps({"comparison": about}, sort_keys=True, default=str)
     done = _read(path, head)
-    fresh = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(head + "\n")
-            for key, row in done.items():
-                Journal(file=file).add(key, row)
-        fresh.replace(path)
-        with path.open("a", encoding="utf-8") as file:
-            yield Journal(done, file)
-    except OSError as error:
-        raise InputError(f"{path}: the journal cannot be written ({error.strerror})") from error
+    write_text(path, "".join([head + "\n", *(_line(key, row) for key, row in done.items())]))
+    with ExitStack() as stack:
+        with writing(path):
+            file = stack.enter_context(path.open("a", encoding="utf-8"))
+        yield Journal(done, file)
+
+
+def _line(key: tuple[int, str], row: Row) -> str:
+    return json.dumps({"index": key[0], "mark": key[1], **asdict(row)}) + "\n"
 
 
 def _read(path: Path, head: str) -> dict[tuple[int, str], Row]:

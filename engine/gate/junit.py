@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from ..errors import InputError
+from ..writing import write_bytes
 
 if TYPE_CHECKING:
     from .comparison import Comparison
@@ -27,12 +27,7 @@ def write_junit(comparison: Comparison, path: Path) -> Path:
     for key, tag in counts.items():
         suite.set(key, str(len(suite) if tag is None else sum(case.find(tag) is not None for case in suite)))
     ElementTree.indent(suites)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        ElementTree.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
-    return path
+    return write_bytes(path, ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
 
 
 def _cases(comparison: Comparison) -> list[ElementTree.Element]:

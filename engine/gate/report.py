@@ -15,7 +15,7 @@ from PIL import Image
 
 from .. import heatmap
 from ..bars import bar_chart, rank_features
-from ..errors import InputError
+from ..writing import write_text
 from .charts import calibration_chart, distribution_chart, layer_chart
 from .metrics import METRICS, strength
 from .need import need
@@ -26,7 +26,7 @@ from .summary import OF_OUTPUTS, Row, rises
 if TYPE_CHECKING:
     from .comparison import Comparison
 
-__all__ = ["Shown", "address", "render", "write_page", "write_report"]
+__all__ = ["Shown", "address", "render", "write_report"]
 
 TENSORS = 12  # quantised tensors in the table
 
@@ -59,7 +59,7 @@ def write_report(comparison: Comparison, folder: Path, worst: int = 6) -> Path:
         worst=list(_worst(comparison, worst)),
         correct=_correct(comparison.rows),
     )
-    return write_page(page, folder / "report.html")
+    return write_text(folder / "report.html", page)
 
 
 def render(template: str, **values: Any) -> str:
@@ -71,16 +71,6 @@ def render(template: str, **values: Any) -> str:
     )  # fmt: skip
     helpers = {"sign": lambda metric: "↑" if rises(metric) else "↓", "said_of": _said_of}
     return environment.get_template(template).render(**helpers, **values)
-
-
-def write_page(page: str, path: Path) -> Path:
-    """Writes a page."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from error
-    return path
 
 
 def _said_of(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from .cam_layer import default_layer, same_layer
 from .comparison import Comparison, Failed, Progress, at_least_one, measure, warn_of_one_method
 from .data import Data, Samples, open_samples
 from .fits import check_pair
-from .golden import Golden, Recorder, is_golden, open_golden, read_header
+from .golden import Golden, Recorder, is_golden, open_golden, read_header, recording
 from .layers import LayerReport, compare_layers
 from .masks import warn_of_no_mask
 from .metrics import chosen_metrics
@@ -59,26 +60,32 @@ def compare(
     thresholds, metrics = parse_thresholds(gate.fail_under), chosen_metrics(gate.metrics)
     warn_of_one_method(gate.methods)
     pair = _pair(reference, candidate, data, gate)
-    recorder = None
-    if gate.golden is not None:
-        recorder = Recorder(Path(gate.golden), list(gate.methods))
-        pair = replace(pair, reference=recorder.watch(_model_side(pair, "golden")))
     losses: list[Failed] = []
     about = provenance(pair, gate.about)
-    journal = Path(gate.journal) if gate.journal is not None and recorder is None else None
-    rows = tuple(measure(pair, journal, about, _both(losses.append, failed), progress))
-    at_least_one(rows, losses)
-    warn_of_no_mask(pair.masks, rows, MASKED)
-    summary = summarise(rows, gate.seed)
-    calibration = _calibration(pair, gate, summary, progress)
-    if recorder is not None:
-        recorder.close(_model_side(pair, "golden"), gate.about | {"settings": settings(**gate.asked)}, calibration)
+    with _recorder(pair, gate) as recorder:
+        watched = replace(pair, reference=recorder.watch(_model_side(pair, "golden"))) if recorder else pair
+        journal = Path(gate.journal) if gate.journal is not None and recorder is None else None
+        rows = tuple(measure(watched, journal, about, _both(losses.append, failed), progress))
+        at_least_one(rows, losses)
+        warn_of_no_mask(pair.masks, rows, MASKED)
+        summary = summarise(rows, gate.seed)
+        calibration = _calibration(pair, gate, summary, progress)
+        if recorder is not None:
+            recorder.close(_model_side(pair, "golden"), gate.about | {"settings": settings(**gate.asked)}, calibration)
     default = DEFAULT_CALIBRATED if calibration else {k: v for k, v in DEFAULT_THRESHOLDS.items() if k in metrics}
     checks = check(thresholds or default, summary, calibration.scores if calibration else {})
     return Comparison(
         pair.reference.name, pair.candidate.name, rows, tuple(losses), summary, checks,
         about, calibration, _layers(pair, gate, progress), pair,
     )  # fmt: skip
+
+
+def _recorder(pair: Pair, gate: Gate) -> AbstractContextManager[Recorder | None]:
+    """What writes the golden file, where one is asked for."""
+    if gate.golden is None:
+        return nullcontext()
+    _model_side(pair, "golden")
+    return recording(Path(gate.golden), gate.methods)
 
 
 def _pair(reference: Source, candidate: Source, data: Data, gate: Gate) -> Pair:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BuilderError
+from ..writing import make_folder, writing
 
 __all__ = ["VERSION", "Status", "find", "install", "status"]
 
@@ -67,8 +68,8 @@ def install() -> Status:
     if reason := _no_wheel():
         raise BuilderError(reason)
     folder = _folder()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".installing-") as place:
+    make_folder(folder.parent)
+    with writing(folder), tempfile.TemporaryDirectory(dir=folder.parent, prefix=".installing-") as place:
         _pip(Path(place))
         _move(Path(place) / "site", folder)
     return status()

@@ -17,6 +17,7 @@ from ..errors import BuilderError, ModelError, RuntimeUnavailable
 from ..inputs import Prepared
 from ..model import Model
 from ..passes.downgrade import downgrade
+from ..writing import writing
 from .client import Worker, worker
 from .request import IR_VERSION, OPSET
 
@@ -66,7 +67,8 @@ def open_training_session(
         path = Path(folder) / "model.onnx"
         program = ir.from_proto(model)
         program.ir_version = min(program.ir_version, IR_VERSION)
-        ir.save(program, path, external_data="weights")
+        with writing(path):
+            ir.save(program, path, external_data="weights")
         running = by.ask("open_session", key, str(path), wanted, threads or 0, about=about)
     names = [provider if isinstance(provider, str) else provider[0] for provider in wanted]
     if missing := [provider for provider in names if provider not in running]:

@@ -147,5 +147,5 @@ def test_a_killed_command_continues(tmp_path: Path) -> None:
 
 def test_a_journal_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(onnxray.InputError, match="journal cannot be written"):
+    with pytest.raises(onnxray.OutputError, match="cannot be written"):
         compare(DIGITS, DIGITS, X[:1], journal=tmp_path / "file" / "journal.jsonl", **QUICK)
