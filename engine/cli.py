@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from . import report
+from .axes import score_axes
 from .catalogue import describe_methods
 from .cli_compare import compare_models
 from .cli_convert import convert
@@ -22,7 +23,7 @@ from .feature_maps import FeatureMaps
 from .files import Work, each_file
 from .inspection import inspect as inspect_model
 from .job import Job
-from .labels import labels_of, parse_target, read_labels
+from .labels import fitting_labels, read_labels, target_of
 from .model import load
 from .options import (
     Drawing,
@@ -110,8 +111,9 @@ def explain(
       onnxray explain table.onnx rows.csv -m integrated-gradients --json
     """
     source = load(model)
-    known = read_labels(labels) if labels else labels_of(source)
-    wanted, recipe = parse_target(target, known), recipe_for(source, preprocess, images)
+    known = fitting_labels(source, setup.score, read_labels(labels) if labels else None)
+    wanted = target_of(target, known, score_axes(source, setup.score))
+    recipe = recipe_for(source, preprocess, images)
     explainer = Explainer(
         source, setup.method, score=setup.score, layer=setup.layer, providers=runtime.provider or None,
         threads=runtime.threads, memory=runtime.memory, preprocess=recipe, **options,

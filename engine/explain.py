@@ -25,7 +25,7 @@ from .preprocess import Preprocess
 from .rows import Progress, Sums, run_rows
 from .runtime import Provider, Session, open_model, resolve_providers
 from .saving import saved
-from .target import Target, resolve_target
+from .selection import Target, is_seed, resolve_target
 from .weights import write
 
 __all__ = ["Explainer", "explain", "jacobian"]
@@ -76,8 +76,9 @@ class Explainer:
     def __call__(self, inputs: Inputs, target: Any = "top1", *, progress: Progress | None = None) -> Attribution:
         """The attribution of a batch.
 
-        ``target`` is "top1", a class index, one per example, a tuple index into scores of rank > 2, or a float array in
-        the shape of the scores, which weights them. ``progress`` is called with rows done and rows in all.
+        ``target`` is "top1" or a class index where scores are those of classes; a tuple of indices where the scores of
+        an example have several axes; a sequence of these, one per example; or a float array in the shape of the scores,
+        which weights them. ``progress`` is called with rows done and rows in all.
         """
         return self._explained(inputs, target, progress)[0]
 
@@ -91,9 +92,8 @@ class Explainer:
         self, inputs: Inputs, target: Any, progress: Progress | None, keep: bool = False
     ) -> tuple[Attribution, dict[str, list[np.ndarray]]]:
         given = prepare(self.model, inputs, self.preprocess)
-        seeded = isinstance(target, np.ndarray | list) and np.asarray(target).dtype.kind == "f"
         given = given if self.runtime == "onnxruntime" else _training().settled(given)
-        plan, session = self._plan(self._shapes(given), seeded)
+        plan, session = self._plan(self._shapes(given), is_seed(target))
         wanted = resolve_target(target, given.batch.examples, plan.scores)
         points = self.method.points(plan.explained)
         rows = self._rows(plan) if given.batch.examples > 1 or points else 1
@@ -153,7 +153,7 @@ class Explainer:
         total = np.sum([array.reshape(len(array), -1).sum(1, dtype=np.float64) for array in sums.values.values()], 0)
         return Attribution(
             values=next(iter(values.values())) if len(values) == 1 else values,
-            target=sums.chosen if target.seed is None else target.seed,
+            target=plan.scores.named(sums.chosen) if target.seed is None else target.seed,
             score=sums.scores[:, 0],
             method=self.method.name,
             delta=self.method.delta(total, sums.scores),
@@ -190,7 +190,7 @@ def explain(
 
 
 def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options: Any) -> Any:
-    """The derivative of every score with respect to the input, ``(N, C, *input)`` for scores ``(N, C)``.
+    """The derivative of every score with respect to the input, ``(N, C, *input)`` for C scores per example, in C order.
 
     Of several inputs a dict of them. Raises InputError for an input whose examples are not counted by an axis.
     """
@@ -202,7 +202,7 @@ def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options:
         if plan.row_axis(name) is None:
             raise InputError(f"jacobian() needs an axis that counts examples, which {name!r} has not")
     rows = given.batch.take(np.repeat(np.arange(examples), classes))
-    found = explainer(rows, np.tile(np.arange(classes), examples)).values
+    found = explainer(rows, plan.scores.named(np.tile(np.arange(classes), examples))).values
     several = found if isinstance(found, Mapping) else {next(iter(plan.explained)): found}
     moved = {name: np.moveaxis(array, plan.row_axis(name) or 0, 0) for name, array in several.items()}
     shaped = {name: array.reshape(examples, classes, *array.shape[1:]) for name, array in moved.items()}
@@ -247,6 +247,6 @@ def _lowering(providers: Sequence[Provider]) -> Lowering:
 
 
 def _class_count(plan: Explanation) -> int:
-    if None in plan.scores:
-        raise InputError(f"the number of scores is not known before the model runs: {plan.scores}")
-    return int(np.prod([n or 0 for n in plan.scores]))
+    if plan.scores.count is None:
+        raise InputError(f"the number of scores is not known before the model runs: {plan.scores.text}")
+    return plan.scores.count

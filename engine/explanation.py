@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
+from .axes import ScoreAxes, axes_of
 from .embeddings import Start, starts
 from .errors import ModelError
 from .gradient import Activation, Builder, backward
@@ -27,7 +28,8 @@ __all__ = ["Explanation", "batch_axis", "explained_inputs", "explanation", "lead
 class Explanation:
     """A graph that explains rows: examples, each at one point.
 
-    It takes the model's inputs, ``target`` (int64 (N,), -1: the top class; or a seed in the shape of the scores) and,
+    It takes the model's inputs, ``target`` (int64 (N,): the place of a score among all of an example, -1: the top class
+    where scores are those of classes; or a seed in the shape of the scores) and,
     for methods of many points, ``reference`` and the ``points``; it gives the model's outputs, ``score``, ``chosen``
     (the target, settled) and each row's contributions. All are names, as the model may have taken the obvious ones.
     """
@@ -41,7 +43,7 @@ class Explanation:
     contributions: Mapping[str, str]
     points: Mapping[str, str]
     outputs: tuple[str, ...]
-    scores: tuple[int | None, ...]
+    scores: ScoreAxes
     activations: tuple[Activation, ...]
     cam: bool = False
 
@@ -117,9 +119,9 @@ def explanation(
     points = _point_inputs(g, method, explained)
     real, seen = _perturb(g, method, inputs, explained, points, twin)
     y, twin_y = (logits(g, v) if score == "logit" else v for v in (program.value(y_name), twin(program.value(y_name))))
-    target = _target_input(g, y, seeded)
-    value, chosen = _score(g, y, target)
-    smooth = value if twin_y is y else _score(g, twin_y, target if seeded else chosen)[0]
+    target, scores = _target_input(g, y, seeded), axes_of(program.value(y_name))
+    value, chosen = _score(g, y, target, scores)
+    smooth = value if twin_y is y else _score(g, twin_y, target if seeded else chosen, scores)[0]
     reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else value
     scene = Scene(g, program, real, seen, value, smooth, points, reference, explained, builder, twin)
     parts, activations = method.emit(scene)
@@ -129,7 +131,6 @@ def explanation(
     twin.settle(g)
     TopologicalSortPass()(program.program)
     RemoveUnusedNodesPass()(program.program)
-    scores = tuple(d if isinstance(d, int) else None for d in list(y.shape or ())[1:])
     return Explanation(
         program,
         explained,
@@ -184,11 +185,11 @@ def _target_input(g: GraphBuilder, y: ir.Value, seeded: bool) -> ir.Value:
     return g.input("target", ir.DataType.INT64, ["rows"])
 
 
-def _score(g: GraphBuilder, y: ir.Value, target: ir.Value) -> tuple[ir.Value, ir.Value]:
+def _score(g: GraphBuilder, y: ir.Value, target: ir.Value, scores: ScoreAxes) -> tuple[ir.Value, ir.Value]:
     """Each row's score and settled target."""
     flat = flat_scores(g, y)
     if target.dtype == ir.DataType.INT64:
-        return select_scores(g, flat, target)
+        return select_scores(g, flat, target, scores.single)
     return weigh_scores(g, flat, target), g.ArgMax(flat, axis=1, keepdims=0)
 
 

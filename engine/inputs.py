@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 from PIL import Image
 
+from .arrays import as_array
 from .errors import InputError
 from .explanation import batch_axis, leading_input
 from .model import Model, is_float
@@ -100,10 +101,7 @@ def _by_name(model: Model, inputs: Inputs) -> dict[str, np.ndarray]:
 
 def _checked(value: ir.Value, given: Any, model: Model) -> np.ndarray:
     """The array in the model's type; of its shape, and finite."""
-    try:
-        array = np.asarray(given)
-    except ValueError as error:
-        raise InputError(f"input {value.name!r}: not an array ({error})") from error
+    array = as_array(given, f"input {value.name!r}")
     wanted = value.dtype.numpy() if value.dtype is not None else array.dtype
     if (
         array.dtype.kind not in "fiub"

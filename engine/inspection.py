@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from .axes import axes_of
 from .embeddings import note_of
 from .errors import ModelError
 from .model import Model, is_float
@@ -46,11 +47,14 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class ScoreInfo:
-    """The tensor of scores, the final activation that it comes from, and the tensor before that."""
+    """The tensor of scores with its shape, the final activation that it comes from, the tensor before that, and how a
+    target names a score."""
 
     tensor: str
     logits: str
     activation: NodeInfo | None
+    shape: tuple[int | str, ...] | None
+    target: str
 
 
 @dataclass(frozen=True)
@@ -123,9 +127,9 @@ def _score_of(model: Model) -> ir.Value | None:
 def _score(y: ir.Value) -> ScoreInfo:
     activation, _ = softmax_before(y)
     before = activation.inputs[0] if activation is not None else None
-    if activation is None or before is None:
-        return ScoreInfo(str(y.name), str(y.name), None)
-    return ScoreInfo(str(y.name), str(before.name), describe(activation))
+    found = describe(activation) if activation is not None and before is not None else None
+    logits = before if before is not None else y
+    return ScoreInfo(str(y.name), str(logits.name), found, _shape(y), axes_of(y).naming)
 
 
 def _layers(model: Model, y: ir.Value | None) -> tuple[LayerInfo, ...]:

@@ -17,7 +17,6 @@ from .files import Rows
 from .labels import Labels
 from .methods import Method
 from .tables import Given, read_given
-from .target import score_tensor
 from .writing import replacing
 
 __all__ = ["Done", "Job"]
@@ -41,7 +40,8 @@ class Done:
     def name(self) -> str:
         """The target as people call it."""
         index = ",".join(map(str, self.target)) if isinstance(self.target, list) else str(self.target)
-        return f"{self.label} ({index})" if self.label and self.label != index else f"class {index}"
+        kind = "target" if isinstance(self.target, list) else "class"
+        return f"{self.label} ({index})" if self.label and self.label != index else f"{kind} {index}"
 
     def to_json(self) -> dict[str, Any]:
         """The record that --json prints."""
@@ -87,16 +87,8 @@ class Job:
         """Whether the method runs the model at many points."""
         return type(self.explainer.method).points is not Method.points
 
-    def _index(self, flat: int) -> int | list[int]:
-        """The index of a score as users give it: a list where an example's scores have several axes."""
-        y = score_tensor(self.explainer.model, self.explainer.score)
-        sizes = [n for n in list(y.shape or ())[1:] if isinstance(n, int)]
-        if sum(n > 1 for n in sizes) < 2 or len(sizes) != len(y.shape or ()) - 1:
-            return flat
-        return [int(k) for k in np.unravel_index(flat, sizes)]
-
     def _done(self, file: Path, stem: str, row: int | None, one: Attribution, given: Given) -> Done:
-        target = list(self.target) if isinstance(self.target, tuple) else self._index(int(one.target[0]))
+        target = one.target[0].tolist()
         label = self.labels.get(target) if isinstance(target, int) else None
         done = Done(str(file), row, one, target, label, ())
         parts = _parts(one, given, row or 0)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .axes import ScoreAxes, score_axes
 from .errors import InputError
 from .model import Model
 
-__all__ = ["Labels", "labels_of", "parse_target", "read_labels"]
+__all__ = ["Labels", "fitting_labels", "labels_of", "parse_target", "read_labels", "target_of"]
 
 Labels = Mapping[int, str]
 
 _WORDNET = re.compile(r"^n\d{8}\s+")  # the id that starts the lines of ImageNet's synset.txt
+_TUPLE = re.compile(r"-?\d+(\s*,\s*-?\d+)+")
 
 
 def read_labels(path: Path) -> Labels:
@@ -40,6 +43,39 @@ def labels_of(model: Model) -> Labels:
     return _from_json(stored) if stored else {}
 
 
+def fitting_labels(model: Model, score: str, given: Labels | None) -> Labels:
+    """The labels of a model's scores: those given, else those of its metadata.
+
+    Given labels whose number is not that of the classes are an InputError; such of the metadata are left out, which a
+    warning says.
+    """
+    scores, labels = score_axes(model, score), labels_of(model) if given is None else given
+    if not labels or _fit(labels, scores):
+        return labels
+    shape = f"the scores {scores.tensor!r}, whose shape for one example is {scores.text}"
+    text = f"the {len(labels)} labels do not fit {shape}"
+    if given is not None:
+        raise InputError(f"{text}; give one label for each class")
+    warnings.warn(f"{text}; the model's own labels are left out", UserWarning, stacklevel=2)
+    return {}
+
+
+def _fit(labels: Labels, scores: ScoreAxes) -> bool:
+    """Whether there are as many as an axis is long; labels that name some classes by their index need that index."""
+    if scores.count is None:
+        return True
+    sizes = [scores.count] if scores.single else list(scores.shape)
+    listed = list(labels) == list(range(len(labels)))
+    return any(len(labels) == size if listed else min(labels) >= 0 and max(labels) < (size or 0) for size in sizes)
+
+
+def target_of(text: str, labels: Labels, scores: ScoreAxes) -> int | str | tuple[int, ...]:
+    """The target that a text means for these scores; an InputError where it names none of them."""
+    if not scores.single and scores.count is not None and not _TUPLE.fullmatch(text):
+        raise scores.refuse(text)
+    return parse_target(text, labels)
+
+
 def parse_target(text: str, labels: Labels) -> int | str | tuple[int, ...]:
     """The target that a text means: an index, "top1", indices such as 0,5, or the name of a label."""
     if re.fullmatch(r"-?\d+", text):
@@ -50,7 +86,7 @@ def parse_target(text: str, labels: Labels) -> int | str | tuple[int, ...]:
         if len(found) > 1:
             raise InputError(f"target {text!r} is the name of several classes, {found}; give the index")
         return found[0]
-    if re.fullmatch(r"-?\d+(\s*,\s*-?\d+)+", text):
+    if _TUPLE.fullmatch(text):
         return tuple(map(int, text.split(",")))
     raise InputError(f"target {text!r} is no index, tuple of indices or label; {_hint(text, labels)}")
 

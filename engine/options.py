@@ -69,7 +69,12 @@ Preset = Annotated[
     ),
 ]
 TargetText = Annotated[
-    str, Option(metavar="CLASS", help="What is explained: top1, an index, a label, or indices such as 0,5.")
+    str,
+    Option(
+        metavar="CLASS",
+        help="What is explained: top1, an index or a label; indices such as 0,5 where the scores of an example have "
+        "several axes.",
+    ),
 ]
 Layers = Annotated[
     list[str], Option("--layer", "-l", metavar="NAME", help="A layer, node or tensor; repeat it for several.")

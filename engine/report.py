@@ -73,6 +73,7 @@ def print_inspection(found: Inspection) -> None:
     made = f", made by {found.producer}" if found.producer else ""
     say(f"{found.model}: opset {found.opset}, {found.nodes} nodes, {found.parameters:,} parameters{made}\n")
     facts = [*_tensors("input", found.inputs), *_tensors("output", found.outputs), ("score", _score(found))]
+    facts += [("target", f"of scores {_shape(found.score.shape)}: {found.score.target}")] if found.score else []
     facts += [("note", found.note)] if found.note else []
     facts += [("gradient", _gradient(found)), *_activations(found), ("preprocess", _preprocess(found))]
     facts += [("labels", _labels(found.labels)), *((key, value) for key, value in found.metadata.items())]

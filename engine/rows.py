@@ -9,7 +9,7 @@ import numpy as np
 
 from .explanation import Explanation
 from .runtime import Session
-from .target import Target
+from .selection import Target
 
 __all__ = ["Batch", "Progress", "Sums", "run_rows"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
-from ..labels import Labels, labels_of
+from ..labels import Labels, fitting_labels
 from ..model import Source
 from .comparison import Failed, Progress, as_json, at_least_one
 from .data import Data, Sample, Samples, open_samples
@@ -76,7 +76,7 @@ def evaluate(
     """
     names = chosen_qualities([metrics] if isinstance(metrics, str) else metrics)
     side = open_side(model, (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods)), **settings)
-    known = labels if labels is not None else labels_of(side.model)
+    known = fitting_labels(side.model, side.score, labels)
     chosen = open_samples(data, side.model, known).drawn(samples, seed)
     _check_target(target, chosen)
     other = side.with_model(randomised(side.model, seed)) if "parameter-randomisation" in names else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, OnnxrayError
-from ..labels import labels_of
+from ..labels import fitting_labels
 from ..model import Source, load
 from .asked import Gate, asked_of
 from .calibration import Calibration, calibrate
@@ -112,7 +112,7 @@ def _pair(reference: Source, candidate: Source, data: Data, gate: Gate) -> Pair:
 
 def _samples(data: Data, side: Any, other: Side, gate: Gate) -> Samples:
     model = other.model if isinstance(side, Golden) else side.model
-    known = gate.labels if gate.labels is not None else labels_of(model) or labels_of(other.model)
+    known = fitting_labels(model, gate.score, gate.labels) or fitting_labels(other.model, gate.score, None)
     samples = open_samples(data, model, known)
     if gate.target == "label" and not samples.labelled:
         raise InputError(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..attribution import Attribution
+from ..axes import score_axes
 from ..catalogue import method_options
 from ..errors import InputError
 from ..explain import Explainer
@@ -157,6 +158,7 @@ def open_side(
 ) -> Side:
     """A side with an explainer for each method; options go to those methods that have them."""
     source, having = load(model), method_options()
+    _check_classes(source, score)
     if unknown := [name for name in options if not any(m in methods for m, _ in having.get(name, []))]:
         raise InputError(f"no method of {', '.join(methods)} has an option {unknown[0]!r}")
     explainers = {}
@@ -169,6 +171,15 @@ def open_side(
         )
     recipe = preprocess or Preprocess.from_metadata(source.metadata)
     return Side(source, explainers, score, recipe, providers, threads)
+
+
+def _check_classes(model: Model, score: str) -> None:
+    scores = score_axes(model, score)
+    if not scores.single:
+        raise InputError(
+            f"compare and evaluate explain a class, but the scores {scores.tensor!r} have shape {scores.text} for one "
+            "example; name a tensor with one axis of scores by score= (--score)"
+        )
 
 
 def one_example(given: Prepared) -> Prepared:

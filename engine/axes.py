@@ -1,0 +1,84 @@
+"""The axes of the scores: which axis counts examples, and what names one score of an example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from .errors import InputError
+from .model import Model
+from .target import score_tensor
+
+__all__ = ["ScoreAxes", "score_axes"]
+
+
+@dataclass(frozen=True)
+class ScoreAxes:
+    """The scores of one example: the name of their tensor, and their shape; an open size is None."""
+
+    tensor: str
+    shape: tuple[int | None, ...]
+
+    @property
+    def single(self) -> bool:
+        """Whether one number names a score: at most one axis is longer than 1."""
+        return len(self.shape) < 2 or sum(size != 1 for size in self.shape) < 2
+
+    @property
+    def count(self) -> int | None:
+        """How many scores one example has, None where a size is open."""
+        return None if None in self.shape else int(np.prod([size or 0 for size in self.shape]))
+
+    @property
+    def text(self) -> str:
+        """The shape as people write it, ``?`` for an open size."""
+        sizes = ["?" if size is None else str(size) for size in self.shape]
+        return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
+
+    @property
+    def naming(self) -> str:
+        """How a target names one score."""
+        if self.single:
+            return "give a class index"
+        index = ", ".join(["0"] * len(self.shape))
+        return (
+            f"give {len(self.shape)} indices, as in target=({index}) or --target {index.replace(' ', '')}, "
+            "or an array of the scores' shape that weights them"
+        )
+
+    def refuse(self, said: object) -> InputError:
+        """The error for a target that names no score, as scores of several axes are no classes."""
+        return InputError(
+            f"target {said!r} names none of the scores {self.tensor!r}, whose shape for one example is {self.text}: "
+            f"{self.naming}"
+        )
+
+    def flat(self, index: Sequence[int]) -> int:
+        """The place of a score, named by one index per axis, among all scores of an example."""
+        if len(index) != len(self.shape) or None in self.shape:
+            raise InputError(f"target {tuple(index)}: the scores of one example have shape {self.text}; {self.naming}")
+        sizes = [size or 0 for size in self.shape]
+        wrapped = [i + n if i < 0 else i for i, n in zip(index, sizes, strict=True)]
+        if not all(0 <= i < n for i, n in zip(wrapped, sizes, strict=True)):
+            raise InputError(f"target {tuple(index)} is outside of the scores' shape {self.text}")
+        return int(np.ravel_multi_index(wrapped, sizes))
+
+    def named(self, flat: np.ndarray) -> np.ndarray:
+        """Places among all scores as a target names them: (N,), or (N, axes) where the scores have several axes."""
+        if self.single or None in self.shape:
+            return flat
+        return np.stack(np.unravel_index(flat, [size or 0 for size in self.shape]), axis=-1)
+
+
+def score_axes(model: Model, score: str) -> ScoreAxes:
+    """The axes of a model's scores, as far as they are known before the model runs."""
+    return axes_of(score_tensor(model, score))
+
+
+def axes_of(y: ir.Value) -> ScoreAxes:
+    """The axes of a tensor of scores."""
+    dims = list(y.shape or ())[1:]
+    return ScoreAxes(str(y.name), tuple(d if isinstance(d, int) else None for d in dims))
