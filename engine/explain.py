@@ -13,7 +13,7 @@ import numpy as np
 
 from .attribution import Attribution
 from .embeddings import note_of
-from .errors import InputError
+from .errors import InputError, OnnxrayError
 from .explanation import Explanation, explanation
 from .gradient import Activation, builder_named
 from .graph import Lowering
@@ -129,12 +129,21 @@ class Explainer:
     def _plan(self, shapes: Mapping[str, Sequence[int | str | None]], seeded: bool) -> tuple[Explanation, Session]:
         key = (seeded, *((name, tuple(shape)) for name, shape in shapes.items()))
         if key not in self._plans:
-            plan = explanation(
-                self.model, self.method, score=self.score, lowering=_lowering(self.providers), seeded=seeded,
-                shapes=shapes, builder=builder_named(self.builder, self.model, self.runtime),
-            )  # fmt: skip
-            self._plans[key] = plan, self._opened(plan)
+            try:
+                self._plans[key] = self._built(shapes, seeded)
+            except OnnxrayError:
+                # The branch of an If that is not taken may contradict the sizes at hand, yet onnxruntime checks it too.
+                if not shapes or self.runtime == "training" or not _branches(self.model):
+                    raise
+                self._plans[key] = self._built({}, seeded)
         return self._plans[key]
+
+    def _built(self, shapes: Mapping[str, Sequence[int | str | None]], seeded: bool) -> tuple[Explanation, Session]:
+        plan = explanation(
+            self.model, self.method, score=self.score, lowering=_lowering(self.providers), seeded=seeded,
+            shapes=shapes, builder=builder_named(self.builder, self.model, self.runtime),
+        )  # fmt: skip
+        return plan, self._opened(plan)
 
     def _opened(self, plan: Explanation) -> Session:
         if self.runtime == "training":
@@ -239,6 +248,10 @@ def _open_dimensions(model: Model) -> bool:
     return any(
         value.shape is None or any(not isinstance(d, int) for d in list(value.shape)[1:]) for value in model.inputs
     )
+
+
+def _branches(model: Model) -> bool:
+    return any(node.op_type == "If" for node in model.graph.all_nodes())
 
 
 def _lowering(providers: Sequence[Provider]) -> Lowering:

@@ -22,6 +22,7 @@ from onnx_ir.passes.common import (
 
 from .errors import InputError, ModelError
 from .passes.adopt import adopt
+from .passes.declared_shapes import forget_shapes, recall_shapes
 from .passes.keep_half import keep_half
 from .passes.one_axis_softmax import one_axis_softmax
 from .passes.share_constants import share_constants
@@ -164,6 +165,7 @@ def load(source: Source) -> Model:
     program, path = read(source)
     opset = program.graph.opset_imports[""]
     _inline(program)
+    _check_shapes(program)
     program = upgrade(program) if opset < OPSET else program
     for tidy in (RemoveInitializersFromInputsPass(), LIFT_CONSTANTS):
         tidy(program)
@@ -189,6 +191,13 @@ def _inline(program: ir.Model) -> None:
     for function in program.functions.values():
         function.opset_imports.update({d: v for d, v in program.opset_imports.items() if d in function.opset_imports})
     InlinePass()(program)
+
+
+def _check_shapes(program: ir.Model) -> None:
+    """Infers shapes without those that the file declares, which may be wrong, and adds what only these tell."""
+    declared = forget_shapes(program)
+    infer_shapes(program)
+    recall_shapes(program, declared)
 
 
 def infer_shapes(program: ir.Model) -> None:
