@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from os import PathLike
 from pathlib import Path
 
@@ -108,28 +108,60 @@ def _invalid(error: Exception, where: str) -> ModelError:
 def _locate_external_data(program: ir.Model, path: Path | None, where: str) -> None:
     """Ties external tensors to the model's folder; refuses those that are missing or lie outside of it.
 
-    Small ones are read at once: shape inference and the rules look into them.
+    Only large weights of the graph itself stay where they are. Shape inference and the rules look into small ones, and
+    the standard's checker would look for those of subgraphs and functions in the current folder.
     """
-    for tensor in _external_tensors(program):
-        if path is None:
-            raise ModelError(f"{where}: tensor {tensor.name!r} is in the file {tensor.location!r}; load it by its path")
-        folder = path.parent.resolve()
-        file = (folder / tensor.location).resolve()
-        if not file.is_relative_to(folder):
-            raise ModelError(f"{where}: external data {tensor.location!r} of {tensor.name!r} leaves the model's folder")
-        length = tensor.nbytes if tensor.length is None else tensor.length
-        if not file.is_file() or length != tensor.nbytes or file.stat().st_size < (tensor.offset or 0) + length:
-            raise ModelError(
-                f"{where}: external data {file} of tensor {tensor.name!r}, {tensor.nbytes:,} bytes, is missing or short"
-            )
-        tensor.base_dir = folder
-    for value in program.graph.initializers.values():
-        if isinstance(value.const_value, ir.ExternalTensor) and value.const_value.nbytes <= _SMALL:
-            value.const_value = ir.tensor(value.const_value.numpy().copy(), name=value.name)
+    found = list(_external_tensors(program))
+    for _, _, tensor in found:
+        _locate(tensor, path, where)
+    for owner, name, tensor in found:
+        if isinstance(owner, ir.Value):
+            stays = owner.graph is program.graph and tensor.nbytes > _SMALL
+            owner.const_value = tensor if stays else _in_memory(tensor)
+        else:
+            owner[name] = _read_attribute(owner[name])
 
 
-def _external_tensors(program: ir.Model) -> Iterator[ir.ExternalTensor]:
-    for graph in program.graphs():
-        constants = [value.const_value for value in graph.initializers.values()]
-        attributes = [a.value for node in graph for a in node.attributes.values() if a.type == ir.AttributeType.TENSOR]
-        yield from (tensor for tensor in (*constants, *attributes) if isinstance(tensor, ir.ExternalTensor))
+def _locate(tensor: ir.ExternalTensor, path: Path | None, where: str) -> None:
+    if path is None:
+        raise ModelError(f"{where}: tensor {tensor.name!r} is in the file {tensor.location!r}; load it by its path")
+    folder = path.parent.resolve()
+    file = (folder / tensor.location).resolve()
+    if not file.is_relative_to(folder):
+        raise ModelError(f"{where}: external data {tensor.location!r} of {tensor.name!r} leaves the model's folder")
+    length = tensor.nbytes if tensor.length is None else tensor.length
+    if not file.is_file() or length != tensor.nbytes or file.stat().st_size < (tensor.offset or 0) + length:
+        raise ModelError(
+            f"{where}: external data {file} of tensor {tensor.name!r}, {tensor.nbytes:,} bytes, is missing or short"
+        )
+    tensor.base_dir = folder
+
+
+def _external_tensors(
+    program: ir.Model,
+) -> Iterator[tuple[ir.Value | MutableMapping[str, ir.Attr], str, ir.ExternalTensor]]:
+    """Each with the value or the attributes that hold it: of the graph, its subgraphs and the bodies of functions."""
+    functions = list(program.functions.values())
+    for graph in (*program.graphs(), *(inner for f in functions for inner in f.subgraphs())):
+        for value in graph.initializers.values():
+            if isinstance(value.const_value, ir.ExternalTensor):
+                yield value, str(value.name), value.const_value
+    nodes = (*program.graph.all_nodes(), *(node for f in functions for node in f.all_nodes()))
+    for attributes in (*(node.attributes for node in nodes), *(f.attributes for f in functions)):
+        for name, attribute in attributes.items():
+            held = attribute.value if attribute.type == ir.AttributeType.TENSORS else [attribute.value]
+            yield from ((attributes, name, tensor) for tensor in held or () if isinstance(tensor, ir.ExternalTensor))
+
+
+def _read_attribute(attribute: ir.Attr) -> ir.Attr:
+    """The attribute with its tensors in memory."""
+    if attribute.type == ir.AttributeType.TENSOR:
+        return ir.AttrTensor(attribute.name, _in_memory(attribute.value), attribute.doc_string)
+    read = [_in_memory(tensor) for tensor in attribute.as_tensors()]
+    return ir.AttrTensors(attribute.name, read, attribute.doc_string)
+
+
+def _in_memory(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    if not isinstance(tensor, ir.ExternalTensor):
+        return tensor
+    return ir.Tensor(tensor.numpy().copy(), dtype=tensor.dtype, name=tensor.name)
