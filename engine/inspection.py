@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import onnx_ir as ir
 
 from .axes import axes_of
+from .cam_layers import default_layer
 from .embeddings import note_of
 from .errors import ModelError
 from .model import Model, is_float
@@ -138,16 +139,24 @@ def _layers(model: Model, y: ir.Value | None) -> tuple[LayerInfo, ...]:
     floats = [value for value in model.inputs if is_float(value)]
     path = nodes_between(model.graph, ends, influenced(model.graph, floats or model.inputs))
     nodes = [node for node in path if node.op_type not in _MOVES and is_float(node.outputs[0])]
-    last = next((node for node in reversed(nodes) if node.op_type == "Conv"), None)
+    last = _cam_layer(model, y, floats or model.inputs)
     named = [_layer(layer.name, model.value(layer.tensor), None) for layer in model.layers.values()]
     own = [_layer(_usable(model, node), node.outputs[0], last) for node in nodes]
     return (*named, *(layer for layer in own if layer.name not in model.layers))
 
 
-def _layer(name: str, value: ir.Value, default: ir.Node | None) -> LayerInfo:
+def _cam_layer(model: Model, y: ir.Value | None, wrt: Sequence[ir.Value]) -> str | None:
+    """The tensor that grad-cam takes by itself, if there is one."""
+    try:
+        return None if y is None else default_layer(model, y, wrt).tensor
+    except ModelError:
+        return None
+
+
+def _layer(name: str, value: ir.Value, default: str | None) -> LayerInfo:
     node = value.producer()
     op = node.op_type if node is not None else "input"
-    return LayerInfo(name, op, str(value.name), _shape(value), node is not None and node is default)
+    return LayerInfo(name, op, str(value.name), _shape(value), value.name == default)
 
 
 def _usable(model: Model, node: ir.Node) -> str:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from ..cam_layers import default_layer as find
+from ..errors import ModelError
+from ..explanation import explained_inputs
 from ..model import Model
 from ..ops.window import spatial_shape
+from ..target import score_tensor
 from .match import match_layers
 from .randomise import layer_nodes
 
 __all__ = ["default_layer", "same_layer"]
 
-HEAD = (1, 1)  # what convolutions that stand for fully connected layers give
-
 
 def default_layer(model: Model) -> str | None:
-    """The tensor of the last convolution with a map, which Grad-CAM takes where no layer is named."""
-    nodes = [node for node in layer_nodes(model) if node.op_type == "Conv"]
-    return next((str(n.outputs[0].name) for n in reversed(nodes) if spatial_shape(n.outputs[0]) != HEAD), None)
+    """The tensor that Grad-CAM takes where no layer is named; None where it takes none."""
+    inputs = [value for value in model.inputs if str(value.name) in explained_inputs(model)]
+    try:
+        return find(model, score_tensor(model, "output"), inputs).tensor
+    except ModelError:
+        return None
 
 
 def same_layer(model: Model, tensor: str | None, reference: Model | None = None) -> str | None:
