@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike
@@ -23,7 +23,15 @@ __all__ = ["REDUCTIONS", "TOKENS", "Attribution"]
 
 Array = NDArray[Any]
 
-REDUCTIONS = {"abs-max": np.max, "abs-sum": np.sum, "max": np.max, "sum": np.sum, "mean": np.mean}
+REDUCTIONS: Mapping[str, Callable[..., Any]] = {
+    "abs-max": np.max,
+    "abs-sum": np.sum,
+    "norm": np.linalg.norm,
+    "max": np.max,
+    "sum": np.sum,
+    "mean": np.mean,
+}
+UNSIGNED = ("abs-max", "abs-sum", "norm")
 CHANNEL_AXES = {"NCHW": 1, "NHWC": 3}
 TOKENS = "NLC"  # embeddings: a vector for each place of a sequence
 SHEET_COLUMNS = 8
@@ -36,7 +44,8 @@ class Attribution:
     values: float32 ``(N, *input)``, signed, raw; (N, h, w) from CAM methods; a dict of them where several inputs were
     explained. target and score: what was explained of each example, (N,). delta: the gap of completeness, (N,), where
     the method defines it. layout: the axes of image values, guessed if None; "NLC" of embedded tokens. pictures: what
-    maps are drawn over, one per example or none. provenance: whatever is worth keeping of how it was made.
+    maps are drawn over, one per example or none. provenance: whatever is worth keeping of how it was made. reduction:
+    how ``map`` reduces channels unless it is told: of embedded tokens the method decides.
     """
 
     values: Any
@@ -47,6 +56,7 @@ class Attribution:
     layout: Literal["NCHW", "NHWC", "NLC"] | None = None
     pictures: tuple[Image.Image, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    reduction: str = "abs-max"
 
     def __post_init__(self) -> None:
         if len(self.pictures) not in (0, len(self)):
@@ -75,20 +85,24 @@ class Attribution:
             pictures=self.pictures[part],
         )
 
-    def map(self, reduce: str = "abs-max") -> NDArray[np.float32]:
+    def map(self, reduce: str | None = None) -> NDArray[np.float32]:
         """Values without their channel axis, (N, H, W): the largest magnitude as Simonyan et al. (2013) did.
 
-        abs-max and abs-sum take magnitudes first; max, sum and mean keep the sign. Values without a channel axis,
-        (N, h, w) of CAM methods and (N, F) of tables, keep their shape; only the magnitude is taken of them.
-        Embedded tokens have one number each, (N, L).
+        abs-max and abs-sum take magnitudes first, norm is the L2 norm; max, sum and mean keep the sign. Values without
+        a channel axis, (N, h, w) of CAM methods and (N, F) of tables, keep their shape; only the magnitude is taken of
+        them. Embedded tokens have one number each, (N, L): by default the L2 norm of a gradient, the sum of
+        contributions, and the mean of occlusion, whose numbers are those of whole tokens.
         """
+        reduce = self.reduction if reduce is None else reduce
         if reduce not in REDUCTIONS:
             raise InputError(f"{reduce!r} is no reduction; choose from {', '.join(REDUCTIONS)}")
         values = self._array()
-        if reduce.startswith("abs"):
+        if reduce in UNSIGNED:
             values = np.abs(values)
         if self.layout == TOKENS and values.ndim > 1:
             values = REDUCTIONS[reduce](values, axis=-1)
+        elif values.ndim == 4 and "layer" in self.provenance:
+            raise InputError(f"maps of shape {values.shape} are no picture (height, width); pick a slice of .values")
         elif values.ndim == 4:
             values = REDUCTIONS[reduce](values, axis=self._channel_axis(values.shape))
         elif values.ndim not in (2, 3):
@@ -99,7 +113,7 @@ class Attribution:
         self,
         index: int = 0,
         *,
-        reduce: str = "abs-max",
+        reduce: str | None = None,
         palette: str | None = None,
         overlay: bool = True,
         percentile: float | None = 99.5,
@@ -176,7 +190,7 @@ class Attribution:
                 return axis
         raise InputError(f"values of shape {shape} show no channel axis of 1, 3 or 4; set layout to NCHW or NHWC")
 
-    def _plane(self, reduce: str) -> Array:
+    def _plane(self, reduce: str | None) -> Array:
         heat = self.map(reduce)
         if heat.ndim != 3:
             raise InputError(f"values of shape {heat.shape} are no picture; list .values beside the feature names")
@@ -204,6 +218,7 @@ def _packed(attribution: Attribution) -> dict[str, Any]:
         "score": attribution.score,
         "method": attribution.method,
         "layout": attribution.layout or "",
+        "reduction": attribution.reduction,
         "provenance": json.dumps(dict(attribution.provenance), default=str),
     }
 
@@ -218,6 +233,7 @@ def _unpacked(held: dict[str, Array]) -> dict[str, Any]:
         "method": str(held["method"]),
         "delta": held.get("delta"),
         "layout": str(held["layout"]) or None,
+        "reduction": str(held.get("reduction", "abs-max")),
         "pictures": tuple(Image.fromarray(held[f"picture/{k}"]) for k in range(count)),
         "provenance": json.loads(str(held["provenance"])),
     }

@@ -169,13 +169,15 @@ class Explainer:
             layout=given.recipe.layout if given.recipe else _layout(plan),
             pictures=given.pictures,
             provenance=self._provenance(plan),
+            reduction=self.method.reduction if _layout(plan) else "abs-max",
         )
 
     def _provenance(self, plan: Explanation) -> dict[str, Any]:
         """How it was made; where embeddings are explained, of which input, and the line that says so."""
         tokens = {name: about.tokens for name, about in plan.explained.items() if about.tokens}
         said = {"note": self.note, "tokens": tokens} if self.note else {}
-        return {"options": repr(self.method), "score": self.score, **said}
+        layer = {"layer": getattr(self.method, "layer", None) or "default"} if plan.cam else {}
+        return {"options": repr(self.method), "score": self.score, **said, **layer}
 
 
 def explain(
@@ -219,8 +221,8 @@ def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options:
 
 
 def _layout(plan: Explanation) -> Literal["NLC"] | None:
-    """That of embeddings; pictures are known by their recipe."""
-    return "NLC" if any(about.tokens for about in plan.explained.values()) else None
+    """That of embeddings; pictures are known by their recipe, and maps of a layer have no channels."""
+    return "NLC" if not plan.cam and any(about.tokens for about in plan.explained.values()) else None
 
 
 def _training() -> ModuleType:

@@ -91,7 +91,7 @@ class Job:
         target = one.target[0].tolist()
         label = self.labels.get(target) if isinstance(target, int) else None
         done = Done(str(file), row, one, target, label, ())
-        parts = _parts(one, given, row or 0)
+        parts = _parts(one, given, row or 0, self.drawing.get("reduce"))
         features = parts[0].features if len(parts) == 1 else ()
         files = self._write(parts, f"{done.name}, score {float(one.score[0]):.4g}", self.out / f"{stem}-{one.method}")
         if self.numbers:
@@ -104,8 +104,9 @@ class Job:
 
     def _draw(self, part: _Part, caption: str) -> Image.Image | None:
         one = part.attribution
-        if part.features and one.layout == TOKENS:
-            return bar_chart(part.features, f"{one.method} of {caption}", top=LONGEST, unit="tokens", in_order=True)
+        if part.features and (one.layout == TOKENS or "layer" in one.provenance):
+            unit = "tokens" if one.layout == TOKENS else "places"
+            return bar_chart(part.features, f"{one.method} of {caption}", top=LONGEST, unit=unit, in_order=True)
         if part.features:
             return bar_chart(part.features, f"{one.method} of {caption}")
         if not _is_map(one):
@@ -122,20 +123,24 @@ def _written(picture: Image.Image, file: Path) -> Path:
     return file
 
 
-def _parts(one: Attribution, given: Given, row: int) -> list[_Part]:
+def _parts(one: Attribution, given: Given, row: int, reduce: str | None) -> list[_Part]:
     """The attribution of each input; of vectors with their features ranked, of embeddings with their tokens."""
+    if "layer" in one.provenance:
+        return [_Part("", one, _places(one))]
     held = given.inputs if isinstance(given.inputs, Mapping) else {}
     sources = one.provenance.get("tokens", {})
     if isinstance(one.values, Mapping):
         named = {name: one[name] for name in one.values}
         ranked = {
-            name: _tokens(part, held.get(sources[name]), row) if sources else _features(part, held.get(name), (), row)
+            name: _tokens(part, held.get(sources[name]), row, reduce)
+            if sources
+            else _features(part, held.get(name), (), row)
             for name, part in named.items()
         }
         return [_Part(f"-{_safe(name)}", part, ranked[name]) for name, part in named.items()]
     if sources:
         (source,) = sources.values()
-        return [_Part("", one, _tokens(one, held.get(source, given.inputs), row))]
+        return [_Part("", one, _tokens(one, held.get(source, given.inputs), row, reduce))]
     return [_Part("", one, _features(one, given.inputs, given.features, row))]
 
 
@@ -154,11 +159,17 @@ def _features(one: Attribution, inputs: Any, names: Sequence[str], row: int) -> 
     return rank_features(values, held if same else None, names if len(names) == values.size else ())
 
 
-def _tokens(one: Attribution, ids: Any, row: int) -> tuple[Feature, ...]:
-    """The ranked tokens of a sequence, each with the sum over its embedding."""
-    sums = one.map("sum").ravel()
-    held = ids[row] if isinstance(ids, np.ndarray) and ids[row].size == sums.size else None
-    return rank_features(sums, held, [f"token {k}" for k in range(sums.size)])
+def _tokens(one: Attribution, ids: Any, row: int, reduce: str | None) -> tuple[Feature, ...]:
+    """The ranked tokens of a sequence, each with one number for its embedding."""
+    numbers = one.map(reduce).ravel()
+    held = ids[row] if isinstance(ids, np.ndarray) and ids[row].size == numbers.size else None
+    return rank_features(numbers, held, [f"token {k}" for k in range(numbers.size)])
+
+
+def _places(one: Attribution) -> tuple[Feature, ...]:
+    """The ranked places of a layer's map with one axis, as those of tokens and Conv1d are; nothing for others."""
+    values = np.asarray(one.values)
+    return rank_features(values, None, [f"place {k}" for k in range(values.size)]) if values.ndim == 2 else ()
 
 
 def _is_map(one: Attribution) -> bool:

@@ -120,7 +120,10 @@ class Drawing:
         str, _choice("Picture, map and overlay side by side, or one of them", "figure", "overlay", "map")
     ] = "figure"
     palette: Annotated[str | None, _choice("Colours of the map, by default what suits it", *PALETTES)] = None
-    reduce: Annotated[str, _choice("How the channels become one map", *REDUCTIONS)] = "abs-max"
+    reduce: Annotated[
+        str | None,
+        _choice("How channels become one number, by default abs-max, of tokens what suits the method", *REDUCTIONS),
+    ] = None
 
     def settings(self) -> dict[str, Any]:
         """What Attribution.image takes."""

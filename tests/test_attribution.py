@@ -77,7 +77,7 @@ def test_values_that_have_no_map_are_refused():
         attribution(np.zeros((1, 12, 8, 8))).map()
     with pytest.raises(InputError, match=r"have no map"):
         attribution(np.zeros((1, 3, 8, 8, 8))).map()
-    with pytest.raises(InputError, match="choose from abs-max, abs-sum, max, sum, mean"):
+    with pytest.raises(InputError, match="choose from abs-max, abs-sum, norm, max, sum, mean"):
         table().map("median")
     with pytest.raises(InputError, match="'CHW' is no layout"):
         attribution(np.zeros((1, 3, 8, 8)), layout="CHW")

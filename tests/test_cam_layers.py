@@ -49,6 +49,18 @@ def test_the_patch_embedding_of_a_transformer_is_no_default(mixed: str) -> None:
     assert onnxray.explain(loaded, X, "grad-cam", layer="patches").values.shape == (2, 4, 4)
 
 
+def test_the_gate_leaves_grad_cam_out_where_it_is_asked_by_default_alone() -> None:
+    proto, settings = transformer(NORM), {"threads": 1, "layers": False, "options": {"steps": 2}}
+    with pytest.warns(UserWarning, match="grad-cam is left out"):
+        found = onnxray.compare(proto, proto, X, **settings)
+    assert {one.method for one in found.summary} == {"saliency", "input-x-gradient", "integrated-gradients", "outputs"}
+    with pytest.raises(onnxray.ModelError, match="embeds the patches"):
+        onnxray.compare(proto, proto, X, methods="grad-cam", threads=1)
+    with pytest.warns(UserWarning, match="grad-cam is left out"):
+        rated = onnxray.evaluate(proto, X, metrics=["sparseness"], threads=1, steps=2)
+    assert "grad-cam" not in {one.method for one in rated.summary}
+
+
 def test_tokens_of_unknown_layout_are_refused() -> None:
     with pytest.raises(onnxray.ModelError, match=r"which axis of 'mixed', shape \[N,16,8\], .*'patches'"):
         onnxray.explain(transformer(ATTENTION), X, "grad-cam", layer="mixed")

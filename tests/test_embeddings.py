@@ -126,7 +126,7 @@ def test_saliency_is_the_closed_form() -> None:
     a = explainer("saliency")(GIVEN, target=1)
     np.testing.assert_allclose(a.values, slope(1), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(a.map("sum"), slope(1).sum(2), rtol=1e-4, atol=1e-5)
-    assert a.map().shape == IDS.shape
+    np.testing.assert_allclose(a.map(), np.linalg.norm(slope(1), axis=2), rtol=1e-4, atol=1e-5)
     assert "explained is 'word'" in a.provenance["note"]
     assert a.provenance["tokens"] == {"word": "ids"}
 
@@ -138,6 +138,7 @@ def test_integrated_gradients_start_where_no_word_is() -> None:
     expected = words * (words + 2 * KINDS[KIND]) * MASK[..., None] * HEAD[:, 1]
     np.testing.assert_allclose(a.values, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(a.delta, 0, atol=1e-4)
+    np.testing.assert_allclose(a.map(), expected.sum(2), rtol=1e-4, atol=1e-5)
 
 
 def test_occlusion_takes_whole_tokens() -> None:
@@ -145,6 +146,7 @@ def test_occlusion_takes_whole_tokens() -> None:
     there, gone = WORDS[IDS] + KINDS[KIND], KINDS[KIND]
     falls = ((there**2 - gone**2) * MASK[..., None]) @ HEAD[:, 1]
     np.testing.assert_allclose(a.values, np.repeat(falls[..., None], 4, -1), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(a.map(), falls, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_numbers_are_kept(tmp_path: Path) -> None:
     a = explainer("saliency")(GIVEN)
     again = onnxray.Attribution.load(a.save(tmp_path / "a.npz"))
     assert again.layout == "NLC"
-    np.testing.assert_array_equal(again.map("sum"), a.map("sum"))
+    np.testing.assert_array_equal(again.map(), a.map())
     with pytest.raises(onnxray.InputError, match="no picture"):
         a.save(tmp_path / "a.png")
 
@@ -187,8 +189,8 @@ def test_the_command_lists_tokens_and_draws_them_in_their_order(
     said = capsys.readouterr()
     assert said.err.count("the embeddings of 'ids'") == 1
     first, second = (json.loads(line) for line in said.out.splitlines())
-    sums = slope(1).sum(2)
-    for record, ids, expected in zip((first, second), IDS, sums, strict=True):
+    norms = np.linalg.norm(slope(1), axis=2)
+    for record, ids, expected in zip((first, second), IDS, norms, strict=True):
         tokens = record["features"]
         assert [one["name"] for one in tokens] == [f"token {k}" for k in np.argsort(-np.abs(expected), kind="stable")]
         assert [one["value"] for one in tokens] == [ids[one["place"]] for one in tokens]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+
 from ..cam_layers import default_layer as find
 from ..errors import ModelError
 from ..explanation import explained_inputs
+from ..methods import METHODS
 from ..model import Model
 from ..ops.window import spatial_shape
 from ..target import score_tensor
 from .match import match_layers
 from .randomise import layer_nodes
+from .sides import DEFAULT_METHODS
 
-__all__ = ["default_layer", "same_layer"]
+__all__ = ["default_layer", "same_layer", "usable_methods"]
 
 
 def default_layer(model: Model) -> str | None:
@@ -21,6 +26,20 @@ def default_layer(model: Model) -> str | None:
         return find(model, score_tensor(model, "output"), inputs).tensor
     except ModelError:
         return None
+
+
+def usable_methods(model: Model, methods: Sequence[str], layer: str | None) -> tuple[str, ...]:
+    """The methods; of the default ones, those that need a layer only where the model has one, as a warning tells."""
+    if tuple(methods) != DEFAULT_METHODS or layer is not None or default_layer(model) is not None:
+        return tuple(methods)
+    left_out = [name for name in methods if METHODS[name].has_layer]
+    warnings.warn(
+        f"{', '.join(left_out)} is left out: the model has no convolution whose maps it could take; name a layer to "
+        "have it",
+        UserWarning,
+        stacklevel=3,
+    )
+    return tuple(name for name in methods if name not in left_out)
 
 
 def same_layer(model: Model, tensor: str | None, reference: Model | None = None) -> str | None:

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
 from ..labels import Labels, fitting_labels
-from ..model import Source
+from ..model import Source, load
+from .cam_layer import usable_methods
 from .comparison import Failed, Progress, as_json, at_least_one
 from .data import Data, Sample, Samples, open_samples
 from .masks import Masks, open_masks, warn_of_no_mask
@@ -75,7 +76,9 @@ def evaluate(
     ``settings`` are those of ``Explainer`` and options of methods.
     """
     names = chosen_qualities([metrics] if isinstance(metrics, str) else metrics)
-    side = open_side(model, (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods)), **settings)
+    wanted = (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods))
+    source = load(model)
+    side = open_side(source, usable_methods(source, wanted, settings.get("layer")), **settings)
     known = fitting_labels(side.model, side.score, labels)
     chosen = open_samples(data, side.model, known).drawn(samples, seed)
     _check_target(target, chosen)

@@ -41,6 +41,7 @@ def pointing_game(s: Subject) -> float | None:
 
 def max_sensitivity(s: Subject) -> float:
     """Largest relative change of the map among neighbours of the input (Yeh et al., 2019, arXiv:1901.09392)."""
+    _check_floats(s)
     steps = [RADIUS * s.span * s.rng.uniform(-1, 1, s.x.shape) for _ in range(DRAWS)]
     return max(METRICS["relative-l2"](s.map, s.attribution(s.x + step)) for step in steps)
 
@@ -48,6 +49,7 @@ def max_sensitivity(s: Subject) -> float:
 def infidelity(s: Subject) -> float:
     """Mean squared error of the change of score that the map foretells when places are taken away (Yeh et al., 2019,
     arXiv:1901.09392), at the best scale of the map, over the mean squared change: 0 is perfect, 1 useless."""
+    _check_floats(s)
     chosen = [s.over((s.rng.random(s.plane.shape) < COVER).astype(float)) * np.ones_like(s.x) for _ in range(MASKS)]
     changes = [mask * (s.x - _nothing(s.x)) for mask in chosen]
     fall = s.scores(s.x)[0] - s.scores(np.concatenate([s.x - change for change in changes]))
@@ -59,6 +61,7 @@ def infidelity(s: Subject) -> float:
 def completeness(s: Subject) -> float | None:
     """How far the sum of the map misses the fall of the score from the input to the baseline of zeros, over that fall
     (Sundararajan et al., 2017, arXiv:1703.01365); not for maps of layers."""
+    _check_floats(s)
     if s.map.size != s.x.size:
         return None
     base = getattr(s.side.explainers[s.method].method, "baseline", 0.0)
@@ -107,6 +110,7 @@ QUALITIES: dict[str, Callable[[Subject], float | None]] = {
 
 def curve(s: Subject, insert: bool) -> NDArray[np.floating]:
     """The target's probability as the strongest places are taken away or put in, in equal steps."""
+    _check_floats(s)
     order = np.argsort(-s.plane, axis=None, kind="stable")
     start, end = (_nothing(s.x), s.x) if insert else (s.x, _nothing(s.x))
     if insert and s.x.ndim == 4:
@@ -139,6 +143,12 @@ def chosen_qualities(names: Sequence[str] | None) -> list[str]:
     return list(names or QUALITIES)
 
 
+def _check_floats(s: Subject) -> None:
+    """Token ids cannot be changed a little, and zero is a token like others."""
+    if s.x.dtype.kind != "f":
+        raise InputError("this metric perturbs the input, which are integers; choose sparseness or a randomisation")
+
+
 def _nothing(x: NDArray) -> NDArray:
     """What stands for nothing: of a picture its mean colour, of a vector zeros."""
     if x.ndim != 4:
@@ -157,5 +167,5 @@ def _foretold(s: Subject, mask: NDArray, change: NDArray) -> float:
     """What a map says of a change: contributions are summed, gradients multiplied with it."""
     if s.map.shape != s.x.shape[1:]:
         return float((s.over(s.plane) * np.ones_like(s.x) * mask).sum())
-    gradient = s.method in ("saliency", "guided-backprop", "deconvnet", "smoothgrad")
+    gradient = s.side.explainers[s.method].method.reduction == "norm"
     return float((s.map * (change if gradient else mask)[0]).sum())

@@ -14,7 +14,7 @@ from ..labels import fitting_labels
 from ..model import Source, load
 from .asked import Gate, asked_of
 from .calibration import Calibration, calibrate
-from .cam_layer import default_layer, same_layer
+from .cam_layer import default_layer, same_layer, usable_methods
 from .comparison import Comparison, Failed, Progress, at_least_one, measure, warn_of_one_method
 from .data import Data, Samples, open_samples
 from .fits import check_pair
@@ -57,6 +57,9 @@ def compare(
     threads and memory are those of ``Explainer``.
     """
     gate = asked_of(asked)
+    if not is_golden(reference):
+        reference = load(reference)
+        gate = replace(gate, methods=usable_methods(reference, gate.methods, gate.layer))
     thresholds, metrics = parse_thresholds(gate.fail_under), chosen_metrics(gate.metrics)
     warn_of_one_method(gate.methods)
     pair = _pair(reference, candidate, data, gate)

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..attribution import Attribution
+from ..attribution import TOKENS, Attribution
 from ..axes import score_axes
 from ..catalogue import method_options
 from ..errors import InputError
@@ -93,7 +93,7 @@ class Side:
         scores, found = self._answer(given, target)
         chosen = target if target is not None else int(next((one.target[0] for one in found.values()), scores.argmax()))
         found |= {name: one(feeds, chosen) for name, one in self._asked.items() if name not in found}
-        maps = {name: flat_map(one.values) for name, one in found.items()}
+        maps = {name: map_of(one) for name, one in found.items()}
         if TIMES_INPUT not in self._asked and TIMES_INPUT in self.explainers:
             maps[TIMES_INPUT] = _times(found[GRADIENT].values, feeds)
         score = next((float(one.score[0]) for one in found.values()), float(scores[chosen]))
@@ -186,6 +186,14 @@ def one_example(given: Prepared) -> Prepared:
     if given.batch.examples != 1:
         raise InputError(f"it holds {given.batch.examples} examples; give an array of many as DATA itself")
     return given
+
+
+def map_of(found: Attribution) -> NDArray[np.floating]:
+    """The map of the only example; of embedded tokens one number each."""
+    if found.layout != TOKENS:
+        return flat_map(found.values)
+    names = list(found.values) if isinstance(found.values, Mapping) else []
+    return flat_map({name: found[name].map() for name in names} if names else found.map())
 
 
 def flat_map(values: Any) -> NDArray[np.floating]:

@@ -15,7 +15,7 @@ from ..rows import Batch
 from ..target import softmax_before
 from .metrics import strength
 from .need import need
-from .sides import Side, finite, flat_map
+from .sides import Side, finite, map_of
 
 __all__ = ["Subject"]
 
@@ -82,7 +82,7 @@ class Subject:
         explainer = (side or self.side).explainers[self.method]
         name = next(iter(self.given.batch.feeds))
         found = explainer({name: x.astype(self.x.dtype)}, self.target if target is None else target)
-        return finite(flat_map(found.values), f"the map of {self.method} of a changed input, class or model")
+        return finite(map_of(found), f"the map of {self.method} of a changed input, class or model")
 
     @cached_property
     def classes(self) -> int:

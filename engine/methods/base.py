@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -23,7 +23,9 @@ from ..graph import GraphBuilder
 from ..model import Model
 from ..twin import Twin
 
-__all__ = ["Explained", "Method", "Scene", "broadcast_rows"]
+__all__ = ["Explained", "Method", "Reduction", "Scene", "broadcast_rows"]
+
+Reduction = Literal["norm", "sum", "mean"]
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,16 @@ class Scene:
 
 @dataclass(frozen=True)
 class Method(ABC):
-    """Base of the attribution methods; the fields of a subclass are its options."""
+    """Base of the attribution methods; the fields of a subclass are its options.
+
+    ``reduction``: the L2 norm of a gradient, whose signed sum says nothing (behind a LayerNorm it is zero); the sum of
+    contributions to the score; the mean where every value of an embedding is the contribution of the whole token.
+    """
 
     name: ClassVar[str]
     relu_policy: ClassVar[str] = "exact"
     has_layer: ClassVar[bool] = False  # explains a layer, by maps of its own size
+    reduction: ClassVar[Reduction] = "sum"  # an embedding's values as one number for its token
 
     @abstractmethod
     def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:

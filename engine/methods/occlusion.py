@@ -13,7 +13,7 @@ import onnx_ir as ir
 from ..errors import InputError
 from ..gradient import Activation
 from ..graph import GraphBuilder
-from .base import Explained, Method, Scene, broadcast_rows
+from .base import Explained, Method, Reduction, Scene, broadcast_rows
 from .baseline import Baseline, baseline_array, check_baseline
 
 __all__ = ["Occlusion"]
@@ -31,6 +31,7 @@ class Occlusion(Method):
     """
 
     name: ClassVar[str] = "occlusion"
+    reduction: ClassVar[Reduction] = "mean"
     window: Extent = None
     stride: Extent = None
     baseline: Baseline = 0.0

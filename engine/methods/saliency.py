@@ -9,7 +9,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from ..gradient import Activation
-from .base import Method, Scene
+from .base import Method, Reduction, Scene
 
 __all__ = ["Deconvnet", "GuidedBackprop", "InputXGradient", "Saliency"]
 
@@ -19,6 +19,7 @@ class Saliency(Method):
     """Gradient of the score with respect to the input, signed (Simonyan et al., 2013, arXiv:1312.6034)."""
 
     name: ClassVar[str] = "saliency"
+    reduction: ClassVar[Reduction] = "norm"
 
     def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
         return scene.gradients(self.relu_policy)

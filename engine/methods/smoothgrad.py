@@ -12,7 +12,7 @@ import onnx_ir as ir
 from ..errors import InputError
 from ..gradient import Activation
 from ..graph import GraphBuilder
-from .base import Explained, Method, Scene, broadcast_rows
+from .base import Explained, Method, Reduction, Scene, broadcast_rows
 from .checks import check_level, check_whole
 
 __all__ = ["SmoothGrad"]
@@ -27,6 +27,7 @@ class SmoothGrad(Method):
     """
 
     name: ClassVar[str] = "smoothgrad"
+    reduction: ClassVar[Reduction] = "norm"
     samples: int = 25
     noise: float = 0.15
     seed: int = 0
