@@ -9,12 +9,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import onnx
 from onnxray.errors import ConversionError
+from onnxray.writing import temporary_folder
 
 from .keras_signature import Signature, signature
 from .keras_trace import Scopes, translate
@@ -31,11 +31,10 @@ def translate_elsewhere(model: Any, _: Signature, opset: int, batch: int | None)
     """Save the model, translate it in a child process, read the graph and its scopes back."""
     with (
         converting(f"Keras model {model.name!r} cannot be translated on TensorFlow", ADVICE),
-        tempfile.TemporaryDirectory() as name,
+        temporary_folder() as folder,
     ):
-        folder = Path(name)
         model.save(folder / "model.keras")
-        child = run([name, str(opset), str(batch or 0)])
+        child = run([str(folder), str(opset), str(batch or 0)])
         if child.returncode:
             last = (child.stderr.strip().splitlines() or ["no message"])[-1]
             raise ConversionError(f"Keras model {model.name!r} on TensorFlow: {last}; {ADVICE}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxray.errors import ConversionError
+from onnxray.writing import temporary_folder
 
 from .factory import built, refuse_factory
 from .keras_export import convert_model
@@ -119,6 +119,6 @@ def suffixed(path: Path, suffix: str, always: bool = False) -> Iterator[Path]:
     """A path that ends as Keras wants, which goes by the name: the file itself or a copy."""
     with contextlib.ExitStack() as stack:
         if always or not path.name.endswith(suffix):
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            path = Path(shutil.copyfile(path, Path(folder) / f"model{suffix}"))
+            folder = stack.enter_context(temporary_folder())
+            path = Path(shutil.copyfile(path, folder / f"model{suffix}"))
         yield path

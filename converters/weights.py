@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import onnx
-from onnxray.writing import writing
+from onnxray.writing import temporary_folder, writing
 
 __all__ = ["Stored", "release", "stored"]
 
@@ -32,9 +31,9 @@ RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER << 3 | 2
 @contextmanager
 def stored(model: onnx.ModelProto) -> Iterator[Stored]:
     """Move the weights of a model to a temporary file; the model given can then be dropped."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        with writing(name):
-            files = Stored(without_weights(model, Path(name)), Path(name))
+    with temporary_folder() as folder:
+        with writing(folder):
+            files = Stored(without_weights(model, folder), folder)
         del model  # or this frame would keep it
         yield files
 

@@ -17,6 +17,16 @@ from .cli_convert import convert
 from .cli_evaluate import evaluate_model
 from .cli_training import training, verify_command
 from .demo import run_demo
+from .ending import (
+    CLOSED,
+    ERROR,
+    UNEXPECTED,
+    Interrupted,
+    answering_signals,
+    interruption,
+    opened_streams,
+    settled_streams,
+)
 from .errors import InputError, OnnxrayError
 from .explain import Explainer
 from .feature_maps import FeatureMaps
@@ -43,10 +53,12 @@ from .options import (
 )
 from .recipes import recipe_for
 from .spread import spread
-from .terminal import print_json, progress_bar, say, say_error, warnings_on_stderr
-from .writing import make_folder
+from .terminal import ReaderGone, print_json, progress_bar, say, say_error, say_text, say_traceback, warnings_on_stderr
+from .writing import make_folder, recorded
 
 __all__ = ["app", "main", "run"]
+
+TRACEBACK = "--traceback"
 
 app = typer.Typer(
     name="onnxray",
@@ -66,8 +78,16 @@ def about(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and those of ONNX and runtime.")
     ] = False,
+    traceback: Annotated[
+        bool, typer.Option(TRACEBACK, help="Show where an error comes from; may stand anywhere in the line.")
+    ] = False,
 ) -> None:
     """Which parts of an input did an ONNX model use? Attributions of any ONNX model, on onnxruntime.
+
+    Exit codes: 0 done; 1 a check said no (compare, verify, training status), or
+    some of several inputs failed; 2 an error or wrong usage; 3 a mistake of
+    onnxray; 130 Ctrl-C; 141 nobody reads stdout any more; 143 SIGTERM. Errors
+    are lines on stderr. Files are written whole or not at all, whatever happens.
 
     \b
     Example:
@@ -78,7 +98,7 @@ def about(
     if version:
         say(report.versions())
     elif context.invoked_subcommand is None:
-        say(context.get_help())
+        say_text(context.get_help())
 
 
 @app.command()
@@ -222,28 +242,50 @@ def _do_each(files: Sequence[Path], work: Work[Any], as_json: bool, worth_a_bar:
     with progress_bar(len(files), worth_a_bar) as step:
         for result in each_file(files, work, failures.add, step):
             done += 1
-            print_json(result.to_json()) if as_json else say(report.describe(result))
+            print_json(result.to_json()) if as_json else say(*report.describe(result))
     if failures.finish():
         raise typer.Exit(1 if done else 2)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line; returns its exit code."""
-    with warnings_on_stderr():
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    shown = TRACEBACK in given  # wherever in the line it is: it is typed at the end of the one that failed
+    with warnings_on_stderr(), recorded() as record:
         try:
-            return app(arguments, prog_name="onnxray", standalone_mode=False) or 0
-        except OnnxrayError as error:
-            say_error(error)
-        except _USAGE as error:
-            say_error(report.usage_hint(error))
-        except (KeyboardInterrupt, typer.Abort):
-            return 130
-        except BrokenPipeError:  # the reader of stdout has gone, as `head` does
-            sys.stdout = None
-            return 1
-    return 2
+            return app([one for one in given if one != TRACEBACK], prog_name="onnxray", standalone_mode=False) or 0
+        except ReaderGone:
+            return CLOSED
+        except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
+            end = error if isinstance(error, Interrupted) else Interrupted()
+            record.discard()
+            say_error(interruption(record), end.kind)
+            return end.code
+        except Exception as error:  # noqa: BLE001  the last resort
+            if shown:
+                say_traceback(error)
+            return _say_failure(error)
+
+
+def _say_failure(error: Exception) -> int:
+    """One line for whatever ended a command, and the exit code."""
+    if isinstance(error, OnnxrayError):
+        say_error(error)
+    elif isinstance(error, _USAGE):
+        say_error(report.usage_hint(error))
+    elif isinstance(error, MemoryError):
+        say_error("out of memory; give --memory a smaller size, or explain fewer samples at once")
+    else:
+        what = f"{type(error).__name__}: {error}; this is a mistake of onnxray"
+        say_error(f"{what}, and {TRACEBACK} at the end of the same line shows where", "unexpected error")
+        return UNEXPECTED
+    return ERROR
 
 
 def main() -> None:
     """The entry point of the command ``onnxray``."""
-    sys.exit(run())
+    opened_streams()
+    with recorded() as record, answering_signals(record):
+        code = run()
+    settled_streams()
+    sys.exit(code)

@@ -28,7 +28,7 @@ from .gate_options import (
 from .labels import read_labels
 from .options import LabelsFile, Preset, Runtime
 from .spread import spread
-from .terminal import print_table, progress_bar, say, say_error
+from .terminal import print_table, progress_bar, say, say_error, say_text
 from .writing import write_text
 
 __all__ = ["compare_models"]
@@ -133,7 +133,7 @@ def _write(found: Comparison, files: Files) -> None:
     written += [str(found.junit(files.junit))] if files.junit else []
     written += [str(found.report(files.report))] if files.report else []
     if str(files.json) == "-":
-        say(found.json_text())
+        say_text(found.json_text())
     else:
         print_comparison(found, written)
 
@@ -141,7 +141,7 @@ def _write(found: Comparison, files: Files) -> None:
 def print_comparison(found: Comparison, written: Sequence[str] = ()) -> None:
     """The verdict, what decided it, the numbers, and where the models part."""
     skipped = f", {len(found.failed)} skipped" if found.failed else ""
-    say(f"{found.verdict.upper()}: {len(found.rows)} samples{skipped}\n")
+    say(f"{found.verdict.upper()}: {len(found.rows)} samples{skipped}", "")
     for one in found.checks:
         say(f"  {one}")
     if line := other_runtime(found.provenance):
@@ -154,6 +154,6 @@ def print_comparison(found: Comparison, written: Sequence[str] = ()) -> None:
     print_table(["", "metric", "mean", "95 % interval", "worst"], rows)
     if found.layers:
         where = f"evidence breaks at layer {found.layers.breaks}" if found.layers.breaks else "no layer loses much"
-        say(f"\n{where}; {len(found.layers.layers)} layers matched by {found.layers.matched}")
+        say("", f"{where}; {len(found.layers.layers)} layers matched by {found.layers.matched}")
     for file in written:
         say(f"-> {file}")

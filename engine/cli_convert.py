@@ -39,7 +39,8 @@ class Conversion:
     missing: Mapping[str, str]
     gradients: Mapping[str, Any] | None
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[str]:
         share = f"{self.parity['of_tolerance']:.2g} of the tolerance"
         sizes = ", ".join(map(str, self.parity["batch_sizes"]))
         lines = [
@@ -49,7 +50,7 @@ class Conversion:
         ]
         for name, entry in (self.gradients or {}).items():
             lines.append(f"  gradient of {name!r}: relative L2 difference {entry['relative_l2']:.2g}")
-        return "\n".join(lines)
+        return lines
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def convert(
     except ConversionError as error:
         raise ConversionError(_as_typed(str(error))) from error
     found = _read(model, source, output)
-    print_json(asdict(found)) if as_json else say(str(found))
+    print_json(asdict(found)) if as_json else say(*found.lines)
 
 
 def parse_inputs(texts: Sequence[str]) -> Any:

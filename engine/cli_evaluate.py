@@ -25,7 +25,7 @@ from .gate_options import (
 from .labels import read_labels
 from .options import LabelsFile, ModelFile, Preset, Runtime
 from .spread import spread
-from .terminal import print_table, progress_bar, say, say_error
+from .terminal import print_table, progress_bar, say, say_error, say_text
 from .writing import write_text
 
 __all__ = ["evaluate_model"]
@@ -72,13 +72,13 @@ def evaluate_model(
         write_text(json, found.json_text() + "\n")
     written = [str(json)] if json else []
     written += [str(found.report(report))] if report else []
-    say(found.json_text()) if str(json) == "-" else print_evaluation(found, written)
+    say_text(found.json_text()) if str(json) == "-" else print_evaluation(found, written)
 
 
 def print_evaluation(found: Evaluation, written: Sequence[str] = ()) -> None:
     """A table of metrics by method."""
     skipped = f", {len(found.failed)} skipped" if found.failed else ""
-    say(f"{found.model}: {len(found.rows)} samples{skipped}\n")
+    say(f"{found.model}: {len(found.rows)} samples{skipped}", "")
     methods = list(dict.fromkeys(one.method for one in found.summary))
     cells = {(one.method, one.metric): f"{one.mean:.4f}" for one in found.summary}
     metrics = list(dict.fromkeys(one.metric for one in found.summary))

@@ -34,12 +34,13 @@ def explain_digit(out: Path) -> Iterator[str]:
         job = Job(Explainer(model, name), "top1", labels_of(model), out)
         for done in job(path("digit.png"), "digit"):
             maps.append(done.attribution)
-            yield describe(done)
+            yield from describe(done)
     sheet = out / "digit-methods.png"
     with replacing(sheet) as temporary:
         methods_sheet(maps).save(temporary)
     yield f"all of them side by side -> {sheet}"
-    yield f"by hand: onnxray explain {path('digits.onnx')} {path('digit.png')} --method guided-backprop\n"
+    yield f"by hand: onnxray explain {path('digits.onnx')} {path('digit.png')} --method guided-backprop"
+    yield ""
 
 
 def explain_table(out: Path) -> Iterator[str]:
@@ -48,7 +49,8 @@ def explain_table(out: Path) -> Iterator[str]:
 
     model = load(path("breast_cancer.onnx"))
     job = Job(Explainer(model, "integrated-gradients"), "top1", labels_of(model), out)
-    yield from map(describe, job(path("breast_cancer.csv"), "breast_cancer"))
+    for done in job(path("breast_cancer.csv"), "breast_cancer"):
+        yield from describe(done)
     yield f"by hand: onnxray explain {path('breast_cancer.onnx')} {path('breast_cancer.csv')} -m integrated-gradients"
 
 

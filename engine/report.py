@@ -42,11 +42,11 @@ class Failures:
         return bool(self._alike)
 
 
-def describe(result: Done | Maps) -> str:
-    """One result as text: a line, and for vectors the strongest features below it."""
+def describe(result: Done | Maps) -> list[str]:
+    """One result in lines, for vectors with the strongest features."""
     files = ", ".join(map(str, result.files)) or "nothing to draw; write the numbers with --npz"
     if isinstance(result, Maps):
-        return f"{result.image}: {result.layer} {_shape(result.shape)} -> {files}"
+        return [f"{result.image}: {result.layer} {_shape(result.shape)} -> {files}"]
     row = "" if result.row is None else f", row {result.row}"
     delta = "" if result.attribution.delta is None else f", delta {float(result.attribution.delta[0]):.2g}"
     score = float(result.attribution.score[0])
@@ -59,7 +59,7 @@ def describe(result: Done | Maps) -> str:
     ]
     if len(result.features) > TOP:
         lines.append(f"  and {len(result.features) - TOP} smaller ones; --json lists all")
-    return "\n".join(lines)
+    return lines
 
 
 def print_methods(methods: Sequence[MethodInfo]) -> None:
@@ -71,7 +71,7 @@ def print_methods(methods: Sequence[MethodInfo]) -> None:
 def print_inspection(found: Inspection) -> None:
     """The text of ``onnxray inspect``."""
     made = f", made by {found.producer}" if found.producer else ""
-    say(f"{found.model}: opset {found.opset}, {found.nodes} nodes, {found.parameters:,} parameters{made}\n")
+    say(f"{found.model}: opset {found.opset}, {found.nodes} nodes, {found.parameters:,} parameters{made}", "")
     facts = [*_tensors("input", found.inputs), *_tensors("output", found.outputs), ("score", _score(found))]
     facts += [("target", f"of scores {_shape(found.score.shape)}: {found.score.target}")] if found.score else []
     facts += [("note", found.note)] if found.note else []

@@ -3,67 +3,132 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
 
-__all__ = ["Step", "print_json", "print_table", "progress_bar", "say", "say_error", "warnings_on_stderr"]
+from .errors import OutputError
+from .writing import note_progress
+
+__all__ = [
+    "ReaderGone",
+    "Step",
+    "print_json",
+    "print_table",
+    "printable",
+    "progress_bar",
+    "say",
+    "say_error",
+    "say_text",
+    "say_traceback",
+    "warnings_on_stderr",
+]
 
 Step = Callable[[str, float], None]  # what is being done, and how many files are done, in fractions
 
+_DIRECTIONS = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+_CONTROL = re.compile(f"[\x00-\x1f\x7f-\x9f{_DIRECTIONS}]")
+_CONTROL_IN_JSON = re.compile(f"[\x7f-\x9f{_DIRECTIONS}]")  # the others are escaped already
 WIDE = 200  # columns where nobody looks: a file or a pipe
 
 
-def say(text: str) -> None:
-    """A line on stdout."""
-    print(text, flush=True)
+class ReaderGone(Exception):
+    """Who read stdout has gone, as `head` does; typer would end a command with exit code 1 at a BrokenPipeError."""
+
+
+def say(*lines: str) -> None:
+    """Lines on stdout; what is no printable character in them, such as a line break in a file's name, is escaped."""
+    say_text("\n".join(map(printable, lines)))
+
+
+def say_text(text: str) -> None:
+    """A text on stdout as it is. Raises OutputError where stdout takes nothing, ReaderGone where nobody reads it."""
+    if sys.stdout is None:
+        raise OutputError("stdout cannot be written: it is closed")
+    try:
+        print(_encodable(text, sys.stdout), flush=True)
+    except BrokenPipeError as error:
+        raise ReaderGone from error
+    except OSError as error:
+        raise OutputError(f"stdout cannot be written: {error.strerror}") from error
 
 
 def say_error(text: object, kind: str = "error") -> None:
-    """One line on stderr."""
-    print(f"onnxray: {kind}: {' '.join(str(text).split())}", file=sys.stderr, flush=True)
+    """One line on stderr, or nowhere if that takes nothing: never on stdout."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            line = f"onnxray: {kind}: {' '.join(str(text).split())}"
+            print(_encodable(printable(line), sys.stderr), file=sys.stderr, flush=True)
+
+
+def say_traceback(error: BaseException) -> None:
+    """Where an error comes from, on stderr."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            lines = "".join(traceback.format_exception(error)).splitlines()
+            print(_encodable("\n".join(map(printable, lines)), sys.stderr), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    r"""The text with control characters, and those that turn the direction of writing, as \n, \x1b, \u202e."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    r"""The text with what the stream's encoding lacks as \udcNN, in JSON too: so are names that are not UTF-8."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def print_json(record: Any, *, indent: int | None = None) -> None:
     """One JSON value on stdout; on one line without ``indent``."""
-    say(json.dumps(_finite(record), ensure_ascii=False, default=str, indent=indent))
+    text = json.dumps(_finite(record), ensure_ascii=False, default=str, indent=indent)
+    say_text(_CONTROL_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Aligned columns on stdout, as wide as they need to be unless a terminal is narrower."""
-    console = Console(width=None if sys.stdout.isatty() else WIDE, markup=False, highlight=False, emoji=False)
+    console = Console(width=None if _is_terminal(sys.stdout) else WIDE, markup=False, highlight=False, emoji=False)
     table = Table(
         *columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(columns)
     )
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*("" if cell is None else printable(str(cell)) for cell in row))
     with console.capture() as text:
         console.print(table)
-    say("\n".join(line.rstrip() for line in text.get().splitlines()))  # the cells are padded
+    say_text("\n".join(line.rstrip() for line in text.get().splitlines()))  # the cells are padded
 
 
 @contextmanager
 def progress_bar(total: int, worth: bool) -> Iterator[Step]:
     """A bar on stderr for ``total`` files, where it is worth one and stderr is a terminal; gone when all is done."""
     console = Console(stderr=True)
-    shown = worth and console.is_terminal
+    shown = worth and sys.stderr is not None and console.is_terminal
     bar = Progress(
         *Progress.get_default_columns()[:-1],
         TimeRemainingColumn(),
         console=console,
         transient=True,
         disable=not shown,
-        redirect_stdout=sys.stdout.isatty(),  # else results would go where the bar goes
+        redirect_stdout=_is_terminal(sys.stdout),  # else results would go where the bar goes
     )
     with bar:
         task = bar.add_task("", total=total)
-        yield lambda name, done: bar.update(task, description=name, completed=done)
+
+        def step(name: str, done: float) -> None:
+            note_progress(f"{int(done)} of {total} done" if total > 1 else f"{done / total:.0%} done")
+            bar.update(task, description=escape(printable(name)), completed=done)
+
+        yield step
 
 
 @contextmanager
@@ -81,6 +146,10 @@ def warnings_on_stderr() -> Iterator[None]:
         warnings.filterwarnings("always", category=UserWarning)
         warnings.showwarning = show
         yield
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 def _finite(record: Any) -> Any:

@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -20,9 +21,11 @@ __all__ = [
     "check_writable",
     "disk_is_full",
     "make_folder",
+    "note_progress",
     "recorded",
     "replacing",
     "staged",
+    "temporary_folder",
     "write_bytes",
     "write_text",
     "writing",
@@ -34,15 +37,19 @@ _OPEN_STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # others h
 
 @dataclass
 class Record:
-    """The files that were written since ``recorded`` began, and those that are being written at the moment."""
+    """The files that were written since ``recorded`` began, those being written at the moment, and how far all is."""
 
     written: list[Path] = field(default_factory=list)
     begun: dict[Path, tuple[Path, ...]] = field(default_factory=dict)
+    folders: set[Path] = field(default_factory=set)
+    progress: str = ""
 
     def discard(self) -> None:
-        """Removes what is half written; for a process that is about to end without unwinding."""
+        """Removes what is half written, and temporary folders; for a process that ends without unwinding."""
         for temporary, companions in list(self.begun.items()):
             _discard(temporary, companions)
+        for folder in list(self.folders):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 _record: ContextVar[Record | None] = ContextVar("record", default=None)
@@ -50,8 +57,8 @@ _record: ContextVar[Record | None] = ContextVar("record", default=None)
 
 @contextmanager
 def recorded() -> Iterator[Record]:
-    """Notes which files this thread writes meanwhile."""
-    record = Record()
+    """Notes which files this thread writes meanwhile, in the record of a surrounding block if there is one."""
+    record = _record.get() or Record()
     token = _record.set(record)
     try:
         yield record
@@ -86,6 +93,26 @@ def staged(path: str | PathLike[str], *companions: Path) -> Iterator[Path]:
                 _rename(temporary, target, companions)
     if (record := _record.get()) is not None:
         record.written.append(path)
+
+
+def note_progress(text: str) -> None:
+    """Notes how far the work is, for the line that an interruption ends with."""
+    if (record := _record.get()) is not None:
+        record.progress = text
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is removed in the end, also where the process ends without unwinding."""
+    record = _record.get() or Record()
+    with writing("a temporary folder"):
+        folder = Path(tempfile.mkdtemp(prefix="onnxray-"))
+    record.folders.add(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        record.folders.discard(folder)
 
 
 @contextmanager

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,7 @@ from ..errors import BuilderError, ModelError, RuntimeUnavailable
 from ..inputs import Prepared
 from ..model import Model
 from ..passes.downgrade import downgrade
-from ..writing import writing
+from ..writing import temporary_folder, writing
 from .client import Worker, worker
 from .request import IR_VERSION, OPSET
 
@@ -63,8 +61,8 @@ def open_training_session(
     by, key = by or worker(), next(_numbers)
     wanted = training_providers(providers, by)
     about = f"while loading the gradient of {name}"
-    with tempfile.TemporaryDirectory(prefix="onnxray-") as folder:
-        path = Path(folder) / "model.onnx"
+    with temporary_folder() as folder:
+        path = folder / "model.onnx"
         program = ir.from_proto(model)
         program.ir_version = min(program.ir_version, IR_VERSION)
         with writing(path):
