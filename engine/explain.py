@@ -21,9 +21,10 @@ from .inputs import Inputs, Prepared, prepare
 from .memory import bytes_per_row, parse_memory
 from .methods import METHODS, Method
 from .model import Model, Source, load
+from .plans import Plans
 from .preprocess import Preprocess
 from .rows import Progress, Sums, run_rows
-from .runtime import Provider, Session, open_model, resolve_providers
+from .runtime import Provider, Session, blaming_model, open_model, resolve_providers
 from .saving import saved
 from .selection import Target, is_seed, resolve_target
 from .weights import write
@@ -39,6 +40,8 @@ class Explainer:
     never changes a result. ``builder`` is "portable" or "ort-training", whose graph ``runtime="training"`` runs in
     onnxruntime-training itself. ``options`` are the method's own; ``onnxray methods`` lists them. ``note`` tells, as a
     warning does, what is explained of a model that takes integers, such as the embeddings of token ids.
+
+    A model with open sizes is built for each size of input anew; the last eight of these are kept (``plans.KEPT``).
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class Explainer:
         self.note = note_of(self.model)
         if self.note:
             warnings.warn(self.note, UserWarning, stacklevel=2)
-        self._plans: dict[tuple[Any, ...], tuple[Explanation, Session]] = {}
+        self._plans: Plans[tuple[Explanation, Session]] = Plans(lambda plan: plan[1].close())
         if not _open_dimensions(self.model) and runtime == "onnxruntime":
             self._plan({}, seeded=False)
 
@@ -103,7 +106,7 @@ class Explainer:
     @property
     def activations(self) -> tuple[Activation, ...]:
         """Every activation node with what the method's Relu policy did to it."""
-        return next(iter(self._plans.values()))[0].activations if self._plans else ()
+        return next((plan.activations for plan, _ in self._plans), ())
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Writes the explainer as one ONNX file of standard operators, with the weights beside it from 2 GB on.
@@ -128,21 +131,23 @@ class Explainer:
 
     def _plan(self, shapes: Mapping[str, Sequence[int | str | None]], seeded: bool) -> tuple[Explanation, Session]:
         key = (seeded, *((name, tuple(shape)) for name, shape in shapes.items()))
-        if key not in self._plans:
-            try:
-                self._plans[key] = self._built(shapes, seeded)
-            except OnnxrayError:
-                # The branch of an If that is not taken may contradict the sizes at hand, yet onnxruntime checks it too.
-                if not shapes or self.runtime == "training" or not _branches(self.model):
-                    raise
-                self._plans[key] = self._built({}, seeded)
-        return self._plans[key]
+        return self._plans.get(key, lambda: self._built_for(shapes, seeded))
+
+    def _built_for(self, shapes: Mapping[str, Sequence[int | str | None]], seeded: bool) -> tuple[Explanation, Session]:
+        try:
+            return self._built(shapes, seeded)
+        except OnnxrayError:
+            # The branch of an If that is not taken may contradict the sizes at hand, yet onnxruntime checks it too.
+            if not shapes or self.runtime == "training" or not _branches(self.model):
+                raise
+            return self._built({}, seeded)
 
     def _built(self, shapes: Mapping[str, Sequence[int | str | None]], seeded: bool) -> tuple[Explanation, Session]:
-        plan = explanation(
-            self.model, self.method, score=self.score, lowering=_lowering(self.providers), seeded=seeded,
-            shapes=shapes, builder=builder_named(self.builder, self.model, self.runtime),
-        )  # fmt: skip
+        with blaming_model(self.model):
+            plan = explanation(
+                self.model, self.method, score=self.score, lowering=_lowering(self.providers), seeded=seeded,
+                shapes=shapes, builder=builder_named(self.builder, self.model, self.runtime),
+            )  # fmt: skip
         return plan, self._opened(plan)
 
     def _opened(self, plan: Explanation) -> Session:

@@ -20,6 +20,7 @@ from .model import Model, Source, is_float, load
 from .overlays import ACTIVATIONS, OVERLAYS
 from .paths import influenced, nodes_between, stops
 from .rules import FLOWS, NO_GRADIENT, Overlay, rule_for
+from .runtime import blaming_model
 from .twin import PREFIX, add_twin
 from .weights import write
 
@@ -110,28 +111,30 @@ def differentiate(
     ``runtime="training"`` leaves as it was built, for ``open_training_session``. Raises UnsupportedOperator or
     NoGradientPath, naming the node, and BuilderError.
     """
-    program = load(model).copy()
-    of = of if of is not None else [str(v.name) for v in program.outputs if is_float(v)]
-    if not of:
-        raise ModelError("the model has no floating-point output to differentiate; name a tensor with of=")
-    wrt = wrt if wrt is not None else start_names(program)
-    twin = add_twin(program, of, wrt)
-    ys, xs = program.values(of), program.values(wrt)
-    g = GraphBuilder(program.graph, lowering)
-    seeds = {y: g.input(f"seed_{y.name}", twin(y).dtype or ir.DataType.FLOAT, y.shape) for y in ys}
-    start = {twin(y): seed for y, seed in seeds.items()}
-    found = builder_named(builder, program, runtime)(g, start, [twin(x) for x in xs], overlay_named(relu))
-    outputs = {x: g.output(connected(found, twin(x), ys, x.name), f"grad_{x.name}") for x in xs}
-    twin.settle(g)
-    RemoveUnusedNodesPass()(program.program)
-    return GradientGraph(
-        model=program.proto(),
-        seeds={str(y.name): str(seed.name) for y, seed in seeds.items()},
-        gradients={str(x.name): str(dx.name) for x, dx in outputs.items()},
-        relu=relu,
-        activations=found.activations,
-        folder=program.folder if program.large else None,
-    )
+    source = load(model)
+    program = source.copy()
+    with blaming_model(source):
+        of = of if of is not None else [str(v.name) for v in program.outputs if is_float(v)]
+        if not of:
+            raise ModelError("the model has no floating-point output to differentiate; name a tensor with of=")
+        wrt = wrt if wrt is not None else start_names(program)
+        twin = add_twin(program, of, wrt)
+        ys, xs = program.values(of), program.values(wrt)
+        g = GraphBuilder(program.graph, lowering)
+        seeds = {y: g.input(f"seed_{y.name}", twin(y).dtype or ir.DataType.FLOAT, y.shape) for y in ys}
+        start = {twin(y): seed for y, seed in seeds.items()}
+        found = builder_named(builder, program, runtime)(g, start, [twin(x) for x in xs], overlay_named(relu))
+        outputs = {x: g.output(connected(found, twin(x), ys, x.name), f"grad_{x.name}") for x in xs}
+        twin.settle(g)
+        RemoveUnusedNodesPass()(program.program)
+        return GradientGraph(
+            model=program.proto(),
+            seeds={str(y.name): str(seed.name) for y, seed in seeds.items()},
+            gradients={str(x.name): str(dx.name) for x, dx in outputs.items()},
+            relu=relu,
+            activations=found.activations,
+            folder=program.folder if program.large else None,
+        )
 
 
 def overlay_named(relu: str) -> Overlay:

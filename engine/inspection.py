@@ -14,10 +14,12 @@ from .axes import axes_of
 from .cam_layers import default_layer
 from .embeddings import note_of
 from .errors import ModelError
+from .metadata import LABELS, LAYERS
 from .model import Model, is_float
 from .paths import influenced, nodes_between
 from .preprocess import METADATA_KEY, Preprocess
 from .reach import ActivationInfo, GradientInfo, NodeInfo, describe, differentiation
+from .runtime import blaming_model
 from .target import score_tensor, softmax_before
 
 __all__ = [
@@ -34,7 +36,7 @@ __all__ = [
 _MOVES = frozenset(
     {"Identity", "Cast", "Dropout", "Reshape", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"}
 )
-_OWN = frozenset({METADATA_KEY, "onnxray.labels", "onnxray.layers"})  # metadata that have a place of their own
+_OWN = frozenset({METADATA_KEY, LABELS, LAYERS})  # metadata that have a place of their own
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,11 @@ class Inspection:
 
 def inspect(model: Model) -> Inspection:
     """Looks at a model without running it."""
+    with blaming_model(model):
+        return _inspected(model)
+
+
+def _inspected(model: Model) -> Inspection:
     y = _score_of(model)
     gradient, activations = differentiation(model, y)
     program = model.program
@@ -140,7 +147,7 @@ def _layers(model: Model, y: ir.Value | None) -> tuple[LayerInfo, ...]:
     path = nodes_between(model.graph, ends, influenced(model.graph, floats or model.inputs))
     nodes = [node for node in path if node.op_type not in _MOVES and is_float(node.outputs[0])]
     last = _cam_layer(model, y, floats or model.inputs)
-    named = [_layer(layer.name, model.value(layer.tensor), None) for layer in model.layers.values()]
+    named = [_layer(name, model.value(model.layer(name).tensor), None) for name in model.layers]
     own = [_layer(_usable(model, node), node.outputs[0], last) for node in nodes]
     return (*named, *(layer for layer in own if layer.name not in model.layers))
 
@@ -180,12 +187,12 @@ def _parameter_count(graph: ir.Graph) -> int:
 
 
 def _label_texts(model: Model) -> tuple[str, ...]:
-    labels: Any = model.labels or ()
+    labels = model.labels or ()
     return tuple(map(str, labels.values() if isinstance(labels, Mapping) else labels))
 
 
 def _read(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 import warnings
 from collections.abc import Iterable, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from .axes import ScoreAxes, score_axes
 from .errors import InputError
 from .model import Model
+from .schema import Name, decoded
 
 __all__ = ["Labels", "fitting_labels", "labels_of", "parse_target", "read_labels", "target_of"]
 
@@ -31,16 +31,14 @@ def read_labels(path: Path) -> Labels:
         raise InputError(f"{path}: labels cannot be read ({reason})") from error
     if path.suffix.lower() != ".json" and text.lstrip()[:1] not in ("[", "{"):
         return _numbered(_WORDNET.sub("", line.strip()) for line in text.splitlines() if line.strip())
-    try:
-        return _from_json(json.loads(text))
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: no labels: give a JSON list, or an object of index to name ({error})") from error
+    where = f"{path}: no labels: give a JSON list, or an object of index to name; it"
+    kind: Any = list[Name] | dict[int, Name]
+    return _by_index(decoded(text, kind, where, InputError))
 
 
 def labels_of(model: Model) -> Labels:
     """The labels that the model's metadata carry; empty where there are none."""
-    stored: Any = model.labels
-    return _from_json(stored) if stored else {}
+    return _by_index(model.labels or {})
 
 
 def fitting_labels(model: Model, score: str, given: Labels | None) -> Labels:
@@ -115,12 +113,10 @@ def _few(labels: Labels) -> str:
     return ", ".join(names[:10]) + (f", ... ({len(names)})" if len(names) > 10 else "")
 
 
-def _from_json(content: Any) -> Labels:
-    if isinstance(content, Mapping):
-        return {int(index): str(name) for index, name in content.items()}
-    if isinstance(content, list):
-        return _numbered(map(str, content))
-    raise TypeError(f"it holds a {type(content).__name__}")
+def _by_index(names: Mapping[int, Any] | list[Any]) -> Labels:
+    return {
+        index: str(name) for index, name in (names if isinstance(names, Mapping) else dict(enumerate(names))).items()
+    }
 
 
 def _numbered(names: Iterable[str]) -> Labels:

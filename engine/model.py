@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +20,7 @@ from onnx_ir.passes.common import (
 )
 
 from .errors import InputError, ModelError
+from .metadata import LABELS, LAYERS, LayerEntry, check_metadata, entry
 from .passes.adopt import adopt
 from .passes.declared_shapes import forget_shapes, recall_shapes
 from .passes.keep_half import keep_half
@@ -28,9 +28,10 @@ from .passes.one_axis_softmax import one_axis_softmax
 from .passes.share_constants import share_constants
 from .passes.upgrade import IR_VERSIONS, OPSET, type_bounds, upgrade
 from .passes.whole_pads import whole_pads
-from .reading import read
+from .reading import name_of, read
 from .sequence_types import type_sequences
 from .shapes import complete, static_shape
+from .validity import blaming, open_plainly
 from .weights import LIMIT, embedded, weight_bytes
 
 __all__ = ["Layer", "Model", "Source", "infer_shapes", "is_float", "load"]
@@ -80,10 +81,9 @@ class Model:
         return self.program.metadata_props
 
     @property
-    def labels(self) -> list[str] | None:
+    def labels(self) -> list[str] | dict[int, str] | None:
         """Class names, where the model's metadata has them."""
-        text = self.metadata.get("onnxray.labels")
-        return json.loads(text) if text else None
+        return entry(self.metadata, LABELS)
 
     def copy(self) -> Model:
         """A model whose graph may be changed; the weights are shared."""
@@ -118,15 +118,16 @@ class Model:
     @cached_property
     def layers(self) -> dict[str, Layer]:
         """The layers by the names of the source framework, from the metadata that converters write."""
-        text = self.metadata.get("onnxray.layers")
-        entries = json.loads(text) if text else {}
-        return {name: Layer(name, entry["tensor"], entry.get("layout")) for name, entry in entries.items()}
+        entries: dict[str, LayerEntry] = entry(self.metadata, LAYERS) or {}
+        return {name: Layer(name, held.tensor, held.layout) for name, held in entries.items()}
 
     def layer(self, name: str) -> Layer:
         """A layer by its framework name, its node or its output tensor."""
-        if name in self.layers:
-            return self.layers[name]
         tensors = ir.convenience.create_value_mapping(self.graph)
+        if found := self.layers.get(name):
+            if found.tensor not in tensors:
+                raise ModelError(f"the metadata say that layer {name!r} is {found.tensor!r}, which is not in the model")
+            return found
         if name in tensors:
             return Layer(name, name)
         nodes = {node.name: node for node in self.graph if node.name}
@@ -162,6 +163,14 @@ def load(source: Source) -> Model:
     """
     if isinstance(source, Model):
         return source
+    where = name_of(source)
+    with blaming(where, lambda: open_plainly(source)):
+        model = _ready(source)
+    check_metadata(model.metadata, where)
+    return model
+
+
+def _ready(source: str | PathLike[str] | bytes | onnx.ModelProto) -> Model:
     program, path = read(source)
     opset = program.graph.opset_imports[""]
     _inline(program)

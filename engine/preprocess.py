@@ -8,14 +8,15 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .errors import InputError, ModelError
+from .errors import InputError, ModelError, OnnxrayError
 from .pictures import Picture, centre_crop, read_picture
+from .schema import decoded, typed
 
 __all__ = ["METADATA_KEY", "PRESETS", "Preprocess"]
 
@@ -33,6 +34,18 @@ PRESETS: dict[str, dict[str, Any]] = {
     "unit": {},
     "none": {"range": (0.0, 255.0)},
 }
+
+
+class _Settings(TypedDict, total=False):
+    """The fields of a Preprocess as files hold them."""
+
+    size: tuple[int, int] | None
+    layout: Layout
+    channels: Channels
+    fit: Fit
+    range: tuple[float, float]
+    mean: float | list[float]
+    std: float | list[float]
 
 
 @dataclass(frozen=True)
@@ -103,10 +116,17 @@ class Preprocess:
         """The settings that a model carries, or None; a ModelError where they cannot be read."""
         if METADATA_KEY not in metadata:
             return None
+        where = f"the model's metadata {METADATA_KEY!r} cannot be read"
+        return cls.from_settings(decoded(metadata[METADATA_KEY], dict[str, Any], where, ModelError), where, ModelError)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], where: str, error: type[OnnxrayError]) -> Preprocess:
+        """What a file says of it; ``error``, beginning with ``where``, for other fields or values than there are."""
+        typed(settings, _Settings, where, error)
         try:
-            return cls.preset("unit", **json.loads(metadata[METADATA_KEY]))
-        except (ValueError, TypeError) as problem:  # InputError and JSONDecodeError are ValueErrors
-            raise ModelError(f"the model's metadata {METADATA_KEY!r} cannot be read: {problem}") from problem
+            return cls.preset("unit", **settings)
+        except InputError as problem:
+            raise error(f"{where}: {problem}") from problem
 
     def __call__(self, pictures: Picture | Iterable[Picture]) -> NDArray[np.float32]:
         """One picture or several, as a float32 batch (N, C, H, W) or (N, H, W, C) after `layout`."""

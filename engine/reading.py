@@ -15,8 +15,9 @@ from .dictionaries import unzipped
 from .errors import ModelError, UnsupportedOperator
 from .passes.adopt import set_apart
 from .weights import own
+from .wellformed import check_wellformed
 
-__all__ = ["MIN_OPSET", "read"]
+__all__ = ["MIN_OPSET", "name_of", "read"]
 
 MIN_OPSET = 7
 _OPSET = 18  # of what is added to a model that uses nothing of the standard
@@ -28,16 +29,23 @@ def read(source: str | PathLike[str] | bytes | onnx.ModelProto) -> tuple[ir.Mode
     if not isinstance(source, str | PathLike | bytes | onnx.ModelProto):
         raise ModelError(f"a {type(source).__name__} is no model; give a path, bytes, a ModelProto or a Model")
     path = Path(source) if isinstance(source, str | PathLike) else None
-    where = str(path) if path else "the given model"
+    where = name_of(source)
     proto = source if isinstance(source, onnx.ModelProto) else _parse(_content(source), where)
     _check_header(proto, where)
+    check_wellformed(proto, where)
     program = _deserialized(unzipped(proto), where)
+    _open_negative_sizes(program)
     _locate_external_data(program, path, where)
     own(program)
     set_apart(program)
     _check_operators(program, where)
     _check_graph(program, where)
     return program, path
+
+
+def name_of(source: object) -> str:
+    """The file, as errors name it."""
+    return str(Path(source)) if isinstance(source, str | PathLike) else "the given model"
 
 
 def _content(source: str | PathLike[str] | bytes) -> bytes:
@@ -77,6 +85,16 @@ def _deserialized(proto: onnx.ModelProto, where: str) -> ir.Model:
         return program
     except Exception as error:  # whatever it raises of an invalid graph
         raise _invalid(error, where) from error
+
+
+def _open_negative_sizes(program: ir.Model) -> None:
+    """Sizes that the file declares as -1 become unknown, as in onnxruntime; the standard's inference aborts on them."""
+    for graph in program.graphs():
+        made = [value for node in graph for value in node.outputs]
+        for value in (*graph.inputs, *graph.initializers.values(), *made):
+            if value.shape is not None and any(isinstance(size, int) and size < 0 for size in value.shape):
+                sizes = [None if isinstance(size, int) and size < 0 else size for size in value.shape]
+                value.shape = ir.Shape(sizes)
 
 
 def _check_operators(program: ir.Model, where: str) -> None:
@@ -126,15 +144,29 @@ def _locate(tensor: ir.ExternalTensor, path: Path | None, where: str) -> None:
     if path is None:
         raise ModelError(f"{where}: tensor {tensor.name!r} is in the file {tensor.location!r}; load it by its path")
     folder = path.parent.resolve()
-    file = (folder / tensor.location).resolve()
-    if not file.is_relative_to(folder):
-        raise ModelError(f"{where}: external data {tensor.location!r} of {tensor.name!r} leaves the model's folder")
+    file = _external_file(folder, tensor, where)
     length = tensor.nbytes if tensor.length is None else tensor.length
     if not file.is_file() or length != tensor.nbytes or file.stat().st_size < (tensor.offset or 0) + length:
         raise ModelError(
             f"{where}: external data {file} of tensor {tensor.name!r}, {tensor.nbytes:,} bytes, is missing or short"
         )
     tensor.base_dir = folder
+
+
+def _external_file(folder: Path, tensor: ir.ExternalTensor, where: str) -> Path:
+    """The file that a tensor names, inside of the model's folder: no link leads out of it, and none is a hard one."""
+    about = f"{where}: external data {str(tensor.location)[:100]!r} of {tensor.name!r}"
+    try:
+        file = (folder / tensor.location).resolve()
+        links = file.stat().st_nlink if file.is_file() else 1
+    except (OSError, ValueError) as error:  # ValueError of NUL, OSError of names that are too long
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{about} is no name of a file ({reason})") from error
+    if not file.is_relative_to(folder):
+        raise ModelError(f"{about} leaves the model's folder")
+    if links > 1:
+        raise ModelError(f"{about} is a hard link, which may lead out of the model's folder; put a copy there")
+    return file
 
 
 def _external_tensors(

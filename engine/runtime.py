@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 
 from .errors import InputError, OnnxrayError, RuntimeUnavailable
 from .model import Model
+from .validity import blaming
 from .weights import detached
 
-__all__ = ["Session", "open_model", "open_session", "resolve_providers"]
+__all__ = ["Session", "blaming_model", "open_model", "open_session", "resolve_providers"]
 
 Provider = str | tuple[str, dict[str, Any]]
 
@@ -44,6 +47,9 @@ class Session:
         except Exception as error:
             raise _readable(error) from error
         return dict(zip(names, results, strict=True))
+
+    def close(self) -> None:
+        """For symmetry with the sessions of other processes: onnxruntime frees this one with its last reference."""
 
 
 def open_session(
@@ -74,7 +80,8 @@ def open_session(
         options.add_external_initializers(list(weights), values)  # add_initializer would undo what the optimiser moved
     source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
     try:
-        native = ort.InferenceSession(source, options, providers=wanted)
+        # the fallback to the CPU prints to stdout, and is no help where the CPU itself refused
+        native = ort.InferenceSession(source, options, providers=wanted, enable_fallback=not _only_cpu(wanted))
     except Exception as error:
         raise _readable(error) from error
     _check_came_up(wanted, native.get_providers())
@@ -87,6 +94,28 @@ def open_model(
     """Loads a model that is in memory, as ``open_session`` does; its weights are not copied for that."""
     proto, weights = detached(model.program)
     return open_session(proto, providers, threads, model.folder, weights)
+
+
+def blaming_model(model: Model) -> AbstractContextManager[None]:
+    """Around what is made of a model: an exception is a ModelError where onnxruntime refuses the model as well."""
+    where = str(model.path) if model.path else "the given model"
+    return blaming(where, lambda: _try(model))
+
+
+def _try(model: Model) -> None:
+    """Opens the model, and runs it on zeros where its sizes are known but for the first axis."""
+    session = open_model(model, threads=1)
+    shapes = [value.shape for value in model.inputs]
+    if all(shape is not None and all(isinstance(d, int) for d in list(shape)[1:]) for shape in shapes):
+        try:
+            session.run({str(value.name): _zeros(value) for value in model.inputs})
+        except OnnxrayError as error:
+            raise type(error)(f"on inputs of zeros, {error}") from error
+
+
+def _zeros(value: ir.Value) -> np.ndarray:
+    sizes = [size if isinstance(size, int) else 1 for size in value.shape or ()]
+    return np.zeros(sizes, None if value.dtype is None else value.dtype.numpy())
 
 
 def resolve_providers(providers: Sequence[Provider] | Provider | None) -> list[Provider]:
@@ -110,6 +139,10 @@ def _resolve(provider: Provider, available: Sequence[str]) -> Provider:
             f"no execution provider {name!r} here: onnxruntime has {', '.join(sorted(short))}{hint}"
         )
     return full if options is None else (full, options)
+
+
+def _only_cpu(wanted: Sequence[Provider]) -> bool:
+    return list(wanted) == ["CPUExecutionProvider"]
 
 
 def _check_came_up(wanted: Sequence[Provider], running: Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
+from .metadata import FEATURES, entry
 from .model import Model
 
 __all__ = ["ARRAYS", "Given", "is_picture", "read_given"]
@@ -34,7 +34,7 @@ def is_picture(path: Path) -> bool:
 
 def read_given(model: Model, path: Path) -> Given:
     """The contents of a file; an array without its batch axis gets one."""
-    features = tuple(json.loads(model.metadata.get("onnxray.features", "[]")))
+    features = tuple(entry(model.metadata, FEATURES) or ())
     if is_picture(path):
         return Given(path)
     if path.suffix.lower() == ".csv":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..metadata import FEATURES, entry
 from ..model import Model
 from .arrays import LABELS, Row, Rows
 from .need import need
@@ -48,7 +48,7 @@ def parquet_rows(path: Path, model: Model) -> Rows:
 
 def _columns(path: Path, names: Sequence[str], model: Model) -> tuple[list[str], str | None]:
     """The features, in the model's order where it names them, and the column of classes."""
-    wanted = json.loads(model.metadata.get("onnxray.features", "[]"))
+    wanted = entry(model.metadata, FEATURES) or []
     if missing := [name for name in wanted if name not in names]:
         raise InputError(f"{path} has no column {', '.join(map(repr, missing[:3]))}, which the model takes")
     label = next((name for name in LABELS if name in names and name not in wanted), None)

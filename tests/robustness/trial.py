@@ -1,0 +1,103 @@
+"""One mutant from end to end: loaded, inspected, explained, and its scores held against plain onnxruntime's."""
+
+from __future__ import annotations
+
+import math
+import traceback
+import warnings
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxray
+from onnxray import OnnxrayError
+from onnxray.inspection import inspect
+
+__all__ = ["GOOD", "tried"]
+
+GOOD = ("explained", "refused", "refused, though it runs")
+TOLERANCE = 1e-3
+LARGE = 100_000  # elements of an input
+
+
+def tried(content: bytes) -> tuple[str, str]:
+    """What became of a mutant, and the line or the traceback that says more."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        feeds = _feeds(content)
+        kind, found = _explained(content, feeds)
+        if kind != "explained" or found is None:
+            return kind, str(found or "")
+        plain = _plain(content, feeds or {})
+        if plain is None:
+            return "explained", "though plain onnxruntime does not run it"
+        return _compared(found, plain)
+
+
+def _explained(content: bytes, feeds: dict[str, np.ndarray] | None) -> tuple[str, Any]:
+    try:
+        model = onnxray.load(content)
+        inspect(model).to_json()
+        if feeds is None:
+            return "refused", "has inputs that are not tensors, or too large ones"
+        attribution, outputs = onnxray.Explainer(model, score="output").with_outputs(feeds)
+        return "explained", (attribution, outputs)
+    except OnnxrayError as error:
+        message = str(error)
+        if "\n" in message.strip() or len(message) > 1000:
+            return "raw", f"not one line: {message[:2000]}"
+        runs = feeds is not None and _plain(content, feeds) is not None
+        return "refused, though it runs" if runs else "refused", f"{type(error).__name__}: {message}"
+    except Exception:  # noqa: BLE001  that is what is looked for
+        return "raw", traceback.format_exc()
+
+
+def _compared(found: tuple[Any, dict[str, np.ndarray]], plain: dict[str, np.ndarray]) -> tuple[str, str]:
+    attribution, outputs = found
+    for name, array in outputs.items():
+        truth = np.asarray(plain[name])[: len(attribution)]  # outputs are taken to count examples
+        if array.shape != truth.shape:
+            return "wrong", f"{name} has shape {array.shape}, plain onnxruntime's {truth.shape}"
+        if array.dtype.kind not in "fc" and array.dtype.kind == truth.dtype.kind:
+            continue
+        one, other = array.astype(np.float64), truth.astype(np.float64)
+        scale = max(1.0, float(np.abs(other[np.isfinite(other)]).max(initial=0)))
+        if not np.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE * scale, equal_nan=True):
+            return "wrong", f"{name} is {one.ravel()[:8]}, plain onnxruntime's {other.ravel()[:8]}"
+    return "explained", ""
+
+
+def _feeds(content: bytes) -> dict[str, np.ndarray] | None:
+    """Numbers for the inputs that the file names; None where it names none that can be made."""
+    try:
+        proto = onnx.ModelProto.FromString(content)
+        weights = {tensor.name for tensor in proto.graph.initializer}
+        inputs = [value for value in proto.graph.input if value.name not in weights]
+        return {value.name: _numbers(value.type.tensor_type, k) for k, value in enumerate(inputs)}
+    except Exception:  # noqa: BLE001  whatever is wrong with it, there is nothing to feed
+        return None
+
+
+def _numbers(kind: onnx.TypeProto.Tensor, seed: int) -> np.ndarray:
+    shape = [dim.dim_value if dim.HasField("dim_value") else 2 for dim in kind.shape.dim]
+    if math.prod(shape) > LARGE or min(shape, default=1) < 0:
+        raise ValueError("too large")
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+    draw = np.random.default_rng([seed, *shape])
+    return draw.standard_normal(shape).astype(dtype) if dtype.kind == "f" else draw.integers(0, 2, shape).astype(dtype)
+
+
+def _plain(content: bytes, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+    """What plain onnxruntime computes, None where it refuses."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"], enable_fallback=False
+        )
+        return dict(zip([o.name for o in session.get_outputs()], session.run(None, feeds), strict=True))
+    except Exception:  # noqa: BLE001  onnxruntime raises a dozen types
+        return None
