@@ -10,21 +10,26 @@ from typing import Any
 import pytest
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
-MEASURED = pytest.StashKey[list[str]]()
+MEASURED = "measured"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[MEASURED] = []
+def pytest_configure() -> None:
     with contextlib.suppress(ModuleNotFoundError):
         import torch
 
         torch.set_num_threads(2)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuses ids with addresses: the processes of pytest-xdist, and who repeats a test, find it by its id."""
+    if wrong := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"the id of a test holds an address: {wrong[0]}")
+
+
 @pytest.fixture
 def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Notes one line for the summary at the end of the run."""
-    return lambda line: request.config.stash[MEASURED].append(f"{request.node.name}: {line}")
+    """Notes one line for the summary at the end of the run; a process of pytest-xdist sends it with its report."""
+    return lambda line: request.node.user_properties.append((MEASURED, f"{request.node.name}: {line}"))
 
 
 @pytest.fixture
@@ -55,8 +60,10 @@ def data() -> Callable[[str], Path]:
     return find
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if lines := config.stash[MEASURED]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    said = [one for report in reports if report.when == "call" for one in report.user_properties]
+    if noted := [line for name, line in said if name == MEASURED]:
         terminalreporter.section("measured")
-        for line in lines:
+        for line in noted:
             terminalreporter.line(line)

@@ -15,7 +15,7 @@ from reference_ops import REFERENCE_OPS
 __all__ = ["Function", "Slope", "functions", "is_float_array", "run_on_runtime", "slope"]
 
 Feeds = Mapping[str, np.ndarray]
-PATIENCE = 0.5  # seconds that one evaluation may take: the reference convolves in Python
+PATIENCE = 0.5  # processor seconds that one evaluation may take: the reference convolves in Python
 RANDOM = {"Bernoulli", "Dropout", "RandomNormalLike", "RandomUniformLike"}  # each evaluator draws its own numbers
 _HALVES = ("float16", "bfloat16")
 
@@ -56,12 +56,12 @@ def functions(model: onnx.ModelProto, feeds: Feeds, expected: Feeds) -> list[Fun
     ):
         if dtype is np.float64 and ops & RANDOM:
             continue
-        started = time.perf_counter()
+        started = time.process_time()
         try:
             values = call(_in_type(feeds, dtype))
         except Exception:  # noqa: BLE001  whatever an evaluator raises, the other one is asked
             continue
-        if time.perf_counter() - started < PATIENCE and all(
+        if time.process_time() - started < PATIENCE and all(
             _agrees(values[name], x) for name, x in expected.items() if is_float_array(x)
         ):
             coarse = "Cast" in ops or any(values[n].dtype != dtype for n, x in expected.items() if is_float_array(x))

@@ -29,6 +29,10 @@ class Rounded:
     errors: Mapping[str, np.ndarray]
     steps: Mapping[str, float]
 
+    def largest(self) -> float:
+        """The largest error in units of its step: half of one, unless the kernels do more than round."""
+        return max(float(np.abs(error).max()) / self.steps[name] for name, error in self.errors.items())
+
     def noise(self, seed: int = 0) -> dict[str, np.ndarray]:
         """Errors of another rounding: uniform over one step."""
         rng = np.random.default_rng(seed)

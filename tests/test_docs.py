@@ -8,6 +8,8 @@ import onnx
 import onnxray
 import operator_table
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,8 +48,28 @@ def test_the_python_in_the_readme_runs(code: str, tmp_path: Path, monkeypatch: p
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     commands = [line for block in blocks("sh") for line in block.splitlines() if "[test]" in line]
-    assert commands == ["pip install '.[test]' && pytest"]
-    assert "pip install --quiet '.[test]' && pytest" in (ROOT / ".ci" / "run").read_text()
+    assert commands == ["pip install -c constraints.txt '.[test]' && pytest -n 2 --dist loadfile"]
+    assert commands[0].replace("install", "install --quiet") in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_constraints_name_every_requirement_of_the_tests() -> None:
+    """One release each, of everything that the extra of the tests asks for by pyproject.toml."""
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pinned = [re.fullmatch(r"([\w.-]+)==[\w.]+", line) for line in lines]
+    assert [line for line, match in zip(lines, pinned, strict=True) if match is None] == []
+    names = [canonicalize_name(match[1]) for match in pinned if match]
+    assert len(set(names)) == len(names)
+    assert required("onnxray[test]") - {"onnxray"} <= set(names)
+
+
+def required(text: str) -> set[str]:
+    """Names of the distributions that a requirement asks for, by pyproject.toml, extras within extras included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = Requirement(text)
+    if asked.name != "onnxray":
+        return {canonicalize_name(asked.name)}
+    inner = [line for extra in asked.extras for line in project["optional-dependencies"][extra]]
+    return {"onnxray"}.union(*map(required, [*project["dependencies"], *inner]))
 
 
 def test_what_the_readme_links_to_is_there() -> None:

@@ -39,6 +39,20 @@ def test_against_differences(name: str) -> None:
     assert np.sum(found * direction) == pytest.approx(numeric, abs=(2e-2 if "Conv" in name else 2e-3) * scale)
 
 
+def test_literals_have_the_type_of_what_earlier_rewrites_made_known() -> None:
+    """An optimised file types nothing behind its own operators; a Reshape tells a rank, but no type."""
+    text = f"""{HEAD} net (float[2, 3] x, float[3, 3] w) => (float[p, q] y) <int64[2] shape = {{3, 2}}> {{
+        a = {MS}.FusedMatMul <alpha = 0.5> (x, w)  b = Reshape (a, shape)  c = Relu (b)
+        y = {MS}.FusedMatMul <alpha = 0.25, transA = 1> (c, w)
+    }}"""
+    model, feeds = onnx.parser.parse_model(text), {"x": distinct(2, 3), "w": distinct(3, 3)}
+    graph = differentiate(model, "y", "x")
+    found = run_on_runtime(graph.model, {**feeds, graph.seeds["y"]: np.ones((2, 3))})["grad_x"]
+    x, w = (feeds[name].astype(np.float64) for name in "xw")
+    back = np.where((0.5 * x @ w).reshape(3, 2) > 0, 0.25 * w.sum(1, keepdims=True), 0)
+    np.testing.assert_allclose(found, 0.5 * back.reshape(2, 3) @ w.T, rtol=1e-5)
+
+
 def test_a_quantised_pool_with_channels_last() -> None:
     """Its forward pass stays in integers; the gradient goes straight through to the largest."""
     text = f"""{HEAD} net (float[1, 6, 6, 2] x) => (float[1, h, w, 2] y) <float s = {{0.05}}, uint8 z = {{128}}> {{

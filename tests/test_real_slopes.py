@@ -9,6 +9,7 @@ import onnx
 import onnxray
 import onnxruntime as ort
 import pytest
+from kernels import products_saturate
 from onnxray.inputs import prepare
 from onnxray.twin import float_form
 from PIL import Image
@@ -129,7 +130,7 @@ def test_a_straight_through_gradient(name: str) -> None:
     """It is that of the float net to which the rounding errors of this input are added, by rules and by differences.
 
     Against the float net without them it is as unlike as rounding makes the float net's own gradient: errors of the
-    same size, drawn at random, change that as much.
+    same size, drawn at random, change that as much. Where products saturate errors are longer than half a step.
     """
     model = onnxray.load(path(name))
     x, y = str(model.inputs[0].name), str(model.outputs[0].name)
@@ -155,6 +156,7 @@ def test_a_straight_through_gradient(name: str) -> None:
         )
         assert cosine > 0.99
         assert likeness(found.values, same) > 0.98
-        assert alike > by_chance - 0.02
+        assert net.largest() < 0.501 or products_saturate()
+        assert alike > by_chance - 0.02 or net.largest() >= 0.501
         # Sums of integers are often exactly 0, where a rectifier has a kink.
         check(session(net.model), {**feeds, **net.errors}, y, x, same, dy, 5e-6, within=0.06)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 
 import numpy as np
@@ -131,12 +130,25 @@ def test_the_gradient_is_near_that_of_the_float_net(kind: str, least: float, tmp
     assert cosine(found, expected) > least
 
 
-@pytest.mark.parametrize(("kind", "least"), [("qdq", 0.97), ("qdq per channel", 0.97), ("qdq int16", 0.99999)])
+@pytest.mark.parametrize(("kind", "least"), [("qdq", 0.97), ("qdq per channel", 0.97), ("qdq int16", 0.999)])
 def test_the_gradient_is_near_that_of_the_dequantised_net(kind: str, least: float, tmp_path: Path) -> None:
-    """Which has the same weights and clips, and rounds no activation; with 16 bits hardly a mask changes."""
+    """Which has the same weights and clips, and rounds no activation."""
     file, x = quantised(kind, tmp_path), normal(2, 3, 12, 12, seed=9).astype(np.float32)
     found, expected = (onnxray.explain(net, x, target=2).values for net in (file, dequantised(file)))
     assert cosine(found, expected) > least
+
+
+def test_with_16_bits_hardly_a_mask_changes(tmp_path: Path) -> None:
+    """Unless the runtime rounds to 8, as onnxruntime does from 1.32 on before products with 8-bit weights."""
+    file, x = quantised("qdq int16", tmp_path), normal(2, 3, 12, 12, seed=9).astype(np.float32)
+    graph, dy = onnxray.differentiate(file), np.zeros((2, 5), np.float32)
+    dy[:, 2] = 1
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")  # products in float32
+    session = ort.InferenceSession(graph.model.SerializeToString(), options)
+    (found,) = session.run([graph.gradients["x"]], {"x": x, graph.seeds["y"]: dy})
+    assert cosine(found, onnxray.explain(dequantised(file), x, target=2).values) > 0.99999
 
 
 @pytest.mark.parametrize("layer", ["r2_DequantizeLinear_Output", "r1_DequantizeLinear_Output", "c2"])
@@ -229,9 +241,7 @@ def test_the_score_of_a_real_file_is_its_own(name: str, method: str) -> None:
     model = onnxray.load(file)
     feeds = prepare(model, picture, REAL[name]).batch.feeds
     expected = plain(file, dict(feeds)).reshape(-1)
-    started = time.perf_counter()
     found = onnxray.explain(model, picture, method, score="output", preprocess=REAL[name], **METHODS[method])
-    print(f"{name} {method}: {time.perf_counter() - started:.1f} s, score {found.score[0]}")
     assert found.score[0] == expected[int(found.target[0])]
     assert int(found.target[0]) == int(expected.argmax())
     assert np.count_nonzero(found.values)

@@ -54,14 +54,22 @@ def _replace(around: GraphBuilder, node: ir.Node, spell: Spelling) -> None:
 
 
 def _learn_shapes(node: ir.Node, opset: int) -> None:
-    """Infers what a spelling that was just put in lets one know of the inputs."""
-    waiting = [x.producer() for x in node.inputs if x is not None and x.shape is None]
-    found: list[ir.Node] = []
+    """Infers input types and shapes that earlier rewrites made known; literals beside an input take its type."""
+    for maker in _makers_of_unknown(node):
+        if maker.domain == "" and onnx.defs.has(maker.op_type, opset):
+            with contextlib.suppress(onnx.shape_inference.InferenceError, ValueError):  # then it stays unknown
+                infer(onnx.defs.get_schema(maker.op_type, opset, ""), maker, opset)
+
+
+def _makers_of_unknown(node: ir.Node) -> list[ir.Node]:
+    """The nodes behind inputs of unknown type or shape, each after those that it reads."""
+    found: dict[ir.Node, None] = {}
+    waiting = [(node, False)]
     while waiting:
-        maker = waiting.pop()
-        if maker is not None and maker.domain == "" and onnx.defs.has(maker.op_type, opset) and maker not in found:
-            found.append(maker)
-            waiting += [x.producer() for x in maker.inputs if x is not None and x.shape is None]
-    for maker in reversed(found):
-        with contextlib.suppress(onnx.shape_inference.InferenceError):  # then it stays unknown
-            infer(onnx.defs.get_schema(maker.op_type, opset, ""), maker, opset)
+        maker, visited = waiting.pop()
+        if visited:
+            found[maker] = None
+        elif maker not in found:
+            makers = [x.producer() for x in maker.inputs if x is not None and (x.shape is None or x.dtype is None)]
+            waiting += [(maker, True), *((before, False) for before in makers if before is not None)]
+    return list(found)[:-1]

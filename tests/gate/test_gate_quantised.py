@@ -9,6 +9,7 @@ from typing import Any
 
 import onnxray
 import pytest
+from kernels import exact_products
 from onnxray.gate.dequantise import dequantised
 from PIL import Image
 
@@ -63,11 +64,12 @@ def test_the_calibration_tells_drift_of_evidence_from_noise(found: dict[str, onn
 @pytest.mark.slow
 @pytest.mark.skipif(not QDQ.is_file(), reason="the real int8 classifier of shared/data is not here")
 def test_a_real_int8_classifier_against_its_float_form(capsys: pytest.CaptureFixture[str]) -> None:
+    deployed = exact_products(QDQ)
     photographs = [file for file in sorted((DATA / "images").iterdir()) if min(Image.open(file).size) > 100]
     assert len(photographs) >= 8
     found = onnxray.compare(
-        dequantised(QDQ), QDQ, photographs, preprocess=RECIPE, methods=["saliency", "input-x-gradient", "grad-cam"],
-        calibrate=True,
+        dequantised(deployed), deployed, photographs, preprocess=RECIPE, calibrate=True,
+        methods=["saliency", "input-x-gradient", "grad-cam"],
     )  # fmt: skip
     assert (len(found.rows), found.failed) == (len(photographs), ())
     assert found.passed, [str(check) for check in found.checks]

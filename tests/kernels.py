@@ -1,0 +1,49 @@
+"""What this machine's 8-bit kernels compute: on x86 with AVX2 and without VNNI, products of uint8 and int8 saturate."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import numpy_helper
+
+__all__ = ["exact_products", "products_saturate"]
+
+WEIGHT_AND_ZERO_POINT = {"DequantizeLinear": (0, 2), "QLinearConv": (3, 5), "QLinearMatMul": (3, 5)}  # places of inputs
+PRODUCT = """<ir_version: 8, opset_import: ["" : 17]>
+net (uint8[1, 8] a) => (int32[1, 4] y) <int8[8, 4] b = {WEIGHTS}> { y = MatMulInteger (a, b) }"""
+
+
+@cache
+def products_saturate() -> bool:
+    """Whether onnxruntime cuts the sum of two products of uint8 and int8 off at 16 bits."""
+    model = onnx.parser.parse_model(PRODUCT.replace("WEIGHTS", ", ".join(["127"] * 32)))
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return int(np.min(session.run(None, {"a": np.full((1, 8), 255, np.uint8)})[0])) < 8 * 255 * 127
+
+
+def exact_products(file: Path) -> onnx.ModelProto:
+    """A model whose 8-bit products are exact on this machine: the file's own, or with its int8 weights as uint8.
+
+    Weights and zero points are moved up by 128, so both stand for the same real numbers.
+    """
+    model = onnx.load(file)
+    if not products_saturate():
+        return model
+    arrays = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+    arrays |= {
+        n.output[0]: arrays[n.input[0]] for n in model.graph.node if n.op_type == "Identity" and n.input[0] in arrays
+    }
+    moved: dict[str, np.ndarray] = {}
+    for node in model.graph.node:
+        weight, zero = WEIGHT_AND_ZERO_POINT.get(node.op_type, (0, len(node.input)))
+        if zero < len(node.input) and node.input[weight] in arrays and arrays[node.input[weight]].dtype == np.int8:
+            for place in (weight, zero):
+                name = node.input[place]
+                node.input[place] = f"{name}/uint8"
+                moved[node.input[place]] = (arrays[name].astype(np.int16) + 128).astype(np.uint8)
+    model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in moved.items())
+    return model

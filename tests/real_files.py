@@ -1,0 +1,41 @@
+"""The real models of ../shared/data, whichever lie there, and inputs that each of them takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxray
+import onnxruntime as ort
+from onnxray.inputs import prepare
+
+__all__ = ["DATA", "FILES", "feeds", "top_class"]
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+FILES = sorted((DATA / "onnx").glob("*.onnx"))
+SIZES = {"sequence": 512}  # of open dimensions, by name; any other is 2
+RATES = {"sr": 16000}  # an integer that is no id: a sampling rate
+IDS = 2  # token ids, kinds of tokens and masks know at least 0 and 1
+
+
+def feeds(model: onnx.ModelProto, scale: float) -> dict[str, np.ndarray]:
+    """Random inputs of the declared types and shapes: floats (scale: their deviation), ids from 0 to 1, booleans."""
+    rng, weights = np.random.default_rng(0), {weight.name for weight in model.graph.initializer}
+    return {x.name: _array(x, rng, scale) for x in model.graph.input if x.name not in weights}
+
+
+def _array(x: onnx.ValueInfoProto, rng: np.random.Generator, scale: float) -> np.ndarray:
+    kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(x.type.tensor_type.elem_type))
+    shape = [dim.dim_value or SIZES.get(dim.dim_param, 2) for dim in x.type.tensor_type.shape.dim]
+    if x.name in RATES:
+        return np.full(shape, RATES[x.name], kind)
+    return np.asarray(rng.integers(IDS, size=shape) if kind.kind in "iub" else scale * rng.normal(size=shape), kind)
+
+
+def top_class(file: Path, picture: Path, recipe: onnxray.Preprocess) -> int:
+    """The class that onnxruntime itself gives on this machine."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    given = prepare(onnxray.load(file), picture, recipe).batch.feeds
+    return int(np.argmax(ort.InferenceSession(file, options).run(None, dict(given))[0]))
