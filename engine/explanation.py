@@ -13,12 +13,13 @@ from .embeddings import Start, starts
 from .errors import ModelError
 from .gradient import Activation, Builder, backward
 from .graph import GraphBuilder, Lowering
+from .heads import logits
 from .methods.base import Explained, Method, Scene
 from .model import Model, is_float
 from .passes.fix_shapes import fix_shapes
 from .passes.widen import HALVES
 from .preprocess import Preprocess
-from .target import flat_scores, logits, row_scores, select_scores, weigh_scores
+from .target import flat_scores, row_scores, select_scores, weigh_scores
 from .twin import Twin, add_twin
 
 __all__ = ["Explanation", "batch_axis", "explained_inputs", "explanation", "leading_input"]

@@ -14,13 +14,14 @@ from .axes import axes_of
 from .cam_layers import default_layer
 from .embeddings import note_of
 from .errors import ModelError
+from .heads import find_head
 from .metadata import LABELS, LAYERS
 from .model import Model, is_float
 from .paths import influenced, nodes_between
 from .preprocess import METADATA_KEY, Preprocess
 from .reach import ActivationInfo, GradientInfo, NodeInfo, describe, differentiation
 from .runtime import blaming_model
-from .target import score_tensor, softmax_before
+from .target import score_tensor
 
 __all__ = [
     "ActivationInfo",
@@ -133,10 +134,9 @@ def _score_of(model: Model) -> ir.Value | None:
 
 
 def _score(y: ir.Value) -> ScoreInfo:
-    activation, _ = softmax_before(y)
-    before = activation.inputs[0] if activation is not None else None
-    found = describe(activation) if activation is not None and before is not None else None
-    logits = before if before is not None else y
+    head = find_head(y)
+    found = describe(head.node) if head is not None else None
+    logits = head.tensor if head is not None and head.tensor is not None else y
     return ScoreInfo(str(y.name), str(logits.name), found, _shape(y), axes_of(y).naming)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import onnx_ir as ir
 
 from .errors import ModelError
@@ -11,18 +9,12 @@ from .graph import GraphBuilder
 from .model import Model, is_float
 
 __all__ = [
-    "ACTIVATED",
     "flat_scores",
-    "logits",
     "row_scores",
     "score_tensor",
     "select_scores",
-    "softmax_before",
     "weigh_scores",
 ]
-
-ACTIVATED = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
-_PASSED = frozenset({"Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Dropout"})
 
 
 def score_tensor(model: Model, score: str) -> ir.Value:
@@ -43,29 +35,6 @@ def row_scores(model: Model, score: str) -> ir.Value:
     if y.shape is not None and not len(y.shape):
         raise ModelError(f"the score {y.name!r} is one number for all examples; name a tensor with one for each")
     return y
-
-
-def softmax_before(y: ir.Value) -> tuple[ir.Node | None, list[ir.Node]]:
-    """The Softmax, LogSoftmax or Sigmoid that a value comes from, and the nodes that only move data behind it."""
-    moves: list[ir.Node] = []
-    node = y.producer()
-    while node is not None and node.domain == "" and node.op_type in _PASSED and node.inputs[0] is not None:
-        moves.append(node)
-        node = node.inputs[0].producer()
-    found = node if node is not None and node.domain == "" and node.op_type in ACTIVATED else None
-    return found, moves
-
-
-def logits(g: GraphBuilder, y: ir.Value) -> ir.Value:
-    """What stands before a final Softmax, LogSoftmax or Sigmoid, in the shape of y; y itself where there is none."""
-    activation, moves = softmax_before(y)
-    if activation is None:
-        return y
-    value: Any = activation.inputs[0]
-    for node in reversed(moves):
-        if node.op_type not in ("Cast", "Dropout"):
-            value = getattr(g, node.op_type)(value, *node.inputs[1:], **node.attributes)
-    return value
 
 
 def flat_scores(g: GraphBuilder, y: ir.Value) -> ir.Value:

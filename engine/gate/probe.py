@@ -12,10 +12,11 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from ..errors import ModelError
 from ..gradient import differentiate
+from ..heads import find_head
 from ..inputs import Prepared
 from ..model import Model, is_float
 from ..runtime import Session, open_session
-from ..target import score_tensor, softmax_before
+from ..target import score_tensor
 from .dequantise import quantise_before
 from .match import is_fixed
 from .sides import Side
@@ -25,7 +26,10 @@ __all__ = ["Probe", "open_probe"]
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """A session with the tensors to look at, the pairs round each quantisation, and constants by name."""
+    """A session with the tensors to look at, the pairs round each quantisation, and constants by name.
+
+    ``pair``: two classes share one logit, which counts against the first.
+    """
 
     session: Session
     tensors: Sequence[str]
@@ -35,6 +39,7 @@ class Probe:
     constants: Mapping[str, np.ndarray]
     quantised_constants: frozenset[str]
     logits: str
+    pair: bool = False
 
     def run(self, given: Prepared, target: int) -> dict[str, Any]:
         """Activations, gradients of the target's score, and what goes into quantisations and comes out."""
@@ -58,7 +63,11 @@ class Probe:
         """One at the target; its shape is that of the scores of a run whose seed does not matter."""
         shape = self._shape
         seed = np.zeros(shape, np.float32)
-        seed.reshape(shape[0], -1)[:, target] = 1
+        rows = seed.reshape(shape[0], -1)
+        if self.pair and rows.shape[1] == 1:
+            rows[:, 0] = 1 if target else -1
+        else:
+            rows[:, target] = 1
         return seed
 
     @property
@@ -71,8 +80,8 @@ class Probe:
 def open_probe(side: Side, tensors: Sequence[str]) -> Probe:
     """A probe of a model; without gradients where it has none."""
     model, y = side.model, score_tensor(side.model, side.score)
-    last, _ = softmax_before(y)
-    logits = str((last.inputs[0] if last is not None and side.score == "logit" else y).name)  # type: ignore[union-attr]
+    head = find_head(y) if side.score == "logit" else None
+    logits = str((head.tensor if head is not None and head.tensor is not None else y).name)
     quantised = _quantised(model)
     constants = _constants(model)
     pairs = {name for pair in quantised.values() for name in pair}
@@ -86,7 +95,8 @@ def open_probe(side: Side, tensors: Sequence[str]) -> Probe:
     session = open_session(proto, side.providers, side.threads, model.folder)
     held = _held(program, constants, side)
     behind = frozenset(name for name, value in constants.items() if value.const_value is None)
-    return Probe(session, tensors, quantised, seed, gradients, held, behind, logits)
+    pair = head is not None and head.pair and head.tensor is not None
+    return Probe(session, tensors, quantised, seed, gradients, held, behind, logits, pair)
 
 
 def _with_outputs(model: Model, names: Sequence[str]) -> Model:

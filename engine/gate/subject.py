@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from .. import heatmap
 from ..errors import InputError
+from ..heads import find_head
 from ..inputs import Prepared
 from ..rows import Batch
-from ..target import softmax_before
 from .metrics import strength
 from .need import need
 from .sides import Side, finite, map_of
@@ -90,10 +90,10 @@ class Subject:
 
     def _run(self, inputs: NDArray, logits: bool) -> NDArray[np.floating]:
         rows = np.concatenate([self._chunk(inputs[k : k + CHUNK]) for k in range(0, len(inputs), CHUNK)])
-        activation, _ = softmax_before(self.side.scored)
-        if logits and activation is not None and activation.op_type != "LogSoftmax":
-            return _logit(rows, activation.op_type)[:, self.target]
-        if not logits and activation is None and rows.shape[1] > 1:
+        head = find_head(self.side.scored)
+        if logits and head is not None and head.kind != "LogSoftmax":
+            return _logit(rows, head.kind)[:, self.target]
+        if not logits and head is None and rows.shape[1] > 1:
             return need("scipy.special").softmax(rows, axis=1)[:, self.target]
         return rows[:, self.target]
 
