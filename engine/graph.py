@@ -134,13 +134,20 @@ class GraphBuilder:
         whole = pads if axes is None else self.whole_pads(x, pads, axes)
         return self.__getattr__("Pad")(x, whole, value, **attributes)
 
-    def whole_pads(self, x: ir.Value, pads: Operand, axes: Operand) -> Operand:
+    def MatMul(self, a: Operand, b: Operand) -> ir.Value:
+        """A product of matrices: Transpose and MatMul with a vector, onnxruntime would fuse to something wrong."""
+        row, column = _is_vector(a), _is_vector(b)
+        rows = self.Unsqueeze(a, [0]) if row else a
+        y = self.__getattr__("MatMul")(rows, self.Unsqueeze(b, [1]) if column else b)
+        return self.Squeeze(y, [-2] * row + [-1] * column) if row or column else y
+
+    def whole_pads(self, x: ir.Value, pads: Operand, axes: Operand) -> ir.Value:
         """The pads of all axes of x, from those of some axes: zeros for the others."""
         named, given = _content(axes), _content(pads)
         if x.shape is not None and named is not None and given is not None:
             whole = np.zeros((2, len(x.shape)), np.int64)
             whole[:, named % len(x.shape)] = given.reshape(2, -1)
-            return whole.reshape(-1)
+            return self.constant(whole.reshape(-1))
         rank = self.Size(self.Shape(x)) if x.shape is None else self.constant(len(x.shape), ir.DataType.INT64)
         positive = self.Mod(self.Cast(axes, to=ir.DataType.INT64) if named is None else named, rank)
         places = self.Concat(positive, self.Add(positive, rank), axis=0)
@@ -242,6 +249,10 @@ def _content(operand: Operand) -> np.ndarray | None:
     """The int64 numbers of a literal or of an initializer, None where they are computed."""
     found = constant_of(operand) if isinstance(operand, ir.Value) else operand
     return None if found is None else np.asarray(found, np.int64)
+
+
+def _is_vector(operand: Operand) -> bool:
+    return isinstance(operand, ir.Value) and operand.shape is not None and len(operand.shape) == 1
 
 
 def _only_type(formal: onnx.defs.OpSchema.FormalParameter) -> ir.DataType | None:

@@ -25,9 +25,9 @@ from .passes.adopt import adopt
 from .passes.declared_shapes import forget_shapes, recall_shapes
 from .passes.keep_half import keep_half
 from .passes.one_axis_softmax import one_axis_softmax
+from .passes.optimiser_safe import optimiser_safe
 from .passes.share_constants import share_constants
 from .passes.upgrade import IR_VERSIONS, OPSET, type_bounds, upgrade
-from .passes.whole_pads import whole_pads
 from .reading import name_of, read
 from .sequence_types import type_sequences
 from .shapes import complete, static_shape
@@ -186,7 +186,7 @@ def _ready(source: str | PathLike[str] | bytes | onnx.ModelProto) -> Model:
     if adopt(program):
         infer_shapes(program)
     one_axis_softmax(program)
-    whole_pads(program)
+    optimiser_safe(program)
     if opset < OPSET:
         keep_half(program, opset)
     return Model(program, path, opset)

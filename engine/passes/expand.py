@@ -13,8 +13,8 @@ from ..model import LIFT_CONSTANTS, Model, infer_shapes
 from ..paths import influenced, reached_nodes, subgraphs
 from ..rules import NO_GRADIENT, rule_for
 from .fold_shapes import fold_shapes
+from .optimiser_safe import optimiser_safe
 from .spelling import spell_out
-from .whole_pads import whole_pads
 
 __all__ = ["expand_functions", "expand_nodes"]
 
@@ -49,7 +49,7 @@ def expand_nodes(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
         program.opset_imports.pop(_DOMAIN)
         LIFT_CONSTANTS(program)
         infer_shapes(program)
-        whole_pads(program)
+        optimiser_safe(program)
         _fold(program)
     return bool(bodies)
 

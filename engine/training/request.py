@@ -19,7 +19,6 @@ from ..passes.drop_dropout import drop_dropout
 from ..passes.expand import expand_nodes
 from ..passes.expand_branches import expand_branches
 from ..passes.explicit_pads import explicit_pads
-from ..passes.matrix_products import matrix_products
 from ..passes.separate_inputs import separate_inputs
 from ..passes.spell_activations import spell_activations
 from ..paths import influenced, nodes_between
@@ -53,7 +52,6 @@ REWRITES: tuple[Callable[[ir.Model], bool], ...] = (
     complete_layer_norm,
     explicit_pads,
     concrete_casts,
-    matrix_products,
     cut_splits,
     expand_branches,
     chain_sums,

@@ -54,21 +54,10 @@ SILENT = [
     ),
     Silent("cut_splits", "{ y, z = Split<axis=1, num_outputs=2>(x) }"),
 ]
-# Of these the library's graph is wrong too, and a runtime notices: the guard is for the answer, not for the silence.
-NOTICED = [
-    Silent(
-        "matrix_products",
-        "{ y = MatMul(w, x) }",
-        {"w": (5, 6, 7, 8)},
-        {"x": numbers(8)},
-        "float[8] x",
-        "float[a,b,c] y",
-    ),
-]
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "training"])
-@pytest.mark.parametrize("case", SILENT + NOTICED, ids=str)
+@pytest.mark.parametrize("case", SILENT, ids=str)
 def test_it_is_right_with_its_guard(case: Silent, runtime: str) -> None:
     found = by("ort-training", case.model(), case.feeds, runtime=runtime)
     assert distance(found, by("portable", case.model(), case.feeds)) <= 1e-5
@@ -88,12 +77,6 @@ def test_it_is_wrong_without_its_guard(case: Silent, monkeypatch: pytest.MonkeyP
     """If a later release were right, the guard could go."""
     truth = by("portable", case.model(), case.feeds)
     assert distance(unguarded(case, monkeypatch), truth) > WRONG
-
-
-@pytest.mark.parametrize("case", NOTICED, ids=str)
-def test_it_fails_without_its_guard(case: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Exception, match="ShapeInferenceError"):
-        unguarded(case, monkeypatch)
 
 
 # What no rewrite puts right is refused -----------------------------------------------------------------------

@@ -23,7 +23,6 @@ from onnxray.passes.drop_dropout import drop_dropout
 from onnxray.passes.expand_branches import expand_branches
 from onnxray.passes.explicit_pads import explicit_pads
 from onnxray.passes.fix_shapes import fix_shapes
-from onnxray.passes.matrix_products import matrix_products
 from onnxray.passes.separate_inputs import separate_inputs
 from onnxray.passes.spell_activations import spell_activations
 from onnxray.training.request import REWRITES, to_opset, write_out_bodies
@@ -82,8 +81,6 @@ CASES = [
     Rewrite(separate_inputs, "{ y = Mul(x, x) }"),
     Rewrite(separate_inputs, "{ y = Concat<axis=1>(x, x, x) }"),
     Rewrite(concrete_casts, "{ y = CastLike(x, s) }", "CastLike", {"s": (1,)}),
-    Rewrite(matrix_products, "{ y = MatMul(x, s) }", None, {"s": (8,)}, rank=3),
-    Rewrite(matrix_products, "{ y = MatMul(s, x) }", None, {"s": (8,)}, rank=3),
     Rewrite(cut_splits, "{ y, z = Split<axis=1, num_outputs=2>(x) }", "Split"),
     Rewrite(expand_branches, "{ c = Greater(x, s) y = Where(c, s, x) }", None, {"s": (8,)}),
     Rewrite(
