@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import heatmap
+from .damaged import readable
 from .errors import InputError
 from .writing import replacing
 
@@ -160,11 +160,11 @@ class Attribution:
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Attribution:
         """The attribution that `save` wrote to a .npz file."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls(**_unpacked(dict(file)))
-        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as problem:
-            raise InputError(f"{path} holds no attribution that can be read: {problem}") from problem
+        with (
+            readable(path, "saved attribution", InputError),
+            np.load(path, allow_pickle=False) as file,
+        ):
+            return cls(**_unpacked(dict(file)))
 
     def _only(self, index: int) -> slice:
         if not -len(self) <= index < len(self):

@@ -38,6 +38,7 @@ from .model import load
 from .options import (
     Drawing,
     Images,
+    Isolated,
     Json,
     LabelsFile,
     Layers,
@@ -170,15 +171,16 @@ def activations(
 
 
 @app.command()
-def inspect(model: ModelFile, as_json: Json = False) -> None:
+def inspect(model: ModelFile, as_json: Json = False, isolated: Isolated = False) -> None:
     """Tell what a model is and what can be explained: inputs, score, layers, gradient.
 
     \b
     Example:
       onnxray inspect model.onnx
       onnxray inspect model.onnx --json | jq '.layers[].name'
+      onnxray inspect downloaded.onnx --isolated
     """
-    found = inspect_model(load(model))
+    found = inspect_model(load(model, isolated=isolated))
     print_json(found.to_json(), indent=2) if as_json else report.print_inspection(found)
 
 

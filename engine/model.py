@@ -20,11 +20,13 @@ from onnx_ir.passes.common import (
 )
 
 from .errors import InputError, ModelError
+from .isolation import check_isolated
 from .metadata import LABELS, LAYERS, LayerEntry, check_metadata, entry
 from .passes.adopt import adopt
 from .passes.declared_shapes import forget_shapes, recall_shapes
 from .passes.keep_half import keep_half
 from .passes.one_axis_softmax import one_axis_softmax
+from .passes.one_number import one_number
 from .passes.optimiser_safe import optimiser_safe
 from .passes.share_constants import share_constants
 from .passes.upgrade import IR_VERSIONS, OPSET, type_bounds, upgrade
@@ -155,15 +157,19 @@ class Model:
 Source = Model | str | PathLike[str] | bytes | onnx.ModelProto
 
 
-def load(source: Source) -> Model:
+def load(source: Source, *, isolated: bool = False) -> Model:
     """Reads, checks and shape-infers a model.
 
     Takes a path (with external data beside it), bytes, a ModelProto or a Model. Files from opset 7 on load; those
-    before opset 18 are upgraded. Raises ModelError, naming the file and what is wrong with it.
+    before opset 18 are upgraded. ``isolated`` loads a file that is not trusted in a process of its own first, with
+    limits of memory and time (``isolation.LIMITS``), where it may crash without harm.
+    Raises ModelError, naming the file and what is wrong with it.
     """
     if isinstance(source, Model):
         return source
     where = name_of(source)
+    if isolated:
+        check_isolated(source, where)
     with blaming(where, lambda: open_plainly(source)):
         model = _ready(source)
     check_metadata(model.metadata, where)
@@ -185,6 +191,7 @@ def _ready(source: str | PathLike[str] | bytes | onnx.ModelProto) -> Model:
         infer_shapes(program)
     if adopt(program):
         infer_shapes(program)
+    one_number(program, name_of(source))
     one_axis_softmax(program)
     optimiser_safe(program)
     if opset < OPSET:

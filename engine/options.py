@@ -16,6 +16,7 @@ from .preprocess import PRESETS
 __all__ = [
     "Drawing",
     "Images",
+    "Isolated",
     "Json",
     "LabelsFile",
     "Layers",
@@ -56,6 +57,9 @@ Images = Annotated[
 ]
 Out = Annotated[Path, Option(metavar="DIR", help="Folder for the results, made where it is missing.")]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of text.")]
+Isolated = Annotated[
+    bool, Option("--isolated", help="Load the file in a process of its own first, with limits, where it may crash.")
+]
 LabelsFile = Annotated[
     Path | None,
     Option(metavar="FILE", help="Class names: one per line, or JSON. By default those in the model's metadata."),

@@ -19,7 +19,7 @@ from .model import Model
 from .validity import blaming
 from .weights import detached
 
-__all__ = ["Session", "blaming_model", "open_model", "open_session", "resolve_providers"]
+__all__ = ["Session", "blaming_model", "open_model", "open_session", "resolve_providers", "try_model"]
 
 Provider = str | tuple[str, dict[str, Any]]
 
@@ -99,10 +99,10 @@ def open_model(
 def blaming_model(model: Model) -> AbstractContextManager[None]:
     """Around what is made of a model: an exception is a ModelError where onnxruntime refuses the model as well."""
     where = str(model.path) if model.path else "the given model"
-    return blaming(where, lambda: _try(model))
+    return blaming(where, lambda: try_model(model))
 
 
-def _try(model: Model) -> None:
+def try_model(model: Model) -> None:
     """Opens the model, and runs it on zeros where its sizes are known but for the first axis."""
     session = open_model(model, threads=1)
     shapes = [value.shape for value in model.inputs]

@@ -9,10 +9,10 @@ import msgspec
 
 from .errors import OnnxrayError
 
-__all__ = ["Name", "Struct", "decoded", "typed"]
+__all__ = ["Meta", "Name", "Struct", "decoded", "typed"]
 
 T = TypeVar("T")
-Struct = msgspec.Struct
+Struct, Meta = msgspec.Struct, msgspec.Meta
 Name = str | int | float | bool | None | list[str]  # of a class; other tools write numbers and pairs of id and name
 
 

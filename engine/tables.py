@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .damaged import readable
 from .errors import InputError
 from .metadata import FEATURES, entry
 from .model import Model
@@ -50,15 +50,15 @@ def read_given(model: Model, path: Path) -> Given:
 
 
 def _read_arrays(path: Path) -> np.ndarray | dict[str, np.ndarray]:
-    try:
+    with readable(path, "NumPy file of numbers", InputError):
         held = np.load(path, allow_pickle=False)
         if isinstance(held, np.ndarray):
             return held
         with held:
-            return dict(held)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no whole NumPy file of numbers"
-        raise InputError(f"{path} cannot be read ({reason})") from error
+            arrays = dict(held)
+    if not arrays or not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise InputError(f"{path} holds no arrays, or other things than arrays: {', '.join(arrays) or 'it is empty'}")
+    return arrays
 
 
 def _batched(array: np.ndarray, rank: int | None) -> np.ndarray:

@@ -226,6 +226,6 @@ def test_files_that_hold_no_attribution_are_refused(tmp_path: Path):
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     (tmp_path / "text.npz").write_text("text")
     for path in (*tmp_path.iterdir(), tmp_path / "missing.npz"):
-        with pytest.raises(InputError, match="holds no attribution") as caught:
+        with pytest.raises(InputError, match="cannot be read") as caught:
             Attribution.load(path)
         assert "\n" not in str(caught.value)

@@ -12,11 +12,13 @@ from typing import IO, Any
 
 import numpy as np
 
+from ..damaged import readable
 from ..errors import InputError
 from ..model import Model
 
 __all__ = ["LABELS", "Row", "Rows", "npy_rows", "npz_rows"]
 
+KIND = "NumPy file of numbers"
 LABELS = ("label", "labels", "target", "y")  # names of arrays and columns that hold classes
 
 Row = tuple[Callable[[], Any], int | None]
@@ -33,10 +35,10 @@ class Rows:
 
 def npy_rows(path: Path, model: Model) -> Rows:
     """The rows of an .npy array, mapped into memory, so that only the row in hand is read."""
-    try:
+    with readable(path, KIND, InputError):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise _unreadable(path) from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path} is an .npz file; name it so")
     if array.ndim == 0:
         raise InputError(f"{path} holds one number, no samples")
     return Rows(len(array), lambda: ((partial(_copied, array, k), None) for k in range(len(array))), False)
@@ -44,11 +46,8 @@ def npy_rows(path: Path, model: Model) -> Rows:
 
 def npz_rows(path: Path, model: Model) -> Rows:
     """The rows of the arrays of an .npz file: one, or one for each input by its name; and one of labels."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            shapes = {name.removesuffix(".npy"): _header(file, name)[0] for name in file.namelist()}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _unreadable(path) from error
+    with readable(path, KIND, InputError), zipfile.ZipFile(path) as file:
+        shapes = {name.removesuffix(".npy"): _header(file, name)[0] for name in file.namelist()}
     label = next((name for name in LABELS if name in shapes), None)
     inputs = [name for name in shapes if name != label]
     if not inputs or len({shapes[name][:1] for name in shapes}) > 1:
@@ -60,7 +59,7 @@ def npz_rows(path: Path, model: Model) -> Rows:
 
 
 def _npz_each(path: Path, inputs: list[str], label: str | None) -> Iterator[Row]:
-    with ExitStack() as stack:
+    with readable(path, KIND, InputError), ExitStack() as stack:
         file = stack.enter_context(zipfile.ZipFile(path))
         names = [*inputs, *([label] if label else [])]
         for found in zip(*(_stream(file, f"{name}.npy", stack) for name in names), strict=True):
@@ -92,7 +91,7 @@ def _read_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(member)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(member)
-    if dtype.hasobject or not shape:
+    if dtype.hasobject or not shape or min(shape) < 0:
         raise ValueError("no array of numbers")
     return shape, fortran, dtype
 
@@ -106,7 +105,3 @@ def _same(given: Any) -> Any:
     if isinstance(given, dict):
         return {name: _same(array) for name, array in given.items()}
     return given.astype(np.float32) if given.dtype == np.float64 else given
-
-
-def _unreadable(path: Path) -> InputError:
-    return InputError(f"{path} cannot be read as a NumPy file of numbers")

@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 
+from ..damaged import readable
 from ..errors import InputError
 from ..inputs import Prepared, prepare
 from ..preprocess import Preprocess
+from ..schema import Meta, decoded, typed
 from ..writing import make_folder, staged, writing
 from .calibration import Calibration, Scale
 from .cam_layer import default_layer
@@ -29,8 +31,35 @@ from .software import software
 
 __all__ = ["Golden", "Recorder", "is_golden", "open_golden", "recording"]
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 SAME = 1e-2  # of an input's mean and deviation: what decoders of pictures may differ by
+
+
+class _Calibrated(TypedDict):
+    scales: list[Scale]
+    samples: int
+
+
+class _Settings(TypedDict, total=False):
+    score: str
+    layer: str | None
+    options: dict[str, Any]
+
+
+class _Header(TypedDict):
+    """What a header has to hold, and of which type what else is read of it is."""
+
+    format: Literal[1]
+    model: str
+    digest: str
+    samples: int
+    methods: Annotated[list[str], Meta(min_length=1)]
+    preprocess: dict[str, Any] | None
+    calibration: NotRequired[_Calibrated | None]
+    settings: NotRequired[_Settings]
+    providers: NotRequired[list[str]]
+    versions: NotRequired[dict[str, str]]
+    cam_layer: NotRequired[str | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +88,10 @@ class Golden:
     def calibration(self) -> Calibration | None:
         """The scales, where the recording run was calibrated."""
         held = self.header.get("calibration")
-        return Calibration(tuple(Scale(**one) for one in held["scales"]), held["samples"], {}) if held else None
+        if not held:
+            return None
+        scales = typed(held["scales"], tuple[Scale, ...], f"{self.path}: calibration", InputError)
+        return Calibration(scales, held["samples"], {})
 
     def prepared(self, given: Any) -> Prepared:
 
@@ -67,25 +99,27 @@ class Golden:
 
     def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence:
         """What was recorded of a sample; an InputError where it is another input, or another class."""
-        held = self._member(name)
-        if not np.allclose(held["input"], _print(given), rtol=SAME, atol=SAME):
+        found, print_ = self._member(name)
+        if print_.shape != (wanted := _print(given)).shape or not np.allclose(print_, wanted, rtol=SAME, atol=SAME):
             raise InputError(f"{name}: the input is not the one that {self.path} was recorded from")
-        if target is not None and target != int(held["target"]):
-            raise InputError(f"{name}: {self.path} holds the maps of class {int(held['target'])}, not of {target}")
-        maps = {
-            method: held[f"map/{k}"].astype(np.float32) * held[f"scale/{k}"]
-            for k, method in enumerate(self.header["methods"])
-        }
-        return Evidence(held["scores"], int(held["target"]), float(held["score"]), maps)
+        if target is not None and target != found.target:
+            raise InputError(f"{name}: {self.path} holds the maps of class {found.target}, not of {target}")
+        return found
 
-    def _member(self, name: str) -> dict[str, np.ndarray]:
-        try:
-            with zipfile.ZipFile(self.path) as file, np.load(io.BytesIO(file.read(_member(name)))) as held:
-                return dict(held)
-        except KeyError:
-            raise InputError(f"{name} is not in {self.path}, which holds {self.header['samples']} samples") from None
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise InputError(f"{self.path} cannot be read: {name} is damaged") from error
+    def _member(self, name: str) -> tuple[Evidence, np.ndarray]:
+        """What was recorded of a sample, and of its input."""
+        with readable(self.path, "golden file", InputError), zipfile.ZipFile(self.path) as file:
+            if _member(name) not in file.namelist():
+                raise InputError(f"{name} is not in {self.path}, which holds {self.header['samples']} samples")
+            with np.load(io.BytesIO(file.read(_member(name))), allow_pickle=False) as arrays:
+                held = {key: arrays[key].astype(np.float64) for key in arrays if not key.startswith(("map/", "target"))}
+                target = int(arrays["target"])
+                maps = {
+                    method: arrays[f"map/{k}"].astype(np.float32) * np.float32(held[f"scale/{k}"])
+                    for k, method in enumerate(self.header["methods"])
+                }
+            scores = held["scores"].astype(np.float32)
+            return Evidence(scores, target, float(held["score"]), maps), held["input"]
 
 
 def is_golden(path: object) -> bool:
@@ -97,20 +131,19 @@ def is_golden(path: object) -> bool:
 
 def read_header(path: Path) -> dict[str, Any]:
     """What a golden file says of its run; an InputError where it is none."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            header = json.loads(file.read("header.json"))
-        if header["format"] != FORMAT or not isinstance(header["methods"], list):
-            raise ValueError(f"format {header['format']}")
-        return header
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as a golden file; record one with --golden") from error
+    with readable(path, "golden file, which --golden records", InputError), zipfile.ZipFile(path) as file:
+        text = file.read("header.json")
+    where = f"{path} cannot be read as a golden file: its header"
+    header = decoded(text, dict[str, Any], where, InputError)
+    typed(header, _Header, where, InputError)
+    return header
 
 
 def open_golden(path: Path, header: Mapping[str, Any], candidate: Side) -> Golden:
     """A golden file as the reference of a candidate."""
-    recipe = header["preprocess"]
-    return Golden(path, header, candidate, Preprocess.preset("unit", **recipe) if recipe else None)
+    held = header["preprocess"]
+    recipe = Preprocess.from_settings(held, f"{path}: preprocess", InputError) if held else None
+    return Golden(path, header, candidate, recipe)
 
 
 @contextmanager

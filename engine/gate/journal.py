@@ -9,11 +9,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..errors import InputError
+from ..schema import Struct, decoded, typed
 from ..writing import write_text, writing
 from .data import Sample
 from .summary import Row
 
 __all__ = ["Journal", "open_journal"]
+
+
+class _Key(Struct):
+    index: int
+    mark: str
 
 
 @dataclass
@@ -62,9 +69,9 @@ def _read(path: Path, head: str) -> dict[tuple[int, str], Row]:
     found = {}
     for line in lines if first == head else ():
         try:
-            record = json.loads(line)
-            key, correct = (record.pop("index"), record.pop("mark")), record.pop("correct")
-            found[key] = Row(**record, correct=None if correct is None else (correct[0], correct[1]))
-        except (ValueError, KeyError, TypeError):
+            record = decoded(line, dict[str, Any], str(path), InputError)
+            key = typed(record, _Key, str(path), InputError)
+            found[key.index, key.mark] = typed(record, Row, str(path), InputError)
+        except InputError:
             break
     return found

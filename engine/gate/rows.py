@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..damaged import readable
 from ..errors import InputError
 from ..metadata import FEATURES, entry
 from ..model import Model
@@ -38,12 +39,10 @@ def csv_rows(path: Path, model: Model) -> Rows:
 def parquet_rows(path: Path, model: Model) -> Rows:
     """The rows of a .parquet file; a column named label, labels, target or y holds classes."""
     parquet = need("pyarrow.parquet")
-    try:
+    with readable(path, ".parquet file", InputError):
         file = parquet.ParquetFile(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
-        raise InputError(f"{path} cannot be read as a .parquet file") from error
     features, label = _columns(path, list(file.schema_arrow.names), model)
-    return Rows(file.metadata.num_rows, partial(_parquet_each, file, features, label), label is not None)
+    return Rows(file.metadata.num_rows, partial(_parquet_each, path, file, features, label), label is not None)
 
 
 def _columns(path: Path, names: Sequence[str], model: Model) -> tuple[list[str], str | None]:
@@ -62,10 +61,11 @@ def _csv_each(path: Path, names: Sequence[str], features: Sequence[str], label: 
             yield partial(_numbers, held, features), _class(held, label)
 
 
-def _parquet_each(file: Any, features: Sequence[str], label: str | None) -> Iterator[Row]:
-    for batch in file.iter_batches(BATCH, columns=[*features, *([label] if label else [])]):
-        for held in batch.to_pylist():
-            yield partial(_numbers, held, features), _class(held, label)
+def _parquet_each(path: Path, file: Any, features: Sequence[str], label: str | None) -> Iterator[Row]:
+    with readable(path, ".parquet file", InputError):
+        for batch in file.iter_batches(BATCH, columns=[*features, *([label] if label else [])]):
+            for held in batch.to_pylist():
+                yield partial(_numbers, held, features), _class(held, label)
 
 
 def _numbers(held: Mapping[str, Any], features: Sequence[str]) -> np.ndarray:

@@ -16,7 +16,7 @@ import pytest
 from by_hand import CONV, DENSE, model, normal
 from failing import fails
 from onnx import TensorProto
-from onnxray import ModelError
+from onnxray import ModelError, OnnxrayError
 from onnxray.inspection import inspect
 from onnxray.labels import labels_of
 
@@ -207,3 +207,36 @@ def test_a_bug_of_ours_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxray.reach.backward", broken)
     with pytest.raises(IndexError, match="a bug"):
         inspect(onnxray.load(DENSE.proto()))
+
+
+CRASHES = {  # what onnxruntime reads without looking whether it is there
+    "trip count": "m = Constant<value = int64[0] {}>() c = Constant<value = bool {1}>() " + "LOOP",
+    "first condition": "m = Constant<value = int64 {2}>() c = Constant<value = bool[0] {}>() " + "LOOP",
+    "position": """m = Constant<value = int64[0] {}>() s = SequenceConstruct(x, x) y = SequenceAt(s, m) }""",
+    "condition of the body": "m = Constant<value = int64 {2}>() c = Constant<value = bool {1}>() " + "LOOP",
+}
+LOOP = """y = Loop<body = step (int64 i, bool ci, float[2] a) => (bool co, float[2] ao)
+    { BODY  ao = Add(a, a) }>(m, c, x) }"""
+
+
+@pytest.mark.parametrize("what", CRASHES)
+def test_one_number_that_is_none(what: str) -> None:
+    body = "co = Constant<value = bool[0] {}>()" if what == "condition of the body" else "co = Identity(ci)"
+    text = CRASHES[what].replace("LOOP", LOOP.replace("BODY", body))
+    with fails(ModelError, "one number", "[0]"):
+        onnxray.load(model(f"net (float[2] x) => (float[2] y) {{ {text}"))
+
+
+def test_one_number_that_only_the_data_tell() -> None:
+    """As many trip counts as there are numbers that are not zero: plain onnxruntime dies of none."""
+    text = """net (float[1, 2] x) => (float[1, 2] y) {
+        n = NonZero(x)  k = Slice(n, zero, one, zero)  p = Reshape(k, minus)  m = Add(p, two)
+        c = Constant<value = bool {1}>()
+        y = Loop<body = step (int64 i, bool ci, float[1, 2] a) => (bool co, float[1, 2] ao)
+            { co = Identity(ci)  ao = Add(a, a) }>(m, c, x) }"""
+    numbers = {"zero": np.array([0]), "one": np.array([1]), "minus": np.array([-1]), "two": np.array([2])}
+    loaded = onnxray.load(model(text, numbers))
+    found = onnxray.explain(loaded, np.array([[3, 0]], np.float32), target=0)
+    np.testing.assert_array_equal(found.values, [[4, 0]])
+    with fails(OnnxrayError, "onnxruntime"):
+        onnxray.explain(loaded, np.zeros((1, 2), np.float32), target=0)
