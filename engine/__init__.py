@@ -4,6 +4,7 @@ from .attribution import Attribution
 from .errors import (
     BuilderError,
     ConversionError,
+    ExecutionError,
     InputError,
     ModelError,
     NoGradientPath,
@@ -28,6 +29,7 @@ __all__ = [
     "Comparison",
     "ConversionError",
     "Evaluation",
+    "ExecutionError",
     "Explainer",
     "GradientGraph",
     "InputError",

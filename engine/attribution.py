@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import heatmap
+from .choice import choose
 from .damaged import readable
 from .errors import InputError
 from .writing import replacing
@@ -94,8 +95,7 @@ class Attribution:
         contributions, and the mean of occlusion, whose numbers are those of whole tokens.
         """
         reduce = self.reduction if reduce is None else reduce
-        if reduce not in REDUCTIONS:
-            raise InputError(f"{reduce!r} is no reduction; choose from {', '.join(REDUCTIONS)}")
+        choose(reduce, REDUCTIONS, "reduction")
         values = self._array()
         if reduce in UNSIGNED:
             values = np.abs(values)

@@ -15,19 +15,20 @@ from .catalogue import describe_methods
 from .cli_compare import compare_models
 from .cli_convert import convert
 from .cli_evaluate import evaluate_model
+from .cli_names import options_of
 from .cli_training import training, verify_command
 from .demo import run_demo
 from .ending import (
     CLOSED,
-    ERROR,
-    UNEXPECTED,
+    TRACEBACK,
     Interrupted,
     answering_signals,
     interruption,
     opened_streams,
+    say_failure,
     settled_streams,
 )
-from .errors import InputError, OnnxrayError
+from .errors import InputError
 from .explain import Explainer
 from .feature_maps import FeatureMaps
 from .files import Work, each_file
@@ -54,12 +55,20 @@ from .options import (
 )
 from .recipes import recipe_for
 from .spread import spread
-from .terminal import ReaderGone, print_json, progress_bar, say, say_error, say_text, say_traceback, warnings_on_stderr
+from .terminal import (
+    ReaderGone,
+    print_json,
+    progress_bar,
+    say,
+    say_error,
+    say_text,
+    say_traceback,
+    speaking_of,
+    warnings_on_stderr,
+)
 from .writing import make_folder, recorded
 
 __all__ = ["app", "main", "run"]
-
-TRACEBACK = "--traceback"
 
 app = typer.Typer(
     name="onnxray",
@@ -96,6 +105,8 @@ def about(
       onnxray explain model.onnx dog.jpg -m guided-backprop --preprocess imagenet
       onnxray inspect model.onnx
     """
+    if context.obj is not None:
+        context.obj.update(options_of(context))
     if version:
         say(report.versions())
     elif context.invoked_subcommand is None:
@@ -253,9 +264,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line; returns its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     shown = TRACEBACK in given  # wherever in the line it is: it is typed at the end of the one that failed
-    with warnings_on_stderr(), recorded() as record:
+    with warnings_on_stderr(), recorded() as record, speaking_of() as options:
         try:
-            return app([one for one in given if one != TRACEBACK], prog_name="onnxray", standalone_mode=False) or 0
+            left = [one for one in given if one != TRACEBACK]
+            return app(left, prog_name="onnxray", standalone_mode=False, obj=options) or 0
         except ReaderGone:
             return CLOSED
         except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
@@ -266,22 +278,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         except Exception as error:  # noqa: BLE001  the last resort
             if shown:
                 say_traceback(error)
-            return _say_failure(error)
-
-
-def _say_failure(error: Exception) -> int:
-    """One line for whatever ended a command, and the exit code."""
-    if isinstance(error, OnnxrayError):
-        say_error(error)
-    elif isinstance(error, _USAGE):
-        say_error(report.usage_hint(error))
-    elif isinstance(error, MemoryError):
-        say_error("out of memory; give --memory a smaller size, or explain fewer samples at once")
-    else:
-        what = f"{type(error).__name__}: {error}; this is a mistake of onnxray"
-        say_error(f"{what}, and {TRACEBACK} at the end of the same line shows where", "unexpected error")
-        return UNEXPECTED
-    return ERROR
+            return say_failure(report.usage_hint(error) if isinstance(error, _USAGE) else error)
 
 
 def main() -> None:

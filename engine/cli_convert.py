@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from typer import Argument, Option
 
-from .errors import ConversionError, InputError
+from .errors import InputError
 from .gradient import differentiate
 from .options import Json, one_of
 from .runtime import open_session, resolve_providers
@@ -118,10 +118,7 @@ def convert(
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     if settings.factory is not None and "" not in sys.path:
         sys.path.insert(0, "")  # the factory of a user lies in the folder where the command is run
-    try:
-        model = to_onnx(source, output, **settings.arguments())
-    except ConversionError as error:
-        raise ConversionError(_as_typed(str(error))) from error
+    model = to_onnx(source, output, **settings.arguments())
     found = _read(model, source, output)
     print_json(asdict(found)) if as_json else say(*found.lines)
 
@@ -172,17 +169,6 @@ def engine_gradient(model: onnx.ModelProto, feed: dict[str, np.ndarray]) -> dict
     names = [graph.gradients[name] for name in wanted]
     found = open_session(graph.model, cpu).run({**feed, graph.seeds[first]: seed}, names)
     return dict(zip(wanted, map(found.__getitem__, names), strict=True))
-
-
-def _as_typed(text: str) -> str:
-    """A message of `to_onnx` with its arguments as options: `inputs=` as `--inputs`."""
-    text = re.sub(r"\b(allow_pickle|allow_lambda)=True", r"--\1", text)
-    text = re.sub(
-        r"\b(inputs|factory|batch|exporter|opset)=(?=(\S?))",
-        lambda m: f"--{m[1]}{' ' if m[2].strip(',;') else ''}",
-        text,
-    )
-    return text.replace("--allow_", "--allow-")
 
 
 def _read(model: onnx.ModelProto, source: Path, output: Path) -> Conversion:

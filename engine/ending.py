@@ -12,23 +12,38 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from .errors import OnnxrayError
+from .terminal import say_error
 from .writing import Record
 
 __all__ = [
     "CLOSED",
-    "ERROR",
-    "UNEXPECTED",
+    "TRACEBACK",
     "Interrupted",
     "answering_signals",
     "interruption",
     "opened_streams",
+    "say_failure",
     "settled_streams",
 ]
 
 ERROR, UNEXPECTED = 2, 3  # 0: done; 1: a check said no, or some of several inputs failed
 CLOSED = 141  # nobody reads stdout any more: the code of a program that SIGPIPE ended
 KINDS = {int(signal.SIGINT): "interrupted", int(signal.SIGTERM): "terminated"}
+TRACEBACK = "--traceback"
 GRACE = 1.0  # seconds in which Python code has to unwind; native code never does
+
+
+def say_failure(error: Exception | str) -> int:
+    """One line for whatever ended a command, and the exit code; a text is said as it is."""
+    if isinstance(error, MemoryError):
+        error = "out of memory; give --memory a smaller size, or explain fewer samples at once"
+    if isinstance(error, str | OnnxrayError):
+        say_error(error)
+        return ERROR
+    what = f"{type(error).__name__}: {error}; this is a mistake of onnxray"
+    say_error(f"{what}, and {TRACEBACK} at the end of the same line shows where", "unexpected error")
+    return UNEXPECTED
 
 
 class Interrupted(BaseException):

@@ -6,6 +6,7 @@ OnnxrayError
 │   └── NoGradientPath      nothing differentiable connects what is asked for
 ├── InputError              an input, target or option does not fit the model
 ├── OutputError             a file cannot be written
+├── ExecutionError          onnxruntime failed inside the graph: the message names the model's node
 ├── RuntimeUnavailable      onnxruntime, or the provider asked for, is not there
 ├── BuilderError            the onnxruntime-training builder failed, or its process died
 └── ConversionError         a source model could not be turned into ONNX
@@ -16,6 +17,7 @@ from __future__ import annotations
 __all__ = [
     "BuilderError",
     "ConversionError",
+    "ExecutionError",
     "InputError",
     "ModelError",
     "NoGradientPath",
@@ -48,6 +50,10 @@ class InputError(OnnxrayError, ValueError):
 
 class OutputError(OnnxrayError):
     """A file cannot be written; the cause is the OSError. What the file held before is still there."""
+
+
+class ExecutionError(OnnxrayError):
+    """onnxruntime failed inside the graph; the message names the model's node, or that whose gradient failed."""
 
 
 class RuntimeUnavailable(OnnxrayError):

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .attribution import Attribution
+from .choice import choose
 from .embeddings import note_of
 from .errors import InputError, OnnxrayError
 from .explanation import Explanation, explanation
@@ -240,8 +241,7 @@ def _training() -> ModuleType:
 def _method(method: str | Method, layer: str | None, options: Mapping[str, Any]) -> Method:
     if isinstance(method, Method):
         return method
-    if method not in METHODS:
-        raise InputError(f"no method {method!r}; there are: {', '.join(METHODS)}")
+    method = choose(method, METHODS, "method")
     if layer is not None:
         if not METHODS[method].has_layer:
             layered = ", ".join(name for name, m in METHODS.items() if m.has_layer)

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from . import ops as _ops  # noqa: F401  registers the rules
+from .choice import choose
 from .embeddings import start_names
 from .errors import InputError, ModelError, NoGradientPath, UnsupportedOperator
 from .graph import GraphBuilder, Lowering
@@ -139,19 +140,15 @@ def differentiate(
 
 def overlay_named(relu: str) -> Overlay:
     """The overlay of a Relu policy."""
-    if relu not in OVERLAYS:
-        raise InputError(f"no Relu policy {relu!r}; choose one of: {', '.join(OVERLAYS)}")
-    return OVERLAYS[relu]
+    return OVERLAYS[choose(relu, OVERLAYS, "Relu policy")]
 
 
 def builder_named(builder: str, model: Model, runtime: str = "onnxruntime") -> Builder:
     """What appends the reverse pass to a graph."""
     if runtime not in ("onnxruntime", "training") or (runtime == "training" and builder != "ort-training"):
         raise InputError(f"no runtime {runtime!r} for {builder!r}; 'ort-training' has 'onnxruntime' and 'training'")
-    if builder == "portable":
+    if choose(builder, ("portable", "ort-training"), "gradient builder") == "portable":
         return backward
-    if builder != "ort-training":
-        raise InputError(f"no gradient builder {builder!r}; there are 'portable' and 'ort-training'")
     from .training import training_backward  # imported late: few need it
 
     name = str(model.path or f"model {model.graph.name!r}")

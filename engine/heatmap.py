@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from .choice import choose
 from .errors import InputError
 
 __all__ = ["DIVERGING", "PALETTES", "colourise", "enlarge", "grid", "normalise", "overlay", "resize", "side_by_side"]
@@ -135,9 +136,9 @@ def _within(name: str, value: float, end: float) -> float:
 
 @cache
 def _colours(palette: str) -> NDArray[np.uint8]:
-    if palette not in PALETTES:
-        raise InputError(f"{palette!r} is no palette; choose from {', '.join(PALETTES)}")
-    return np.rint(cmap.Colormap(PALETTES[palette]).lut(STEPS + 1)[:, :3] * 255).astype(np.uint8)
+    return np.rint(cmap.Colormap(PALETTES[choose(palette, PALETTES, "palette")]).lut(STEPS + 1)[:, :3] * 255).astype(
+        np.uint8
+    )
 
 
 def _fitted(picture: Image.Image, tile: int) -> Image.Image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from onnx_ir.passes.common import (
     ShapeInferencePass,
 )
 
+from .choice import nearest
 from .errors import InputError, ModelError
 from .isolation import check_isolated
 from .metadata import LABELS, LAYERS, LayerEntry, check_metadata, entry
@@ -136,7 +136,7 @@ class Model:
         if name in nodes:
             return Layer(name, str(nodes[name].outputs[0].name))
         known = list(dict.fromkeys([*self.layers, *nodes, *tensors]))
-        near = difflib.get_close_matches(name, known, n=3)
+        near = nearest(name, known, most=3)
         hint = f"did you mean {', '.join(map(repr, near))}?" if near else "'onnxray inspect' lists the layers"
         raise ModelError(f"no layer, node or tensor {name!r} in the model; {hint}")
 

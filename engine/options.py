@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from typer import Argument, BadParameter, Option
 
 from .attribution import REDUCTIONS
+from .choice import alternatives
 from .heatmap import PALETTES
 from .preprocess import PRESETS
 
@@ -36,7 +37,7 @@ __all__ = [
 def one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
-            raise BadParameter(f"{text!r}; choose from {', '.join(choices)}")
+            raise BadParameter(f"{text!r}; {alternatives(text, choices)}")
         return text
 
     return parse

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .choice import alternatives
 from .errors import InputError, ModelError, OnnxrayError
 from .pictures import Picture, centre_crop, read_picture
 from .schema import decoded, typed
@@ -183,7 +184,7 @@ def _guess_size(height: Axis, width: Axis) -> tuple[int, int] | None:
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     if value not in choices:
-        raise InputError(f"{value!r} is no {name}; choose from {', '.join(choices)}")
+        raise InputError(f"{value!r} is no {name}; {alternatives(value, [str(one) for one in choices])}")
 
 
 def _numbers(name: str, value: Any, counts: set[int]) -> tuple[float, ...]:

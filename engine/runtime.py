@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -14,7 +14,9 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from .choice import nearest
 from .errors import InputError, OnnxrayError, RuntimeUnavailable
+from .failure import load_failure, run_failure
 from .model import Model
 from .validity import blaming
 from .weights import detached
@@ -40,12 +42,12 @@ class Session:
         return [output.name for output in self.native.get_outputs()]
 
     def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """The named outputs (all by default); a failure inside onnxruntime is an OnnxrayError of one line."""
+        """The named outputs, all by default. Raises InputError of feeds that do not fit, and ExecutionError."""
         names = list(outputs) if outputs is not None else self.outputs
         try:
             results = self.native.run(names, dict(feeds))
         except Exception as error:
-            raise _readable(error) from error
+            raise run_failure(error) from error
         return dict(zip(names, results, strict=True))
 
     def close(self) -> None:
@@ -71,7 +73,7 @@ def open_session(
     if threads is not None and threads < 1:
         raise InputError(f"threads={threads}: give a number from 1 up, or None for all cores")
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # fatal: an error is raised, and need not be logged, too
     options.intra_op_num_threads = threads or 0
     if folder is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.fspath(folder))
@@ -83,7 +85,7 @@ def open_session(
         # the fallback to the CPU prints to stdout, and is no help where the CPU itself refused
         native = ort.InferenceSession(source, options, providers=wanted, enable_fallback=not _only_cpu(wanted))
     except Exception as error:
-        raise _readable(error) from error
+        raise load_failure(error) from error
     _check_came_up(wanted, native.get_providers())
     return Session(native, weights or {})
 
@@ -135,8 +137,9 @@ def _resolve(provider: Provider, available: Sequence[str]) -> Provider:
     full = short.get(name.removesuffix("ExecutionProvider").lower())
     if full is None:
         hint = "; pip install 'onnxray[gpu]' in an environment without onnxruntime" if "cuda" in name.lower() else ""
+        near = "".join(f"; did you mean {one!r}?" for one in nearest(name, short))
         raise RuntimeUnavailable(
-            f"no execution provider {name!r} here: onnxruntime has {', '.join(sorted(short))}{hint}"
+            f"no execution provider {name!r} here: onnxruntime has {', '.join(sorted(short))}{near or hint}"
         )
     return full if options is None else (full, options)
 
@@ -155,16 +158,12 @@ def _check_came_up(wanted: Sequence[Provider], running: Sequence[str]) -> None:
 
 
 def _onnxruntime() -> Any:
+    first = "onnxruntime" not in sys.modules
     try:
         import onnxruntime
     except ImportError:
         message = "no onnxruntime is installed; pip install 'onnxray[cpu]', or 'onnxray[gpu]' for CUDA"
         raise RuntimeUnavailable(message) from None
+    if first:  # who imported it before may want to read what it logs
+        onnxruntime.set_default_logger_severity(4)
     return onnxruntime
-
-
-def _readable(error: Exception) -> OnnxrayError:
-    """onnxruntime's own message, without its prefix and stack."""
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    kind = InputError if "INVALID_ARGUMENT" in text or "Got invalid dimensions" in text else OnnxrayError
-    return kind(f"onnxruntime: {re.sub(r'/onnxruntime_src/.*[)] ', '', text.split(' : ', 2)[-1])}")

@@ -80,13 +80,15 @@ def _read_csv(path: Path, wanted: tuple[str, ...]) -> Given:
     if not rows:
         raise InputError(f"{path} has a header but no row")
     columns = [names.index(name) for name in wanted] if wanted else list(range(len(names)))
-    table = [[_number(path, line, names, row, k) for k in columns] for line, row in enumerate(rows, start=1)]
+    table = [[_number(path, index, names, row, k) for k in columns] for index, row in enumerate(rows)]
     return Given(np.array(table, np.float32), tuple(names[k] for k in columns))
 
 
-def _number(path: Path, line: int, names: list[str], row: list[str], column: int) -> float:
+def _number(path: Path, index: int, names: list[str], row: list[str], column: int) -> float:
     try:
         return float(row[column])
     except (ValueError, IndexError):
         held = repr(row[column]) if column < len(row) else "nothing"
-        raise InputError(f"{path}, row {line}: {held} under {names[column]!r} is no number") from None
+        raise InputError(
+            f"{path}, row {index} (the first is row 0): {held} under {names[column]!r} is no number"
+        ) from None

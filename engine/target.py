@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from .choice import nearest
 from .errors import ModelError
 from .graph import GraphBuilder
 from .model import Model, is_float
@@ -20,11 +21,20 @@ __all__ = [
 def score_tensor(model: Model, score: str) -> ir.Value:
     """The tensor whose elements are scores: the first float output, or the tensor that ``score`` names."""
     if score not in ("logit", "output"):
-        return model.values(score)[0]
+        return _named(model, score)
     outputs = [value for value in model.outputs if is_float(value)]
     if not outputs:
         raise ModelError("the model has no floating-point output, so there is no score to explain")
     return outputs[0]
+
+
+def _named(model: Model, score: str) -> ir.Value:
+    try:
+        return model.values(score)[0]
+    except ModelError as error:
+        if near := nearest(score, ("logit", "output")):
+            raise ModelError(f"no score {score!r}; did you mean {near[0]!r}? or name a tensor") from error
+        raise
 
 
 def row_scores(model: Model, score: str) -> ir.Value:

@@ -9,6 +9,8 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import partial
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -22,6 +24,7 @@ from .writing import note_progress
 __all__ = [
     "ReaderGone",
     "Step",
+    "as_typed",
     "print_json",
     "print_table",
     "printable",
@@ -30,6 +33,7 @@ __all__ = [
     "say_error",
     "say_text",
     "say_traceback",
+    "speaking_of",
     "warnings_on_stderr",
 ]
 
@@ -38,6 +42,7 @@ Step = Callable[[str, float], None]  # what is being done, and how many files ar
 _DIRECTIONS = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 _CONTROL = re.compile(f"[\x00-\x1f\x7f-\x9f{_DIRECTIONS}]")
 _CONTROL_IN_JSON = re.compile(f"[\x7f-\x9f{_DIRECTIONS}]")  # the others are escaped already
+_options: ContextVar[dict[str, str]] = ContextVar("options", default={})  # noqa: B039  never filled
 WIDE = 200  # columns where nobody looks: a file or a pipe
 
 
@@ -66,8 +71,31 @@ def say_error(text: object, kind: str = "error") -> None:
     """One line on stderr, or nowhere if that takes nothing: never on stdout."""
     if sys.stderr is not None:
         with suppress(OSError):
-            line = f"onnxray: {kind}: {' '.join(str(text).split())}"
+            line = f"onnxray: {kind}: {' '.join(as_typed(str(text)).split())}"
             print(_encodable(printable(line), sys.stderr), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def speaking_of() -> Iterator[dict[str, str]]:
+    """What arguments are called on the command line, ``layer`` for instance ``--layer``, to be filled in."""
+    options: dict[str, str] = {}
+    token = _options.set(options)
+    try:
+        yield options
+    finally:
+        _options.reset(token)
+
+
+def as_typed(text: str) -> str:
+    """A message with Python's arguments as options: ``layer=`` as ``--layer``, ``threads=0`` as ``--threads 0``."""
+    for name, option in _options.get().items():
+        text = re.sub(rf"(?<![\w.'\"=-]){name}=(?:True\b)?(?=(\S?))", partial(_option, option), text)
+    return text
+
+
+def _option(option: str, found: re.Match[str]) -> str:
+    spaced = found[1].strip(",;:)") and not option.endswith("=") and not found[0].endswith("True")
+    return f"{option} " if spaced else option
 
 
 def say_traceback(error: BaseException) -> None:

@@ -19,7 +19,7 @@ BAD = {
     "class out of range": (["--target", "10"], "out of range"),
     "unknown label": (["--target", "cat"], "the labels are 0, 1"),
     "tuple of wrong length": (["--target", "0,5"], "(0, 5)"),
-    "unknown method": (["-m", "magic"], "there are: saliency"),
+    "unknown method": (["-m", "magic"], "choose from saliency"),
     "option of another method": (["--steps", "3"], "has no option 'steps'"),
     "unknown option": (["--stepz", "3"], "onnxray explain --help"),
     "no number": (["-m", "integrated-gradients", "--baseline", "x"], "'x' is no number"),

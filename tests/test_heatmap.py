@@ -52,7 +52,7 @@ def test_zero_is_whitish_in_a_diverging_palette(palette):
 
 
 def test_an_unknown_palette_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match="'viridis' is no palette; choose from jet, hot, gray, gray_r, magma"):
+    with pytest.raises(InputError, match="no palette 'viridis'; choose from jet, hot, gray, gray_r, magma"):
         heatmap.colourise(np.zeros((2, 2)), "viridis")
 
 

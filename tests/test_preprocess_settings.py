@@ -93,7 +93,7 @@ def test_metadata_that_cannot_be_read_is_a_model_error(text, reason):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"layout": "CHW"}, "'CHW' is no layout; choose from NCHW, NHWC"),
+        ({"layout": "CHW"}, "'CHW' is no layout; did you mean 'NCHW'[?] choose from NCHW, NHWC"),
         ({"fit": "pad"}, "choose from resize, crop"),
         ({"channels": "L", "mean": (1, 2, 3)}, "give 1 finite numbers"),
         ({"mean": (1, 2)}, "give 1 or 3 finite numbers"),

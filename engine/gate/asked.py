@@ -8,6 +8,7 @@ from functools import cached_property
 from os import PathLike
 from typing import Any
 
+from ..choice import choose
 from ..errors import InputError
 from ..labels import Labels
 from ..model import Source
@@ -47,8 +48,7 @@ class Gate:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.target not in TARGETS:
-            raise InputError(f"target {self.target!r}: choose from {', '.join(TARGETS)}")
+        choose(self.target, TARGETS, "kind of target")
         if not self.methods:
             raise InputError("no method to compare with; name one or more")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..choice import choose
 from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
 from ..labels import Labels, fitting_labels
 from ..model import Source, load
@@ -148,7 +149,6 @@ class _Work:
 
 
 def _check_target(target: str, samples: Samples) -> None:
-    if target not in ("top1", "label"):
-        raise InputError(f"target {target!r}: choose from top1, label")
+    choose(target, ("top1", "label"), "kind of target")
     if target == "label" and not samples.labelled:
         raise InputError("target 'label' needs labels: sub-folders named after classes, or a column named label")

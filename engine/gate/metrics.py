@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..choice import choose
 from .need import need
 from .seen import Map, Seen, strength
 
@@ -130,10 +130,7 @@ def points_inside(values: Map, mask: NDArray[np.bool_]) -> bool:
 
 def chosen_metrics(names: Sequence[str] | None) -> dict[str, Metric]:
     """Metrics by name, all by default; an unknown one is an InputError that lists them."""
-    for name in names or ():
-        if name not in METRICS:
-            raise InputError(f"no metric {name!r}; there are: {', '.join(METRICS)}")
-    return {name: METRICS[name] for name in names or METRICS}
+    return {name: METRICS[name] for name in (choose(one, METRICS, "metric") for one in names or METRICS)}
 
 
 def _distance(a: Map, b: Map, kind: str) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..choice import choose
 from ..errors import InputError
 from .metrics import METRICS, points_inside
 from .need import need
@@ -137,10 +138,7 @@ def gini(values: NDArray) -> float:
 
 def chosen_qualities(names: Sequence[str] | None) -> list[str]:
     """Qualities by name, all by default; an unknown one is an InputError that lists them."""
-    for name in names or ():
-        if name not in QUALITIES:
-            raise InputError(f"no metric {name!r}; there are: {', '.join(QUALITIES)}")
-    return list(names or QUALITIES)
+    return [choose(one, QUALITIES, "metric") for one in names or QUALITIES]
 
 
 def _check_floats(s: Subject) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..choice import choose
 from ..errors import InputError
 from .metrics import METRICS
 from .need import need
@@ -120,9 +121,7 @@ def parse_thresholds(given: Mapping[str, float] | Sequence[str] | None) -> dict[
     thresholds = {}
     for key, value in pairs:
         metric = key.rpartition(".")[2]
-        if metric not in (*METRICS, *OUTPUTS, CALIBRATED, MASKED):
-            known = ", ".join((*METRICS, *OUTPUTS, MASKED, CALIBRATED))
-            raise InputError(f"fail-under {key!r}: no metric {metric!r}; there are: {known}")
+        choose(metric, (*METRICS, *OUTPUTS, MASKED, CALIBRATED), "metric for fail-under")
         thresholds[key] = _number(key, value)
     return thresholds
 

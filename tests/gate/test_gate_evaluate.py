@@ -90,7 +90,7 @@ def test_bad_samples_and_arguments() -> None:
     assert [one.name for one in evaluate(DIGITS, bad, methods="saliency", metrics="sparseness").failed] == ["sample:1"]
     with pytest.raises(InputError, match="none of 3"):
         evaluate(DIGITS, bad * np.nan, methods="saliency")
-    with pytest.raises(InputError, match="there are: deletion"):
+    with pytest.raises(InputError, match="choose from deletion"):
         evaluate(DIGITS, X, metrics=["magic"])
     with pytest.raises(InputError, match="needs labels"):
         evaluate(DIGITS, X, target="label")

@@ -158,5 +158,5 @@ def test_vectors_have_no_picture_metrics() -> None:
 
 
 def test_unknown_metrics_are_named() -> None:
-    with pytest.raises(InputError, match="there are: spearman"):
+    with pytest.raises(InputError, match="choose from spearman"):
         chosen_metrics(["magic"])
