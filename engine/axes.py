@@ -1,4 +1,4 @@
-"""The axes of the scores: which axis counts examples, and what names one score of an example."""
+"""The axes of the scores: which of them counts examples, and what names one score of an example."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx_ir as ir
 
 from .errors import InputError
-from .model import Model
-from .target import score_tensor
 
-__all__ = ["ScoreAxes", "score_axes"]
+__all__ = ["ScoreAxes", "axes_at"]
 
 
 @dataclass(frozen=True)
 class ScoreAxes:
-    """The scores of one example: the name of their tensor, and their shape; an open size is None."""
+    """The scores of one example: the name of their tensor, and their shape; an open size is None.
+
+    ``axis`` is that of the tensor which counts examples; None: a run has the scores of one example. ``whole``: all that
+    the inputs of a run hold is one example, as the nodes of a graph are. ``known``: whether the rank is known.
+    """
 
     tensor: str
     shape: tuple[int | None, ...]
+    axis: int | None = 0
+    whole: bool = False
+    known: bool = True
 
     @property
     def single(self) -> bool:
@@ -41,6 +45,8 @@ class ScoreAxes:
     @property
     def naming(self) -> str:
         """How a target names one score."""
+        if not self.known:
+            return "their shape is known when the model runs"
         if self.single:
             return "give a class index"
         index = ", ".join(["0"] * len(self.shape))
@@ -52,9 +58,16 @@ class ScoreAxes:
     def refuse(self, said: object) -> InputError:
         """The error for a target that names no score, as scores of several axes are no classes."""
         return InputError(
-            f"target {said!r} names none of the scores {self.tensor!r}, whose shape for one example is {self.text}: "
-            f"{self.naming}"
+            f"target {said!r} names none of the scores {self.tensor!r}, whose shape for one example is {self.text}"
+            f"{self._counted}: {self.naming}"
         )
+
+    @property
+    def _counted(self) -> str:
+        """How the tensor counts examples, where that is not by its first axis."""
+        if self.whole:
+            return " as no axis of them counts examples, so that all inputs are one"
+        return "" if not self.axis else f" as axis {self.axis} of them counts examples"
 
     def flat(self, index: Sequence[int]) -> int:
         """The place of a score, named by one index per axis, among all scores of an example."""
@@ -64,7 +77,14 @@ class ScoreAxes:
         wrapped = [i + n if i < 0 else i for i, n in zip(index, sizes, strict=True)]
         if not all(0 <= i < n for i, n in zip(wrapped, sizes, strict=True)):
             raise InputError(f"target {tuple(index)} is outside of the scores' shape {self.text}")
-        return int(np.ravel_multi_index(wrapped, sizes))
+        return int(np.ravel_multi_index(wrapped, sizes)) if sizes else 0
+
+    def laid_out(self, examples: int) -> tuple[int | None, ...]:
+        """The shape of the tensor of scores for so many examples; of one that no axis counts, that of its scores."""
+        if self.axis is None and examples == 1:
+            return self.shape
+        before = self.shape[: self.axis or 0]
+        return (*before, examples, *self.shape[len(before) :])
 
     def named(self, flat: np.ndarray) -> np.ndarray:
         """Places among all scores as a target names them: (N,), or (N, axes) where the scores have several axes."""
@@ -73,12 +93,7 @@ class ScoreAxes:
         return np.stack(np.unravel_index(flat, [size or 0 for size in self.shape]), axis=-1)
 
 
-def score_axes(model: Model, score: str) -> ScoreAxes:
-    """The axes of a model's scores, as far as they are known before the model runs."""
-    return axes_of(score_tensor(model, score))
-
-
-def axes_of(y: ir.Value) -> ScoreAxes:
-    """The axes of a tensor of scores."""
-    dims = list(y.shape or ())[1:]
-    return ScoreAxes(str(y.name), tuple(d if isinstance(d, int) else None for d in dims))
+def axes_at(tensor: str, dims: Sequence[object], axis: int | None, whole: bool = False) -> ScoreAxes:
+    """The axes of a tensor of scores whose examples one axis counts."""
+    shape = tuple(d if isinstance(d, int) else None for k, d in enumerate(dims) if k != axis)
+    return ScoreAxes(tensor, shape, axis, whole)

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from . import report
-from .axes import score_axes
 from .catalogue import describe_methods
 from .cli_compare import compare_models
 from .cli_convert import convert
@@ -29,6 +28,7 @@ from .ending import (
     settled_streams,
 )
 from .errors import InputError
+from .examples import score_axes
 from .explain import Explainer
 from .feature_maps import FeatureMaps
 from .files import Work, each_file
@@ -143,8 +143,9 @@ def explain(
       onnxray explain table.onnx rows.csv -m integrated-gradients --json
     """
     source = load(model)
-    known = fitting_labels(source, setup.score, read_labels(labels) if labels else None)
-    wanted = target_of(target, known, score_axes(source, setup.score))
+    scores = score_axes(source, setup.score)
+    known = fitting_labels(source, scores, read_labels(labels) if labels else None)
+    wanted = target_of(target, known, scores)
     recipe = recipe_for(source, preprocess, images)
     explainer = Explainer(
         source, setup.method, score=setup.score, layer=setup.layer, providers=runtime.provider or None,

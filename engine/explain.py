@@ -12,10 +12,12 @@ from typing import Any, Literal
 import numpy as np
 
 from .attribution import Attribution
+from .axes import ScoreAxes
 from .choice import choose
 from .embeddings import note_of
 from .errors import InputError, OnnxrayError
-from .explanation import Explanation, explanation
+from .examples import Shapes, declared_axes, is_mixed
+from .explanation import Explanation, explained_inputs, explanation
 from .gradient import Activation, builder_named
 from .graph import Lowering
 from .inputs import Inputs, Prepared, prepare
@@ -27,6 +29,7 @@ from .preprocess import Preprocess
 from .rows import Progress, Sums, run_rows
 from .runtime import Provider, Session, blaming_model, open_model, resolve_providers
 from .saving import saved
+from .score_finder import ScoreFinder
 from .selection import Target, is_seed, resolve_target
 from .weights import write
 
@@ -74,8 +77,12 @@ class Explainer:
         if self.note:
             warnings.warn(self.note, UserWarning, stacklevel=2)
         self._plans: Plans[tuple[Explanation, Session]] = Plans(lambda plan: plan[1].close())
-        if not _open_dimensions(self.model) and runtime == "onnxruntime":
-            self._plan({}, seeded=False)
+        self._scores = ScoreFinder(self.model, score, self.providers if runtime == "onnxruntime" else None, threads)
+        scores = declared_axes(self.model, score)
+        if not _open_dimensions(self.model) and runtime == "onnxruntime" and scores and not is_mixed(self.model):
+            self._plan({}, scores, seeded=False)
+        else:
+            explained_inputs(self.model.copy())
 
     def __call__(self, inputs: Inputs, target: Any = "top1", *, progress: Progress | None = None) -> Attribution:
         """The attribution of a batch.
@@ -96,13 +103,15 @@ class Explainer:
         self, inputs: Inputs, target: Any, progress: Progress | None, keep: bool = False
     ) -> tuple[Attribution, dict[str, list[np.ndarray]]]:
         given = prepare(self.model, inputs, self.preprocess)
+        scores = self._scores(given, self._shapes(given))
+        given = given.as_one if scores.whole else given
         given = given if self.runtime == "onnxruntime" else _training().settled(given)
-        plan, session = self._plan(self._shapes(given), is_seed(target))
-        wanted = resolve_target(target, given.batch.examples, plan.scores)
+        plan, session = self._plan(self._shapes(given), scores, is_seed(target))
+        wanted = resolve_target(target, given.batch.examples, scores)
         points = self.method.points(plan.explained)
         rows = self._rows(plan) if given.batch.examples > 1 or points else 1
         sums = run_rows(session, plan, given.batch, wanted, points, rows, progress, keep)
-        return self._attribution(plan, given, wanted, sums), sums.outputs
+        return self._attribution(plan, given, wanted, scores.named(sums.chosen), sums), sums.outputs
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -121,7 +130,9 @@ class Explainer:
         """
         builder = builder_named(self.builder, self.model)
         lowering = "cuda" if _lowering(self.providers) == "cuda" else "portable"
-        plan = explanation(self.model, self.method, score=self.score, lowering=lowering, builder=builder)
+        plan = explanation(
+            self.model, self.method, score=self.score, lowering=lowering, builder=builder, scores=self._scores.settled
+        )
         return write(saved(plan, self.method), path)
 
     def _rows(self, plan: Explanation) -> int:
@@ -130,24 +141,24 @@ class Explainer:
             return 1
         return max(1, self.memory // max(1, bytes_per_row(plan.model)))
 
-    def _plan(self, shapes: Mapping[str, Sequence[int | str | None]], seeded: bool) -> tuple[Explanation, Session]:
-        key = (seeded, *((name, tuple(shape)) for name, shape in shapes.items()))
-        return self._plans.get(key, lambda: self._built_for(shapes, seeded))
+    def _plan(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[Explanation, Session]:
+        key = (seeded, scores.axis, scores.whole, *((name, tuple(shape)) for name, shape in shapes.items()))
+        return self._plans.get(key, lambda: self._built_for(shapes, scores, seeded))
 
-    def _built_for(self, shapes: Mapping[str, Sequence[int | str | None]], seeded: bool) -> tuple[Explanation, Session]:
+    def _built_for(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[Explanation, Session]:
         try:
-            return self._built(shapes, seeded)
+            return self._built(shapes, scores, seeded)
         except OnnxrayError:
             # The branch of an If that is not taken may contradict the sizes at hand, yet onnxruntime checks it too.
             if not shapes or self.runtime == "training" or not _branches(self.model):
                 raise
-            return self._built({}, seeded)
+            return self._built({}, scores, seeded)
 
-    def _built(self, shapes: Mapping[str, Sequence[int | str | None]], seeded: bool) -> tuple[Explanation, Session]:
+    def _built(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[Explanation, Session]:
         with blaming_model(self.model):
             plan = explanation(
                 self.model, self.method, score=self.score, lowering=_lowering(self.providers), seeded=seeded,
-                shapes=shapes, builder=builder_named(self.builder, self.model, self.runtime),
+                shapes=shapes, builder=builder_named(self.builder, self.model, self.runtime), scores=scores,
             )  # fmt: skip
         return plan, self._opened(plan)
 
@@ -158,9 +169,12 @@ class Explainer:
 
     def _shapes(self, given: Prepared) -> Mapping[str, Sequence[int | str | None]]:
         """The shapes that a plan is made for: what the model leaves open, or all of them."""
-        return given.shapes if _open_dimensions(self.model) or self.runtime == "training" else {}
+        whole = all(axis is None for axis in given.batch.axes.values())
+        return given.shapes if whole or _open_dimensions(self.model) or self.runtime == "training" else {}
 
-    def _attribution(self, plan: Explanation, given: Prepared, target: Target, sums: Sums) -> Attribution:
+    def _attribution(
+        self, plan: Explanation, given: Prepared, target: Target, chosen: np.ndarray, sums: Sums
+    ) -> Attribution:
         values = {
             name: array if plan.row_axis(name) is None else np.moveaxis(array, 0, plan.row_axis(name) or 0)
             for name, array in sums.values.items()
@@ -168,7 +182,7 @@ class Explainer:
         total = np.sum([array.reshape(len(array), -1).sum(1, dtype=np.float64) for array in sums.values.values()], 0)
         return Attribution(
             values=next(iter(values.values())) if len(values) == 1 else values,
-            target=plan.scores.named(sums.chosen) if target.seed is None else target.seed,
+            target=chosen if target.seed is None else target.seed,
             score=sums.scores[:, 0],
             method=self.method.name,
             delta=self.method.delta(total, sums.scores),
@@ -213,17 +227,27 @@ def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options:
     """
     explainer = Explainer(model, "saliency", score=score, **options)
     given = prepare(explainer.model, inputs, explainer.preprocess)
-    plan, _ = explainer._plan(explainer._shapes(given), seeded=False)
-    classes, examples = _class_count(plan), given.batch.examples
+    scores = explainer._scores(given, explainer._shapes(given))
+    classes, examples = scores.count or 0, given.batch.examples
+    if scores.whole:
+        return _stacked([explainer(given.batch.feeds, scores.named(np.array([k]))).values for k in range(classes)])
+    plan, _ = explainer._plan(explainer._shapes(given), scores, seeded=False)
     for name in plan.explained:
         if plan.row_axis(name) is None:
             raise InputError(f"jacobian() needs an axis that counts examples, which {name!r} has not")
     rows = given.batch.take(np.repeat(np.arange(examples), classes))
-    found = explainer(rows, plan.scores.named(np.tile(np.arange(classes), examples))).values
+    found = explainer(rows, scores.named(np.tile(np.arange(classes), examples))).values
     several = found if isinstance(found, Mapping) else {next(iter(plan.explained)): found}
     moved = {name: np.moveaxis(array, plan.row_axis(name) or 0, 0) for name, array in several.items()}
     shaped = {name: array.reshape(examples, classes, *array.shape[1:]) for name, array in moved.items()}
     return shaped if isinstance(found, Mapping) else next(iter(shaped.values()))
+
+
+def _stacked(rows: Sequence[Any]) -> Any:
+    """The attributions of one example's scores as a Jacobian."""
+    if isinstance(rows[0], Mapping):
+        return {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
+    return np.stack(rows, axis=1)
 
 
 def _layout(plan: Explanation) -> Literal["NLC"] | None:
@@ -264,9 +288,3 @@ def _branches(model: Model) -> bool:
 def _lowering(providers: Sequence[Provider]) -> Lowering:
     first = providers[0] if isinstance(providers[0], str) else providers[0][0]
     return {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}.get(first, "portable")  # type: ignore[return-value]
-
-
-def _class_count(plan: Explanation) -> int:
-    if plan.scores.count is None:
-        raise InputError(f"the number of scores is not known before the model runs: {plan.scores.text}")
-    return plan.scores.count

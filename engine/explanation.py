@@ -8,21 +8,22 @@ from dataclasses import dataclass
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
-from .axes import ScoreAxes, axes_of
+from .axes import ScoreAxes
 from .embeddings import Start, starts
-from .errors import ModelError
+from .errors import InputError, ModelError
+from .examples import batch_axis, score_axes
 from .gradient import Activation, Builder, backward
 from .graph import GraphBuilder, Lowering
 from .heads import logits
 from .methods.base import Explained, Method, Scene
-from .model import Model, is_float
+from .model import Model
 from .passes.fix_shapes import fix_shapes
 from .passes.widen import HALVES
 from .preprocess import Preprocess
 from .target import flat_scores, row_scores, select_scores, weigh_scores
 from .twin import Twin, add_twin
 
-__all__ = ["Explanation", "batch_axis", "explained_inputs", "explanation", "leading_input"]
+__all__ = ["Explanation", "explained_inputs", "explanation"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +31,9 @@ class Explanation:
     """A graph that explains rows: examples, each at one point.
 
     It takes the model's inputs, ``target`` (int64 (N,): the place of a score among all of an example, -1: the top class
-    where scores are those of classes; or a seed in the shape of the scores) and,
-    for methods of many points, ``reference`` and the ``points``; it gives the model's outputs, ``score``, ``chosen``
-    (the target, settled) and each row's contributions. All are names, as the model may have taken the obvious ones.
+    where scores are those of classes; or a seed, weights of the scores) and, for methods of many points, ``reference``
+    and the ``points``; it gives the model's outputs, ``score``, ``chosen`` (the target, settled), ``examples`` (their
+    number) and each row's contributions. All are names, as the model may have taken the obvious ones.
     """
 
     model: Model
@@ -41,6 +42,7 @@ class Explanation:
     reference: str
     score: str
     chosen: str
+    examples: str
     contributions: Mapping[str, str]
     points: Mapping[str, str]
     outputs: tuple[str, ...]
@@ -53,38 +55,25 @@ class Explanation:
         return 0 if self.cam else self.explained[name].batch
 
 
-def explained_inputs(model: Model) -> dict[str, Explained]:
-    """The floating-point inputs, or what integers are embedded as, with their axes."""
+def explained_inputs(model: Model, whole: bool = False) -> dict[str, Explained]:
+    """The floating-point inputs, or what integers are embedded as, with their axes.
+
+    ``whole``: no axis counts examples, as all that the inputs hold is one.
+    """
     found = starts(model)
     if not found:
         raise ModelError("nothing in the model is a floating-point number that depends on its inputs")
-    return {start.name: _explained(model, start) for start in found}
+    return {start.name: _explained(model, start, whole) for start in found}
 
 
-def _explained(model: Model, start: Start) -> Explained:
+def _explained(model: Model, start: Start, whole: bool) -> Explained:
     value = start.value
-    batch = batch_axis(model, value)
+    batch = None if whole else batch_axis(model, value)
     dims = list(value.shape) if value.shape is not None else []
     rest = tuple(d if isinstance(d, int) else None for axis, d in enumerate(dims) if axis != batch)
     if start.rows:
         return Explained(start.name, rest, batch, len(rest) - 1, start.source and str(start.source.name))
-    return Explained(start.name, rest, batch, _channel_axis(model, rest))
-
-
-def batch_axis(model: Model, value: ir.Value) -> int | None:
-    """The axis of an input that counts examples: the one whose dimension is that of the leading input's axis 0."""
-    first = leading_input(model)
-    if first.shape is None or value.shape is None or not len(first.shape) or not len(value.shape):
-        return None
-    batch = first.shape[0]
-    if batch in value.shape:
-        return list(value.shape).index(batch)
-    return 0 if not isinstance(value.shape[0], int) else None
-
-
-def leading_input(model: Model) -> ir.Value:
-    """The input that says how many examples there are: the first one of floating-point numbers, else the first."""
-    return next((value for value in model.inputs if is_float(value)), model.inputs[0])
+    return Explained(start.name, rest, batch, None if whole else _channel_axis(model, rest))
 
 
 def _channel_axis(model: Model, shape: tuple[int | None, ...]) -> int | None:
@@ -107,12 +96,17 @@ def explanation(
     seeded: bool = False,
     shapes: Mapping[str, Sequence[int | str | None]] | None = None,
     builder: Builder = backward,
+    scores: ScoreAxes | None = None,
 ) -> Explanation:
-    """Emits the graph of a method round a model, whose open dimensions ``shapes`` may settle."""
+    """Emits the graph of a method round a model, whose open dimensions ``shapes`` may settle.
+
+    ``scores`` says which axis of them counts examples; by default it is what the model's shapes tell.
+    """
+    scores = _checked(scores or score_axes(model, score), method)
     program = model.copy()
     if shapes:
         fix_shapes(program, shapes)
-    y_name, explained = str(row_scores(program, score).name), explained_inputs(program)
+    y_name, explained = str(row_scores(program, score).name), explained_inputs(program, scores.whole)
     twin = add_twin(program, y_name, list(explained), getattr(method, "layer", None))
     inputs = {name: program.value(name) for name in explained}
     outputs = tuple(str(value.name) for value in program.outputs)
@@ -120,25 +114,22 @@ def explanation(
     points = _point_inputs(g, method, explained)
     real, seen = _perturb(g, method, inputs, explained, points, twin)
     y, twin_y = (logits(g, v) if score == "logit" else v for v in (program.value(y_name), twin(program.value(y_name))))
-    target, scores = _target_input(g, y, seeded), axes_of(program.value(y_name))
-    value, chosen = _score(g, y, target, scores)
-    smooth = value if twin_y is y else _score(g, twin_y, target if seeded else chosen, scores)[0]
-    reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else value
-    scene = Scene(g, program, real, seen, value, smooth, points, reference, explained, builder, twin)
+    target, told, smooth = _told(g, (y, twin_y), scores, seeded)
+    reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else smooth
+    scene = Scene(g, program, real, seen, told["score"], smooth, points, reference, explained, builder, twin)
     parts, activations = method.emit(scene)
     g.prefix = "explain"
-    score_name, chosen_name = (str(g.output(v, n).name) for v, n in ((value, "score"), (chosen, "chosen")))
+    names = {name: str(g.output(of, name).name) for name, of in told.items()}
     contributions = _name_outputs(g, parts, list(inputs))
-    twin.settle(g)
-    TopologicalSortPass()(program.program)
-    RemoveUnusedNodesPass()(program.program)
+    _finish(g, program, twin)
     return Explanation(
         program,
         explained,
         target=str(target.name),
         reference=str(reference.name),
-        score=score_name,
-        chosen=chosen_name,
+        score=names["score"],
+        chosen=names["chosen"],
+        examples=names["examples"],
         contributions=contributions,
         points={name: str(point.name) for name, point in points.items()},
         outputs=outputs,
@@ -146,6 +137,34 @@ def explanation(
         activations=activations,
         cam=method.has_layer,
     )
+
+
+def _checked(scores: ScoreAxes, method: Method) -> ScoreAxes:
+    if scores.whole and method.has_layer:
+        raise InputError(
+            f"{method.name} needs scores with an axis that counts examples, which {scores.tensor!r} has not"
+        )
+    return scores
+
+
+def _finish(g: GraphBuilder, program: Model, twin: Twin) -> None:
+    twin.settle(g)
+    TopologicalSortPass()(program.program)
+    RemoveUnusedNodesPass()(program.program)
+
+
+def _told(
+    g: GraphBuilder, heads: tuple[ir.Value, ir.Value], scores: ScoreAxes, seeded: bool
+) -> tuple[ir.Value, dict[str, ir.Value], ir.Value]:
+    """The target, what is told of the scores, and the score of the twin, from both tensors of scores."""
+    y, twin_y = heads
+    target, flat = _target_input(g, scores, seeded), flat_scores(g, y, scores)
+    value, chosen = _score(g, flat, target, scores)
+    told = {"score": value, "chosen": chosen, "examples": g.Shape(flat, start=0, end=1)}
+    if twin_y is y:
+        return target, told, value
+    smooth, _ = _score(g, flat_scores(g, twin_y, scores), target if seeded else chosen, scores)
+    return target, told, smooth
 
 
 def _point_inputs(g: GraphBuilder, method: Method, explained: Mapping[str, Explained]) -> dict[str, ir.Value]:
@@ -179,16 +198,15 @@ def _perturb(
     return real, seen
 
 
-def _target_input(g: GraphBuilder, y: ir.Value, seeded: bool) -> ir.Value:
-    """What selects the score: one index per row, or weights in the shape of the scores."""
+def _target_input(g: GraphBuilder, scores: ScoreAxes, seeded: bool) -> ir.Value:
+    """What selects the score: one index per row, or weights of its scores."""
     if seeded:
-        return g.input("seed", ir.DataType.FLOAT, y.shape)
+        return g.input("seed", ir.DataType.FLOAT, ["rows", *scores.shape])
     return g.input("target", ir.DataType.INT64, ["rows"])
 
 
-def _score(g: GraphBuilder, y: ir.Value, target: ir.Value, scores: ScoreAxes) -> tuple[ir.Value, ir.Value]:
+def _score(g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> tuple[ir.Value, ir.Value]:
     """Each row's score and settled target."""
-    flat = flat_scores(g, y)
     if target.dtype == ir.DataType.INT64:
         return select_scores(g, flat, target, scores.single)
     return weigh_scores(g, flat, target), g.ArgMax(flat, axis=1, keepdims=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from PIL import Image
 
 from .arrays import as_array
 from .errors import InputError
-from .explanation import batch_axis, leading_input
+from .examples import batch_axis, fixed_batch
 from .model import Model, is_float
 from .preprocess import Preprocess
 from .rows import Batch
@@ -31,6 +31,11 @@ class Prepared:
     batch: Batch
     pictures: tuple[Image.Image, ...] = ()
     recipe: Preprocess | None = None
+
+    @property
+    def as_one(self) -> Prepared:
+        """The same arrays as one example."""
+        return replace(self, batch=replace(self.batch, axes=dict.fromkeys(self.batch.axes), fixed=None))
 
     @property
     def shapes(self) -> dict[str, list[int | str | None]]:
@@ -59,8 +64,7 @@ def prepare(model: Model, inputs: Inputs, preprocess: Preprocess | None = None) 
         inputs = recipe.stacked(drawn)
     arrays = _by_name(model, inputs)
     feeds = {str(v.name): _checked(v, arrays[str(v.name)], model) for v in model.inputs}
-    axes = {str(v.name): batch_axis(model, v) for v in model.inputs}
-    _check_batch(feeds, axes)
+    axes = _example_axes(model, feeds)
     return Prepared(Batch(feeds, axes, fixed_batch(model)), drawn, recipe)
 
 
@@ -70,13 +74,6 @@ def guess_preprocess(model: Model) -> Preprocess:
     if first is None or first.shape is None or len(first.shape) != 4:
         raise InputError("the model's input is no picture (rank 4); give an array (on the command line .npy or .csv)")
     return Preprocess.guess([d if isinstance(d, int) else d.value for d in first.shape])
-
-
-def fixed_batch(model: Model) -> int | None:
-    """The batch size that the model sets, None where it is open."""
-    first = leading_input(model)
-    size = first.shape[0] if first.shape is not None and len(first.shape) else 1
-    return size if isinstance(size, int) else None
 
 
 def _pictures(inputs: Inputs) -> list[Any]:
@@ -135,7 +132,16 @@ def _check_shape(value: ir.Value, array: np.ndarray) -> None:
         raise InputError(f"input {value.name!r} is empty: shape {array.shape}")
 
 
-def _check_batch(feeds: Mapping[str, np.ndarray], axes: Mapping[str, int | None]) -> None:
+def _example_axes(model: Model, feeds: Mapping[str, np.ndarray]) -> dict[str, int | None]:
+    """The axis of each input that counts examples; none where inputs of different lengths make up one example.
+
+    Raises InputError where dimensions of one name, or of one size that the model sets, differ.
+    """
+    axes = {str(v.name): batch_axis(model, v) for v in model.inputs}
     sizes = {name: feeds[name].shape[axis] for name, axis in axes.items() if axis is not None}
-    if len(set(sizes.values())) > 1:
+    if len(set(sizes.values())) < 2:
+        return axes
+    names = {v.shape[axis] for v in model.inputs if (axis := axes[str(v.name)]) is not None and v.shape is not None}
+    if len(names) == 1:
         raise InputError(f"the inputs differ in how many examples they hold: {sizes}")
+    return dict.fromkeys(axes)

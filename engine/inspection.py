@@ -10,10 +10,10 @@ from typing import Any
 
 import onnx_ir as ir
 
-from .axes import axes_of
 from .cam_layers import default_layer
 from .embeddings import note_of
 from .errors import ModelError
+from .examples import score_axes
 from .heads import find_head
 from .metadata import LABELS, LAYERS
 from .model import Model, is_float
@@ -115,7 +115,7 @@ def _inspected(model: Model) -> Inspection:
         parameters=_parameter_count(model.graph),
         inputs=tuple(map(_tensor, model.inputs)),
         outputs=tuple(map(_tensor, model.outputs)),
-        score=_score(y) if y is not None else None,
+        score=_score(model, y) if y is not None else None,
         gradient=gradient,
         note=note_of(model),
         activations=activations,
@@ -133,11 +133,15 @@ def _score_of(model: Model) -> ir.Value | None:
         return None
 
 
-def _score(y: ir.Value) -> ScoreInfo:
+def _score(model: Model, y: ir.Value) -> ScoreInfo:
     head = find_head(y)
     found = describe(head.node) if head is not None else None
     logits = head.tensor if head is not None and head.tensor is not None else y
-    return ScoreInfo(str(y.name), str(logits.name), found, _shape(y), axes_of(y).naming)
+    return ScoreInfo(str(y.name), str(logits.name), found, _shape(y), _naming(model, y))
+
+
+def _naming(model: Model, y: ir.Value) -> str:
+    return "it is an input of the model" if y.is_graph_input() else score_axes(model, "logit").naming
 
 
 def _layers(model: Model, y: ir.Value | None) -> tuple[LayerInfo, ...]:

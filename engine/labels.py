@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .axes import ScoreAxes, score_axes
+from .axes import ScoreAxes
 from .errors import InputError
 from .model import Model
 from .schema import Name, decoded
@@ -41,13 +41,13 @@ def labels_of(model: Model) -> Labels:
     return _by_index(model.labels or {})
 
 
-def fitting_labels(model: Model, score: str, given: Labels | None) -> Labels:
+def fitting_labels(model: Model, scores: ScoreAxes, given: Labels | None) -> Labels:
     """The labels of a model's scores: those given, else those of its metadata.
 
     Given labels whose number is not that of the classes are an InputError; such of the metadata are left out, which a
     warning says.
     """
-    scores, labels = score_axes(model, score), labels_of(model) if given is None else given
+    labels = labels_of(model) if given is None else given
     if not labels or _fit(labels, scores):
         return labels
     shape = f"the scores {scores.tensor!r}, whose shape for one example is {scores.text}"
@@ -60,7 +60,7 @@ def fitting_labels(model: Model, score: str, given: Labels | None) -> Labels:
 
 def _fit(labels: Labels, scores: ScoreAxes) -> bool:
     """Whether there are as many as an axis is long; labels that name some classes by their index need that index."""
-    if scores.count is None:
+    if scores.count is None or not scores.known:
         return True
     sizes = [scores.count] if scores.single else list(scores.shape)
     listed = list(labels) == list(range(len(labels)))
@@ -69,7 +69,7 @@ def _fit(labels: Labels, scores: ScoreAxes) -> bool:
 
 def target_of(text: str, labels: Labels, scores: ScoreAxes) -> int | str | tuple[int, ...]:
     """The target that a text means for these scores; an InputError where it names none of them."""
-    if not scores.single and scores.count is not None and not _TUPLE.fullmatch(text):
+    if not scores.single and scores.count is not None and scores.known and not _TUPLE.fullmatch(text):
         raise scores.refuse(text)
     return parse_target(text, labels)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .errors import ModelError
 from .explanation import Explanation
 from .runtime import Session
 from .selection import Target
@@ -115,7 +116,12 @@ def _collect(
     places: np.ndarray,
     results: Mapping[str, np.ndarray],
 ) -> None:
-    keep = len(rows)
+    keep, told = len(rows), int(results[plan.examples][0])
+    if told != len(batch.fill(rows)):
+        raise ModelError(
+            f"axis {plan.scores.axis} of the scores {plan.scores.tensor!r} was taken to count examples, but there were "
+            f"{told} for {len(batch.fill(rows))} examples; name a tensor whose axis does by score="
+        )
     sums.chosen[rows], sums.scores[rows, places] = results[plan.chosen][:keep], results[plan.score][:keep]
     for name, output in plan.contributions.items():
         parts = _by_row(results[output], plan.row_axis(name))

@@ -76,9 +76,11 @@ def _each(places: np.ndarray, rows: int, scores: ScoreAxes) -> np.ndarray:
 
 
 def _seed(array: np.ndarray, rows: int, scores: ScoreAxes) -> np.ndarray:
-    wanted = (rows, *scores.shape)
+    """A seed in the layout of the scores, with its examples first."""
+    wanted = scores.laid_out(rows)
     if array.ndim != len(wanted) or any(n not in (None, m) for n, m in zip(wanted, array.shape, strict=True)):
         raise InputError(f"a target array is a seed of the scores' shape {wanted}, not {array.shape}")
     if not np.isfinite(array).all():
         raise InputError("the target array, a seed, holds NaN or infinity")
-    return array.astype(np.float32)
+    array = array.astype(np.float32)
+    return array[None] if len(wanted) == len(scores.shape) else np.moveaxis(array, scores.axis or 0, 0)

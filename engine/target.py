@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from .axes import ScoreAxes
 from .choice import nearest
 from .errors import ModelError
 from .graph import GraphBuilder
@@ -42,14 +43,19 @@ def row_scores(model: Model, score: str) -> ir.Value:
     y = score_tensor(model, score)
     if y.is_graph_input():
         raise ModelError(f"the score {y.name!r} is an input of the model; name a tensor that it computes")
-    if y.shape is not None and not len(y.shape):
-        raise ModelError(f"the score {y.name!r} is one number for all examples; name a tensor with one for each")
     return y
 
 
-def flat_scores(g: GraphBuilder, y: ir.Value) -> ir.Value:
-    """The scores as float32 rows, one per example."""
-    return g.Reshape(y if y.dtype == ir.DataType.FLOAT else g.Cast(y, to=ir.DataType.FLOAT), [0, -1])
+def flat_scores(g: GraphBuilder, y: ir.Value, axes: ScoreAxes) -> ir.Value:
+    """The scores as float32 rows, one per example; a rank that a file declares and a run does not find is forgotten."""
+    if axes.known and y.shape is not None and len(y.shape) != len(axes.shape) + (axes.axis is not None):
+        sizes = list(axes.shape)
+        y.shape = ir.Shape(sizes if axes.axis is None else [*sizes[: axes.axis], None, *sizes[axes.axis :]])
+    y = y if y.dtype == ir.DataType.FLOAT else g.Cast(y, to=ir.DataType.FLOAT)
+    if axes.axis:
+        rest = [axis for axis in range(len(axes.shape) + 1) if axis != axes.axis]
+        y = g.Transpose(y, perm=[axes.axis, *rest])
+    return g.Reshape(y, [1 if axes.axis is None else 0, -1])
 
 
 def select_scores(g: GraphBuilder, flat: ir.Value, indices: ir.Value, classes: bool) -> tuple[ir.Value, ir.Value]:

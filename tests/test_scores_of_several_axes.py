@@ -11,6 +11,7 @@ import onnxruntime as ort
 import pytest
 from by_hand import TOLERANCE, distance, model, normal
 from onnxray.cli import run
+from onnxray.examples import score_axes
 from onnxray.inspection import inspect
 from onnxray.labels import fitting_labels
 
@@ -122,7 +123,9 @@ def test_inspect_says_how_a_score_is_named(capsys: pytest.CaptureFixture[str], t
 @pytest.mark.parametrize("command", ["compare", "evaluate"])
 def test_comparisons_explain_classes_only(command: str) -> None:
     models = [boxes()] * (2 if command == "compare" else 1)
-    with pytest.raises(onnxray.InputError, match=r"explain a class, but the scores 'y' have shape \(2, 3\)"):
+    with pytest.raises(
+        onnxray.InputError, match=r"explain a class of an example, but the scores 'y' have shape \(2, 3\)"
+    ):
         getattr(onnxray, command)(*models, normal(2, 4))
 
 
@@ -155,8 +158,9 @@ def test_labels_of_the_metadata_that_do_not_fit_are_left_out(tmp_path: Path, mon
     onnx.helper.set_model_props(proto, {"onnxray.labels": '["a", "b"]'})
     onnx.save(proto, "net.onnx")
     np.save("x.npy", normal(1, 4))
+    loaded = onnxray.load("net.onnx")
     with pytest.warns(UserWarning, match="2 labels do not fit .* the model's own labels are left out"):
-        left = fitting_labels(onnxray.load("net.onnx"), "logit", None)
+        left = fitting_labels(loaded, score_axes(loaded, "logit"), None)
     assert left == {}
     assert run(["explain", "net.onnx", "x.npy", "--target", "1"]) == 0
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..choice import choose
 from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
+from ..examples import score_axes
 from ..labels import Labels, fitting_labels
 from ..model import Source, load
 from .cam_layer import usable_methods
@@ -80,7 +81,7 @@ def evaluate(
     wanted = (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods))
     source = load(model)
     side = open_side(source, usable_methods(source, wanted, settings.get("layer")), **settings)
-    known = fitting_labels(side.model, side.score, labels)
+    known = fitting_labels(side.model, score_axes(side.model, side.score), labels)
     chosen = open_samples(data, side.model, known).drawn(samples, seed)
     _check_target(target, chosen)
     other = side.with_model(randomised(side.model, seed)) if "parameter-randomisation" in names else None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, OnnxrayError
+from ..examples import score_axes
 from ..labels import fitting_labels
 from ..model import Source, load
 from .asked import Gate, asked_of
@@ -115,7 +116,8 @@ def _pair(reference: Source, candidate: Source, data: Data, gate: Gate) -> Pair:
 
 def _samples(data: Data, side: Any, other: Side, gate: Gate) -> Samples:
     model = other.model if isinstance(side, Golden) else side.model
-    known = fitting_labels(model, gate.score, gate.labels) or fitting_labels(other.model, gate.score, None)
+    known = fitting_labels(model, score_axes(model, gate.score), gate.labels)
+    known = known or fitting_labels(other.model, score_axes(other.model, gate.score), None)
     samples = open_samples(data, model, known)
     if gate.target == "label" and not samples.labelled:
         raise InputError(

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..attribution import TOKENS, Attribution
-from ..axes import score_axes
 from ..catalogue import method_options
 from ..errors import InputError
+from ..examples import score_axes
 from ..explain import Explainer
 from ..inputs import Prepared, prepare
 from ..model import Model, Source, is_float, load
@@ -175,10 +175,11 @@ def open_side(
 
 def _check_classes(model: Model, score: str) -> None:
     scores = score_axes(model, score)
-    if not scores.single:
+    if not scores.single or scores.axis != 0:
         raise InputError(
-            f"compare and evaluate explain a class, but the scores {scores.tensor!r} have shape {scores.text} for one "
-            "example; name a tensor with one axis of scores by score= (--score)"
+            f"compare and evaluate explain a class of an example, but the scores {scores.tensor!r} have shape "
+            f"{scores.text} for one example, which axis {scores.axis} counts; name a tensor by score= (--score) whose "
+            "axis 0 counts examples and whose axis 1 counts classes"
         )
 
 

@@ -15,7 +15,7 @@ Baseline = float | np.ndarray | Sequence[float] | Mapping[str, "float | np.ndarr
 
 
 def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:
-    """A baseline shaped to broadcast over one example with its batch axis.
+    """A baseline shaped to broadcast over one example with its batch axis, where it has one.
 
     A number stands for every element; a vector as long as the channel axis for one number per channel; an array of
     the example's shape for itself; a mapping gives each input its own.
@@ -32,7 +32,7 @@ def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:
     )
     if not fits or not np.isfinite(array).all():
         raise _refused(given, about)
-    return array if array.ndim == 0 else np.expand_dims(array, about.batch or 0)
+    return array if array.ndim == 0 or about.batch is None else np.expand_dims(array, about.batch)
 
 
 def check_baseline(baseline: Baseline, explained: Mapping[str, Explained]) -> None:

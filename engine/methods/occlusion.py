@@ -27,7 +27,8 @@ class Occlusion(Method):
 
     ``window`` and ``stride`` are a number for every axis but the channels (which are covered whole), or one per axis
     of an example; by default a seventh of each axis (of a vector 1), moved by half. An element has the mean over the
-    windows that cover it, or with overlap="sum" the sum. The last window may reach over the end, as in Captum.
+    windows that cover it, or with overlap="sum" the sum. The last window may reach over the end, as in Captum. Of
+    several inputs each is covered in turn, while the others stay.
     """
 
     name: ClassVar[str] = "occlusion"
@@ -42,21 +43,24 @@ class Occlusion(Method):
             raise InputError(f"overlap {self.overlap!r}: choose 'mean' or 'sum'")
 
     def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
-        """A window is a product of one weight vector per axis; point 0 has none."""
-        (about,) = _only(explained)
+        """A window is a product of one weight vector per axis; point 0 has none, nor has an input while another's turn
+        is."""
         check_baseline(self.baseline, explained)
-        axes = self._windows(about)
-        choices = list(product(*(range(len(windows)) for windows in axes)))
-        points = {}
-        for axis, windows in enumerate(axes):
-            chosen = windows[[choice[axis] for choice in choices]]
-            points[f"axis{axis}"] = np.concatenate([np.zeros_like(chosen[:1]), chosen]).astype(np.float32)
+        vectors = {about.name: _chosen(self._windows(about)) for about in explained.values()}
+        count, start, points = 1 + sum(len(of[0]) for of in vectors.values()), 1, {}
+        for name, of in vectors.items():
+            for axis, chosen in enumerate(of):
+                points[f"{name}/axis{axis}"] = np.zeros((count, chosen.shape[1]), np.float32)
+                points[f"{name}/axis{axis}"][start : start + len(chosen)] = chosen
+            start += len(of[0])
         return points
 
     def _windows(self, about: Explained) -> list[np.ndarray]:
         """For each axis the weights (windows, size): 1 inside over how many windows cover the element."""
         if None in about.shape:
             raise InputError(f"occlusion needs the shape of input {about.name!r}, which is open: {about.shape}")
+        if not about.shape:
+            return [np.ones((1, 1))]
         sizes = [size or 0 for size in about.shape]
         widths = self._extent(self.window, "window", about, _seventh(sizes), sizes)
         strides = self._extent(self.stride, "stride", about, [-(-width // 2) for width in widths], widths)
@@ -79,10 +83,11 @@ class Occlusion(Method):
         return g.shaped_like(g.Where(g.Greater(_weights(g, about, points), 0), start, x), x)
 
     def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
-        g, ((name, x),) = scene.g, scene.inputs.items()
-        about = scene.explained[name]
-        fall = broadcast_rows(g, g.Sub(scene.reference, scene.score), x, about)
-        return [g.shaped_like(g.Mul(fall, _weights(g, about, scene.points)), x)], ()
+        g, fall = scene.g, scene.g.Sub(scene.reference, scene.score)
+        return [
+            g.shaped_like(g.Mul(broadcast_rows(g, fall, x, about), _weights(g, about, scene.points)), x)
+            for x, about in zip(scene.inputs.values(), scene.explained.values(), strict=True)
+        ], ()
 
 
 def _seventh(sizes: Sequence[int]) -> list[int]:
@@ -98,14 +103,27 @@ def _axis_windows(size: int, width: int, stride: int, overlap: str) -> np.ndarra
     return inside / np.maximum(inside.sum(0), 1) if overlap == "mean" else inside
 
 
+def _chosen(axes: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The weights of every window, a product of one of each axis: (windows, size) by axis."""
+    choices = list(product(*(range(len(windows)) for windows in axes)))
+    return [windows[[choice[axis] for choice in choices]] for axis, windows in enumerate(axes)]
+
+
 def _weights(g: GraphBuilder, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
-    """The windows of the rows, (N, *input)."""
-    rank = len(about.shape)
-    factors = [g.Reshape(points[f"axis{k}"], [0, *[1] * k, -1, *[1] * (rank - 1 - k)]) for k in range(rank)]
-    return g.Mul(*factors)
+    """The windows of the rows, in the shape of the input."""
+    if not about.shape:
+        return g.Reshape(points[f"{about.name}/axis0"], g.constant([], ir.DataType.INT64))
+    places = [axis for axis in range(len(about.shape) + (about.batch is not None)) if axis != about.batch]
+    return g.Mul(*(_along(g, points[f"{about.name}/axis{k}"], axis, about) for k, axis in enumerate(places)))
 
 
-def _only(explained: Mapping[str, Explained]) -> list[Explained]:
-    if len(explained) != 1 or any(about.batch not in (0, None) for about in explained.values()):
-        raise InputError(f"occlusion explains models with one input, batch first; this one has {', '.join(explained)}")
-    return list(explained.values())
+def _along(g: GraphBuilder, weights: ir.Value, axis: int, about: Explained) -> ir.Value:
+    """Weights (rows, size) along an axis of the input, whose rows lie along its axis of examples."""
+    rank = len(about.shape) + (about.batch is not None)
+    size = list(weights.shape or ())[1]
+    dims = [1] * rank
+    dims[axis] = size if isinstance(size, int) else -1
+    if about.batch is not None:
+        dims[about.batch] = -1
+        weights = weights if about.batch < axis else g.Transpose(weights, perm=[1, 0])
+    return g.Reshape(weights, dims)
