@@ -22,6 +22,7 @@ from .options import Candidate, GradientHook, Options
 from .parity import parity
 from .runtime import Session, all_tensors
 from .sources import convert
+from .subgraphs import every_node
 from .weights import Stored, release, stored
 
 __all__ = ["to_onnx"]
@@ -71,6 +72,7 @@ def to_onnx(
     target = None if path is None else writable(path, source)
     candidate = convert(source, options)
     refuse_unwritable(candidate)
+    refuse_foreign(candidate)
     with stored(candidate.model) as files:
         candidate = replace(candidate, model=files.model)  # the one with weights is let go
         check(candidate, files, replace(options, batch=options.batch or fixed_batch(candidate)))
@@ -106,6 +108,17 @@ def refuse_unwritable(candidate: Candidate) -> None:
         raise ConversionError(
             f"{candidate.source}: over 2 GB of weights, more than one .onnx file holds; use a smaller one"
         )
+
+
+def refuse_foreign(candidate: Candidate) -> None:
+    """Refuse a graph with an operator that its exporter had no ONNX form for: tf2onnx leaves such ones in silence."""
+    opset = next(entry.version for entry in candidate.model.opset_import if entry.domain in ("", "ai.onnx"))
+    for node in every_node(candidate.model.graph):
+        if node.domain in ("", "ai.onnx") and not onnx.defs.has(node.op_type, opset):
+            raise ConversionError(
+                f"{candidate.source}: operator {node.op_type} ({node.name!r}) has no form in ONNX opset {opset}; "
+                "write this layer with other operators"
+            )
 
 
 def check(candidate: Candidate, files: Stored, options: Options) -> None:

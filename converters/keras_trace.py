@@ -19,6 +19,7 @@ from .keras_names import real_names, scopes_of, temporary_names
 from .keras_signature import Signature
 from .layers import leaving
 from .quiet import converting, require
+from .tf_operators import HANDLERS
 
 __all__ = ["Scopes", "translate"]
 
@@ -52,7 +53,7 @@ def traced(model: Any, signature: Signature, opset: int, baked: set[int]) -> tup
     call = stateless(model, signature, large)
     wanted = [tf.TensorSpec(spec.shape, spec.dtype, name=f"x{i:05d}") for i, spec in enumerate(signature.specs)]
     wanted += [tf.TensorSpec(variables[i].shape, variables[i].dtype, name=f"w{i:05d}") for i in large]
-    proto, _ = tf2onnx.convert.from_function(call, input_signature=wanted, opset=opset)
+    proto, _ = tf2onnx.convert.from_function(call, input_signature=wanted, opset=opset, custom_op_handlers=HANDLERS)
     captured = call.get_concrete_function(*wanted).graph.captures
     weights = {f"w{i:05d}": view(variables[i]) for i in large}
     return proto, weights | {inner.name: outer.numpy() for outer, inner in captured}

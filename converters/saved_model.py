@@ -16,6 +16,7 @@ from .options import Candidate, Feed, LayerValue, Options
 from .quiet import converting, require, warn_of_code
 from .tf_file import tf_candidate
 from .tf_gradients import taped
+from .tf_operators import HANDLERS
 
 __all__ = ["convert_saved_model"]
 
@@ -41,6 +42,7 @@ def convert_saved_model(path: Path, options: Options) -> Candidate:
             input_names=[*frozen.inputs, *(f"{name}:0" for name in weights)],
             output_names=[tensor.name for tensor in frozen.function.outputs],
             opset=options.opset,
+            custom_op_handlers=HANDLERS,
         )
         scopes = leaving(proto, lambda node: scopes_of(node.name))
         put_weights(proto, {f"{name}:0": value for name, value in weights.items()})

@@ -71,6 +71,8 @@ def complete(node: ir.Node) -> bool:
         open_outputs += [x for x in node.inputs[:1] if x is not None and x.shape is None]
     if node.domain == "com.microsoft":
         return _complete_contrib(node)
+    if node.domain == "ai.onnx.ml":
+        return _complete_tabular(node)
     if node.domain == "" and node.op_type == "Loop":
         return _complete_loop(node)
     rank = _rank_left_out(node) if open_outputs and node.domain == "" else None
@@ -112,6 +114,30 @@ def _complete_contrib(node: ir.Node) -> bool:
     elif node.op_type.endswith("Pool") and x.shape is not None:
         y.shape = ir.Shape([None] * len(x.shape))
     return y.type is not None
+
+
+_OF_EACH = frozenset({"Imputer", "Normalizer", "Scaler"})
+_OF_ROWS = {  # with the attribute that counts the columns
+    "FeatureVectorizer": None,
+    "LinearRegressor": "targets",
+    "SVMRegressor": None,
+    "TreeEnsembleRegressor": "n_targets",
+}
+
+
+def _complete_tabular(node: ir.Node) -> bool:
+    """Types the outputs of those operators of ai.onnx.ml of which the standard's inference says nothing."""
+    x, y = node.inputs[0], node.outputs[0]
+    known = y.type is not None and y.shape is not None
+    if known or x is None or x.type is None or node.op_type not in {*_OF_EACH, *_OF_ROWS}:
+        return False
+    before = y.type, y.shape
+    y.type = y.type or (x.type if node.op_type == "Imputer" else ir.TensorType(ir.DataType.FLOAT))
+    if y.shape is None and x.shape is not None and len(x.shape):
+        counted = _OF_ROWS.get(node.op_type)
+        columns = node.attributes.get_int(counted, 1) if counted else None
+        y.shape = x.shape.copy() if node.op_type in _OF_EACH else ir.Shape([x.shape[0], columns])
+    return (y.type, y.shape) != before
 
 
 def _broadcast(a: ir.Value, b: ir.Value | None) -> ir.Shape | None:

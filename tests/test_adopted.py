@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx
 import onnxray
@@ -69,3 +71,15 @@ def test_others_are_still_refused() -> None:
     text = '<ir_version: 7, opset_import: ["" : 12]> net (float[2] x) => (float[2] y) { y = Mystery (x) }'
     with pytest.raises(UnsupportedOperator, match=r"Mystery .* is none of ONNX opset 12"):
         onnxray.load(onnx.parser.parse_model(text))
+
+
+def test_complementary_error_function_of_tensorflow() -> None:
+    """tf2onnx leaves it in Keras' own exports, which onnxruntime then does not load."""
+    model, feeds = net("Affine")
+    model.graph.node[0].CopyFrom(onnx.helper.make_node("Erfc", ["x"], ["y"]))
+    model.opset_import[0].version = 15
+    graph = onnxray.differentiate(model)
+    results = run_on_runtime(graph.model, {**feeds, graph.seeds["y"]: np.ones_like(feeds["x"])})
+    np.testing.assert_allclose(results["y"], np.vectorize(math.erfc)(feeds["x"]), atol=1e-6)
+    slope = -2 / math.sqrt(math.pi) * np.exp(-(feeds["x"] ** 2))
+    np.testing.assert_allclose(results[graph.gradients["x"]], slope, rtol=1e-4, atol=1e-6)

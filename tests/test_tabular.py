@@ -86,6 +86,24 @@ def test_against_differences(name: str) -> None:
     assert np.sum(found * direction) == pytest.approx(numeric, rel=2e-3, abs=2e-3)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_before_another_operator(name: str) -> None:
+    """The standard's inference types few of them, and skl2onnx does not say what stands between."""
+    body = CASES[name].replace("y =", "m =")
+    model, x = net(f'{body} n = Mul (m, m) y = {ML}.Normalizer <norm = "L2"> (n)'), away(4, 3)
+    alone = net(CASES[name])
+    m = run_on_runtime(alone, {"x": x})["y"].astype(np.float64)
+    n, seed = m * m, normal(*m.shape, seed=5)
+    size = np.linalg.norm(n, axis=1, keepdims=True)
+    unit = n / size
+    dm = 2 * m * (seed - unit * np.sum(unit * seed, axis=1, keepdims=True)) / size
+    inner, outer = differentiate(alone, "y", "x"), differentiate(model, "y", "x")
+    want = run_on_runtime(inner.model, {"x": x, inner.seeds["y"]: dm.astype(np.float32)})[inner.gradients["x"]]
+    found = run_on_runtime(outer.model, {"x": x, outer.seeds["y"]: seed})[outer.gradients["x"]]
+    rough = 1e-2 if "probability" in name else 2e-3  # onnxruntime finds these step by step
+    np.testing.assert_allclose(found, want, rtol=rough, atol=2e-5 * np.abs(want).max() + 1e-6)
+
+
 @pytest.mark.parametrize("name", [name for name in CASES if name.startswith("SVM")])
 def test_what_is_spelled_out_gives_the_same_scores(name: str) -> None:
     """onnxruntime finds probabilities step by step, and stops at what changes them by less than 0.005."""

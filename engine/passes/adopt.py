@@ -1,7 +1,8 @@
 """Replaces operators that onnxruntime adds to the standard's own domain, though no opset has them, as files are loaded.
 
 Its optimisers write LayerNormalization before the standard had it, and SimplifiedLayerNormalization; converters of
-Core ML and Caffe2 models wrote the rest, up to opset 9. Meanwhile they wait in a domain of their own, so that checks
+Core ML and Caffe2 models wrote the rest, up to opset 9. Erfc is TensorFlow's, which tf2onnx leaves in the files of
+Keras. Meanwhile they wait in a domain of their own, so that checks
 and upgrades leave them alone.
 """
 
@@ -94,3 +95,9 @@ def _crop(g: GraphBuilder, node: Any) -> list[ir.Value]:
         return [g.Slice(x, [top, left], [top + size[0], left + size[1]], [2, 3])]
     ends = g.Sub(g.Shape(x, start=2), [bottom, right])
     return [g.Slice(x, [top, left], ends, [2, 3])]
+
+
+@spells("Erfc", domain=_OWN)
+def _erfc(g: GraphBuilder, node: Any) -> list[ir.Value]:
+    """1 - erf(x)."""
+    return [g.Sub(1, g.Erf(node.inputs[0]))]

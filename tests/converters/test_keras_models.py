@@ -56,7 +56,13 @@ def application(name, size):
     return lambda: getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10)
 
 
+def exact_gelu():
+    """Keras writes it with Erfc, which the ONNX standard does not have."""
+    return keras.Sequential([keras.Input((6,)), L.Dense(8, activation="gelu"), L.Dense(3)])
+
+
 MODELS = {
+    "exact GELU": (exact_gelu, 3),
     "mlp": (mlp, 4),
     "digits": (digits, 8),
     "lstm": (lstm, 4),
@@ -107,6 +113,15 @@ def test_outputs_layers_and_gradients_agree(name, notes, tensors, engine):
         entry = found[layer.name]
         got = as_keras(values[entry["tensor"]], entry["layout"]).reshape(value.shape)
         np.testing.assert_allclose(got, value, atol=2e-4 * max(1, np.abs(value).max()), err_msg=layer.name)
+
+
+def test_operator_without_an_onnx_form_is_named():
+    import tensorflow as tf
+
+    x = keras.Input((6,))
+    layer = L.Lambda(tf.math.lgamma)
+    with pytest.raises(ConversionError, match=r"operator Lgamma \(.*has no form in ONNX opset 18; write this layer"):
+        to_onnx(keras.Model(x, layer(L.Dense(3, activation="softplus")(x))))
 
 
 def test_names_that_tensorflow_would_mangle(notes):
