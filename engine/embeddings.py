@@ -1,7 +1,8 @@
 """Where a gradient starts: the floating-point inputs, or where there are none what integers are looked up as.
 
-Token ids have no gradient. What is explained instead is the first floating-point tensor that depends on them: the rows
-of the table of embeddings, as Captum's LayerIntegratedGradients on a model's word embeddings does.
+Token ids have no gradient, not even those that come as floating-point numbers and are cast to integers, as
+TensorFlow's do. What is explained instead is the first floating-point tensor that depends on them: the rows of the
+table of embeddings, as Captum's LayerIntegratedGradients on a model's word embeddings does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import onnx_ir as ir
 
 from .errors import ModelError
 from .model import Model, infer_shapes, is_float
+from .passes.dequantise_first import dequantise_first
 from .passes.spelling import spell_out
+from .paths import stops
 
 __all__ = ["Start", "note_of", "start_names", "starts"]
 
@@ -45,9 +48,10 @@ def starts(model: Model) -> list[Start]:
 
     Embeddings that are only added up count once, by the largest table: words stand for the kinds and places of words.
     """
-    floats = [Start(value) for value in model.inputs if is_float(value)]
+    floats = [Start(value) for value in model.inputs if _is_number(value)]
     if floats:
         return floats
+    dequantise_first(model.program)
     fused = [node for node in model.graph if node.op_type == "EmbedLayerNormalization"]
     if spell_out(model.program, fused):
         infer_shapes(model.program)
@@ -68,12 +72,26 @@ def start_names(model: Model) -> list[str]:
 
 def note_of(model: Model) -> str | None:
     """One line where what is explained is none of the model's inputs, else None."""
-    return None if any(map(is_float, model.inputs)) else _note(starts(model.copy()))
+    return None if any(map(_is_number, model.inputs)) else _note(starts(model.copy()))
 
 
 def _note(found: Iterable[Start]) -> str | None:
-    inner = [str(start) for start in found if start.source is not None]
-    return f"the model takes integers, which have no gradient; explained is {', and '.join(inner)}" if inner else None
+    inner = [start for start in found if start.source is not None]
+    ids = any(start.source is not None and is_float(start.source) for start in inner)
+    takes = "ids as floating-point numbers" if ids else "integers"
+    texts = ", and ".join(map(str, inner))
+    return f"the model takes {takes}, which have no gradient; explained is {texts}" if inner else None
+
+
+def _is_number(value: ir.Value) -> bool:
+    """Whether an input is a floating-point number that is computed with, not an id that is cast and looked up."""
+    readers = [use.node for use in value.uses()]
+    casts = [node for node in readers if node.op_type == "Cast" and not is_float(node.outputs[0])]
+    return is_float(value) and not (casts and all(node in casts or stops(node) or _sizes(node) for node in readers))
+
+
+def _sizes(node: ir.Node) -> bool:
+    return node.domain == "" and node.op_type in ("Shape", "Size")
 
 
 def _first_floats(graph: ir.Graph) -> list[Start]:
@@ -82,7 +100,7 @@ def _first_floats(graph: ir.Graph) -> list[Start]:
     found = []
     for node in graph:
         source = next((integers[x] for x in node.inputs if x in integers), None)
-        if source is None or node.op_type in ("Shape", "Size"):
+        if source is None or _sizes(node):
             continue
         for y in node.outputs:
             if is_float(y):

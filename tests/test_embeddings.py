@@ -201,3 +201,57 @@ def test_the_command_lists_tokens_and_draws_them_in_their_order(
             assert picture.height > 4 * 20
     assert run(["inspect", "text.onnx"]) == 0
     assert "explained is 'word'" in capsys.readouterr().out
+
+
+def test_ids_that_come_as_floating_point_numbers() -> None:
+    """As tf2onnx writes a Keras model of an Input without a dtype; the mask compares them."""
+    text = TEXT.replace("int64[batch, length] ids", "float[batch, length] numbers")
+    text = text.replace("shape = Shape (ids)", "ids = Cast <to = 7> (numbers)\n    none = Equal (numbers, zero)")
+    model = parsed(text, words=WORDS, types=KINDS, head=HEAD, zero=np.zeros((), np.float32))
+    given = {"numbers": IDS.astype(np.float32), "kinds": KIND, "mask": MASK}
+    said = (
+        "takes ids as floating-point numbers, which have no gradient; explained is 'word', the embeddings of 'numbers'"
+    )
+    with pytest.warns(UserWarning, match=said):
+        found = onnxray.explain(model, given, target=1)
+    np.testing.assert_allclose(found.values, slope(1), rtol=1e-4, atol=1e-5)
+    report = inspect(onnxray.load(model))
+    assert report.gradient.differentiable
+    assert report.note is not None
+    assert said in report.note
+
+
+QUANTISED = """
+<ir_version: 8, opset_import: ["" : 18]>
+text (int64[batch, length] ids) => (float[batch, 3] scores)
+{
+    picked = Gather (words, ids)
+    word = DequantizeLinear (picked, scale, zero)
+    sizes = Shape (word)
+    turned = Transpose <perm = [1, 0, 2]> (picked)
+    flat = Unsqueeze (turned, none)
+    real = DequantizeLinear (flat, scale, zero)
+    squared = Mul (real, real)
+    along = Constant <value_ints = [0, 1]> ()
+    pooled = ReduceSum <keepdims = 0> (squared, along)
+    scores = MatMul (pooled, head)
+}
+"""
+
+
+def test_embeddings_of_a_quantised_table_that_is_dequantised_behind_a_transpose(tmp_path: Path) -> None:
+    """As onnxruntime's quantiser leaves a recurrent net: what it dequantises first is read for its shape alone."""
+    scale, zero = np.float32(0.02), np.uint8(120)
+    words = np.random.default_rng(1).integers(0, 255, (9, 4)).astype(np.uint8)
+    model = parsed(QUANTISED, words=words, scale=scale, zero=zero, head=HEAD, none=np.array([0]))
+    real = (words.astype(np.float32) - zero) * scale
+    with pytest.warns(UserWarning, match="explained is 'word', the embeddings of 'ids'"):
+        explainer = onnxray.Explainer(model)
+    found = explainer({"ids": IDS}, target=2)
+    np.testing.assert_allclose(found.values, 2 * real[IDS] * HEAD[:, 2], rtol=1e-4)
+    (shipped,) = ort.InferenceSession(model.SerializeToString()).run(None, {"ids": IDS})
+    np.testing.assert_array_equal(found.score, shipped[:, 2])
+    saved = ort.InferenceSession(explainer.save(tmp_path / "explainer.onnx"))
+    (again,) = saved.run(["attribution"], {"ids": IDS, "target": np.array([2, 2])})
+    np.testing.assert_allclose(again, found.values, rtol=1e-6)
+    assert inspect(onnxray.load(model)).gradient.differentiable

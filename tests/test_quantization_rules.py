@@ -3,12 +3,15 @@
 Central differences see only the steps of a rounding operator, so these rules are checked against their formula.
 """
 
+import by_hand
 import numpy as np
 import onnx
+import onnxray
 import onnxruntime as ort
 import pytest
 from gradcheck import normal, reference
 from onnxray.gradient import GradientGraph, differentiate
+from onnxray.inspection import inspect
 
 _RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
 
@@ -174,3 +177,29 @@ def test_four_bit_weights_are_no_obstacle() -> None:
     )
     w = 0.5 * np.array([[1, -8], [7, 3], [0, 2], [-5, 4]])
     np.testing.assert_allclose(gradients(graph, dy, x=x)["x"], dy @ w.T, rtol=1e-5)
+
+
+@pytest.mark.parametrize("tail", ["c = Add(p, r)", "t = Transpose<perm = [0, 1]>(p)  c = Add(r, t)"])
+def test_bias_that_is_added_in_integers(tail: str) -> None:
+    """As onnxruntime's quantiser of version 0.1 wrote it, before the Cast; the bias counts steps of both scales."""
+    rng = np.random.default_rng(0)
+    weights, scale, zero = rng.integers(0, 255, (4, 3)).astype(np.uint8), np.float32(0.02), np.uint8(120)
+    text = f"""net (float[N, 4] x) => (float[N, 3] y) {{
+        q, sx, zx = DynamicQuantizeLinear(x)
+        p = MatMulInteger(q, W, zx, zw)
+        s = Mul(sx, sw)
+        b = Div(bias, s)
+        d = Floor(b)
+        r = Cast<to = 6>(d)
+        {tail}
+        f = Cast<to = 1>(c)
+        y = Mul(f, s)
+    }}"""
+    bias = rng.normal(size=3).astype(np.float32)
+    model = by_hand.model(text, {"W": weights, "zw": zero, "sw": scale, "bias": bias})
+    x = rng.normal(size=(2, 4)).astype(np.float32)
+    found = onnxray.explain(model, x, target=1)
+    exact = (weights.astype(np.float32) - zero) * scale
+    np.testing.assert_allclose(found.values, [exact[:, 1]] * 2, rtol=1e-5)
+    np.testing.assert_allclose(found.score, (x @ exact + bias)[:, 1], atol=0.1)
+    assert inspect(onnxray.load(model)).gradient.differentiable

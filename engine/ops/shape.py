@@ -18,6 +18,7 @@ def identity(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     return dy
 
 
+_MOVES = frozenset({"Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
 _INTEGER_PRODUCTS = frozenset({"ConvInteger", "MatMulInteger"})  # of quantised tensors, see quantization.py
 
 
@@ -31,8 +32,16 @@ def cast(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
         return None, *around
     if x.dtype.is_floating_point():
         return g.Cast(dy, to=x.dtype), *around
-    producer = x.producer()
-    return (dy if producer is not None and producer.op_type in _INTEGER_PRODUCTS else None), *around
+    return (dy if _accumulates(x) else None), *around
+
+
+def _accumulates(x: ir.Value) -> bool:
+    """Whether integers are those of a product of quantised tensors, to which a quantised bias may have been added."""
+    node = x.producer()
+    if node is None or node.domain or node.op_type in _INTEGER_PRODUCTS:
+        return node is not None and not node.domain
+    passed = {"Add": 2, "Concat": len(node.inputs)}.get(node.op_type, 1 if node.op_type in _MOVES else 0)
+    return any(_accumulates(value) for value in node.inputs[:passed] if value is not None)
 
 
 @vjp("Reshape", "Flatten")
