@@ -87,7 +87,16 @@ def _is_number(value: ir.Value) -> bool:
     """Whether an input is a floating-point number that is computed with, not an id that is cast and looked up."""
     readers = [use.node for use in value.uses()]
     casts = [node for node in readers if node.op_type == "Cast" and not is_float(node.outputs[0])]
-    return is_float(value) and not (casts and all(node in casts or stops(node) or _sizes(node) for node in readers))
+    picks = any(_picks(node.outputs[0]) for node in casts)
+    return is_float(value) and not (picks and all(node in casts or stops(node) or _sizes(node) for node in readers))
+
+
+def _picks(value: ir.Value) -> bool:
+    """Whether rows of a table are looked up by a value."""
+    return any(
+        (use.idx == 1 and use.node.op_type in _LOOKUPS) or (use.node.op_type in _MOVES and _picks(use.node.outputs[0]))
+        for use in value.uses()
+    )
 
 
 def _sizes(node: ir.Node) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import onnx_ir as ir
@@ -14,8 +14,10 @@ from .cam_layers import default_layer
 from .embeddings import note_of
 from .errors import ModelError
 from .examples import score_axes
+from .explanation import explanation
 from .heads import find_head
 from .metadata import LABELS, LAYERS
+from .methods import METHODS
 from .model import Model, is_float
 from .paths import influenced, nodes_between
 from .preprocess import METADATA_KEY, Preprocess
@@ -106,6 +108,7 @@ def inspect(model: Model) -> Inspection:
 def _inspected(model: Model) -> Inspection:
     y = _score_of(model)
     gradient, activations = differentiation(model, y)
+    gradient = _as_explained(model, gradient)
     program = model.program
     return Inspection(
         model=str(model.path) if model.path else None,
@@ -124,6 +127,16 @@ def _inspected(model: Model) -> Inspection:
         labels=_label_texts(model),
         metadata={key: _read(text) for key, text in model.metadata.items() if key not in _OWN},
     )
+
+
+def _as_explained(model: Model, found: GradientInfo) -> GradientInfo:
+    """The same, or why an Explainer cannot be built all the same, such as for scores that are not counted by rows."""
+    if found.differentiable:
+        try:
+            explanation(model, METHODS["saliency"]())
+        except ModelError as error:
+            return replace(found, differentiable=False, reason=str(error))
+    return found
 
 
 def _score_of(model: Model) -> ir.Value | None:
