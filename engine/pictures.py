@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -25,10 +24,9 @@ def read_picture(source: Picture) -> Image.Image:
     file that is missing, truncated, no picture or beyond Pillow's MAX_IMAGE_PIXELS is an InputError naming it.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with _opened(source) as image:
-                return _rgb(ImageOps.exif_transpose(image))
+        with _opened(source) as image:
+            _check_size(image)
+            return _rgb(ImageOps.exif_transpose(image))
     except Exception as problem:  # a decoder raises whatever a broken file makes it trip over
         raise InputError(f"{_name(source)} cannot be read as a picture: {_reason(problem)}") from problem
 
@@ -57,6 +55,13 @@ def _opened(source: Picture) -> AbstractContextManager[Image.Image]:
     if isinstance(source, str | os.PathLike):
         return Image.open(source)
     raise TypeError(f"give a path or a PIL image, not {type(source).__name__}")
+
+
+def _check_size(image: Image.Image) -> None:
+    """Pillow itself only warns up to twice the limit; a filter to raise would hold for all threads."""
+    limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
+    if limit is not None and pixels > limit:
+        raise ValueError(f"it has {pixels:,} pixels, Pillow's limit is {limit:,} (PIL.Image.MAX_IMAGE_PIXELS)")
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -42,6 +42,8 @@ def repeated_axes(wide: ir.Value, narrow: ir.Value) -> list[int] | None:
     if wide.shape is None or narrow.shape is None:
         return None
     extra = len(wide.shape) - len(narrow.shape)
+    if extra < 0:  # the file declares a rank that what is computed has not
+        return None
     axes = list(range(extra))
     for axis, (w, n) in enumerate(zip(list(wide.shape)[extra:], narrow.shape, strict=True), start=extra):
         if n == 1 and w != 1:

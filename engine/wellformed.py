@@ -19,6 +19,8 @@ _LARGE = 2**16  # bytes of a tensor that is not handed to the standard's checker
 _TYPES = frozenset(kind.value for kind in ir.DataType) - {ir.DataType.UNDEFINED.value}
 _MOST_VERSION = 2**31 - 1
 
+_MESSAGES = {onnx.AttributeProto.GRAPH: "g", onnx.AttributeProto.TENSOR: "t"}
+
 Key = tuple[str, str, str]
 
 
@@ -34,12 +36,15 @@ def check_wellformed(proto: onnx.ModelProto, where: str) -> None:
 
 
 def _check_texts(proto: onnx.ModelProto, where: str) -> None:
-    """Names have to be UTF-8, which the parser does not look at."""
+    """Names have to be UTF-8, which the parser does not look at; attributes that are graphs or tensors hold one."""
     try:
         for node in _nodes(proto):
             _ = node.name, node.op_type, node.domain, *node.input, *node.output
             for attribute in node.attribute:
                 _ = attribute.name
+                field = _MESSAGES.get(attribute.type)
+                if field and not (attribute.HasField(field) or (field == "t" and attribute.ref_attr_name)):
+                    raise ModelError(f"{where}: attribute {attribute.name!r} of node {node.name!r} is empty")
                 if attribute.type == onnx.AttributeProto.STRING:
                     attribute.s.decode()
                 for text in attribute.strings:

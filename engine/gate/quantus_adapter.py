@@ -6,14 +6,15 @@
     model = quantus_model("model.onnx")
     quantus.MPRT()(model=model, x_batch=x, y_batch=y, explain_func=explain_func)
 
-Quantus takes models of PyTorch and TensorFlow alone: ``quantus_model`` opens that door for its own interface, too.
+Quantus takes models of PyTorch and TensorFlow alone; as long as a model of ``quantus_model`` lives, those that have
+Quantus' own interface, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import finalize
 
 import numpy as np
 
@@ -29,21 +30,21 @@ from .randomise import randomised, weighted_layers
 __all__ = ["explain_func", "quantus_model"]
 
 _OF_QUANTUS = ("device", "softmax", "model_predict_kwargs")
-_EXPLAINERS: WeakKeyDictionary[Model, dict[Any, Explainer]] = WeakKeyDictionary()  # sessions, kept as long as a model
+_HELD = "_explainers_of_quantus"  # in the model itself, so that its explainers go when it goes
 
 
 def quantus_model(model: Source, *, channel_first: bool = True, softmax: bool = False) -> Any:
     """A model as Quantus takes them: it predicts, has its layers randomised, and gives its activations."""
-    kind = _interface()
-    _open_the_door()
-    return kind(load(model), channel_first=channel_first, softmax=softmax)
+    made = _interface()(load(model), channel_first=channel_first, softmax=softmax)
+    _Patch.open_for(made)
+    return made
 
 
 def explain_func(model: Any, inputs: np.ndarray, targets: np.ndarray, method: str = "saliency", **options: Any) -> Any:
     """Attributions for Quantus by a method of onnxray; a batch with a target for each input."""
     options = {key: value for key, value in options.items() if key not in _OF_QUANTUS}
     source = load(getattr(model, "model", model))
-    held = _EXPLAINERS.setdefault(source, {})
+    held: dict[Any, Explainer] = vars(source).setdefault(_HELD, {})
     key = (method, repr(options))
     if key not in held:
         held[key] = Explainer(source, method, **options)
@@ -114,14 +115,25 @@ def _array(value: Any) -> np.ndarray:
     return value.const_value.numpy()
 
 
-def _open_the_door() -> None:
-    """Lets Quantus take what already has its interface."""
-    helpers, kind = need("quantus.helpers.utils"), need("quantus.helpers.model.model_interface").ModelInterface
-    wrap = helpers.get_wrapped_model
-    if not getattr(wrap, "takes_interfaces", False):
+class _Patch:
+    """Lets Quantus take what already has its interface, as long as there is a model of ``quantus_model``."""
 
-        def wrapped(model: Any, *positional: Any, **named: Any) -> Any:
-            return model if isinstance(model, kind) else wrap(model, *positional, **named)
+    users = 0
+    original: Any = None
 
-        wrapped.takes_interfaces = True  # type: ignore[attr-defined]
-        helpers.get_wrapped_model = wrapped
+    @classmethod
+    def open_for(cls, model: Any) -> None:
+        helpers, kind = need("quantus.helpers.utils"), need("quantus.helpers.model.model_interface").ModelInterface
+        if cls.users == 0:
+            cls.original = wrap = helpers.get_wrapped_model
+            helpers.get_wrapped_model = lambda model, *given, **named: (
+                model if isinstance(model, kind) else wrap(model, *given, **named)
+            )
+        cls.users += 1
+        finalize(model, cls.closed_by_one, helpers)
+
+    @classmethod
+    def closed_by_one(cls, helpers: Any) -> None:
+        cls.users -= 1
+        if cls.users == 0:
+            helpers.get_wrapped_model = cls.original

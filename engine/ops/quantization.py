@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from ..errors import ModelError
 from ..graph import GraphBuilder
 from ..rules import Gradients, Node, as_rule, vjp
 from ..shapes import constant_of
@@ -107,6 +108,9 @@ def _along(g: GraphBuilder, node: Node, value: ir.Value, dtype: ir.DataType | No
         return real
     if _blocks(node):
         return g.Gather(real, _block_numbers(g, node), axis=_axis(g, node))
+    sizes = g.dim(node.inputs[0], _axis(g, node)), g.dim(value, 0)
+    if all(isinstance(size, int) for size in sizes) and sizes[0] != sizes[1] and 1 not in sizes:
+        raise ModelError(f"{node.op_type} (node {node.name!r}) has {sizes[1]} scales for an axis of {sizes[0]}")
     behind = list(range(1, g.rank(node.inputs[0]) - _axis(g, node)))
     return g.Unsqueeze(real, behind) if behind else real
 
@@ -128,8 +132,10 @@ def _blocks(node: Node) -> int:
 
 
 def _axis(g: GraphBuilder, node: Node) -> int:
-    rank = g.rank(node.inputs[0])
-    return 0 if rank < 2 else node.attributes.get_int("axis", 1) % rank
+    rank, axis = g.rank(node.inputs[0]), node.attributes.get_int("axis", 1)
+    if rank >= 2 and not -rank <= axis < rank:
+        raise ModelError(f"{node.op_type} (node {node.name!r}) has axis {axis}, its input {rank} axes")
+    return 0 if rank < 2 else axis % rank
 
 
 def _block_numbers(g: GraphBuilder, node: Node) -> ir.Value:

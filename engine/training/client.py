@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing import Pipe
@@ -52,6 +53,7 @@ class Worker:
     _pipe: Connection | None = None
     _noise: IO[bytes] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    dropped: list[int] = field(default_factory=list)  # keys of sessions that nobody holds any more
     starts: int = 0
 
     def ask(self, verb: str, *arguments: Any, about: str) -> Any:
@@ -59,6 +61,7 @@ class Worker:
         with self._lock:
             pipe = self._started()
             try:
+                self._drop(pipe)
                 pipe.send((verb, *arguments))
                 if not pipe.poll(self.limits.seconds):
                     raise TimeoutError
@@ -73,6 +76,14 @@ class Worker:
         if kind == "error":
             raise Refused(f"onnxruntime-training refused {about}: {_first_line(result)}; {_REMEDY}")
         return result
+
+    def _drop(self, pipe: Connection) -> None:
+        """Frees what the child holds for sessions that are gone, which cannot ask while they are collected."""
+        while self.dropped:
+            pipe.send(("close", self.dropped.pop()))
+            if not pipe.poll(self.limits.seconds):
+                raise TimeoutError
+            pipe.recv()
 
     def close(self) -> None:
         with self._lock:
@@ -101,6 +112,8 @@ class Worker:
             pass_fds=[theirs.fileno()],
         )  # fmt: skip
         self.starts += 1
+        self.dropped.clear()
+        weakref.finalize(self, _kill, self._process)
         theirs.close()
         return ours
 
@@ -130,6 +143,13 @@ class Worker:
         lines = self._noise.read().decode(errors="replace").splitlines()
         errors = [line for line in lines if "[E:" in line or "what():" in line or "Error:" in line]
         return f" ({errors[-1].strip()})" if errors else ""
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends the child with the worker that started it."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()
 
 
 def _first_line(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,7 +72,9 @@ def open_training_session(
     names = [provider if isinstance(provider, str) else provider[0] for provider in wanted]
     if missing := [provider for provider in names if provider not in running]:
         raise RuntimeUnavailable(f"{missing[0]} did not start in onnxruntime-training; it needs CUDA 11.8 and cuDNN 8")
-    return TrainingSession(key, by, by.starts, running, [output.name for output in model.graph.output], name)
+    session = TrainingSession(key, by, by.starts, running, [output.name for output in model.graph.output], name)
+    weakref.finalize(session, by.dropped.append, key)
+    return session
 
 
 def settled(given: Prepared) -> Prepared:

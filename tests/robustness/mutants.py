@@ -34,6 +34,8 @@ def run_mutants(first: int, last: int, suite: bool = False, seconds: float = 1e9
                 break
             kind, note = work(mutant(models, number))
             counts[kind] += 1
+            if counts.total() % 500 == 0:
+                print(counts.total(), dict(counts), file=sys.stderr, flush=True)
             if kind not in GOOD:
                 line = f"python tests/robustness/mutants.py {number}{' --suite' if suite else ''}"
                 bad.append(f"{kind}: {note}\n    {line}")

@@ -34,12 +34,13 @@ BRANCH = """net (float[2, 3] x) => (float[2, 3] y) {
     y = If<then_branch = yes () => (float[2, 3] p) { p = Exp(x) },
            else_branch = no () => (float[2, 3] q) { q = Tanh(x) }>(c)
 }"""
-SCAN = """net (float[2, 4, 3] x) => (float[2, 4, 3] y) {
+SCAN = """net (float[2, 4, 3] x) => (float[2, 12] y) {
     t = Transpose<perm = [1, 0, 2]>(x)
     start = ReduceMean<keepdims = 0>(t, zero)
     end, u = Scan<num_scan_inputs = 1, body = step (float[2, 3] a, float[2, 3] b) => (float[2, 3] c, float[2, 3] d)
         { c = Add(a, b)  d = Tanh(c) }>(start, t)
-    y = Transpose<perm = [1, 0, 2]>(u) }"""
+    v = Transpose<perm = [1, 0, 2]>(u)
+    y = Flatten(v) }"""
 SEQUENCE = """net (float[2, 6] x) => (float[2, 3] y) {
     parts = SplitToSequence<axis = 1>(x, three)
     first = SequenceAt(parts, zero)
@@ -69,13 +70,14 @@ OLD = """net (float[1, 2, 4, 4] x) => (float[1, 3] y) {
     u = Upsample<mode = "nearest", scales = [1.0, 1.0, 2.0, 2.0]>(m)
     s = ReduceMean<axes = [2, 3], keepdims = 0>(u)
     y = Dropout(s) }"""
-RECURRENT = """net (float[2, 3, 4] x) => (float[2, 3, 1, 5] y) {
+RECURRENT = """net (float[2, 3, 4] x) => (float[2, 15] y) {
     u = Transpose<perm = [1, 0, 2]>(x)
     h, l = GRU<hidden_size = 5, direction = "bidirectional", linear_before_reset = 1>(u, W, R)
     t = Transpose<perm = [2, 0, 1, 3]>(h)
     s = Slice(t, starts, ends)
     p = ReduceMean<keepdims = 1>(s, axes)
-    y = Relu(p) }"""
+    r = Relu(p)
+    y = Flatten(r) }"""
 
 
 def ints(*numbers: int) -> np.ndarray:
