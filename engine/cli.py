@@ -268,7 +268,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     with warnings_on_stderr(), recorded() as record, speaking_of() as options:
         try:
             left = [one for one in given if one != TRACEBACK]
-            return app(left, prog_name="onnxray", standalone_mode=False, obj=options) or 0
+            code = app(left, prog_name="onnxray", standalone_mode=False, obj=options) or 0
+            if code == Interrupted().code:  # which typer makes of a KeyboardInterrupt
+                raise Interrupted
+            return code
         except ReaderGone:
             return CLOSED
         except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
