@@ -84,6 +84,7 @@ class Attribution:
             score=self.score[part],
             delta=None if self.delta is None else self.delta[part],
             pictures=self.pictures[part],
+            provenance=self._provenance_of(part),
         )
 
     def map(self, reduce: str | None = None) -> NDArray[np.float32]:
@@ -170,6 +171,15 @@ class Attribution:
         if not -len(self) <= index < len(self):
             raise InputError(f"there is no example {index}; the attribution holds {len(self)}, counted from 0")
         return slice(index % len(self), index % len(self) + 1)
+
+    def _provenance_of(self, part: slice) -> Mapping[str, Any]:
+        """The provenance of some examples: faults of maps are theirs alone."""
+        if "faults" not in self.provenance:
+            return self.provenance
+        places = {row: place for place, row in enumerate(range(len(self))[part])}
+        kept = [[places[row], text] for row, text in self.provenance["faults"] if row in places]
+        rest = {name: value for name, value in self.provenance.items() if name != "faults"}
+        return {**rest, "faults": kept} if kept else rest
 
     def _input(self, name: str) -> Array:
         if not isinstance(self.values, Mapping) or name not in self.values:

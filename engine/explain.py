@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
@@ -13,18 +14,18 @@ import numpy as np
 
 from .attribution import Attribution
 from .axes import ScoreAxes
-from .choice import choose
 from .embeddings import note_of
 from .errors import InputError, OnnxrayError
 from .examples import Shapes, declared_axes, is_mixed
 from .explanation import Explanation, explained_inputs, explanation
+from .faulty_maps import Question, faults_of, final_activation, not_zero, recorded, scaled_target, warn_of
 from .gradient import Activation, builder_named
 from .graph import Lowering
 from .inputs import Inputs, Prepared, prepare
 from .memory import bytes_per_row, parse_memory
-from .methods import METHODS, Method
-from .model import Model, Source, load
-from .plans import Plans
+from .methods import Method, method_named
+from .model import Source, load
+from .plans import Plans, has_branches, has_open_sizes
 from .preprocess import Preprocess
 from .rows import Progress, Sums, run_rows
 from .runtime import Provider, Session, blaming_model, open_model, resolve_providers
@@ -67,19 +68,20 @@ class Explainer:
         builder_named(builder, self.model, runtime)
         self.builder, self.runtime = builder, runtime
         self.model = self.model if runtime == "onnxruntime" else _training().at_training_opset(self.model)
-        self.method = _method(method, layer, options)
+        self.method = method_named(method, layer, options)
         self.score = score
         self.providers = (resolve_providers if runtime == "onnxruntime" else _training().training_providers)(providers)
         self.threads = threads
         self.memory = parse_memory(memory)
         self.preprocess = preprocess
+        self._others: dict[tuple[Method, str], Explainer] = {}
         self.note = note_of(self.model)
         if self.note:
             warnings.warn(self.note, UserWarning, stacklevel=2)
         self._plans: Plans[tuple[Explanation, Session]] = Plans(lambda plan: plan[1].close())
         self._scores = ScoreFinder(self.model, score, self.providers if runtime == "onnxruntime" else None, threads)
         scores = declared_axes(self.model, score)
-        if not _open_dimensions(self.model) and runtime == "onnxruntime" and scores and not is_mixed(self.model):
+        if not has_open_sizes(self.model) and runtime == "onnxruntime" and scores and not is_mixed(self.model):
             self._plan({}, scores, seeded=False)
         else:
             explained_inputs(self.model.copy())
@@ -91,17 +93,18 @@ class Explainer:
         an example have several axes; a sequence of these, one per example; or a float array in the shape of the scores,
         which weights them. ``progress`` is called with rows done and rows in all.
         """
-        return self._explained(inputs, target, progress)[0]
+        return self._checked(*self._explained(inputs, target, progress))
 
     def with_outputs(self, inputs: Inputs, target: Any = "top1") -> tuple[Attribution, dict[str, np.ndarray]]:
         """The attribution of a batch and the model's outputs by name, which the same run computes; joined along axis 0,
         where outputs count examples."""
-        found, outputs = self._explained(inputs, target, None, keep=True)
-        return found, {name: np.concatenate(parts)[: len(found.score)] for name, parts in outputs.items()}
+        found, given, sums = self._explained(inputs, target, keep=True)
+        outputs = {name: np.concatenate(parts)[: len(found.score)] for name, parts in sums.outputs.items()}
+        return self._checked(found, given, sums), outputs
 
     def _explained(
-        self, inputs: Inputs, target: Any, progress: Progress | None, keep: bool = False
-    ) -> tuple[Attribution, dict[str, list[np.ndarray]]]:
+        self, inputs: Inputs, target: Any, progress: Progress | None = None, keep: bool = False
+    ) -> tuple[Attribution, Prepared, Sums]:
         given = prepare(self.model, inputs, self.preprocess)
         scores = self._scores(given, self._shapes(given))
         given = given.as_one if scores.whole else given
@@ -111,7 +114,30 @@ class Explainer:
         points = self.method.points(plan.explained)
         rows = self._rows(plan) if given.batch.examples > 1 or points else 1
         sums = run_rows(session, plan, given.batch, wanted, points, rows, progress, keep)
-        return self._attribution(plan, given, wanted, scores.named(sums.chosen), sums), sums.outputs
+        return self._attribution(plan, given, wanted, scores.named(sums.chosen), sums), given, sums
+
+    def _checked(self, found: Attribution, given: Prepared, sums: Sums) -> Attribution:
+        """The attribution; what is wrong with its maps is warned of and kept in its provenance."""
+
+        def answers(question: Question, rows: np.ndarray) -> np.ndarray:
+            other = self._beside(question.method, question.score)
+            shape = other._scores(given, other._shapes(given)).shape
+            target = scaled_target(found.target[rows], sums.chosen[rows], question.factor, shape)
+            return not_zero(other._explained(given.batch.take(rows), target)[2].values.values())
+
+        activation = final_activation(self.model, self.score)
+        faults = faults_of(sums.values.values(), found.score, self.method, self.score, activation, answers)
+        warn_of(faults, found.method, len(found.score), stacklevel=3)
+        return replace(found, provenance={**found.provenance, **recorded(faults)}) if faults else found
+
+    def _beside(self, method: Method, score: str) -> Explainer:
+        """Another method or score on the same model."""
+        if (method, score) not in self._others:
+            where = self.providers if self.runtime == "onnxruntime" else None
+            with warnings.catch_warnings(action="ignore"):  # the note was told
+                other = Explainer(self.model, method, score=score, providers=where, memory=self.memory)
+            self._others[method, score] = other
+        return self._others[method, score]
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -150,7 +176,7 @@ class Explainer:
             return self._built(shapes, scores, seeded)
         except OnnxrayError:
             # The branch of an If that is not taken may contradict the sizes at hand, yet onnxruntime checks it too.
-            if not shapes or self.runtime == "training" or not _branches(self.model):
+            if not shapes or self.runtime == "training" or not has_branches(self.model):
                 raise
             return self._built({}, scores, seeded)
 
@@ -170,7 +196,7 @@ class Explainer:
     def _shapes(self, given: Prepared) -> Mapping[str, Sequence[int | str | None]]:
         """The shapes that a plan is made for: what the model leaves open, or all of them."""
         whole = all(axis is None for axis in given.batch.axes.values())
-        return given.shapes if whole or _open_dimensions(self.model) or self.runtime == "training" else {}
+        return given.shapes if whole or has_open_sizes(self.model) or self.runtime == "training" else {}
 
     def _attribution(
         self, plan: Explanation, given: Prepared, target: Target, chosen: np.ndarray, sums: Sums
@@ -230,13 +256,20 @@ def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options:
     scores = explainer._scores(given, explainer._shapes(given))
     classes, examples = scores.count or 0, given.batch.examples
     if scores.whole:
-        return _stacked([explainer(given.batch.feeds, scores.named(np.array([k]))).values for k in range(classes)])
+        return _stacked(
+            [
+                one[0].values
+                for one in (
+                    explainer._explained(given.batch.feeds, scores.named(np.array([k]))) for k in range(classes)
+                )
+            ]
+        )
     plan, _ = explainer._plan(explainer._shapes(given), scores, seeded=False)
     for name in plan.explained:
         if plan.row_axis(name) is None:
             raise InputError(f"jacobian() needs an axis that counts examples, which {name!r} has not")
     rows = given.batch.take(np.repeat(np.arange(examples), classes))
-    found = explainer(rows, scores.named(np.tile(np.arange(classes), examples))).values
+    found = explainer._explained(rows, scores.named(np.tile(np.arange(classes), examples)))[0].values
     several = found if isinstance(found, Mapping) else {next(iter(plan.explained)): found}
     moved = {name: np.moveaxis(array, plan.row_axis(name) or 0, 0) for name, array in several.items()}
     shaped = {name: array.reshape(examples, classes, *array.shape[1:]) for name, array in moved.items()}
@@ -260,29 +293,6 @@ def _training() -> ModuleType:
     from . import training
 
     return training
-
-
-def _method(method: str | Method, layer: str | None, options: Mapping[str, Any]) -> Method:
-    if isinstance(method, Method):
-        return method
-    method = choose(method, METHODS, "method")
-    if layer is not None:
-        if not METHODS[method].has_layer:
-            layered = ", ".join(name for name, m in METHODS.items() if m.has_layer)
-            raise InputError(f"method {method!r} explains the input and takes no layer; {layered} does")
-        options = {**options, "layer": layer}
-    return METHODS[method].configured(options)
-
-
-def _open_dimensions(model: Model) -> bool:
-    """Whether any dimension but the batch is known only from the data."""
-    return any(
-        value.shape is None or any(not isinstance(d, int) for d in list(value.shape)[1:]) for value in model.inputs
-    )
-
-
-def _branches(model: Model) -> bool:
-    return any(node.op_type == "If" for node in model.graph.all_nodes())
 
 
 def _lowering(providers: Sequence[Provider]) -> Lowering:

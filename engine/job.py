@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,9 @@ from PIL import Image
 
 from .attribution import CHANNEL_AXES, TOKENS, Attribution
 from .bars import Feature, bar_chart, rank_features
+from .errors import InputError
 from .explain import Explainer
+from .faulty_maps import unusable
 from .files import Rows
 from .labels import Labels
 from .methods import Method
@@ -50,7 +53,10 @@ class Done:
         delta = {} if one.delta is None else {"delta": float(one.delta[0])}
         features = {"features": [asdict(feature) for feature in self.features]} if self.features else {}
         known = {"method": one.method, "target": self.target, "label": self.label, "score": float(one.score[0])}
-        return {"image": self.image, **row, **known, **delta, "files": [str(file) for file in self.files], **features}
+        faults = [text for _, text in one.provenance.get("faults", ())]
+        told = {"warning": faults[0]} if faults else {}
+        files = [str(file) for file in self.files]
+        return {"image": self.image, **row, **known, **delta, **told, "files": files, **features}
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,19 @@ class Job:
     def __call__(self, file: Path, stem: str, progress: Rows | None = None) -> Iterator[Done]:
         """Explains every example of a file and writes what belongs to it."""
         given = read_given(self.explainer.model, file)
-        attribution = self.explainer(given.inputs, self.target, progress=progress)
+        attribution = self._explained(file, given, progress)
         for row, one in enumerate(attribution):
             several = len(attribution) > 1
             yield self._done(file, f"{stem}-row{row}" if several else stem, row if several else None, one, given)
+
+    def _explained(self, file: Path, given: Given, progress: Rows | None) -> Attribution:
+        """The attribution of a file, which the warnings about it name."""
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            attribution = self.explainer(given.inputs, self.target, progress=progress)
+        for one in told:
+            warnings.warn(f"{file}: {one.message}", one.category, stacklevel=2)
+        return attribution
 
     @property
     def long(self) -> bool:
@@ -90,6 +105,8 @@ class Job:
     def _done(self, file: Path, stem: str, row: int | None, one: Attribution, given: Given) -> Done:
         target = one.target[0].tolist()
         label = self.labels.get(target) if isinstance(target, int) else None
+        if fault := unusable(one.provenance):
+            raise InputError(f"the {one.method} map {fault}")
         done = Done(str(file), row, one, target, label, ())
         parts = _parts(one, given, row or 0, self.drawing.get("reduce"))
         features = parts[0].features if len(parts) == 1 else ()

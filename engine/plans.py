@@ -7,7 +7,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
-__all__ = ["KEPT", "Plans"]
+from .model import Model
+
+__all__ = ["KEPT", "Plans", "has_branches", "has_open_sizes"]
 
 KEPT = 8  # plans of one explainer; each holds a graph and a session of onnxruntime, 20 MB and more
 
@@ -41,3 +43,15 @@ class Plans(Generic[P]):
 
     def __len__(self) -> int:
         return len(self._held)
+
+
+def has_open_sizes(model: Model) -> bool:
+    """Whether any dimension but the batch is known only from the data."""
+    return any(
+        value.shape is None or any(not isinstance(d, int) for d in list(value.shape)[1:]) for value in model.inputs
+    )
+
+
+def has_branches(model: Model) -> bool:
+    """Whether a model holds an If."""
+    return any(node.op_type == "If" for node in model.graph.all_nodes())

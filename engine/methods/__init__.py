@@ -1,5 +1,12 @@
 """Attribution methods, one per file; ``METHODS`` has them by name."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..choice import choose
+from ..errors import InputError
 from .base import Method
 from .grad_cam import GradCam
 from .integrated_gradients import IntegratedGradients
@@ -7,7 +14,7 @@ from .occlusion import Occlusion
 from .saliency import Deconvnet, GuidedBackprop, InputXGradient, Saliency
 from .smoothgrad import SmoothGrad
 
-__all__ = ["METHODS", "Method"]
+__all__ = ["METHODS", "Method", "method_named"]
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
@@ -22,3 +29,16 @@ METHODS: dict[str, type[Method]] = {
         Occlusion,
     )
 }
+
+
+def method_named(method: str | Method, layer: str | None, options: Mapping[str, Any]) -> Method:
+    """A method by name, with its options and ``layer`` where it is given; InputError for what it has not."""
+    if isinstance(method, Method):
+        return method
+    method = choose(method, METHODS, "method")
+    if layer is not None:
+        if not METHODS[method].has_layer:
+            layered = ", ".join(name for name, m in METHODS.items() if m.has_layer)
+            raise InputError(f"method {method!r} explains the input and takes no layer; {layered} does")
+        options = {**options, "layer": layer}
+    return METHODS[method].configured(options)

@@ -86,6 +86,12 @@ class Method(ABC):
     has_layer: ClassVar[bool] = False  # explains a layer, by maps of its own size
     reduction: ClassVar[Reduction] = "sum"  # an embedding's values as one number for its token
 
+    differentiates: ClassVar[bool] = True
+    blank: ClassVar[str] = (
+        "the score does not change with the input near it: Relus that are off, saturated activations or operators that "
+        "round block every path; occlusion needs no gradient"
+    )  # why a map is zero everywhere, where nothing else explains it
+
     @abstractmethod
     def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
         """Each row's contribution, one value per input, and the activations that were met."""
@@ -101,6 +107,10 @@ class Method(ABC):
     def delta(self, total: np.ndarray, scores: np.ndarray) -> np.ndarray | None:
         """How far the attributions' totals (N,) miss completeness, from the scores (N, points); None: not defined."""
         return None
+
+    def relaxed(self) -> list[tuple[Method, str]]:
+        """Methods with less between gradient and map, and why this one is zero where the other is not."""
+        return []
 
     @classmethod
     def configured(cls, options: Mapping[str, Any]) -> Method:

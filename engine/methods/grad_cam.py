@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import onnx_ir as ir
@@ -11,6 +11,7 @@ import onnx_ir as ir
 from ..cam_layers import channel_axis, default_layer
 from ..gradient import Activation, connected
 from .base import Method, Scene
+from .saliency import Saliency
 
 __all__ = ["GradCam"]
 
@@ -27,6 +28,15 @@ class GradCam(Method):
     has_layer: ClassVar[bool] = True
     layer: str | None = None
     relu: bool = True
+
+    def relaxed(self) -> list[tuple[Method, str]]:
+        negative = "no place speaks for the score, the ReLU removed all; relu=False (--no-relu) shows what is against"
+        beside = (
+            f"the score does not depend on {self.layer or 'the last convolution'!r} here, though on the input; name "
+            "another layer with layer= (--layer)"
+        )
+        rectified = [(replace(self, relu=False), negative)] if self.relu else []
+        return [*rectified, (Saliency(), beside)]
 
     def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
         model = scene.model

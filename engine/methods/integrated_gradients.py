@@ -15,6 +15,7 @@ from ..graph import GraphBuilder
 from .base import Explained, Method, Scene, broadcast_rows
 from .baseline import Baseline, baseline_array, check_baseline
 from .checks import check_whole
+from .saliency import Saliency
 
 __all__ = ["IntegratedGradients"]
 
@@ -63,6 +64,9 @@ class IntegratedGradients(Method):
             weight = broadcast_rows(g, g.CastLike(scene.points["weight"], x), x, about)
             parts.append(g.Mul(weight, g.Mul(way, dx)))
         return parts, activations
+
+    def relaxed(self) -> list[tuple[Method, str]]:
+        return [(Saliency(), "the input is the baseline wherever the gradient is not zero; choose another baseline=")]
 
     def delta(self, total: np.ndarray, scores: np.ndarray) -> np.ndarray:
         return total - (scores[:, 0] - scores[:, 1])

@@ -33,6 +33,8 @@ class Occlusion(Method):
 
     name: ClassVar[str] = "occlusion"
     reduction: ClassVar[Reduction] = "mean"
+    differentiates: ClassVar[bool] = False
+    blank: ClassVar[str] = "covering a window never changes the score; choose a larger window= or another baseline="
     window: Extent = None
     stride: Extent = None
     baseline: Baseline = 0.0

@@ -13,6 +13,8 @@ from .base import Method, Reduction, Scene
 
 __all__ = ["Deconvnet", "GuidedBackprop", "InputXGradient", "Saliency"]
 
+BLOCKED = "its rule for Relu lets no gradient through; saliency shows the gradient"
+
 
 @dataclass(frozen=True)
 class Saliency(Method):
@@ -32,6 +34,9 @@ class GuidedBackprop(Saliency):
     name: ClassVar[str] = "guided-backprop"
     relu_policy: ClassVar[str] = "guided"
 
+    def relaxed(self) -> list[tuple[Method, str]]:
+        return [(Saliency(), BLOCKED)]
+
 
 @dataclass(frozen=True)
 class Deconvnet(Saliency):
@@ -40,12 +45,18 @@ class Deconvnet(Saliency):
     name: ClassVar[str] = "deconvnet"
     relu_policy: ClassVar[str] = "deconvnet"
 
+    def relaxed(self) -> list[tuple[Method, str]]:
+        return [(Saliency(), BLOCKED)]
+
 
 @dataclass(frozen=True)
 class InputXGradient(Method):
     """Input times gradient (Shrikumar et al., 2016, arXiv:1605.01713)."""
 
     name: ClassVar[str] = "input-x-gradient"
+
+    def relaxed(self) -> list[tuple[Method, str]]:
+        return [(Saliency(), "the input is zero wherever the gradient is not; saliency shows the gradient")]
 
     def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
         gradients, activations = scene.gradients()
