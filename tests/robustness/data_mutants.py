@@ -1,18 +1,25 @@
-"""Mutants of data, picture, label, golden and journal files, each read by what reads it."""
+"""Mutants of data, picture, label, golden and journal files: ``python tests/robustness/data_mutants.py 0 1000``.
+
+One number alone repeats one of them.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import random
+import sys
 import tempfile
 import traceback
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import numpy as np
 import onnxray
@@ -155,3 +162,20 @@ def _read(kind: str, path: Path) -> None:
         for sample in open_samples(path, model):
             sample.load()
         onnxray.explain(model, read_given(model, path).inputs, target=0)
+
+
+def main(first: int, last: int) -> int:
+    """Tries the mutants of these numbers; prints the bad ones, and how many met which end."""
+    counts: Counter[str] = Counter()
+    for number in range(first, last):
+        found, note = tried_data(*data_mutant(number))
+        counts[found] += 1
+        if found == "raw":
+            print(f"{note}\n    python tests/robustness/data_mutants.py {number}")
+    print(f"{counts.total()} mutants of data:", dict(counts))
+    return 1 if counts["raw"] else 0
+
+
+if __name__ == "__main__":
+    numbers = [int(text) for text in sys.argv[1:]]
+    sys.exit(main(numbers[0], numbers[-1] if len(numbers) > 1 else numbers[0] + 1))
