@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import warnings
 from collections.abc import Callable
@@ -63,16 +64,32 @@ def convert_estimator(estimator: Any, options: Options) -> Candidate:
     if any(node.domain == "ai.onnx.ml" for node in proto.graph.node):
         warnings.warn(f"{source}: {BLACK_BOX}", UserWarning, stacklevel=4)
         proto.metadata_props.add(key="onnxray.methods", value="black-box")
+    columns = columns_of(proto, estimator.n_features_in_)
+    for key, names in (("features", features_of(estimator)), ("labels", labels_of(estimator, columns))):
+        if names:
+            proto.metadata_props.add(key=f"onnxray.{key}", value=json.dumps(names))
     return Candidate(
         model=proto,
         source=source,
         specs=graph_specs(proto, read_inputs(options.inputs)),
         packages=("scikit-learn", "skl2onnx"),
-        outputs=scores_of(estimator, source, columns_of(proto, estimator.n_features_in_)),
+        outputs=scores_of(estimator, source, columns),
         layers=lambda feed: {},
         scopes={},
         gradients=lambda feed, weights, double: None,
     )
+
+
+def features_of(estimator: Any) -> list[str]:
+    """The names of the columns that an estimator was fitted on, if these had names; tables are read by them."""
+    names = getattr(estimator, "feature_names_in_", ())  # a pipeline has those of its first step
+    return [str(name) for name in names] if len(names) == estimator.n_features_in_ else []
+
+
+def labels_of(estimator: Any, columns: int) -> list[str]:
+    """The classes of a classifier, one for each of the scores."""
+    classes = np.asarray(getattr(estimator, "classes_", ()))
+    return [str(name) for name in classes.tolist()] if classes.ndim == 1 and len(classes) == columns else []
 
 
 def exported(estimator: Any, opset: int) -> onnx.ModelProto:

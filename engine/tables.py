@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from .errors import InputError
 from .metadata import FEATURES, entry
 from .model import Model
 
-__all__ = ["ARRAYS", "Given", "is_picture", "read_given"]
+__all__ = ["ARRAYS", "CLASSES", "Given", "check_header", "is_picture", "read_given"]
 
 ARRAYS = frozenset({".npy", ".npz", ".csv"})
+CLASSES = ("label", "labels", "target", "y")  # names of arrays and columns that hold classes
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,42 @@ def _read_csv(path: Path, wanted: tuple[str, ...]) -> Given:
         reason = error.strerror if isinstance(error, OSError) else "no text with a line of names first"
         raise InputError(f"{path} cannot be read ({reason})") from error
     names = [name.strip() for name in header]
-    if missing := [name for name in wanted if name not in names]:
-        raise InputError(f"{path} has no column {', '.join(map(repr, missing[:3]))}, which the model takes")
+    check_header(path, names, wanted)
     if not rows:
         raise InputError(f"{path} has a header but no row")
     columns = [names.index(name) for name in wanted] if wanted else list(range(len(names)))
     table = [[_number(path, index, names, row, k) for k in columns] for index, row in enumerate(rows)]
     return Given(np.array(table, np.float32), tuple(names[k] for k in columns))
+
+
+def check_header(path: Path, names: Sequence[str], wanted: Sequence[str]) -> None:
+    """InputError unless the columns are the model's features in any order, beside one that may hold classes.
+
+    Of a model that does not name its features any names will do, but not numbers: they are a row without a header.
+    """
+    if repeated := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise InputError(f"{path} has several columns {_few(repeated)}; give each a name of its own")
+    if missing := [name for name in wanted if name not in names]:
+        raise InputError(f"{path} has no column {_few(missing)}, which the model takes")
+    if wanted and (unknown := [name for name in names if name not in (*wanted, *CLASSES)]):
+        raise InputError(
+            f"{path} has a column {_few(unknown)}, which the model does not take; remove it (one of classes is named "
+            f"{', '.join(CLASSES)})"
+        )
+    if not wanted and all(map(_is_number, names)) and list(names) != [str(k) for k in range(len(names))]:
+        raise InputError(f"{path} has numbers in its first line, where the names of the columns belong")
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _number(path: Path, index: int, names: list[str], row: list[str], column: int) -> float:

@@ -15,11 +15,11 @@ import numpy as np
 from ..damaged import readable
 from ..errors import InputError
 from ..model import Model
+from ..tables import CLASSES as LABELS
 
 __all__ = ["LABELS", "Row", "Rows", "npy_rows", "npz_rows"]
 
 KIND = "NumPy file of numbers"
-LABELS = ("label", "labels", "target", "y")  # names of arrays and columns that hold classes
 
 Row = tuple[Callable[[], Any], int | None]
 

@@ -15,6 +15,7 @@ from ..damaged import readable
 from ..errors import InputError
 from ..metadata import FEATURES, entry
 from ..model import Model
+from ..tables import check_header
 from .arrays import LABELS, Row, Rows
 from .need import need
 
@@ -48,8 +49,7 @@ def parquet_rows(path: Path, model: Model) -> Rows:
 def _columns(path: Path, names: Sequence[str], model: Model) -> tuple[list[str], str | None]:
     """The features, in the model's order where it names them, and the column of classes."""
     wanted = entry(model.metadata, FEATURES) or []
-    if missing := [name for name in wanted if name not in names]:
-        raise InputError(f"{path} has no column {', '.join(map(repr, missing[:3]))}, which the model takes")
+    check_header(path, names, wanted)
     label = next((name for name in LABELS if name in names and name not in wanted), None)
     return wanted or [name for name in names if name != label], label
 
