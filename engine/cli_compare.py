@@ -29,7 +29,7 @@ from .labels import read_labels
 from .options import LabelsFile, Preset, Runtime
 from .spread import spread
 from .terminal import print_table, progress_bar, say, say_error, say_text
-from .writing import write_text
+from .writing import check_outputs, write_text
 
 __all__ = ["compare_models"]
 
@@ -73,6 +73,13 @@ class Files:
     ] = None
 
     @property
+    def outputs(self) -> list[Path]:
+        """All of them."""
+        page = self.report / "report.html" if self.report else None
+        json = None if str(self.json) == "-" else self.json
+        return [path for path in (json, self.junit, self.golden, page, self.journal) if path is not None]
+
+    @property
     def journal(self) -> Path | None:
         """Where an interrupted run continues."""
         return self.report / "journal.jsonl" if self.report else None
@@ -110,6 +117,7 @@ def compare_models(
       onnxray compare model.onnx int8.onnx photos --golden model.golden
       onnxray compare model.golden int8.onnx photos --junit gate.xml
     """
+    check_outputs(files.outputs, (reference, candidate, *data, *filter(None, (questions.masks, labels))))
     recipe = named_recipe(candidate if is_golden(reference) else reference, preprocess)
     with progress_bar(1, worth=True) as step:
         found = compare(

@@ -26,7 +26,7 @@ from .labels import read_labels
 from .options import LabelsFile, ModelFile, Preset, Runtime
 from .spread import spread
 from .terminal import print_table, progress_bar, say, say_error, say_text
-from .writing import write_text
+from .writing import check_outputs, write_text
 
 __all__ = ["evaluate_model"]
 
@@ -60,6 +60,9 @@ def evaluate_model(
     Example:
       onnxray evaluate model.onnx photos -m saliency -m grad-cam --samples 50 --report out
     """
+    page = report / "evaluation.html" if report else None
+    outputs = [path for path in (json, page) if path is not None and str(path) != "-"]
+    check_outputs(outputs, (model, *data, *filter(None, (masks, labels))))
     with progress_bar(1, worth=True) as step:
         found = evaluate(
             model, data, methods=method or DEFAULT_METHODS, metrics=metric, target=target, masks=masks,

@@ -7,17 +7,18 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
-from .errors import OnnxrayError, OutputError
+from .errors import InputError, OnnxrayError, OutputError
 
 __all__ = [
     "Record",
+    "check_outputs",
     "check_writable",
     "disk_is_full",
     "make_folder",
@@ -151,6 +152,17 @@ def check_writable(path: str | PathLike[str]) -> None:
         if not _is_stream(path):
             with _temporary(_target(path)):
                 pass
+
+
+def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path] = ()) -> None:
+    """Before hours of work: whether all outputs can be written, none of which is an input or another output."""
+    taken = {Path(os.path.realpath(path)): "an input" for path in inputs}
+    for path in outputs:
+        make_folder(path.parent)
+        check_writable(path)
+        if (real := Path(os.path.realpath(path))) in taken and not _is_stream(path):
+            raise InputError(f"{path} is {taken[real]}; give each output a file of its own")
+        taken[real] = "given for two outputs"
 
 
 def disk_is_full(error: OnnxrayError) -> bool:

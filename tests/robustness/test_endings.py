@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from cli_tools import DIGIT, DIGITS
+from cli_tools import DIGIT, DIGITS, one_line
 from onnxray import report, runtime, terminal
 from onnxray.cli import run
 from rich.console import Console
@@ -163,6 +164,55 @@ def test_markup_in_a_name_does_not_stop_the_bar(monkeypatch: pytest.MonkeyPatch)
         step("x[/]\x1b[2J[red]", 1)
         time.sleep(0.2)  # the bar is drawn by a thread
     assert r"x[/]\x1b[2J[red]" in screen.getvalue()
+
+
+# Outputs ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--json", "model.onnx"], "model.onnx is an input; give each output a file of its own"),
+        (["--golden", "digit.png"], "digit.png is an input"),
+        (["--json", "gate.xml", "--junit", "gate.xml"], "gate.xml is given for two outputs"),
+        (["--report", "model.onnx"], "model.onnx cannot be written: File exists"),
+        (["--golden", "out"], "out cannot be written: Is a directory"),
+    ],
+)
+def test_outputs_are_checked_before_the_work(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(DIGITS, "model.onnx")
+    shutil.copy(DIGIT, "digit.png")
+    Path("out").mkdir()
+    monkeypatch.setattr("onnxray.cli_compare.compare", lambda *_, **__: pytest.fail("the work was begun"))
+    assert said in one_line(["compare", "model.onnx", "model.onnx", "digit.png", *arguments], capsys)
+    monkeypatch.setattr("onnxray.cli_evaluate.evaluate", lambda *_, **__: pytest.fail("the work was begun"))
+    if "--golden" not in arguments and "--junit" not in arguments:
+        assert said in one_line(["evaluate", "model.onnx", "digit.png", *arguments], capsys)
+    assert Path("model.onnx").read_bytes() == Path(DIGITS).read_bytes()
+    assert Path("digit.png").read_bytes() == Path(DIGIT).read_bytes()
+
+
+def test_a_golden_file_and_a_report_of_one_run() -> None:
+    """The report looks at the worst samples again, when the golden file is closed."""
+    arguments = ["compare", DIGITS, DIGITS, DIGIT, "-m", "saliency", "-m", "input-x-gradient", "--no-layers"]
+    assert run([*arguments, "--golden", "m.golden", "--report", "out"]) == 0
+    assert Path("out/report.html").is_file()
+    with zipfile.ZipFile("m.golden") as file:
+        assert file.namelist()[1:] == ["header.json"]
+
+
+def test_a_failed_run_spares_the_golden_file_that_it_was_to_be_compared_with(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["-m", "saliency", "-m", "input-x-gradient", "--no-layers", "--golden", "m.golden"]
+    assert run(["compare", DIGITS, DIGITS, DIGIT, *arguments]) == 0
+    before = Path("m.golden").read_bytes()
+    Path("bad.png").write_text("no picture")
+    assert run(["compare", DIGITS, DIGITS, "bad.png", *arguments]) == 2
+    assert run(["compare", "m.golden", DIGITS, DIGIT, *arguments]) == 2
+    assert Path("m.golden").read_bytes() == before
 
 
 # Exit codes ---------------------------------------------------------------------------------------------------
