@@ -207,6 +207,9 @@ def _inline(program: ir.Model) -> None:
     for function in program.functions.values():
         function.opset_imports.update({d: v for d, v in program.opset_imports.items() if d in function.opset_imports})
     InlinePass()(program)
+    for node in program.graph.all_nodes():  # an attribute that the call leaves out has the operator's default
+        for name in [name for name, attribute in node.attributes.items() if attribute.is_ref()]:
+            node.attributes.pop(name)
 
 
 def _check_shapes(program: ir.Model) -> None:

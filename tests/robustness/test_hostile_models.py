@@ -240,3 +240,23 @@ def test_one_number_that_only_the_data_tell() -> None:
     np.testing.assert_array_equal(found.values, [[4, 0]])
     with fails(OnnxrayError, "onnxruntime"):
         onnxray.explain(loaded, np.zeros((1, 2), np.float32), target=0)
+
+
+def test_attribute_that_a_call_leaves_out() -> None:
+    """It has the default of the operator that refers to it."""
+    proto = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 18, "own" : 1]>
+        net (float[N, 2] x) => (float[N, 2] y) { y = own.leaky(x) }
+        <domain: "own", opset_import: ["" : 18]> leaky <slope> (a) => (b) { b = LeakyRelu<alpha: float = @slope>(a) }"""
+    )
+    found = onnxray.explain(proto, np.array([[-3, 2]], np.float32), target=0)
+    np.testing.assert_allclose(found.values, [[0.01, 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [2, 0])
+def test_scales_that_do_not_fit(axis: int) -> None:
+    numbers = {"W": np.ones((3, 4), np.int8), "s": np.full(4, 0.1, np.float32)}
+    text = f"""net (float[N, 3] x) => (float[N, 4] y) {{
+        w = DequantizeLinear<axis = {axis}>(W, s)  y = MatMul(x, w) }}"""
+    with fails(ModelError, "DequantizeLinear"):
+        onnxray.Explainer(model(text, numbers), score="output")
