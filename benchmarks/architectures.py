@@ -1,0 +1,281 @@
+"""timm's architectures as torch.onnx exports them: saliency beside autograd's, as a table in docs/coverage.md.
+
+    pip install --no-deps --target timm timm==1.0.31 torchvision==0.28.0  # beside torch 2.13.0, the CPU's too
+    PYTHONPATH=timm python benchmarks/architectures.py --results results.jsonl --write docs/coverage.md
+
+All by both exporters take more than an hour on two cores; results that are there already are not measured again.
+Weights are random, and what an architecture starts at a constant (scales of layers, norms, tokens) is shaken, so that
+every branch counts. The truth is autograd in float64; the noise is that of autograd itself in float32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import re
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxray
+import onnxruntime as ort
+import torch
+from generated import write_section
+
+SIZE, CLASSES, TARGET = 64, 10, 3
+ALLOWED, TIMES_NOISE = 1e-5, 10  # of relative L2; where float32 itself is worse, as many times its noise
+SIZES = {"crossvit_9_240": 240, "efficientformer_l1": 224, "eva02_tiny_patch14_224": 56, "inception_v3": 96}
+SIZES |= {"vit_small_patch14_dinov2": 56}
+SHALLOW = {  # a block or two of each stage: what a test can afford
+    "cait_xxs24_224": {"depth": 2},
+    "deit_tiny_patch16_224": {"depth": 2},
+    "eva02_tiny_patch14_224": {"depth": 2},
+    "pvt_v2_b0": {"depths": (1, 1, 1, 1)},
+    "swin_tiny_patch4_window7_224": {"depths": (2, 2, 1, 1)},
+    "visformer_tiny": {"depth": (1, 1, 1)},
+    "vit_small_patch14_dinov2": {"depth": 2},
+}
+PADDED = [  # failed while gradients had a Pad that names axes
+    "deit_tiny_patch16_224",
+    "swin_tiny_patch4_window7_224",
+    "pvt_v2_b0",
+    "vit_small_patch14_dinov2",
+    "cait_xxs24_224",
+    "coat_tiny",
+    "crossvit_9_240",
+    "davit_tiny",
+    "eva02_tiny_patch14_224",
+    "maxvit_rmlp_pico_rw_256",
+    "mobilevit_xxs",
+    "pit_ti_224",
+    "caformer_s18",
+    "visformer_tiny",
+]
+OTHERS = [
+    "beit_base_patch16_224",
+    "botnet26t_256",
+    "convit_tiny",
+    "convmixer_768_32",
+    "convnextv2_atto",
+    "cspresnet50",
+    "densenet121",
+    "dla34",
+    "dpn68",
+    "edgenext_xx_small",
+    "efficientformer_l1",
+    "efficientformerv2_s0",
+    "efficientnet_b0",
+    "efficientvit_b0",
+    "efficientvit_m0",
+    "ese_vovnet19b_slim",
+    "fastvit_t8",
+    "focalnet_tiny_srf",
+    "gcvit_xxtiny",
+    "ghostnet_100",
+    "hgnet_tiny",
+    "hiera_tiny_224",
+    "hrnet_w18_small",
+    "inception_next_tiny",
+    "inception_v3",
+    "levit_128s",
+    "mambaout_femto",
+    "mixer_s16_224",
+    "mobilenetv3_small_100",
+    "mvitv2_tiny",
+    "nest_tiny",
+    "nextvit_small",
+    "nfnet_l0",
+    "poolformer_s12",
+    "regnetx_002",
+    "repvgg_a0",
+    "repvit_m0_9",
+    "res2net50_14w_8s",
+    "resnest14d",
+    "resnet18",
+    "resnetv2_50",
+    "rexnet_100",
+    "selecsls42b",
+    "sequencer2d_s",
+    "seresnet18",
+    "skresnet18",
+    "starnet_s1",
+    "swiftformer_xs",
+    "swinv2_cr_tiny_ns_224",
+    "swinv2_tiny_window8_256",
+    "tiny_vit_5m_224",
+    "tnt_s_legacy_patch16_224",
+    "tresnet_m",
+    "twins_pcpvt_small",
+    "twins_svt_small",
+    "vgg11",
+    "vit_relpos_small_patch16_224",
+    "vit_tiny_r_s16_p8_224",
+    "vitamin_small_224",
+    "volo_d1_224",
+    "xception41",
+    "xcit_nano_12_p16_224",
+]
+EXPORTERS = {"dynamo": True, "TorchScript": False}
+
+Result = dict[str, Any]
+
+
+def import_timm() -> Any:
+    """timm; torchvision without compiled operators for this build of torch still asks for the names of two."""
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        for name in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")
+    import timm
+
+    return timm
+
+
+def build(name: str, size: int, options: dict[str, Any]) -> torch.nn.Module:
+    """The architecture for pictures of a size, with random weights."""
+    torch.manual_seed(0)
+    create = import_timm().create_model
+    try:
+        net = create(name, num_classes=CLASSES, img_size=size, **options)
+    except TypeError:
+        net = create(name, num_classes=CLASSES, **options)
+    shake(net.eval(), size)
+    return net.eval()
+
+
+def shake(net: torch.nn.Module, size: int) -> None:
+    """Draws anew what an architecture starts at a constant, and lets batch norms see pictures."""
+    with torch.no_grad():
+        for name, weight in net.named_parameters():
+            if bool((weight == weight.flatten()[0]).all()):
+                last = name.rsplit(".", 1)[-1]
+                is_scale = (weight.ndim < 2 and "bias" not in last) or "gamma" in last or "scale" in last
+                weight.uniform_(0.5, 1.5) if is_scale else weight.normal_(0, 0.05)
+        norms = [m for m in net.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+        for norm in norms:
+            norm.train().momentum = 1.0
+        if norms:
+            net(torch.randn(4, 3, size, size))
+
+
+def autograd(net: torch.nn.Module, x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Scores, and the gradient of the target's."""
+    x = x.clone().requires_grad_()
+    scores = net(x)
+    return scores.detach().numpy(), torch.autograd.grad(scores[:, TARGET].sum(), x)[0].numpy()
+
+
+def distance(found: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.linalg.norm(found - truth) / np.linalg.norm(truth))
+
+
+def measure(name: str, exporter: str, shallow: bool, folder: Path) -> Result:
+    """Exports one architecture and compares; a failure is a result, too."""
+    size, path = SIZES.get(name, SIZE), folder / "net.onnx"
+    net, x = build(name, size, SHALLOW[name] if shallow else {}), torch.randn(1, 3, size, size)
+    _, noisy = autograd(net, x)
+    result: Result = {"name": name, "exporter": exporter, "size": size}
+    try:
+        torch.onnx.export(net, (x,), path, dynamo=EXPORTERS[exporter], verbose=False, input_names=["x"])
+    except Exception as error:  # noqa: BLE001  exporters raise whatever
+        return {**result, "result": f"no export: {first_line(error)}"}
+    scores, truth = autograd(net.double(), x.double())
+    proto = onnx.load(path)
+    result |= {"nodes": len(proto.graph.node), "opset": proto.opset_import[0].version, "noise": distance(noisy, truth)}
+    result["scores"] = distance(np.asarray(ort.InferenceSession(path).run(None, {"x": x.numpy()})[0]), scores)
+    try:
+        found = onnxray.explain(path, x.numpy(), target=TARGET).values
+    except Exception as error:  # noqa: BLE001  nothing may end the run
+        return {**result, "result": f"fails: {first_line(error)}"}
+    result["error"] = distance(found, truth)
+    equal = result["error"] <= max(ALLOWED, TIMES_NOISE * result["noise"])
+    return {**result, "result": "equal" if equal else "differs"}
+
+
+def first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
+
+
+def results(path: Path, names: list[str], exporters: list[str], shallow: bool) -> Iterator[Result]:
+    """Those of the file, and the missing ones, which are added to it as they come."""
+    known = (
+        {(r["name"], r["exporter"]): r for r in map(json.loads, path.read_text().splitlines())} if path.exists() else {}
+    )
+    for name in names:
+        for exporter in exporters:
+            if (name, exporter) not in known:
+                start = time.perf_counter()
+                with tempfile.TemporaryDirectory() as folder:
+                    found = measure(name, exporter, shallow, Path(folder))
+                found["seconds"] = round(time.perf_counter() - start, 1)
+                with path.open("a") as file:
+                    file.write(json.dumps(found) + "\n")
+                print(json.dumps(found), file=sys.stderr, flush=True)
+                known[name, exporter] = found
+            yield known[name, exporter]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--names", nargs="+", help="all by default")
+    parser.add_argument("--shallow", action="store_true", help="seven, of a block or two in each stage")
+    parser.add_argument("--exporters", nargs="+", default=list(EXPORTERS), choices=EXPORTERS)
+    parser.add_argument("--results", type=Path, required=True, help="JSON, a line per net and exporter; resumed")
+    parser.add_argument("--write", type=Path, help="the page whose table is renewed")
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    names = asked.names or (list(SHALLOW) if asked.shallow else [*PADDED, *OTHERS])
+    found = list(results(asked.results, names, asked.exporters, asked.shallow))
+    if asked.write:
+        write_section(asked.write, "architectures", table(found))
+    sys.exit(any(r["result"].startswith(("fails", "differs")) for r in found))
+
+
+HEAD = """## Architectures of timm
+
+The saliency of one logit beside PyTorch's own gradient, of {nets} architectures of timm {timm}, exported by torch
+{torch} as it comes, by both of its exporters. *Relative L2* is the distance from autograd in float64, *float32* that of
+autograd in float32: as much noise as the net has by itself. *Equal* is at most {allowed:g}, or {times} times that
+noise. `python benchmarks/architectures.py` measures it, on the CPU with onnxruntime {runtime}.
+
+{counts}
+
+| architecture | size | exporter | nodes | relative L2 | float32 | result |
+|---|---:|---|---:|---:|---:|---|"""
+
+
+def table(found: list[Result]) -> str:
+    """The section: a row per architecture and exporter."""
+    kinds = Counter((r["exporter"], r["result"].partition(":")[0]) for r in found)
+    counts = ", ".join(f"{exporter}: {count} {kind}" for (exporter, kind), count in sorted(kinds.items()))
+    head = HEAD.format(
+        nets=len({r["name"] for r in found}),
+        timm=version("timm"),
+        torch=version("torch").partition("+")[0],
+        allowed=ALLOWED,
+        times=TIMES_NOISE,
+        runtime=ort.__version__,
+        counts=f"{counts}.",
+    )
+    return "\n".join([head, *map(row, found)])
+
+
+def row(r: Result) -> str:
+    error, noise = (f"{r[k]:.1e}" if k in r else "" for k in ("error", "noise"))
+    said = re.sub(r"\x1b\[[0-9;]*m", "", r["result"]).replace("|", "\\|")
+    return f"| {r['name']} | {r['size']} | {r['exporter']} | {r.get('nodes', '')} | {error} | {noise} | {said} |"
+
+
+if __name__ == "__main__":
+    main()
