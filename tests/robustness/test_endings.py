@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,30 @@ def test_native_code_is_left_within_two_seconds(
     assert time.monotonic() - begun < 2
     assert (running.returncode, out) == (128 + number, "")
     assert err == f"onnxray: {said}: {done}nothing was written\n"
+
+
+@UNIX
+@pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_signals_are_answered_while_the_package_is_imported(number: signal.Signals, said: str) -> None:
+    code = f"""import os, signal, sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "onnxray.gate":
+            os.kill(os.getpid(), {int(number)})
+sys.meta_path.insert(0, Finder())
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from onnxray_command import main
+main()"""
+    done = subprocess.run([sys.executable, "-c", code, "methods"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (128 + number, "")
+    assert done.stderr == f"onnxray: {said}: nothing was written\n"
+
+
+def test_the_command_is_the_one_that_answers() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert project["project"]["scripts"] == {"onnxray": "onnxray_command:main"}
+    assert project["tool"]["setuptools"]["py-modules"] == ["onnxray_command"]
 
 
 def started(method: str, *arguments: str) -> subprocess.Popen[str]:
