@@ -74,7 +74,10 @@ class Attribution:
     def __getitem__(self, key: int | slice | str) -> Attribution:
         """One example by its number, several by a slice, one of several inputs by its name."""
         if isinstance(key, str):
-            return replace(self, values=self._input(key))
+            tokens = TOKENS if key in self.provenance.get("tokens", ()) else None
+            return replace(
+                self, values=self._input(key), layout=tokens if self.layout in (None, TOKENS) else self.layout
+            )
         part = key if isinstance(key, slice) else self._only(key)
         values = self.values
         return replace(

@@ -1,14 +1,16 @@
-"""Where a gradient starts: the floating-point inputs, or where there are none what integers are looked up as.
+"""Where a gradient starts: the floating-point inputs, and what integers are looked up or cast as.
 
 Token ids have no gradient, not even those that come as floating-point numbers and are cast to integers, as
 TensorFlow's do. What is explained instead is the first floating-point tensor that depends on them: the rows of the
-table of embeddings, as Captum's LayerIntegratedGradients on a model's word embeddings does.
+table of embeddings, as Captum's LayerIntegratedGradients on a model's word embeddings does. Pictures of integers are
+explained where they are cast, under the name of their input. Of other integers beside floating-point inputs, such as
+masks, indices and lengths, a line says that they are left out.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -17,7 +19,7 @@ from .errors import ModelError
 from .model import Model, infer_shapes, is_float
 from .passes.dequantise_first import dequantise_first
 from .passes.spelling import spell_out
-from .paths import stops
+from .paths import ancestors, stops
 
 __all__ = ["Start", "note_of", "start_names", "starts"]
 
@@ -34,45 +36,96 @@ class Start:
     rows: int = 0
 
     @property
-    def name(self) -> str:
+    def tensor(self) -> str:
         return str(self.value.name)
+
+    @property
+    def name(self) -> str:
+        """What its attribution is called: an input that is only cast by its own name."""
+        return str(self.source.name) if self.source is not None and _is_cast(self.value, self.source) else self.tensor
 
     def __str__(self) -> str:
         node, source = self.value.producer(), self.source.name if self.source is not None else "the input"
         looked_up = f"the embeddings of {source!r}" if self.rows else f"{source!r} as floating-point numbers"
-        return f"{self.name!r}, {looked_up} ({node.op_type if node is not None else 'input'})"
+        return f"{self.tensor!r}, {looked_up} ({node.op_type if node is not None else 'input'})"
 
 
-def starts(model: Model) -> list[Start]:
-    """What is explained of a model unless it is told; of a model without floating-point inputs in that model's graph.
+def starts(model: Model, of: str | None = None) -> list[Start]:
+    """What is explained of a model unless it is told; integers in that model's graph.
 
     Embeddings that are only added up count once, by the largest table: words stand for the kinds and places of words.
+    Beside floating-point inputs integers count where they are looked up, or cast as they come, and where floats lead
+    from there to the tensor ``of``, by default to an output.
     """
     floats = [Start(value) for value in model.inputs if _is_number(value)]
-    if floats:
+    if len(floats) == len(model.inputs):
         return floats
     dequantise_first(model.program)
     fused = [node for node in model.graph if node.op_type == "EmbedLayerNormalization"]
     if spell_out(model.program, fused):
         infer_shapes(model.program)
     first = _first_floats(model.graph)
-    tables = [start for start in first if start.rows]
-    return _one_of_each_sum(tables) if tables else first
+    tables = _one_of_each_sum([start for start in first if start.rows])
+    if not floats:
+        return tables or first
+    cast = [start for start in first if start.source is not None and _is_cast(start.value, start.source)]
+    ends = [model.value(of)] if of is not None else model.outputs
+    return [*floats, *(start for start in (*tables, *cast) if _leads(start.value, ends))]
 
 
 def start_names(model: Model) -> list[str]:
     """The names of what is explained; says so where that is none of the inputs."""
-    found = starts(model)
-    if not found:
+    floats = [str(value.name) for value in model.inputs if _is_number(value)]
+    found = [] if floats else starts(model)
+    if not found and not floats:
         raise ModelError("nothing in the model is a floating-point number that depends on its inputs; name a tensor")
     if note := _note(found):
         warnings.warn(note, UserWarning, stacklevel=3)
-    return [start.name for start in found]
+    return floats or [start.tensor for start in found]
 
 
-def note_of(model: Model) -> str | None:
-    """One line where what is explained is none of the model's inputs, else None."""
-    return None if any(map(_is_number, model.inputs)) else _note(starts(model.copy()))
+def note_of(model: Model, of: str | None = None) -> str | None:
+    """One line where not just the model's inputs are explained, or not all of them, else None."""
+    if all(map(_is_number, model.inputs)):
+        return None
+    program = model.copy()
+    found = starts(program, of)
+    if not any(map(_is_number, model.inputs)):
+        return _note(found)
+    inner = [str(start) for start in found if start.source is not None]
+    told = {source for start in found if start.source is not None for source in _sources(start)}
+    left = [repr(value.name) for value in program.inputs if not _is_number(value) and value not in told]
+    parts = [f"explained is {', and '.join(inner)}"] if inner else []
+    if left:
+        parts.append(
+            f"not explained is {', '.join(left)}, as it is neither looked up in a table nor cast as it comes, with a "
+            "gradient from there"
+        )
+    return f"beside floating-point inputs the model takes integers: {'; '.join(parts)}"
+
+
+def _sources(start: Start) -> set[ir.Value]:
+    """The inputs behind a start, those of the embeddings that are added to it included."""
+    whole = _sum(start.value)
+    return {value for value in ancestors([whole]) if value.is_graph_input()} if start.rows else {start.source or whole}
+
+
+def _is_cast(value: ir.Value, source: ir.Value) -> bool:
+    node = value.producer()
+    return node is not None and node.op_type == "Cast" and node.inputs[0] is source and source.is_graph_input()
+
+
+def _leads(value: ir.Value, ends: Collection[ir.Value]) -> bool:
+    """Whether differentiable nodes and floats lead from a value to one of the ends."""
+    met, waiting = set[ir.Value](), [value]
+    while waiting:
+        value = waiting.pop()
+        if value in ends:
+            return True
+        met.add(value)
+        nodes = [use.node for use in value.uses() if not stops(use.node) and not _sizes(use.node)]
+        waiting.extend(y for node in nodes for y in node.outputs if is_float(y) and y not in met)
+    return False
 
 
 def _note(found: Iterable[Start]) -> str | None:
@@ -105,7 +158,7 @@ def _sizes(node: ir.Node) -> bool:
 
 def _first_floats(graph: ir.Graph) -> list[Start]:
     """The floating-point values that nodes compute from integers that the inputs decide; sizes are none of these."""
-    integers = {value: value for value in graph.inputs}
+    integers = {value: value for value in graph.inputs if not _is_number(value)}
     found = []
     for node in graph:
         source = next((integers[x] for x in node.inputs if x in integers), None)
@@ -113,13 +166,13 @@ def _first_floats(graph: ir.Graph) -> list[Start]:
             continue
         for y in node.outputs:
             if is_float(y):
-                found.append(Start(y, source, _rows(y, set(integers))))
+                found.append(Start(y, source, _rows(y)))
             elif y.dtype is not None:
                 integers[y] = source
     return found
 
 
-def _rows(value: ir.Value, integers: set[ir.Value]) -> int:
+def _rows(value: ir.Value) -> int:
     """How many rows the table has in which a value was looked up; 0 where it was not."""
     node = value.producer()
     while node is not None and node.op_type in _MOVES and node.inputs[0] is not None:
@@ -127,7 +180,8 @@ def _rows(value: ir.Value, integers: set[ir.Value]) -> int:
     if node is None or node.op_type not in _LOOKUPS:
         return 0
     table = node.inputs[0]
-    known = table is not None and table not in integers and table.shape is not None and len(table.shape) > 1
+    fixed = table is not None and not any(value.is_graph_input() for value in ancestors([table]))
+    known = fixed and table is not None and table.shape is not None and len(table.shape) > 1
     rows = table.shape[0] if known and table is not None and table.shape is not None else 0
     return rows if isinstance(rows, int) else 0
 

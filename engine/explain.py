@@ -32,6 +32,7 @@ from .runtime import Provider, Session, blaming_model, open_model, resolve_provi
 from .saving import saved
 from .score_finder import ScoreFinder
 from .selection import Target, is_seed, resolve_target
+from .target import row_scores
 from .weights import write
 
 __all__ = ["Explainer", "explain", "jacobian"]
@@ -75,7 +76,7 @@ class Explainer:
         self.memory = parse_memory(memory)
         self.preprocess = preprocess
         self._others: dict[tuple[Method, str], Explainer] = {}
-        self.note = note_of(self.model)
+        self.note = note_of(self.model, str(row_scores(self.model, score).name))
         if self.note:
             warnings.warn(self.note, UserWarning, stacklevel=2)
         self._plans: Plans[tuple[Explanation, Session]] = Plans(lambda plan: plan[1].close())
@@ -285,7 +286,7 @@ def _stacked(rows: Sequence[Any]) -> Any:
 
 def _layout(plan: Explanation) -> Literal["NLC"] | None:
     """That of embeddings; pictures are known by their recipe, and maps of a layer have no channels."""
-    return "NLC" if not plan.cam and any(about.tokens for about in plan.explained.values()) else None
+    return "NLC" if not plan.cam and all(about.tokens for about in plan.explained.values()) else None
 
 
 def _training() -> ModuleType:

@@ -55,12 +55,12 @@ class Explanation:
         return 0 if self.cam else self.explained[name].batch
 
 
-def explained_inputs(model: Model, whole: bool = False) -> dict[str, Explained]:
-    """The floating-point inputs, or what integers are embedded as, with their axes.
+def explained_inputs(model: Model, whole: bool = False, of: str | None = None) -> dict[str, Explained]:
+    """The floating-point inputs, and what integers are embedded or cast as, with their axes.
 
-    ``whole``: no axis counts examples, as all that the inputs hold is one.
+    ``whole``: no axis counts examples, as all that the inputs hold is one. ``of``: the tensor of scores.
     """
-    found = starts(model)
+    found = starts(model, of)
     if not found:
         raise ModelError("nothing in the model is a floating-point number that depends on its inputs")
     return {start.name: _explained(model, start, whole) for start in found}
@@ -72,8 +72,8 @@ def _explained(model: Model, start: Start, whole: bool) -> Explained:
     dims = list(value.shape) if value.shape is not None else []
     rest = tuple(d if isinstance(d, int) else None for axis, d in enumerate(dims) if axis != batch)
     if start.rows:
-        return Explained(start.name, rest, batch, len(rest) - 1, start.source and str(start.source.name))
-    return Explained(start.name, rest, batch, None if whole else _channel_axis(model, rest))
+        return Explained(start.name, rest, batch, len(rest) - 1, start.source and str(start.source.name), start.tensor)
+    return Explained(start.name, rest, batch, None if whole else _channel_axis(model, rest), tensor=start.tensor)
 
 
 def _channel_axis(model: Model, shape: tuple[int | None, ...]) -> int | None:
@@ -103,12 +103,12 @@ def explanation(
     ``scores`` says which axis of them counts examples; by default it is what the model's shapes tell.
     """
     scores = _checked(scores or score_axes(model, score), method)
-    program = model.copy()
-    if shapes:
-        fix_shapes(program, shapes)
-    y_name, explained = str(row_scores(program, score).name), explained_inputs(program, scores.whole)
-    twin = add_twin(program, y_name, list(explained), getattr(method, "layer", None))
-    inputs = {name: program.value(name) for name in explained}
+    program = _settled(model, shapes)
+    y_name = str(row_scores(program, score).name)
+    explained = explained_inputs(program, scores.whole, y_name)
+    tensors = {name: about.tensor or name for name, about in explained.items()}
+    twin = add_twin(program, y_name, list(tensors.values()), getattr(method, "layer", None))
+    inputs = {name: program.value(tensor) for name, tensor in tensors.items()}
     outputs = tuple(str(value.name) for value in program.outputs)
     g = GraphBuilder(program.graph, lowering, "explain")
     points = _point_inputs(g, method, explained)
@@ -137,6 +137,14 @@ def explanation(
         activations=activations,
         cam=method.has_layer,
     )
+
+
+def _settled(model: Model, shapes: Mapping[str, Sequence[int | str | None]] | None) -> Model:
+    """A copy of the model, of inputs in these shapes."""
+    program = model.copy()
+    if shapes:
+        fix_shapes(program, shapes)
+    return program
 
 
 def _checked(scores: ScoreAxes, method: Method) -> ScoreAxes:

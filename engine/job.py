@@ -150,7 +150,7 @@ def _parts(one: Attribution, given: Given, row: int, reduce: str | None) -> list
         named = {name: one[name] for name in one.values}
         ranked = {
             name: _tokens(part, held.get(sources[name]), row, reduce)
-            if sources
+            if name in sources
             else _features(part, held.get(name), (), row)
             for name, part in named.items()
         }

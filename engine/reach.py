@@ -51,7 +51,7 @@ class GradientInfo:
 def differentiation(model: Model, y: ir.Value | None) -> tuple[GradientInfo, tuple[ActivationInfo, ...]]:
     """Both as a method finds them: after operators without a rule were expanded through their function bodies."""
     copy = model.copy()
-    names = [start.name for start in starts(copy)]
+    names = [start.tensor for start in starts(copy)]
     if y is None or not names:
         return GradientInfo(differentiable=False), ()
     try:

@@ -98,7 +98,7 @@ def test_integers_that_are_numbers_are_explained_as_such() -> None:
     np.testing.assert_allclose(a.values, np.tile(HEAD[:, 2], (2, 1)), rtol=1e-6)
 
 
-def test_floating_point_inputs_are_explained_as_ever() -> None:
+def test_differentiate_takes_floating_point_inputs_alone() -> None:
     model = parsed(
         """<ir_version: 8, opset_import: ["" : 18]>
         both (float[n, 4] x, int64[n] ids) => (float[n, 4] y) { e = Gather (words, ids) y = Mul (x, e) }""",

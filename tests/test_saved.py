@@ -176,7 +176,7 @@ def test_several_inputs(method: str, tmp_path: Path) -> None:
     feeds = {"u": normal(3, 5), "v": normal(3, 2), "i": np.array([3, 0, 6])}
     ex = onnxray.Explainer(two, method)
     found = run_plainly(ex.save(tmp_path / "explainer.onnx"), **feeds, target=np.array([2, 0, 1]))
-    assert list(found) == ["y", "w", "score", "attribution_u", "attribution_v"]
+    assert list(found) == ["y", "w", "score", "attribution_u", "attribution_v", "attribution_e"]
     values = ex(feeds, [2, 0, 1]).values
     assert isinstance(values, dict)
     for name, truth in values.items():

@@ -33,7 +33,8 @@ class Explained:
     """One explained input: its name, shape of one example, and the axes of batch and channels.
 
     ``batch`` is None for an input without a batch axis; ``channels`` counts in the example's own axes. ``tokens`` is
-    the integer input behind embeddings, which are explained in its place.
+    the integer input behind embeddings, which are explained in its place; ``tensor`` what is explained where that is
+    not the input of this name itself.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Explained:
     batch: int | None
     channels: int | None
     tokens: str | None = None
+    tensor: str | None = None
 
 
 @dataclass(frozen=True)
