@@ -279,9 +279,9 @@ def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options:
 
 def _stacked(rows: Sequence[Any]) -> Any:
     """The attributions of one example's scores as a Jacobian."""
-    if isinstance(rows[0], Mapping):
-        return {name: np.stack([row[name] for row in rows], axis=1) for name in rows[0]}
-    return np.stack(rows, axis=1)
+    named = {name: [row[name] for row in rows] for name in rows[0]} if isinstance(rows[0], Mapping) else {"": rows}
+    stacks = {name: np.stack(each, axis=1) for name, each in named.items()}
+    return stacks if isinstance(rows[0], Mapping) else stacks[""]
 
 
 def _layout(plan: Explanation) -> Literal["NLC"] | None:
@@ -290,8 +290,7 @@ def _layout(plan: Explanation) -> Literal["NLC"] | None:
 
 
 def _training() -> ModuleType:
-    """onnxruntime-training's side, imported late as few need it."""
-    from . import training
+    from . import training  # onnxruntime-training's side, imported late as few need it
 
     return training
 

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from .axes import ScoreAxes, axes_at
 from .errors import ModelError
-from .examples import Shapes, batch_axis, declared_axes, fixed_batch, is_mixed, probed_axes
+from .examples import Shapes, batch_axis, declared_axes, fixed_batch, is_mixed, probed_axes, score_axes
 from .inputs import Prepared
 from .model import Model, is_float
 from .runtime import Provider, Session, open_model
@@ -63,10 +63,13 @@ class ScoreFinder:
         declared = declared_axes(self.model, self.score, shapes, batch.examples)
         if declared is not None and not (several and not declared.whole and is_mixed(self.model)):
             return declared
+        try:
+            _ = self._session
+        except ModelError:  # what cannot be loaded is explained no more than run: its builder says why
+            return score_axes(self.model, self.score)
         found = probed_axes(self.model, self.score, self._run, batch.feeds, batch.axes, declared)
-        return (
-            found if declared is not None else replace(found, shape=(None,) * len(found.shape))
-        )  # another input may have others
+        # The sizes that a run alone tells may be others for another input.
+        return found if declared is not None else replace(found, shape=(None,) * len(found.shape))
 
     def _sized(self, scores: ScoreAxes, given: Prepared) -> ScoreAxes:
         batch = given.batch
