@@ -31,7 +31,7 @@ from .errors import InputError
 from .examples import score_axes
 from .explain import Explainer
 from .feature_maps import FeatureMaps
-from .files import Work, each_file
+from .files import Work, claim_stems, each_file
 from .inspection import inspect as inspect_model
 from .job import Job
 from .labels import fitting_labels, read_labels, target_of
@@ -152,7 +152,7 @@ def explain(
         threads=runtime.threads, memory=runtime.memory, preprocess=recipe, **options,
     )  # fmt: skip
     job = Job(explainer, wanted, known, make_folder(out), drawing.style, drawing.settings(), npz)
-    _do_each(images, job, as_json, worth_a_bar=len(images) > 1 or job.long)
+    _do_each(images, job, job.out, as_json, worth_a_bar=len(images) > 1 or job.long)
 
 
 @app.command()
@@ -179,7 +179,7 @@ def activations(
     for name in layer:
         source.layer(name)
     work = FeatureMaps(source, layer, make_folder(out), recipe, provider or None, palette, npz)
-    _do_each(images, work, as_json, worth_a_bar=len(images) > 1)
+    _do_each(images, work, work.out, as_json, worth_a_bar=len(images) > 1)
 
 
 @app.command()
@@ -250,11 +250,11 @@ def demo(out: Out = Path("onnxray-demo")) -> None:
         say(line)
 
 
-def _do_each(files: Sequence[Path], work: Work[Any], as_json: bool, worth_a_bar: bool) -> None:
+def _do_each(files: Sequence[Path], work: Work[Any], out: Path, as_json: bool, worth_a_bar: bool) -> None:
     """Prints every result as it comes; exit code 2 if there was none, 1 if some failed."""
     failures, done = report.Failures(), 0
     with progress_bar(len(files), worth_a_bar) as step:
-        for result in each_file(files, work, failures.add, step):
+        for result in each_file(files, claim_stems(files, out), work, failures.add, step):
             done += 1
             print_json(result.to_json()) if as_json else say(*report.describe(result))
     if failures.finish():

@@ -87,7 +87,7 @@ def test_table_text_names_the_strongest(capsys: pytest.CaptureFixture[str]) -> N
 def test_table_columns_go_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     rows = table()
     with Path("turned.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([*row[::-1], "extra" if k == 0 else "text"] for k, row in enumerate(rows))
+        csv.writer(file).writerows([*row[::-1], "label" if k == 0 else "text"] for k, row in enumerate(rows))
     assert run(["explain", CANCER, ROWS, "turned.csv", "--json"]) == 0
     found = records(capsys.readouterr().out)
     assert [record["score"] for record in found[:2]] == [record["score"] for record in found[2:]]
