@@ -12,6 +12,7 @@ from typer import Argument, Option
 
 from .gate import Comparison, compare
 from .gate.golden import is_golden
+from .gate.need import REPORT, need_all
 from .gate.provenance import other_runtime
 from .gate.sides import DEFAULT_METHODS
 from .gate_options import (
@@ -117,6 +118,8 @@ def compare_models(
       onnxray compare model.onnx int8.onnx photos --golden model.golden
       onnxray compare model.golden int8.onnx photos --junit gate.xml
     """
+    if files.report is not None:
+        need_all(*REPORT)
     check_outputs(files.outputs, (reference, candidate, *data, *filter(None, (questions.masks, labels))))
     recipe = named_recipe(candidate if is_golden(reference) else reference, preprocess)
     with progress_bar(1, worth=True) as step:

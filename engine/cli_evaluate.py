@@ -9,6 +9,7 @@ from typing import Annotated
 from typer import Option
 
 from .gate.evaluation import Evaluation, evaluate
+from .gate.need import REPORT, need_all
 from .gate.sides import DEFAULT_METHODS
 from .gate.summary import rises
 from .gate_options import (
@@ -60,6 +61,8 @@ def evaluate_model(
     Example:
       onnxray evaluate model.onnx photos -m saliency -m grad-cam --samples 50 --report out
     """
+    if report is not None:
+        need_all(*REPORT)
     page = report / "evaluation.html" if report else None
     outputs = [path for path in (json, page) if path is not None and str(path) != "-"]
     check_outputs(outputs, (model, *data, *filter(None, (masks, labels))))

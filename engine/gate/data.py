@@ -23,7 +23,7 @@ from ..tables import read_given
 from .arrays import Row, Rows, npy_rows, npz_rows
 from .rows import csv_rows, parquet_rows
 
-__all__ = ["Data", "Sample", "Samples", "open_samples"]
+__all__ = ["Data", "Sample", "Samples", "modules_for", "open_samples"]
 
 Data = Any  # what open_samples takes
 
@@ -77,6 +77,13 @@ class Samples:
         among = np.arange(self.count) if self.kept is None else np.sort(list(self.kept))
         chosen = np.random.default_rng(seed).choice(among, number, replace=False)
         return replace(self, kept=frozenset(chosen.tolist()))
+
+
+def modules_for(data: Data) -> tuple[str, ...]:
+    """The modules of extras that reading the data takes."""
+    paths = [data] if isinstance(data, str | PathLike) else data if isinstance(data, list) else []
+    tables = [one for one in paths if isinstance(one, str | PathLike) and Path(one).suffix.lower() == ".parquet"]
+    return ("pyarrow",) if tables else ()
 
 
 def open_samples(data: Data, model: Model, labels: Labels | None = None) -> Samples:

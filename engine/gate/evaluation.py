@@ -17,8 +17,9 @@ from ..labels import Labels, fitting_labels
 from ..model import Source, load
 from .cam_layer import usable_methods
 from .comparison import Failed, Progress, as_json, at_least_one
-from .data import Data, Sample, Samples, open_samples
+from .data import Data, Sample, Samples, modules_for, open_samples
 from .masks import Masks, open_masks, warn_of_no_mask
+from .need import METRICS, need_all
 from .quality import QUALITIES, area, chosen_qualities, curve
 from .randomise import randomised
 from .sides import DEFAULT_METHODS, Side, open_side
@@ -77,6 +78,7 @@ def evaluate(
     ``target`` is "top1" or "label". ``data``, ``masks``, ``labels``, ``samples`` and ``seed`` are those of ``compare``;
     ``settings`` are those of ``Explainer`` and options of methods.
     """
+    need_all(*METRICS, *modules_for(data))
     names = chosen_qualities([metrics] if isinstance(metrics, str) else metrics)
     wanted = (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods))
     source = load(model)

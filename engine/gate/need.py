@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from ..errors import RuntimeUnavailable
 
-__all__ = ["need"]
+__all__ = ["METRICS", "REPORT", "need", "need_all"]
 
+METRICS = ("scipy", "skimage", "bottleneck")  # modules that every comparison and evaluation takes
+REPORT = ("jinja2", "matplotlib")
 EXTRAS = {"pyarrow": "parquet", "quantus": "quantus"}  # all others: gate
 
 
@@ -21,3 +24,10 @@ def need(module: str) -> Any:
             raise
         extra = EXTRAS.get(module.split(".")[0], "gate")
         raise RuntimeUnavailable(f"{module} is not installed; pip install 'onnxray[{extra}]'") from None
+
+
+def need_all(*modules: str) -> None:
+    """RuntimeUnavailable, before any work, where a module is not installed; none is imported."""
+    for module in modules:
+        if find_spec(module) is None:
+            need(module)

@@ -17,12 +17,13 @@ from .asked import Gate, asked_of
 from .calibration import Calibration, calibrate
 from .cam_layer import default_layer, same_layer, usable_methods
 from .comparison import Comparison, Failed, Progress, at_least_one, measure, warn_of_one_method
-from .data import Data, Samples, open_samples
+from .data import Data, Samples, modules_for, open_samples
 from .fits import check_pair
 from .golden import Golden, Recorder, is_golden, open_golden, read_header, recording
 from .layers import LayerReport, compare_layers
 from .masks import warn_of_no_mask
 from .metrics import chosen_metrics
+from .need import METRICS, need_all
 from .pair import Pair
 from .provenance import provenance
 from .recorded import as_recorded, recorded_methods, settings
@@ -57,6 +58,7 @@ def compare(
     journal: where an interrupted comparison continues. score, layer, preprocess, providers, candidate_providers,
     threads and memory are those of ``Explainer``.
     """
+    need_all(*METRICS, *modules_for(data))
     gate = asked_of(asked)
     if not is_golden(reference):
         reference = load(reference)
