@@ -141,6 +141,12 @@ def _fenced(form: Model, heads: Mapping[str, ir.Value]) -> dict[str, ir.Value]:
     return fences
 
 
+def _replace_inside(value: ir.Value, own: ir.Value) -> None:
+    """Replaces a value where nodes read it; as an output of its graph it stays."""
+    for node, place in list(value.uses()):
+        node.replace_input_with(place, own)
+
+
 def _merge(model: Model, form: Model, values: Mapping[str, ir.Value]) -> Twin:
     """Moves the nodes of the float form into the model's graph; inputs and weights are the model's own."""
     own = ir.convenience.create_value_mapping(model.graph)
@@ -151,7 +157,7 @@ def _merge(model: Model, form: Model, values: Mapping[str, ir.Value]) -> Twin:
     }
     for value in (*form.graph.inputs, *form.graph.initializers.values()):
         if str(value.name) in own:
-            value.replace_all_uses_with(own[str(value.name)])
+            _replace_inside(value, own[str(value.name)])
     _rename(form.graph)
     graph, nodes = form.graph, list(form.graph)
     added = [value for value in graph.initializers.values() if value.uses()]

@@ -19,8 +19,6 @@ _LARGE = 2**16  # bytes of a tensor that is not handed to the standard's checker
 _TYPES = frozenset(kind.value for kind in ir.DataType) - {ir.DataType.UNDEFINED.value}
 _MOST_VERSION = 2**31 - 1
 
-_MESSAGES = {onnx.AttributeProto.GRAPH: "g", onnx.AttributeProto.TENSOR: "t"}
-
 Key = tuple[str, str, str]
 
 
@@ -42,8 +40,7 @@ def _check_texts(proto: onnx.ModelProto, where: str) -> None:
             _ = node.name, node.op_type, node.domain, *node.input, *node.output
             for attribute in node.attribute:
                 _ = attribute.name
-                field = _MESSAGES.get(attribute.type)
-                if field and not (attribute.HasField(field) or (field == "t" and attribute.ref_attr_name)):
+                if _is_empty(attribute):
                     raise ModelError(f"{where}: attribute {attribute.name!r} of node {node.name!r} is empty")
                 if attribute.type == onnx.AttributeProto.STRING:
                     attribute.s.decode()
@@ -51,6 +48,13 @@ def _check_texts(proto: onnx.ModelProto, where: str) -> None:
                     text.decode()
     except UnicodeDecodeError as error:
         raise ModelError(f"{where}: a name or text attribute is not UTF-8 ({error.reason})") from error
+
+
+def _is_empty(attribute: onnx.AttributeProto) -> bool:
+    """Whether a graph or a tensor is missing; a tensor may be that of a call of the function, a graph may not."""
+    if attribute.type == onnx.AttributeProto.GRAPH:
+        return bool(attribute.ref_attr_name) or not attribute.HasField("g")
+    return attribute.type == onnx.AttributeProto.TENSOR and not (attribute.HasField("t") or attribute.ref_attr_name)
 
 
 def _graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:

@@ -260,3 +260,21 @@ def test_scales_that_do_not_fit(axis: int) -> None:
         w = DequantizeLinear<axis = {axis}>(W, s)  y = MatMul(x, w) }}"""
     with fails(ModelError, "DequantizeLinear"):
         onnxray.Explainer(model(text, numbers), score="output")
+
+
+def test_quantised_model_that_hands_on_its_input() -> None:
+    numbers = {"W": np.ones((3, 4), np.int8), "s": np.full(4, 0.5, np.float32)}
+    proto = model("net (float[N, 3] x) => (float[N, 4] y) { w = DequantizeLinear(W, s)  y = MatMul(x, w) }", numbers)
+    proto.graph.output.add().CopyFrom(proto.graph.input[0])
+    inspect(onnxray.load(proto))
+    np.testing.assert_array_equal(onnxray.explain(proto, np.ones((1, 3), np.float32), target=1).values, [[0.5] * 3])
+
+
+def test_graph_that_refers_to_an_attribute() -> None:
+    text = """net (float[2] x) => (float[2] y) { c = Constant<value = bool {1}>()
+        y = If<then_branch = a () => (float[2] p) { p = Exp(x) },
+               else_branch = b () => (float[2] q) { q = Abs(x) }>(c) }"""
+    proto = model(text)
+    proto.graph.node[1].attribute[0].ref_attr_name = "branch"
+    with fails(ModelError, "then_branch", "empty"):
+        onnxray.load(proto)
