@@ -155,13 +155,13 @@ def _merge(model: Model, form: Model, values: Mapping[str, ir.Value]) -> Twin:
         for name, value in values.items()
         if name in own and (_is_quantised(value) or _is_random(value)) and value.producer() is not None
     }
+    form.graph.outputs.clear()  # inputs and weights may be among them
     for value in (*form.graph.inputs, *form.graph.initializers.values()):
         if str(value.name) in own:
             _replace_inside(value, own[str(value.name)])
     _rename(form.graph)
     graph, nodes = form.graph, list(form.graph)
     added = [value for value in graph.initializers.values() if value.uses()]
-    graph.outputs.clear()
     graph.remove(nodes)
     for value in added:
         graph.initializers.pop(str(value.name))

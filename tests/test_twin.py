@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import by_hand
 import numpy as np
 import onnx
 import onnxray
@@ -245,3 +246,23 @@ def test_the_score_of_a_real_file_is_its_own(name: str, method: str) -> None:
     assert found.score[0] == expected[int(found.target[0])]
     assert int(found.target[0]) == int(expected.argmax())
     assert np.count_nonzero(found.values)
+
+
+@pytest.mark.parametrize("more", ["float[N, 4] x", "int8[4, 3] W", "float[4, 3] w"])
+def test_inputs_and_weights_that_are_outputs_of_a_quantised_model(more: str, tmp_path: Path) -> None:
+    weights = {"s": np.float32(0.05), "z": np.uint8(128), "v": np.int8(0), "W": np.arange(12, dtype=np.int8)}
+    weights["W"] = weights["W"].reshape(4, 3)
+    text = f"""net (float[N, 4] x) => (float[N, 3] y, {more}) {{
+        q = QuantizeLinear(x, s, z)
+        d = DequantizeLinear(q, s, z)
+        w = DequantizeLinear(W, s, v)
+        y = MatMul(d, w)
+    }}"""
+    model = by_hand.model(text, weights)
+    explainer = onnxray.Explainer(model)
+    x = np.linspace(-2, 2, 8, dtype=np.float32).reshape(2, 4)
+    found, outputs = explainer.with_outputs(x, target=1)
+    np.testing.assert_allclose(found.values, [weights["W"][:, 1] * 0.05] * 2, rtol=1e-5)
+    assert list(outputs) == ["y", more.split()[-1]]
+    assert explainer.save(tmp_path / "explainer.onnx").is_file()
+    assert onnxray.differentiate(model, of="y").gradients == {"x": "grad_x"}
