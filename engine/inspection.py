@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from .cam_layers import default_layer
 from .embeddings import note_of
-from .errors import ModelError
+from .errors import ModelError, NoGradientPath, UnsupportedOperator
 from .examples import score_axes
 from .explanation import explanation
 from .heads import find_head
@@ -130,12 +130,14 @@ def _inspected(model: Model) -> Inspection:
 
 
 def _as_explained(model: Model, found: GradientInfo) -> GradientInfo:
-    """The same, or why an Explainer cannot be built all the same, such as for scores that are not counted by rows."""
+    """The same, or why an Explainer cannot be built all the same; which axis counts examples only a run may tell."""
     if found.differentiable:
         try:
             explanation(model, METHODS["saliency"]())
-        except ModelError as error:
+        except (NoGradientPath, UnsupportedOperator) as error:
             return replace(found, differentiable=False, reason=str(error))
+        except ModelError:
+            return found
     return found
 
 
