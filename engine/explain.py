@@ -32,6 +32,7 @@ from .runtime import Provider, Session, blaming_model, open_model, resolve_provi
 from .saving import saved
 from .score_finder import ScoreFinder
 from .selection import Target, is_seed, resolve_target
+from .shadow_gap import gap_record, warn_of_gap
 from .target import row_scores
 from .weights import write
 
@@ -126,6 +127,7 @@ class Explainer:
             target = scaled_target(found.target[rows], sums.chosen[rows], question.factor, shape)
             return not_zero(other._explained(given.batch.take(rows), target)[2].values.values())
 
+        warn_of_gap(found.provenance, stacklevel=3)
         activation = final_activation(self.model, self.score)
         faults = faults_of(sums.values.values(), found.score, self.method, self.score, activation, answers)
         warn_of(faults, found.method, len(found.score), stacklevel=3)
@@ -215,7 +217,7 @@ class Explainer:
             delta=self.method.delta(total, sums.scores),
             layout=given.recipe.layout if given.recipe else _layout(plan),
             pictures=given.pictures,
-            provenance=self._provenance(plan),
+            provenance=self._provenance(plan) | gap_record(sums.gaps, plan.bound),
             reduction=self.method.reduction if _layout(plan) else "abs-max",
         )
 

@@ -20,6 +20,7 @@ from .model import Model
 from .passes.fix_shapes import fix_shapes
 from .passes.widen import HALVES
 from .preprocess import Preprocess
+from .shadow_gap import rounding_bound, shadow_score_tensor, write_gap
 from .target import flat_scores, row_scores, select_scores, weigh_scores
 from .twin import Twin, add_twin
 
@@ -34,6 +35,7 @@ class Explanation:
     where scores are those of classes; or a seed, weights of the scores) and, for methods of many points, ``reference``
     and the ``points``; it gives the model's outputs, ``score``, ``chosen`` (the target, settled), ``examples`` (their
     number) and each row's contributions. All are names, as the model may have taken the obvious ones.
+    Of a float32 shadow it gives the ``gap`` of each row's scores, too, of which rounding explains ``bound``.
     """
 
     model: Model
@@ -49,6 +51,8 @@ class Explanation:
     scores: ScoreAxes
     activations: tuple[Activation, ...]
     cam: bool = False
+    gap: str | None = None
+    bound: float = 0.0
 
     def row_axis(self, name: str) -> int | None:
         """The axis of an input's contributions that counts rows."""
@@ -107,6 +111,7 @@ def explanation(
     y_name = str(row_scores(program, score).name)
     explained = explained_inputs(program, scores.whole, y_name)
     tensors = {name: about.tensor or name for name, about in explained.items()}
+    bound = rounding_bound(program.value(y_name))
     twin = add_twin(program, y_name, list(tensors.values()), getattr(method, "layer", None))
     inputs = {name: program.value(tensor) for name, tensor in tensors.items()}
     outputs = tuple(str(value.name) for value in program.outputs)
@@ -114,7 +119,7 @@ def explanation(
     points = _point_inputs(g, method, explained)
     real, seen = _perturb(g, method, inputs, explained, points, twin)
     y, twin_y = (logits(g, v) if score == "logit" else v for v in (program.value(y_name), twin(program.value(y_name))))
-    target, told, smooth = _told(g, (y, twin_y), scores, seeded)
+    target, told, smooth = _told(g, (y, twin_y, shadow_score_tensor(y, twin)), scores, seeded)
     reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else smooth
     scene = Scene(g, program, real, seen, told["score"], smooth, points, reference, explained, builder, twin)
     parts, activations = method.emit(scene)
@@ -136,6 +141,8 @@ def explanation(
         scores=scores,
         activations=activations,
         cam=method.has_layer,
+        gap=names.get("gap"),
+        bound=bound,
     )
 
 
@@ -162,16 +169,21 @@ def _finish(g: GraphBuilder, program: Model, twin: Twin) -> None:
 
 
 def _told(
-    g: GraphBuilder, heads: tuple[ir.Value, ir.Value], scores: ScoreAxes, seeded: bool
+    g: GraphBuilder, heads: tuple[ir.Value, ir.Value, ir.Value], scores: ScoreAxes, seeded: bool
 ) -> tuple[ir.Value, dict[str, ir.Value], ir.Value]:
-    """The target, what is told of the scores, and the score of the twin, from both tensors of scores."""
-    y, twin_y = heads
+    """The target, what is told of the scores, and the score of the twin, from both tensors of scores.
+
+    The third is the twin's before it is rounded, by which the gap to the model's own is measured.
+    """
+    y, twin_y, unrounded = heads
     target, flat = _target_input(g, scores, seeded), flat_scores(g, y, scores)
     value, chosen = _score(g, flat, target, scores)
     told = {"score": value, "chosen": chosen, "examples": g.Shape(flat, start=0, end=1)}
     if twin_y is y:
         return target, told, value
-    smooth, _ = _score(g, flat_scores(g, twin_y, scores), target if seeded else chosen, scores)
+    asked, shadow = target if seeded else chosen, flat_scores(g, unrounded, scores)
+    smooth, _ = _score(g, flat_scores(g, twin_y, scores), asked, scores)
+    told["gap"] = write_gap(g, (flat, shadow), (value, _score(g, shadow, asked, scores)[0]), asked, scores.count == 1)
     return target, told, smooth
 
 

@@ -43,13 +43,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Sums:
-    """Attributions by input, and each example's settled target and scores (N, points); the model's outputs for the
-    examples themselves, if they are kept."""
+    """Attributions by input, and each example's settled target and scores (N, points); of the examples themselves the
+    model's outputs, if they are kept, and the gaps between their scores and a float32 shadow's, if there is one."""
 
     values: dict[str, np.ndarray]
     chosen: np.ndarray
     scores: np.ndarray
     outputs: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    gaps: list[float] = field(default_factory=list)
 
 
 def run_rows(
@@ -72,6 +73,8 @@ def run_rows(
     for rows, places in _chunks(batch.examples, count, limit if batch.fixed is None else batch.fixed):
         results = session.run(_feeds(plan, batch, target, points, sums, batch.fill(rows), batch.fill(places)))
         _collect(plan, batch, sums, rows, places, results)
+        if plan.gap is not None and places[0] == 0:
+            sums.gaps.extend(results[plan.gap][: len(rows)].tolist())
         if keep and places[0] == 0:
             for name in plan.outputs:
                 sums.outputs.setdefault(name, []).append(results[name])

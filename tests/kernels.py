@@ -45,5 +45,9 @@ def exact_products(file: Path) -> onnx.ModelProto:
                 name = node.input[place]
                 node.input[place] = f"{name}/uint8"
                 moved[node.input[place]] = (arrays[name].astype(np.int16) + 128).astype(np.uint8)
+    read = {name for node in model.graph.node for name in node.input}
+    kept = [one for one in model.graph.initializer if one.name in read]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
     model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in moved.items())
     return model

@@ -109,6 +109,7 @@ def test_the_score_is_the_models_own(kind: str, method: str, tmp_path: Path) -> 
     np.testing.assert_array_equal(found.score, expected[[0, 1], [3, 1]])
     assert found.values.dtype == np.float32
     assert np.count_nonzero(found.values)
+    assert found.provenance["gap"] < (1e-3 if kind == "half" else 1e-2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -245,6 +246,7 @@ def test_the_score_of_a_real_file_is_its_own(name: str, method: str) -> None:
     found = onnxray.explain(model, picture, method, score="output", preprocess=REAL[name], **METHODS[method])
     assert found.score[0] == expected[int(found.target[0])]
     assert int(found.target[0]) == int(expected.argmax())
+    assert found.provenance["gap"] < (1e-3 if "fp16" in name else 5e-2)
     assert np.count_nonzero(found.values)
 
 
