@@ -98,8 +98,7 @@ class Explainer:
         return self._checked(*self._explained(inputs, target, progress))
 
     def with_outputs(self, inputs: Inputs, target: Any = "top1") -> tuple[Attribution, dict[str, np.ndarray]]:
-        """The attribution of a batch and the model's outputs by name, which the same run computes; joined along axis 0,
-        where outputs count examples."""
+        """The attribution of a batch, and the outputs of the same run by name, joined along the axis of examples, 0."""
         found, given, sums = self._explained(inputs, target, keep=True)
         outputs = {name: np.concatenate(parts)[: len(found.score)] for name, parts in sums.outputs.items()}
         return self._checked(found, given, sums), outputs
@@ -241,9 +240,8 @@ def explain(
     builder: str = "portable",
     **options: Any,
 ) -> Attribution:
-    """Which parts of the inputs a model used for a score: an attribution, by one call.
-
-    For more than one call on a model build an ``Explainer``, whose arguments these are.
+    """Which parts of the inputs a model used for a score: an attribution, by one call. For more calls build an
+    ``Explainer``, whose arguments these are.
     """
     explainer = Explainer(model, method, score=score, layer=layer, providers=providers, builder=builder, **options)
     return explainer(inputs, target)
