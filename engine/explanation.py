@@ -102,10 +102,7 @@ def explanation(
     builder: Builder = backward,
     scores: ScoreAxes | None = None,
 ) -> Explanation:
-    """Emits the graph of a method round a model, whose open dimensions ``shapes`` may settle.
-
-    ``scores`` says which axis of them counts examples; by default it is what the model's shapes tell.
-    """
+    """Emits the graph of a method round a model; ``shapes`` settle open dimensions, ``scores`` the axis of examples."""
     scores = _checked(scores or score_axes(model, score), method)
     program = _settled(model, shapes)
     y_name = str(row_scores(program, score).name)
