@@ -77,6 +77,12 @@ class Net:
         """As exported without optimisation: BatchNormalization where the module has it."""
         return _proto(self.name, optimize=False)
 
+    def options(self, method: str) -> dict[str, str]:
+        """What a method must be told: of a transformer, which layer Grad-CAM explains."""
+        if method != "grad-cam" or not self.name.startswith("vit"):
+            return {}
+        return {"layer": [node.output[0] for node in self.proto.graph.node if node.op_type == "Conv"][-1]}
+
     def pictures(self, count: int, seed: int = 0) -> np.ndarray:
         shape = (count, 3, self.size, self.size)
         return np.random.default_rng([seed, self.size]).standard_normal(shape).astype(np.float32)

@@ -18,7 +18,7 @@ from replicas import REPLICAS
 @pytest.mark.parametrize("name", ["cnn", "vit"])
 def test_a_row_of_a_batch_is_the_row_alone(net: Callable[[str], Any], name: str, method: str) -> None:
     one = net(name)
-    x, ex = one.pictures(3), onnxray.Explainer(one.proto, method)
+    x, ex = one.pictures(3), onnxray.Explainer(one.proto, method, **one.options(method))
     together = ex(x)
     for row in range(3):
         alone = ex(x[row : row + 1])

@@ -28,7 +28,7 @@ def grad_cam_layer(one: Net) -> nn.Module:
 def test_grad_cam(name: str, relu: bool, measured: Note) -> None:
     one = net(name)
     x = one.pictures(2)
-    a = explainer(name, "grad-cam", relu=relu)(x, target=TARGET)
+    a = explainer(name, "grad-cam", relu=relu, **one.options("grad-cam"))(x, target=TARGET)
     check(a.values, cam_peer(one, grad_cam_layer(one), relu), one, x, measured)
 
 

@@ -78,7 +78,7 @@ def check(ex: onnxray.Explainer, file: Path, x: np.ndarray, targets: list[int]) 
 @pytest.mark.parametrize("name", ["cnn", "vgg", "vit"])
 def test_every_method(net: Callable[[str], Any], name: str, method: str, tmp_path: Path) -> None:
     one = net(name)
-    ex = onnxray.Explainer(one.proto, method, **OPTIONS.get(method, {}))
+    ex = onnxray.Explainer(one.proto, method, **OPTIONS.get(method, {}), **one.options(method))
     check(ex, tmp_path / "explainer.onnx", one.pictures(3), [3, -1, 7])
 
 
