@@ -63,17 +63,25 @@ def embedded(program: ir.Model) -> ir.Model:
 
 def detached(program: ir.Model) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """The model as a message without its large weights, which it calls external; and these, by name, not copied."""
-    arrays = {
-        name: np.ascontiguousarray(value.const_value.numpy())
+    large = {
+        name: (value, value.const_value)
         for name, value in program.graph.initializers.items()
         if isinstance(value.const_value, ir.Tensor) and _is_large(value.const_value)
     }
-    program = program.clone() if arrays else program
+    arrays = {name: np.ascontiguousarray(tensor.numpy()) for name, (value, tensor) in large.items() if _is_read(value)}
+    program = program.clone() if large else program
     for name, array in arrays.items():
         kind = ir.DataType.from_numpy(array.dtype)
         stub = ir.ExternalTensor("in memory", 0, array.nbytes, kind, shape=ir.Shape(array.shape), name=name)
         program.graph.initializers[name].const_value = stub
+    for name in large.keys() - arrays.keys():  # onnxruntime drops them before it looks for those that are given
+        if not program.graph.initializers[name].is_graph_input():
+            program.graph.initializers.pop(name)
     return ir.to_proto(program), arrays
+
+
+def _is_read(value: ir.Value) -> bool:
+    return bool(value.uses()) or value.is_graph_output()
 
 
 def take_out(program: ir.Model) -> dict[str, ir.TensorProtocol]:

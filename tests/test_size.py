@@ -42,6 +42,25 @@ def test_time_grows_with_the_length() -> None:
     assert long < 8 * max(short, 0.02), f"{short:.2f} s for 500 nodes, {long:.2f} s for 2000"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "net (float[n, 64] x) => (float[n, 300] y) { y = MatMul (x, head) }",
+        "net (float[n, 64] x, float[300, 64] words) => (float[n, 300] y) { y = MatMul (x, head) }",
+        "net (float[n, 64] x) => (float[n, 300] y, float[300, 64] words) { y = MatMul (x, head) }",
+        "net (float[n, 64] x) => (float[n, 300] y) { d = Gemm <transB = 1> (x, words) y = MatMul (x, head) }",
+    ],
+    ids=["unread", "unread input", "output", "read for nothing"],
+)
+def test_a_large_weight_that_nothing_reads(text: str) -> None:
+    """The runtime drops it before it takes the weights that it is given: "Failed to find existing initializer"."""
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 18]> {text}')
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(a, n) for n, a in (("head", HEAD), ("words", WORDS)))
+    x = np.ones((1, 64), np.float32)
+    found = open_model(load(model)).run({"x": x}, ["y"])["y"]
+    np.testing.assert_allclose(found, x @ HEAD, rtol=1e-5, atol=1e-5)
+
+
 def test_nodes_grow_with_the_length() -> None:
     made = [len(onnxray.differentiate(ir.to_proto(size.long(n))).model.graph.node) for n in (50, 100, 200)]
     assert made[2] - made[1] == 2 * (made[1] - made[0])
