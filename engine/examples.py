@@ -11,9 +11,19 @@ from .axes import ScoreAxes, axes_at
 from .errors import InputError, OnnxrayError
 from .model import Model, is_float
 from .passes.fix_shapes import fix_shapes
+from .paths import ancestors
 from .target import row_scores
 
-__all__ = ["batch_axis", "declared_axes", "fixed_batch", "is_mixed", "leading_input", "probed_axes", "score_axes"]
+__all__ = [
+    "batch_axis",
+    "counting_axis",
+    "declared_axes",
+    "fixed_batch",
+    "is_mixed",
+    "leading_input",
+    "probed_axes",
+    "score_axes",
+]
 
 EXAMPLES = "onnxray_examples"  # stands for the number of examples while shapes are inferred
 MIXED = 0.05  # of the change of an example's own scores: what others may change them by, as dynamic quantisation does
@@ -126,6 +136,24 @@ def probed_axes(
     if len(rows) != examples:
         raise InputError(f"the inputs have {examples} rows, but the model takes {fixed} that are one example together")
     return axes_at(name, list(y.shape), None, whole=True)
+
+
+def counting_axis(model: Model, name: str, shapes: Sequence[Sequence[int]], rows: Sequence[int]) -> int | None:
+    """The axis of a tensor that counts the examples of runs of so many ``rows``, in which it had these shapes.
+
+    By custom that is the first, where its length is that of the rows and the graph does not tell another.
+    """
+    bare = model.copy()
+    for value in (value for node in bare.graph.all_nodes() for value in node.outputs):
+        value.shape = None  # of a fixed batch they hold its size, which hides the axis
+    y = _marked(bare, name, {}, marked=True)
+    dims = list(y.shape) if y.shape is not None else []
+    found = [axis for axis, d in enumerate(dims) if not isinstance(d, int) and d.value == EXAMPLES]
+    if len(found) == 1:
+        return found[0]
+    counted = {str(value.name) for value in model.inputs if batch_axis(model, value) is not None}
+    depends = any(value.is_graph_input() and value.name in counted for value in ancestors([y]))
+    return 0 if depends and all(tuple(s[:1]) == (n,) for s, n in zip(shapes, rows, strict=True)) else None
 
 
 def _marked(model: Model, name: str, shapes: Shapes, marked: bool) -> ir.Value:

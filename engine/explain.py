@@ -22,6 +22,7 @@ from .faulty_maps import Question, faults_of, final_activation, not_zero, record
 from .gradient import Activation, builder_named
 from .graph import Lowering
 from .inputs import Inputs, Prepared, prepare
+from .joining import joined
 from .memory import bytes_per_row, parse_memory
 from .methods import Method, method_named
 from .model import Source, load
@@ -98,10 +99,9 @@ class Explainer:
         return self._checked(*self._explained(inputs, target, progress))
 
     def with_outputs(self, inputs: Inputs, target: Any = "top1") -> tuple[Attribution, dict[str, np.ndarray]]:
-        """The attribution of a batch, and the outputs of the same run by name, joined along the axis of examples, 0."""
+        """The attribution of a batch, and the outputs of the same run by name; whole where they count no examples."""
         found, given, sums = self._explained(inputs, target, keep=True)
-        outputs = {name: np.concatenate(parts)[: len(found.score)] for name, parts in sums.outputs.items()}
-        return self._checked(found, given, sums), outputs
+        return self._checked(found, given, sums), joined(self.model, sums.outputs, sums.rows, len(found.score))
 
     def _explained(
         self, inputs: Inputs, target: Any, progress: Progress | None = None, keep: bool = False
@@ -144,24 +144,24 @@ class Explainer:
     @property
     def activations(self) -> tuple[Activation, ...]:
         """Every activation node with what the method's Relu policy did to it."""
-        return next((plan.activations for plan, _ in self._plans), ())
+        return (next((plan for plan, _ in self._plans), None) or self._open_plan()).activations
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Writes the explainer as one ONNX file of standard operators, with the weights beside it from 2 GB on.
 
         It runs anywhere; an explainer on CUDA writes convolutions as they are fastest there.
-
         Inputs are the model's and ``target``, int64 (N,), -1 for the top class; outputs are the model's, then ``score``
         (N,) and ``attribution`` (one per explained input, ``attribution_NAME``, where there are several). Of an input
         that all rows share the file takes one row at a time: with more, the gradient is the sum of theirs, and methods
         of many points fail.
         """
-        builder = builder_named(self.builder, self.model)
-        lowering = "cuda" if _lowering(self.providers) == "cuda" else "portable"
-        plan = explanation(
-            self.model, self.method, score=self.score, lowering=lowering, builder=builder, scores=self._scores.settled
-        )
+        plan = self._open_plan("cuda" if _lowering(self.providers) == "cuda" else "portable", self._scores.settled)
         return write(saved(plan, self.method), path)
+
+    def _open_plan(self, lowering: Lowering = "portable", scores: ScoreAxes | None = None) -> Explanation:
+        """The graph for inputs of any size."""
+        made = builder_named(self.builder, self.model)
+        return explanation(self.model, self.method, score=self.score, lowering=lowering, builder=made, scores=scores)
 
     def _rows(self, plan: Explanation) -> int:
         """How many rows one run takes; one where an input that all rows share is explained for each."""

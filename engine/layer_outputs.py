@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from .inputs import Inputs, Prepared, prepare
+from .joining import joined
 from .model import Source, load
 from .preprocess import Preprocess
 from .runtime import Provider, open_model
@@ -23,7 +24,8 @@ def activations(
     providers: Sequence[Provider] | Provider | None = None,
     preprocess: Preprocess | None = None,
 ) -> dict[str, np.ndarray]:
-    """What layers compute: arrays by layer name. A layer is named by its node, tensor or framework name.
+    """What layers compute: arrays by layer name, for all examples. A layer is named by its node, tensor or framework
+    name. One whose array counts no examples, as a mean over the batch is, is given whole.
 
     For more than one call on a model build a ``LayerReader``, whose arguments these are.
     """
@@ -52,13 +54,15 @@ class LayerReader:
         self.session = open_model(program, providers)
 
     def __call__(self, inputs: Inputs) -> dict[str, np.ndarray]:
-        """Arrays by the names that the layers were given."""
+        """Arrays by the names that the layers were given, each for all examples; whole where it counts no examples.
+
+        Raises InputError where such an array differs between the runs that a fixed batch size takes.
+        """
         given, wanted = prepare(self.model, inputs, self.preprocess), list(self.tensors.values())
-        results = [self.session.run(given.batch.take(given.batch.fill(rows)), wanted) for rows in _runs(given)]
-        return {
-            name: np.concatenate([result[tensor] for result in results])[: given.batch.examples]
-            for name, tensor in self.tensors.items()
-        }
+        runs = [given.batch.fill(rows) for rows in _runs(given)]
+        results = [self.session.run(given.batch.take(rows), wanted) for rows in runs]
+        found = joined(self.model, results, [len(rows) for rows in runs], given.batch.examples)
+        return {name: found[tensor] for name, tensor in self.tensors.items()}
 
 
 def _runs(given: Prepared) -> list[np.ndarray]:

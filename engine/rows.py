@@ -44,12 +44,14 @@ class Batch:
 @dataclass(frozen=True)
 class Sums:
     """Attributions by input, and each example's settled target and scores (N, points); of the examples themselves the
-    model's outputs, if they are kept, and the gaps between their scores and a float32 shadow's, if there is one."""
+    model's outputs in each run of so many ``rows``, if they are kept, and the gaps between their scores and a float32
+    shadow's, if there is one."""
 
     values: dict[str, np.ndarray]
     chosen: np.ndarray
     scores: np.ndarray
-    outputs: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    outputs: list[dict[str, np.ndarray]] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
 
 
@@ -76,8 +78,8 @@ def run_rows(
         if plan.gap is not None and places[0] == 0:
             sums.gaps.extend(results[plan.gap][: len(rows)].tolist())
         if keep and places[0] == 0:
-            for name in plan.outputs:
-                sums.outputs.setdefault(name, []).append(results[name])
+            sums.outputs.append({name: results[name] for name in plan.outputs})
+            sums.rows.append(len(batch.fill(rows)))
         done += len(rows)
         if progress:
             progress(done, batch.examples * count)
