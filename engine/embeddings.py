@@ -10,7 +10,7 @@ masks, indices and lengths, a line says that they are left out.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -50,12 +50,13 @@ class Start:
         return f"{self.tensor!r}, {looked_up} ({node.op_type if node is not None else 'input'})"
 
 
-def starts(model: Model, of: str | None = None) -> list[Start]:
+def starts(model: Model, of: Sequence[str] | str | None = None) -> list[Start]:
     """What is explained of a model unless it is told; integers in that model's graph.
 
     Embeddings that are only added up count once, by the largest table: words stand for the kinds and places of words.
-    Beside floating-point inputs integers count where they are looked up, or cast as they come, and where floats lead
-    from there to the tensor ``of``, by default to an output.
+    Those that no tensor ``of`` depends on are left out, as the tables of another head are, unless that is all. Beside
+    floating-point inputs integers count where they are looked up, or cast as they come, and where floats lead from
+    there to a tensor ``of``, by default to an output.
     """
     floats = [Start(value) for value in model.inputs if _is_number(value)]
     if len(floats) == len(model.inputs):
@@ -66,20 +67,21 @@ def starts(model: Model, of: str | None = None) -> list[Start]:
         infer_shapes(model.program)
     first = _first_floats(model.graph)
     tables = _one_of_each_sum([start for start in first if start.rows])
+    ends = model.outputs if of is None else [model.value(name) for name in ([of] if isinstance(of, str) else of)]
     if not floats:
-        return tables or first
+        found, before = tables or first, set[ir.Value]() if of is None else set(ancestors(ends))
+        return [start for start in found if start.value in before] or found
     cast = [start for start in first if start.source is not None and _is_cast(start.value, start.source)]
-    ends = [model.value(of)] if of is not None else model.outputs
     return [*floats, *(start for start in (*tables, *cast) if _leads(start.value, ends))]
 
 
-def start_names(model: Model) -> list[str]:
-    """The names of what is explained; says so where that is none of the inputs."""
+def start_names(model: Model, of: Sequence[str] | str) -> list[str]:
+    """The names of what is explained of tensors ``of``; says so where that is none of the inputs."""
     floats = [str(value.name) for value in model.inputs if _is_number(value)]
-    found = [] if floats else starts(model)
+    found = [] if floats else starts(model, of)
     if not found and not floats:
         raise ModelError("nothing in the model is a floating-point number that depends on its inputs; name a tensor")
-    if note := _note(found):
+    if note := _note(found, starts(model)):
         warnings.warn(note, UserWarning, stacklevel=3)
     return floats or [start.tensor for start in found]
 
@@ -91,7 +93,7 @@ def note_of(model: Model, of: str | None = None) -> str | None:
     program = model.copy()
     found = starts(program, of)
     if not any(map(_is_number, model.inputs)):
-        return _note(found)
+        return _note(found, starts(program))
     inner = [str(start) for start in found if start.source is not None]
     told = {source for start in found if start.source is not None for source in _sources(start)}
     left = [repr(value.name) for value in program.inputs if not _is_number(value) and value not in told]
@@ -128,12 +130,16 @@ def _leads(value: ir.Value, ends: Collection[ir.Value]) -> bool:
     return False
 
 
-def _note(found: Iterable[Start]) -> str | None:
+def _note(found: Iterable[Start], among: Iterable[Start]) -> str | None:
+    """The line on a model that takes integers alone; ``among`` are all starts, of which some lead nowhere."""
     inner = [start for start in found if start.source is not None]
     ids = any(start.source is not None and is_float(start.source) for start in inner)
     takes = "ids as floating-point numbers" if ids else "integers"
+    told = {start.value for start in inner}
+    left = " and ".join(repr(start.tensor) for start in among if start.value not in told)
+    rest = f"; not explained is {left}, as the score does not depend on it" if left else ""
     texts = ", and ".join(map(str, inner))
-    return f"the model takes {takes}, which have no gradient; explained is {texts}" if inner else None
+    return f"the model takes {takes}, which have no gradient; explained is {texts}{rest}" if inner else None
 
 
 def _is_number(value: ir.Value) -> bool:

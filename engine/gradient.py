@@ -118,7 +118,7 @@ def differentiate(
         of = of if of is not None else [str(v.name) for v in program.outputs if is_float(v)]
         if not of:
             raise ModelError("the model has no floating-point output to differentiate; name a tensor with of=")
-        wrt = wrt if wrt is not None else start_names(program)
+        wrt = wrt if wrt is not None else start_names(program, of)
         twin = add_twin(program, of, wrt)
         ys, xs = program.values(of), program.values(wrt)
         g = GraphBuilder(program.graph, lowering)

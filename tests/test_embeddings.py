@@ -87,6 +87,26 @@ def test_tables_that_are_not_added_up_are_all_explained() -> None:
     np.testing.assert_allclose(a["v"].map("sum"), WORDS[[1, 2]].sum(1), rtol=1e-5)
 
 
+def test_tables_of_another_head_are_not_explained() -> None:
+    """Two nets on the same ids, as in an ensemble that votes: the score of one does not depend on the other's table."""
+    model = parsed(
+        """<ir_version: 8, opset_import: ["" : 18]>
+        two (int64[n] ids) => (float[n, 3] y, float[n, 3] z)
+        { u = Gather (users, ids) v = Gather (items, ids) y = MatMul (u, head) z = MatMul (v, head) }""",
+        users=WORDS,
+        items=WORDS[::-1].copy(),
+        head=HEAD,
+    )
+    told = "explained is 'v', .*; not explained is 'u', as the score does not depend on it"
+    with pytest.warns(UserWarning, match=told):
+        a = onnxray.explain(model, np.array([1, 2]), target=2, score="z")
+    np.testing.assert_allclose(a.values, np.tile(HEAD[:, 2], (2, 1)), rtol=1e-6)
+    with pytest.warns(UserWarning, match=told):
+        assert list(onnxray.differentiate(model, of="z").gradients) == ["v"]
+    with pytest.warns(UserWarning, match="explained is 'u', .* and 'v', the embeddings of 'ids' .Gather.$"):
+        assert list(onnxray.differentiate(model).gradients) == ["u", "v"]
+
+
 def test_integers_that_are_numbers_are_explained_as_such() -> None:
     model = parsed(
         """<ir_version: 8, opset_import: ["" : 18]>

@@ -141,7 +141,7 @@ def test_the_command_draws_each_input(
     np.savez("x.npz", picture=PICTURES[:1], x=X[:1], on=np.ones(1, bool))
     assert run(["explain", "net.onnx", "x.npz", "--target", "1"]) == 0
     assert "not explained is 'on'" in capsys.readouterr().err
-    assert {file.name for file in Path("out").iterdir()} == {"x-saliency-x.png", "x-saliency-picture.png"}
+    assert {file.name for file in Path("out").glob("*.png")} == {"x-saliency-x.png", "x-saliency-picture.png"}
 
 
 def test_tensors_of_pytorch_are_inputs_and_targets() -> None:
