@@ -11,7 +11,7 @@ from replicas import REPLICAS
 
 
 def test_several_inputs() -> None:
-    """y = relu(u) A + (v * E[i]) B, with v transposed: its batch is axis 1."""
+    """y = relu(u) A + (v * e) B with e = E[i], the embedding of i, and v transposed: its batch is axis 1."""
     weights = {"A": normal(5, 3), "B": normal(2, 3), "E": normal(7, 2)}
     proto = model(
         """net (float[N, 5] u, float[2, N] v, int64[N] i) => (float[N, 3] y) {
@@ -28,16 +28,18 @@ def test_several_inputs() -> None:
     u, v, i, target = normal(4, 5), normal(2, 4), np.array([3, 0, 6, 6]), [0, 2, 1, 1]
     a = onnxray.explain(proto, {"u": u, "v": v, "i": i}, target=target)
     assert isinstance(a.values, dict)
-    assert list(a.values) == ["u", "v"]
+    assert list(a.values) == ["u", "v", "e"]
     assert distance(a.values["u"], (u > 0) * weights["A"].T[target]) <= TOLERANCE
     assert distance(a.values["v"], (weights["E"][i] * weights["B"].T[target]).T) <= TOLERANCE
+    assert distance(a.values["e"], v.T * weights["B"].T[target]) <= TOLERANCE
     starts = {"u": 0.5, "v": normal(2)}
     a = onnxray.explain(
         proto, {"u": u, "v": v, "i": i}, "integrated-gradients", target=target, baseline=starts, steps=40
     )
     assert isinstance(a.values, dict)
-    truth = ((v - starts["v"][:, None]).T * weights["E"][i] * weights["B"].T[target]).T
-    assert distance(a.values["v"], truth) <= TOLERANCE
+    way, mean = v - starts["v"][:, None], (v + starts["v"][:, None]) / 2  # e goes from 0 at the same time
+    assert distance(a.values["v"], (way.T * weights["E"][i] / 2 * weights["B"].T[target]).T) <= TOLERANCE
+    assert distance(a.values["e"], mean.T * weights["E"][i] * weights["B"].T[target]) <= TOLERANCE
 
 
 SHARED = """net (float[N, 4] x, float[4] s) => (float[N, 4] y) { r = Relu(x)  y = Mul(r, s) }"""

@@ -14,7 +14,7 @@ pytest.importorskip("captum", reason="Captum is not installed")
 import torch
 from captum import attr
 from nets import Net, net
-from peers import EVERY_DAY, TARGET, Note, Peer, check, explainer, gradient_peer
+from peers import EVERY_DAY, TARGET, Note, Peer, check, explainer, gradient_peer, median_check
 from torch import Tensor, nn
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum warns of every hook that it sets
@@ -63,8 +63,10 @@ def test_integrated_gradients(name: str, start: str, measured: Note) -> None:
     one, steps = net(name), 20
     x = one.pictures(2)
     baseline = 0.0 if start == "zero" else one.pictures(1, seed=7)[0]
-    a = onnxray.explain(one.proto, x, "integrated-gradients", target=TARGET, steps=steps, baseline=baseline)
-    check(a.values, lambda module, t: captum_integrated(module, t, steps, baseline)[0], one, x, measured)
+    ex = onnxray.Explainer(one.proto, "integrated-gradients", steps=steps, baseline=baseline)
+    peer = lambda module, t: captum_integrated(module, t, steps, baseline)[0]  # noqa: E731
+    median_check(lambda pictures: ex(pictures, target=TARGET).values, peer, one, measured)
+    a = ex(x, target=TARGET)
     check_delta(a.delta, lambda module, t: captum_integrated(module, t, steps, baseline)[1], one, x, baseline, measured)
 
 

@@ -31,7 +31,8 @@ def test_evaluate(folder: str, asked: Asked) -> None:
     steps = [means(found("-m", "integrated-gradients", "--samples", "2", "--option", f"steps={k}")) for k in (1, 20)]
     assert steps[0] != steps[1]
     channels = onnxray.activations(DIGITS, sorted(Path(folder).rglob("*.png")), "average")["average"].argmax(1)
-    rows = found("-m", "saliency", "--score", "average")["rows"]
+    call = ["evaluate", DIGITS, folder, "--threads", "1", "--metric", "sparseness"]  # labels name classes, not channels
+    rows = asked(*call, "-m", "saliency", "--score", "average")["rows"]
     assert sorted(one["target"] for one in rows) == sorted(channels.ravel().tolist())
     for bad in (["--provider", "abacus"], ["--target", "mine"], ["--memory", "much"], ["--option", "steps"]):
         assert run(["evaluate", DIGITS, folder, "--labels", "names.txt", *bad]) == 2

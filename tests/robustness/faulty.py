@@ -67,7 +67,8 @@ class Fault:
 
         def call(*arguments: object) -> object:
             result = real(*arguments)
-            os.kill(os.getpid(), self.signal or 0)
+            if not str(arguments[-1]).endswith("sources.json"):  # no result, but which source a name stands for
+                os.kill(os.getpid(), self.signal or 0)
             return result
 
         return call

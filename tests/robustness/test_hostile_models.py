@@ -16,7 +16,7 @@ import pytest
 from by_hand import CONV, DENSE, model, normal
 from failing import fails
 from onnx import TensorProto
-from onnxray import ModelError, OnnxrayError
+from onnxray import ExecutionError, ModelError
 from onnxray.inspection import inspect
 from onnxray.labels import labels_of
 
@@ -191,12 +191,18 @@ def test_declared_size_of_minus_one() -> None:
     np.testing.assert_array_equal(found.values, [[0, 1, 0]])
 
 
-@pytest.mark.parametrize("use", [inspect, onnxray.Explainer, onnxray.differentiate], ids=lambda use: use.__name__)
+def at_once(loaded: onnxray.Model) -> None:
+    """Its scores are counted by a run of the model, so that an Explainer builds nothing before it has an input."""
+    onnxray.explain(loaded, np.ones((2, 3), np.float32), target=1)
+
+
+@pytest.mark.parametrize("use", [inspect, at_once, onnxray.differentiate], ids=lambda use: use.__name__)
 def test_what_trips_a_rule_is_asked_of_onnxruntime(use: Callable[[Any], Any]) -> None:
     """Starts of a Slice are a vector, which no checker knows."""
     numbers = {"start": np.array(0), "end": np.array(2)}
     proto = model("net (float[2, 3] x) => (float[2, 3] y) { y = Slice(x, start, end) }", numbers)
-    with fails(ModelError, "not a valid ONNX model", "Slice"):
+    runs = use is at_once
+    with fails(ExecutionError if runs else ModelError, "1-D array" if runs else "not a valid ONNX model", "Slice"):
         use(onnxray.load(proto))
 
 
@@ -238,7 +244,7 @@ def test_one_number_that_only_the_data_tell() -> None:
     loaded = onnxray.load(model(text, numbers))
     found = onnxray.explain(loaded, np.array([[3, 0]], np.float32), target=0)
     np.testing.assert_array_equal(found.values, [[4, 0]])
-    with fails(OnnxrayError, "onnxruntime"):
+    with fails(ExecutionError, "onnxruntime"):
         onnxray.explain(loaded, np.zeros((1, 2), np.float32), target=0)
 
 
