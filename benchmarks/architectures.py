@@ -5,12 +5,14 @@
 
 All by both exporters take more than an hour on two cores; results that are there already are not measured again.
 Weights are random, and what an architecture starts at a constant (scales of layers, norms, tokens) is shaken, so that
-every branch counts. The truth is autograd in float64; the noise is that of autograd itself in float32.
+every branch counts. The truth is autograd in float64, held to central differences of the net; the noise is that of
+autograd itself in float32, of the picture that has least of it.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import logging
 import re
@@ -30,9 +32,12 @@ import onnxray
 import onnxruntime as ort
 import torch
 from generated import write_section
+from onnxray.converters.torch_backward import right_batch_norms
 
 SIZE, CLASSES, TARGET = 64, 10, 3
 ALLOWED, TIMES_NOISE = 1e-5, 10  # of relative L2; where float32 itself is worse, as many times its noise
+PICTURES, NOISY = 5, 1e-4  # pictures drawn until float32 is within ALLOWED; with more noise nothing is concluded
+STEP, SLOPE = 1e-5, 1e-3  # of central differences along autograd's gradient, and what they may differ by
 SIZES = {"crossvit_9_240": 240, "efficientformer_l1": 224, "eva02_tiny_patch14_224": 56, "inception_v3": 96}
 SIZES |= {"vit_small_patch14_dinov2": 56}
 SHALLOW = {  # a block or two of each stage: what a test can afford
@@ -42,6 +47,7 @@ SHALLOW = {  # a block or two of each stage: what a test can afford
     "pvt_v2_b0": {"depths": (1, 1, 1, 1)},
     "swin_tiny_patch4_window7_224": {"depths": (2, 2, 1, 1)},
     "visformer_tiny": {"depth": (1, 1, 1)},
+    "xcit_nano_12_p16_224": {"depth": 2},
     "vit_small_patch14_dinov2": {"depth": 2},
 }
 PADDED = [  # failed while gradients had a Pad that names axes
@@ -60,70 +66,18 @@ PADDED = [  # failed while gradients had a Pad that names axes
     "caformer_s18",
     "visformer_tiny",
 ]
-OTHERS = [
-    "beit_base_patch16_224",
-    "botnet26t_256",
-    "convit_tiny",
-    "convmixer_768_32",
-    "convnextv2_atto",
-    "cspresnet50",
-    "densenet121",
-    "dla34",
-    "dpn68",
-    "edgenext_xx_small",
-    "efficientformer_l1",
-    "efficientformerv2_s0",
-    "efficientnet_b0",
-    "efficientvit_b0",
-    "efficientvit_m0",
-    "ese_vovnet19b_slim",
-    "fastvit_t8",
-    "focalnet_tiny_srf",
-    "gcvit_xxtiny",
-    "ghostnet_100",
-    "hgnet_tiny",
-    "hiera_tiny_224",
-    "hrnet_w18_small",
-    "inception_next_tiny",
-    "inception_v3",
-    "levit_128s",
-    "mambaout_femto",
-    "mixer_s16_224",
-    "mobilenetv3_small_100",
-    "mvitv2_tiny",
-    "nest_tiny",
-    "nextvit_small",
-    "nfnet_l0",
-    "poolformer_s12",
-    "regnetx_002",
-    "repvgg_a0",
-    "repvit_m0_9",
-    "res2net50_14w_8s",
-    "resnest14d",
-    "resnet18",
-    "resnetv2_50",
-    "rexnet_100",
-    "selecsls42b",
-    "sequencer2d_s",
-    "seresnet18",
-    "skresnet18",
-    "starnet_s1",
-    "swiftformer_xs",
-    "swinv2_cr_tiny_ns_224",
-    "swinv2_tiny_window8_256",
-    "tiny_vit_5m_224",
-    "tnt_s_legacy_patch16_224",
-    "tresnet_m",
-    "twins_pcpvt_small",
-    "twins_svt_small",
-    "vgg11",
-    "vit_relpos_small_patch16_224",
-    "vit_tiny_r_s16_p8_224",
-    "vitamin_small_224",
-    "volo_d1_224",
-    "xception41",
-    "xcit_nano_12_p16_224",
-]
+OTHERS = """
+    beit_base_patch16_224 botnet26t_256 convit_tiny convmixer_768_32 convnextv2_atto cspresnet50 densenet121
+    dla34 dpn68 edgenext_xx_small efficientformer_l1 efficientformerv2_s0 efficientnet_b0 efficientvit_b0
+    efficientvit_m0 ese_vovnet19b_slim fastvit_t8 focalnet_tiny_srf gcvit_xxtiny ghostnet_100 hgnet_tiny
+    hiera_tiny_224 hrnet_w18_small inception_next_tiny inception_v3 levit_128s mambaout_femto mixer_s16_224
+    mobilenetv3_small_100 mvitv2_tiny nest_tiny nextvit_small nfnet_l0 poolformer_s12 regnetx_002 repvgg_a0
+    repvit_m0_9 res2net50_14w_8s resnest14d resnet18 resnetv2_50 rexnet_100 selecsls42b sequencer2d_s
+    seresnet18 skresnet18 starnet_s1 swiftformer_xs swinv2_cr_tiny_ns_224 swinv2_tiny_window8_256
+    tiny_vit_5m_224 tnt_s_legacy_patch16_224 tresnet_m twins_pcpvt_small twins_svt_small vgg11
+    vit_relpos_small_patch16_224 vit_tiny_r_s16_p8_224 vitamin_small_224 volo_d1_224 xception41
+    xcit_nano_12_p16_224
+""".split()  # noqa: SIM905  as a list, the formatter gives each a line
 EXPORTERS = {"dynamo": True, "TorchScript": False}
 
 Result = dict[str, Any]
@@ -172,7 +126,32 @@ def autograd(net: torch.nn.Module, x: torch.Tensor) -> tuple[np.ndarray, np.ndar
     """Scores, and the gradient of the target's."""
     x = x.clone().requires_grad_()
     scores = net(x)
-    return scores.detach().numpy(), torch.autograd.grad(scores[:, TARGET].sum(), x)[0].numpy()
+    with right_batch_norms():
+        return scores.detach().numpy(), torch.autograd.grad(scores[:, TARGET].sum(), x)[0].numpy()
+
+
+def slope_error(net: torch.nn.Module, x: torch.Tensor, gradient: np.ndarray) -> float:
+    """How far a float64 net's slope along a gradient is from the gradient's length, relative to it."""
+    length = float(np.linalg.norm(gradient))
+    step = torch.from_numpy(gradient) * (STEP / length)
+    with torch.no_grad():
+        change = float((net(x + step) - net(x - step))[:, TARGET].sum())
+    return abs(change / (2 * STEP) - length) / length
+
+
+def quiet_picture(net: torch.nn.Module, precise: torch.nn.Module, size: int) -> tuple[torch.Tensor, float]:
+    """The first picture with little noise, or the one with least, and its noise.
+
+    Most of it comes from a Relu whose input rounds to the other side of 0, which another picture avoids.
+    """
+    found = []
+    for _ in range(PICTURES):
+        x = torch.randn(1, 3, size, size)
+        found.append((distance(autograd(net, x)[1], autograd(precise, x.double())[1]), x))
+        if found[-1][0] <= ALLOWED:
+            break
+    noise, x = min(found, key=lambda pair: pair[0])
+    return x, noise
 
 
 def distance(found: np.ndarray, truth: np.ndarray) -> float:
@@ -182,72 +161,92 @@ def distance(found: np.ndarray, truth: np.ndarray) -> float:
 def measure(name: str, exporter: str, shallow: bool, folder: Path) -> Result:
     """Exports one architecture and compares; a failure is a result, too."""
     size, path = SIZES.get(name, SIZE), folder / "net.onnx"
-    net, x = build(name, size, SHALLOW[name] if shallow else {}), torch.randn(1, 3, size, size)
-    _, noisy = autograd(net, x)
+    net = build(name, size, SHALLOW[name] if shallow else {})
+    precise = copy.deepcopy(net).double()
+    x, noise = quiet_picture(net, precise, size)
     result: Result = {"name": name, "exporter": exporter, "size": size}
     try:
         torch.onnx.export(net, (x,), path, dynamo=EXPORTERS[exporter], verbose=False, input_names=["x"])
     except Exception as error:  # noqa: BLE001  exporters raise whatever
         return {**result, "result": f"no export: {first_line(error)}"}
-    scores, truth = autograd(net.double(), x.double())
+    scores, truth = autograd(precise, x.double())
     proto = onnx.load(path)
-    result |= {"nodes": len(proto.graph.node), "opset": proto.opset_import[0].version, "noise": distance(noisy, truth)}
+    result |= {"nodes": len(proto.graph.node), "opset": proto.opset_import[0].version, "noise": noise}
+    result["slope"] = slope_error(precise, x.double(), truth)
     result["scores"] = distance(np.asarray(ort.InferenceSession(path).run(None, {"x": x.numpy()})[0]), scores)
     try:
         found = onnxray.explain(path, x.numpy(), target=TARGET).values
     except Exception as error:  # noqa: BLE001  nothing may end the run
         return {**result, "result": f"fails: {first_line(error)}"}
     result["error"] = distance(found, truth)
-    equal = result["error"] <= max(ALLOWED, TIMES_NOISE * result["noise"])
-    return {**result, "result": "equal" if equal else "differs"}
+    return {**result, "result": verdict(result)}
+
+
+def verdict(result: Result) -> str:
+    """Equal or not, or why that cannot be said."""
+    if result["slope"] > SLOPE:
+        return f"no truth: autograd differs from the net's own slope by {result['slope']:.1e}"
+    if result["noise"] > NOISY:
+        return "no truth: autograd itself is too inexact in float32"
+    return "equal" if result["error"] <= max(ALLOWED, TIMES_NOISE * result["noise"]) else "differs"
 
 
 def first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
 
 
-def results(path: Path, names: list[str], exporters: list[str], shallow: bool) -> Iterator[Result]:
+def stored(path: Path) -> dict[tuple[str, str], Result]:
+    """The results of a file, by name and exporter."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {(r["name"], r["exporter"]): r for r in map(json.loads, lines)}
+
+
+def results(path: Path, pairs: list[tuple[str, str]], shallow: bool) -> Iterator[Result]:
     """Those of the file, and the missing ones, which are added to it as they come."""
-    known = (
-        {(r["name"], r["exporter"]): r for r in map(json.loads, path.read_text().splitlines())} if path.exists() else {}
-    )
-    for name in names:
-        for exporter in exporters:
-            if (name, exporter) not in known:
-                start = time.perf_counter()
-                with tempfile.TemporaryDirectory() as folder:
-                    found = measure(name, exporter, shallow, Path(folder))
-                found["seconds"] = round(time.perf_counter() - start, 1)
-                with path.open("a") as file:
-                    file.write(json.dumps(found) + "\n")
-                print(json.dumps(found), file=sys.stderr, flush=True)
-                known[name, exporter] = found
-            yield known[name, exporter]
+    known = stored(path)
+    for name, exporter in pairs:
+        if (name, exporter) not in known:
+            start = time.perf_counter()
+            with tempfile.TemporaryDirectory() as folder:
+                found = measure(name, exporter, shallow, Path(folder))
+            found["seconds"] = round(time.perf_counter() - start, 1)
+            with path.open("a") as file:
+                file.write(json.dumps(found) + "\n")
+            print(json.dumps(found), file=sys.stderr, flush=True)
+            known[name, exporter] = found
+        yield known[name, exporter]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--names", nargs="+", help="all by default")
-    parser.add_argument("--shallow", action="store_true", help="seven, of a block or two in each stage")
+    parser.add_argument("--shallow", action="store_true", help="eight, of a block or two in each stage")
     parser.add_argument("--exporters", nargs="+", default=list(EXPORTERS), choices=EXPORTERS)
     parser.add_argument("--results", type=Path, required=True, help="JSON, a line per net and exporter; resumed")
+    parser.add_argument("--stored", action="store_true", help="only those that the results hold; measures nothing")
     parser.add_argument("--write", type=Path, help="the page whose table is renewed")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     names = asked.names or (list(SHALLOW) if asked.shallow else [*PADDED, *OTHERS])
-    found = list(results(asked.results, names, asked.exporters, asked.shallow))
+    pairs, known = [(n, e) for n in names for e in asked.exporters], stored(asked.results)
+    found = list(results(asked.results, [p for p in pairs if p in known or not asked.stored], asked.shallow))
     if asked.write:
         write_section(asked.write, "architectures", table(found))
-    sys.exit(any(r["result"].startswith(("fails", "differs")) for r in found))
+    sys.exit(any(r["result"].startswith(("fails", "differs", "no truth")) for r in found))
 
 
 HEAD = """## Architectures of timm
 
 The saliency of one logit beside PyTorch's own gradient, of {nets} architectures of timm {timm}, exported by torch
-{torch} as it comes, by both of its exporters. *Relative L2* is the distance from autograd in float64, *float32* that of
-autograd in float32: as much noise as the net has by itself. *Equal* is at most {allowed:g}, or {times} times that
-noise. `python benchmarks/architectures.py` measures it, on the CPU with onnxruntime {runtime}.
+{torch} as it comes. A row is one export; an exporter without a row was not tried. *Relative L2* is the distance from
+autograd in float64, *float32* that of autograd in float32: as much noise as the net has by itself. *Equal* is at most
+{allowed:g}, or {times} times that noise. Up to {pictures} pictures are drawn until the noise is at most {allowed:g},
+as most of it comes from a Relu whose input rounds to the other side of 0; with more than {noisy:g}, nothing is said.
+Exports in float64 are not compared: onnxruntime has no Conv of that type on the CPU. Autograd itself is held to central
+differences of the net in float64, and its batch norms are given contiguous gradients: torch 2.13.0 computes a wrong
+gradient of them for one picture that is cut into tokens (xcit, levit, efficientvit_m0).
+`python benchmarks/architectures.py` measures all this, on the CPU with onnxruntime {runtime}.
 
 {counts}
 
@@ -265,6 +264,8 @@ def table(found: list[Result]) -> str:
         torch=version("torch").partition("+")[0],
         allowed=ALLOWED,
         times=TIMES_NOISE,
+        pictures=PICTURES,
+        noisy=NOISY,
         runtime=ort.__version__,
         counts=f"{counts}.",
     )

@@ -14,6 +14,7 @@ import numpy as np
 from .inputs import Spec
 from .options import Feed
 from .quiet import converting, require
+from .torch_backward import right_batch_norms
 
 __all__ = ["Call", "embedded", "evaluating", "leaves"]
 
@@ -68,7 +69,8 @@ class Call:
         with quiet_tape(call.module):
             first = leaves(call.module(*args, **kwargs))[0]
             total = (first * torch.as_tensor(weights).to(first)).sum()
-            found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
+            with right_batch_norms():
+                found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)
         pairs = zip(wanted.items(), found, strict=True)
         return {k: np.zeros(v.shape) if g is None else g.cpu().numpy() for (k, v), g in pairs}
 

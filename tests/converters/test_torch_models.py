@@ -255,3 +255,22 @@ def test_a_module_without_a_float64_form_is_compared_in_float32():
 def test_nothing_is_printed(capfd):
     to_onnx(nets.TwoInputs(), inputs=[(1, 4), (1, 3)])
     assert capfd.readouterr() == ("", "")
+
+
+class Tokens(torch.nn.Module):
+    """A picture cut into tokens by a convolution and a norm; autograd by itself is wrong by its own length here."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.cut, self.norm, self.head = torch.nn.Conv2d(3, 6, 3, 2, 1), norm, torch.nn.Linear(6, 4)
+        self.place = torch.nn.Parameter(torch.randn(16, 6))
+
+    def forward(self, x):
+        return self.head((self.norm(self.cut(x)).flatten(2).transpose(1, 2) * self.place).sum(1))
+
+
+@pytest.mark.parametrize("norm", [torch.nn.BatchNorm2d(6), torch.nn.InstanceNorm2d(6, affine=True)], ids=type)
+def test_gradients_of_norms_before_tokens_of_one_picture(norm, notes, engine):
+    torch.manual_seed(0)
+    model = to_onnx(randomised(Tokens(norm)), inputs=(1, 3, 8, 8), batch=1, check_gradients=engine)
+    assert notes(model, "gradients")["x"]["relative_l2"] < 1e-5
