@@ -23,7 +23,7 @@ from .gradient import Activation, builder_named
 from .graph import Lowering
 from .inputs import Inputs, Prepared, prepare
 from .joining import joined
-from .memory import bytes_per_row, parse_memory
+from .memory import parse_memory
 from .methods import Method, method_named
 from .model import Source, load
 from .plans import Plans, has_branches, has_open_sizes
@@ -44,10 +44,11 @@ class Explainer:
     """One method on one model: built once, called often.
 
     ``score`` is "logit" (before a final Softmax, LogSoftmax or Sigmoid), "output" (the output as it is) or the name of
-    a tensor. ``layer`` is for methods that explain a layer. ``memory`` bounds what one run of the model computes, and
-    never changes a result. ``builder`` is "portable" or "ort-training", whose graph ``runtime="training"`` runs in
-    onnxruntime-training itself. ``options`` are the method's own; ``onnxray methods`` lists them. ``note`` tells, as a
-    warning does, what is explained of a model that takes integers, such as the embeddings of token ids.
+    a tensor. ``layer`` is for methods that explain a layer. ``memory`` bounds what its session and one run take beside
+    the weights, and never changes a result. ``builder`` is "portable" or "ort-training", whose graph
+    ``runtime="training"`` runs in onnxruntime-training itself. ``options`` are the method's own; ``onnxray methods``
+    lists them. ``note`` tells, as a warning does, what is explained of a model that takes integers, such as the
+    embeddings of token ids.
 
     A model with open sizes is built for each size of input anew; the last eight of these are kept (``plans.KEPT``).
     """
@@ -146,6 +147,11 @@ class Explainer:
         """Every activation node with what the method's Relu policy did to it."""
         return (next((plan for plan, _ in self._plans), None) or self._open_plan()).activations
 
+    @property
+    def plans(self) -> tuple[Explanation, ...]:
+        """The graphs that are open in sessions."""
+        return tuple(plan for one in (self, *self._others.values()) for plan, _ in one._plans)
+
     def save(self, path: str | PathLike[str]) -> Path:
         """Writes the explainer as one ONNX file of standard operators, with the weights beside it from 2 GB on.
 
@@ -167,7 +173,7 @@ class Explainer:
         """How many rows one run takes; one where an input that all rows share is explained for each."""
         if None in (about.batch for about in plan.explained.values()):
             return 1
-        return max(1, self.memory // max(1, bytes_per_row(plan.model)))
+        return max(1, (self.memory - plan.held_bytes) // max(1, plan.row_bytes))
 
     def _plan(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[Explanation, Session]:
         key = (seeded, scores.axis, scores.whole, *((name, tuple(shape)) for name, shape in shapes.items()))
@@ -257,14 +263,8 @@ def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options:
     scores = explainer._scores(given, explainer._shapes(given))
     classes, examples = scores.count or 0, given.batch.examples
     if scores.whole:
-        return _stacked(
-            [
-                one[0].values
-                for one in (
-                    explainer._explained(given.batch.feeds, scores.named(np.array([k]))) for k in range(classes)
-                )
-            ]
-        )
+        runs = (explainer._explained(given.batch.feeds, scores.named(np.array([k]))) for k in range(classes))
+        return _stacked([found[0].values for found in runs])
     plan, _ = explainer._plan(explainer._shapes(given), scores, seeded=False)
     for name in plan.explained:
         if plan.row_axis(name) is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
@@ -15,6 +16,7 @@ from .examples import batch_axis, score_axes
 from .gradient import Activation, Builder, backward
 from .graph import GraphBuilder, Lowering
 from .heads import logits
+from .memory import bytes_held, bytes_per_row
 from .methods.base import Explained, Method, Scene
 from .model import Model
 from .passes.fix_shapes import fix_shapes
@@ -53,6 +55,16 @@ class Explanation:
     cam: bool = False
     gap: str | None = None
     bound: float = 0.0
+
+    @cached_property
+    def row_bytes(self) -> int:
+        """What a run computes for one row at most, in bytes."""
+        return bytes_per_row(self.model)
+
+    @cached_property
+    def held_bytes(self) -> int:
+        """What a session holds beside the weights at most, in bytes."""
+        return bytes_held(self.model)
 
     def row_axis(self, name: str) -> int | None:
         """The axis of an input's contributions that counts rows."""

@@ -1,4 +1,4 @@
-"""How much memory a row takes, and how many rows a budget allows."""
+"""How much memory a session and a row take, and what a budget is."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ from .model import Model
 from .passes.fix_shapes import fix_shapes
 from .shapes import static_shape
 
-__all__ = ["bytes_per_row", "parse_memory"]
+__all__ = ["bytes_held", "bytes_per_row", "parse_memory"]
 
+# operators whose weights onnxruntime copies in an order of its own
+_PACKED = frozenset(
+    {
+        "Conv", "ConvInteger", "ConvTranspose", "Gemm", "GRU", "LSTM", "MatMul", "MatMulInteger", "QLinearConv",
+        "QLinearMatMul", "RNN",
+    }
+)  # fmt: skip
 _UNITS = {"KB": 2**10, "MB": 2**20, "GB": 2**30, "B": 1}
 
 
@@ -38,6 +45,23 @@ def bytes_per_row(model: Model) -> int:
     shapes = {str(v.name): [d if isinstance(d, int) else 1 for d in v.shape or ()] for v in single.inputs}
     fix_shapes(single, shapes)
     return sum(_bytes(value) for node in single.graph.all_nodes() for value in node.outputs)
+
+
+def bytes_held(model: Model) -> int:
+    """What a session of a graph holds beside the weights of the graph.
+
+    An upper bound: values computed from weights alone, which the optimiser computes once, and packed weights.
+    """
+    constant, computed, packed = set(model.graph.initializers.values()), set(), set()
+    for node in model.graph:
+        inputs = [value for value in node.inputs if value is not None]
+        if all(value in constant for value in inputs):
+            constant.update(node.outputs)
+            continue
+        read = constant.intersection(inputs)
+        computed.update(value for value in read if value.producer() is not None)
+        packed.update(read if node.op_type in _PACKED else ())
+    return sum(_bytes(value) for group in (computed, packed) for value in group)
 
 
 def _bytes(value: ir.Value) -> int:

@@ -97,9 +97,13 @@ class Runtime:
 
     provider: Providers = None
     threads: Annotated[int | None, Option(help="Threads of the runtime; all cores by default.", min=1)] = None
-    memory: Annotated[str, Option(metavar="SIZE", help="What one run may compute at once; results stay the same.")] = (
-        "1GB"
-    )
+    memory: Annotated[
+        str,
+        Option(
+            metavar="SIZE",
+            help="What all sessions and one run take beside the weights of the models; results stay the same.",
+        ),
+    ] = "1GB"
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,7 @@ def calibrate(
     cascade = {}
     for share in DEPTHS:
         step(f"calibration: {share:.0%} of the layers randomised")
-        changed = side.with_model(randomised(side.model, seed, share))
-        cascade[f"{share:g}"] = _means(changed, given, own, metrics)
+        cascade[f"{share:g}"] = _means(side.with_model(randomised(side.model, seed, share)), given, own, metrics)
     step("calibration: all layers randomised")
     drawn = [
         _means(side.with_model(randomised(side.model, seed + k)), given, own, metrics) for k in range(1, DRAWS + 1)

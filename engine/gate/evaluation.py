@@ -14,10 +14,12 @@ from ..choice import choose
 from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
 from ..examples import score_axes
 from ..labels import Labels, fitting_labels
+from ..memory import parse_memory
 from ..model import Source, load
 from .cam_layer import usable_methods
 from .comparison import Failed, Progress, as_json, at_least_one
 from .data import Data, Sample, Samples, modules_for, open_samples
+from .explainers import SharedMemory
 from .masks import Masks, open_masks, warn_of_no_mask
 from .need import METRICS, need_all
 from .quality import QUALITIES, area, chosen_qualities, curve
@@ -87,7 +89,8 @@ def evaluate(
     chosen = open_samples(data, side.model, known).drawn(samples, seed)
     _check_target(target, chosen)
     other = side.with_model(randomised(side.model, seed)) if "parameter-randomisation" in names else None
-    work = _Work(side, other, names, target == "label", open_masks(masks), seed)
+    shared = SharedMemory(parse_memory(settings.get("memory", "1GB")), [side, other] if other else [side])
+    work = _Work(side, other, names, target == "label", open_masks(masks), seed, shared)
     rows, losses = [], []
     for index, sample in enumerate(chosen):
         if progress:
@@ -117,12 +120,14 @@ class _Work:
     by_label: bool
     masks: Masks | None
     seed: int
+    memory: SharedMemory
     sums: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     def row(self, sample: Sample, index: int) -> Row:
         given = self.side.prepared(sample.load())
         if self.by_label and sample.label is None:
             raise InputError("it has no label, which target 'label' needs")
+        self.memory.divide()
         found = self.side.evidence(given, sample.label if self.by_label else None)
         maps = {}
         for method, values in found.maps.items():
@@ -133,6 +138,7 @@ class _Work:
                 subject = Subject(self.side, given, found.target, method, values, rng, self.random_side, mask)
             measured = {name: self._measure(subject, name) for name in self.metrics}
             maps[method] = {name: float(value) for name, value in measured.items() if value is not None}
+        self.memory.divide()  # some sessions are opened by the metrics
         return Row(sample.name, found.target, {}, maps, sample.label)
 
     def _measure(self, subject: Subject, name: str) -> float | None:

@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..inputs import Prepared
 from ..preprocess import Preprocess
 from .data import Sample, Samples
+from .explainers import SharedMemory
 from .masks import Masks
 from .metrics import Metric, agreement, mass_inside, points_inside, strength
 from .outputs import output_agreement
@@ -66,15 +67,22 @@ class Pair:
     metrics: Mapping[str, Metric]
     target: TargetKind = "reference"
     masks: Masks | None = None
+    memory: SharedMemory | None = None
 
     def look(self, sample: Sample) -> Look:
         """What both say of a sample."""
         raw = sample.load()
+        self._divide_memory()
         given = self.reference.prepared(raw)
         target = self._label(sample) if self.target == "label" else None
         a = self.reference.evidence_named(sample.name, given, target)
         b = self.candidate.evidence(self._for_candidate(raw, given), None if self.target == "own" else a.target)
+        self._divide_memory()  # a model with open sizes has its sessions only now
         return Look(sample, given, a, b)
+
+    def _divide_memory(self) -> None:
+        if self.memory is not None:
+            self.memory.divide()
 
     def row(self, sample: Sample) -> Row:
         """The numbers of a sample."""

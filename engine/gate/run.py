@@ -12,12 +12,14 @@ from typing import Any
 from ..errors import InputError, OnnxrayError
 from ..examples import score_axes
 from ..labels import fitting_labels
+from ..memory import parse_memory
 from ..model import Source, load
 from .asked import Gate, asked_of
 from .calibration import Calibration, calibrate
 from .cam_layer import default_layer, same_layer, usable_methods
 from .comparison import Comparison, Failed, Progress, at_least_one, measure, warn_of_one_method
 from .data import Data, Samples, modules_for, open_samples
+from .explainers import SharedMemory
 from .fits import check_pair
 from .golden import Golden, Recorder, is_golden, open_golden, read_header, recording
 from .layers import LayerReport, compare_layers
@@ -113,7 +115,8 @@ def _pair(reference: Source, candidate: Source, data: Data, gate: Gate) -> Pair:
     if other.recipe is None:
         other = replace(other, recipe=side.recipe)
     samples = _samples(data, side, other, gate)
-    return Pair(side, other, samples, metrics, gate.target, masks)
+    shared = SharedMemory(parse_memory(gate.memory), [one for one in (side, other) if isinstance(one, Side)])
+    return Pair(side, other, samples, metrics, gate.target, masks, shared)
 
 
 def _samples(data: Data, side: Any, other: Side, gate: Gate) -> Samples:
@@ -138,6 +141,7 @@ def _calibration(pair: Pair, gate: Gate, summary: Sequence[Summary], step: Progr
     if not gate.calibrate:
         return None
     side = _model_side(pair, "calibrate")
+    _make_room(pair)
     tell = (lambda text: step(text, 1.0)) if step else lambda _: None
     return calibrate(side, (one.load for one in pair.samples), pair.metrics, gate.seed, tell).placed(summary)
 
@@ -148,11 +152,18 @@ def _layers(pair: Pair, gate: Gate, step: Progress | None) -> LayerReport | None
         return None
     if step:
         step("layers", 1.0)
+    _make_room(pair)
     try:
         return compare_layers(pair.reference, pair.candidate, (one.load for one in pair.samples))
     except OnnxrayError as error:
         warnings.warn(f"the layers could not be compared: {error}", UserWarning, stacklevel=3)
         return None
+
+
+def _make_room(pair: Pair) -> None:
+    """For sessions of other graphs than those of the explainers."""
+    if pair.memory is not None:
+        pair.memory.make_room()
 
 
 def _model_side(pair: Pair, what: str) -> Side:

@@ -16,12 +16,13 @@ from ..attribution import TOKENS, Attribution
 from ..catalogue import method_options
 from ..errors import InputError
 from ..examples import score_axes
-from ..explain import Explainer
 from ..inputs import Prepared, prepare
+from ..memory import bytes_held
 from ..model import Model, Source, is_float, load
 from ..preprocess import Preprocess
 from ..runtime import Provider, Session, open_model, resolve_providers
 from ..target import score_tensor
+from .explainers import Explainers, held_by
 
 __all__ = ["DEFAULT_METHODS", "Evidence", "Side", "one_example", "open_side"]
 
@@ -44,7 +45,7 @@ class Side:
     """A model, its explainers by method, and how pictures become its input."""
 
     model: Model
-    explainers: Mapping[str, Explainer]
+    explainers: Explainers
     score: str = "logit"
     recipe: Preprocess | None = None
     providers: Sequence[Provider] | Provider | None = None
@@ -92,9 +93,9 @@ class Side:
         feeds = dict(given.batch.feeds)
         scores, found = self._answer(given, target)
         chosen = target if target is not None else int(next((one.target[0] for one in found.values()), scores.argmax()))
-        found |= {name: one(feeds, chosen) for name, one in self._asked.items() if name not in found}
+        found |= {name: self.explainers[name](feeds, chosen) for name in self.asked if name not in found}
         maps = {name: map_of(one) for name, one in found.items()}
-        if TIMES_INPUT not in self._asked and TIMES_INPUT in self.explainers:
+        if TIMES_INPUT not in self.asked and TIMES_INPUT in self.explainers:
             maps[TIMES_INPUT] = _times(found[GRADIENT].values, feeds)
         score = next((float(one.score[0]) for one in found.values()), float(scores[chosen]))
         checked = {name: finite(maps[name], f"the map of {name}") for name in self.explainers}
@@ -103,10 +104,12 @@ class Side:
     def _answer(self, given: Prepared, target: int | None) -> tuple[NDArray[np.floating], dict[str, Attribution]]:
         """All scores; they come with the run of the first method, but for arithmetic that rounds, which only the model
         as it is computes as it will be deployed."""
-        if self.rounds or not self._asked or self.scored not in self.model.outputs:
+        if self.rounds or not self.asked or self.scored not in self.model.outputs:
             return self.scores(given), {}
-        name, explainer = next(iter(self._asked.items()))
-        found, outputs = explainer.with_outputs(dict(given.batch.feeds), "top1" if target is None else target)
+        name = self.asked[0]
+        found, outputs = self.explainers[name].with_outputs(
+            dict(given.batch.feeds), "top1" if target is None else target
+        )
         return vector(outputs[str(self.scored.name)]), {name: found}
 
     @cached_property
@@ -118,10 +121,16 @@ class Side:
         return integer or any(v.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16) for v in values)
 
     @cached_property
-    def _asked(self) -> Mapping[str, Explainer]:
-        """The explainers that run: input times gradient is made of saliency, where that is asked for, too."""
+    def asked(self) -> tuple[str, ...]:
+        """The methods whose explainers run: input times gradient is made of saliency, where that is asked for, too."""
         made = GRADIENT in self.explainers and all(is_float(value) for value in self.model.inputs)
-        return {name: one for name, one in self.explainers.items() if not (made and name == TIMES_INPUT)}
+        return tuple(name for name in self.explainers if not (made and name == TIMES_INPUT))
+
+    @property
+    def held(self) -> int:
+        """What the open sessions hold beside the weights of the model at most, in bytes."""
+        forward = bytes_held(self.model) if "forward" in vars(self) else 0
+        return forward + sum(map(held_by, self.explainers.opened.values()))
 
     def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence:
         """The evidence of the sample of a name, which a model does not need; a golden file does."""
@@ -129,19 +138,11 @@ class Side:
 
     def with_model(self, model: Model) -> Side:
         """The same questions to another model."""
-        return replace(self, model=model, explainers=self._rebuilt(model, self.threads))
+        return replace(self, model=model, explainers=self.explainers.rebuilt(model, self.threads))
 
     def with_threads(self, threads: int) -> Side:
         """The same model on another number of threads."""
-        return replace(self, threads=threads, explainers=self._rebuilt(self.model, threads))
-
-    def _rebuilt(self, model: Model, threads: int | None) -> dict[str, Explainer]:
-        return {
-            name: Explainer(
-                model, one.method, score=self.score, providers=one.providers, threads=threads, memory=one.memory
-            )
-            for name, one in self.explainers.items()
-        }
+        return replace(self, threads=threads, explainers=self.explainers.rebuilt(self.model, threads))
 
 
 def open_side(
@@ -161,16 +162,18 @@ def open_side(
     _check_classes(source, score)
     if unknown := [name for name in options if not any(m in methods for m, _ in having.get(name, []))]:
         raise InputError(f"no method of {', '.join(methods)} has an option {unknown[0]!r}")
-    explainers = {}
+    explained = {"score": score, "providers": providers, "threads": threads, "memory": memory}
+    settings = {}
     for name in methods:
         own = {key: value for key, value in options.items() if name in [m for m, _ in having[key]]}
         if layer is not None and name in [m for m, _ in having["layer"]]:
             own["layer"] = layer
-        explainers[name] = Explainer(
-            source, name, score=score, providers=providers, threads=threads, memory=memory, **own
-        )
+        settings[name] = {**explained, **own}
     recipe = preprocess or Preprocess.from_metadata(source.metadata)
-    return Side(source, explainers, score, recipe, providers, threads)
+    side = Side(source, Explainers(source, settings), score, recipe, providers, threads)
+    for name in side.asked:  # what is wrong with a method or its layer is said before the first sample
+        side.explainers[name]
+    return side
 
 
 def _check_classes(model: Model, score: str) -> None:
