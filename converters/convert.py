@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 from onnxray.errors import ConversionError
+from onnxray.heap import release
 from onnxray.writing import replacing
 
 from .gradients import compare_gradients
@@ -23,7 +24,7 @@ from .parity import parity
 from .runtime import Session, all_tensors
 from .sources import convert
 from .subgraphs import every_node
-from .weights import Stored, release, stored
+from .weights import Stored, stored
 
 __all__ = ["to_onnx"]
 

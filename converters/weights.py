@@ -6,8 +6,6 @@ and the .onnx is streamed from it.
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import onnx
+from onnxray.heap import release
 from onnxray.writing import temporary_folder, writing
 
-__all__ = ["Stored", "release", "stored"]
+__all__ = ["Stored", "stored"]
 
 WEIGHTS = "weights.bin"
 SMALL = 4096
@@ -136,13 +135,6 @@ def opening(tag: int, length: int) -> bytes:
         digits.append(length & 127 | 128)
         length >>= 7
     return bytes([tag, *digits, length])
-
-
-def release() -> None:
-    """Hand what was freed back to the system: feature maps leave hundreds of megabytes in the heap of glibc."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
 
 
 def copy(source: BinaryIO, target: BinaryIO, offset: int, length: int) -> None:

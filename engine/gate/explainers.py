@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..explain import Explainer
+from ..heap import release
 from ..model import Model
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class SharedMemory:
         if 2 * self.held > self.total:
             for side in self.sides:
                 side.explainers.opened.clear()
+            release()
 
 
 def held_by(explainer: Explainer) -> int:

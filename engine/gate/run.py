@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import InputError, OnnxrayError
 from ..examples import score_axes
+from ..heap import release
 from ..labels import fitting_labels
 from ..memory import parse_memory
 from ..model import Source, load
@@ -158,6 +159,8 @@ def _layers(pair: Pair, gate: Gate, step: Progress | None) -> LayerReport | None
     except OnnxrayError as error:
         warnings.warn(f"the layers could not be compared: {error}", UserWarning, stacklevel=3)
         return None
+    finally:
+        release()  # a report opens the explainers again
 
 
 def _make_room(pair: Pair) -> None:
