@@ -219,7 +219,9 @@ def save(
     """Write model and method as one ONNX file, which onnxruntime runs without onnxray.
 
     Its inputs are the model's and target (int64, one per example, -1 for the top
-    class); its outputs are the model's, then score and attribution.
+    class; where the scores of an example have several axes, the place of a score
+    among all of them in C order); its outputs are the model's, then score and
+    attribution.
 
     \b
     Example:

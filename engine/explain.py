@@ -156,10 +156,10 @@ class Explainer:
         """Writes the explainer as one ONNX file of standard operators, with the weights beside it from 2 GB on.
 
         It runs anywhere; an explainer on CUDA writes convolutions as they are fastest there.
-        Inputs are the model's and ``target``, int64 (N,), -1 for the top class; outputs are the model's, then ``score``
-        (N,) and ``attribution`` (one per explained input, ``attribution_NAME``, where there are several). Of an input
-        that all rows share the file takes one row at a time: with more, the gradient is the sum of theirs, and methods
-        of many points fail.
+        Inputs are the model's and ``target``, int64 (N,), -1 for the top class (of scores of several axes a place in C
+        order); outputs are the model's, then ``score`` (N,) and ``attribution`` (``attribution_NAME`` where several
+        inputs are explained). Of an input that all rows share the file takes one row at a time: with more, the gradient
+        is the sum of theirs, and methods of many points fail.
         """
         plan = self._open_plan("cuda" if _lowering(self.providers) == "cuda" else "portable", self._scores.settled)
         return write(saved(plan, self.method), path)
