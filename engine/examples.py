@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -98,7 +99,7 @@ def is_mixed(model: Model) -> bool:
     batch = leading_input(model).shape
     for value in model.inputs:
         dims = list(value.shape) if value.shape is not None else []
-        if len(dims) > 1 and (dims.count(batch[0] if batch else None) > 1 or _is_shared(model, value)):
+        if len(dims) > 1 and ((batch and dims.count(batch[0]) > 1) or _is_shared(model, value)):
             return True
     return False
 
@@ -159,7 +160,9 @@ def counting_axis(model: Model, name: str, shapes: Sequence[Sequence[int]], rows
 def _marked(model: Model, name: str, shapes: Shapes, marked: bool) -> ir.Value:
     """The scores of a copy of the model whose examples have a name of their own."""
     program = model.copy()
-    settled = {str(v.name): list(shapes.get(str(v.name), v.shape or ())) for v in model.inputs if v.shape is not None}
+    settled: dict[str, list[Any]] = {
+        str(v.name): list(shapes.get(str(v.name), v.shape)) for v in model.inputs if v.shape is not None
+    }
     for value in model.inputs if marked else ():
         axis = batch_axis(model, value)
         if axis is not None and str(value.name) in settled:
@@ -211,6 +214,6 @@ def _shaken(
 
 
 def _taken(
-    feeds: Mapping[str, np.ndarray], axes: Mapping[str, int | None], rows: Sequence[int]
+    feeds: Mapping[str, np.ndarray], axes: Mapping[str, int | None], rows: Sequence[int] | np.ndarray
 ) -> dict[str, np.ndarray]:
     return {name: a if axes[name] is None else np.take(a, rows, axes[name]) for name, a in feeds.items()}

@@ -94,7 +94,9 @@ class ScoreFinder:
         feeds, rng = {}, np.random.default_rng(0)
         for value in self.model.inputs:
             dims = list(value.shape) if value.shape is not None else [None]
-            sizes = [(fixed_batch(self.model) or 2) if k == axes[str(value.name)] else d for k, d in enumerate(dims)]
+            sizes: list[Any] = [
+                (fixed_batch(self.model) or 2) if k == axes[str(value.name)] else d for k, d in enumerate(dims)
+            ]
             if not is_float(value) or value.dtype is None or not all(isinstance(n, int) for n in sizes):
                 return None
             feeds[str(value.name)] = rng.standard_normal([int(n) for n in sizes]).astype(value.dtype.numpy())

@@ -35,7 +35,7 @@ def rounding_bound(y: ir.Value) -> float:
     values = list(ancestors([y]))
     makers = {node for value in values if (node := value.producer()) is not None}
     rounding = sum(node.op_type in ROUNDING or (node.domain, node.op_type) in QUANTISED for node in makers)
-    halves = [HALF_ERRORS[v.dtype] for v in values if v.dtype in HALVES and v.producer() is not None]
+    halves = [HALF_ERRORS[v.dtype] for v in values if v.dtype and v.dtype in HALVES and v.producer() is not None]
     return DEVIATIONS * sqrt(rounding * INT8_ERROR**2 + float(np.square(halves).sum()))
 
 

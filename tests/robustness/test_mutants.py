@@ -5,7 +5,7 @@ A few for every day, drawn by Hypothesis; two minutes of them in CI. A failure n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import onnx
@@ -50,7 +50,7 @@ def test_the_trial_finds_a_wrong_score(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def worker() -> Worker:
+def worker() -> Iterator[Worker]:
     with Worker(tried) as one:
         yield one
 
