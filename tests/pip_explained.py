@@ -28,7 +28,8 @@ class Explained:
     """What was found of a file. ``length``: that of the attribution. ``top1``: the error that "top1" is answered.
 
     ``attribution`` and ``score``: how far those of the saved file are from the live ones, and ``outputs``: its scores
-    from those of the model, each over its length.
+    from those of the model, each over its length; ``rounding``: how far onnxruntime's own scores of the model lie apart
+    with and without optimisation.
     """
 
     scores: ScoreAxes
@@ -37,6 +38,7 @@ class Explained:
     attribution: float
     score: float
     outputs: float
+    rounding: float
     differentiable: bool
     gap: float | None
     bound: float | None
@@ -52,7 +54,8 @@ def explain(model: PipModel, folder: Path) -> Explained:
         loaded = onnxray.load(content)
         explainer = onnxray.Explainer(loaded, threads=1)
         scores = ScoreFinder(loaded, "logit")(prepare(loaded, feeds), {})
-        y = run(tapped(onnx.load_model_from_string(content), [scores.tensor]), feeds, [scores.tensor])[scores.tensor]
+        plain = tapped(onnx.load_model_from_string(content), [scores.tensor])
+        y, bare = (run(plain, feeds, [scores.tensor], optimised)[scores.tensor] for optimised in (True, False))
         target = largest(y, scores)
         found = explainer(feeds, target)
         top1 = refused(explainer, feeds)
@@ -67,6 +70,7 @@ def explain(model: PipModel, folder: Path) -> Explained:
         attribution=apart(stored, live),
         score=apart({"": saved["score"]}, {"": found.score}),
         outputs=apart({"": saved[scores.tensor]}, {"": y}) if scores.tensor in saved else 0.0,
+        rounding=apart({"": y}, {"": bare}),
         differentiable=inspect(loaded).gradient.differentiable,
         gap=found.provenance.get("gap"),
         bound=found.provenance.get("gap_bound"),
