@@ -14,7 +14,7 @@ pytest.importorskip("captum", reason="Captum is not installed")
 import torch
 from captum import attr
 from nets import Net, net
-from peers import EVERY_DAY, TARGET, Note, Peer, check, explainer, gradient_peer, median_check
+from peers import EVERY_DAY, TARGET, Note, Peer, check, check_a_pair, explainer, gradient_peer
 from torch import Tensor, nn
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum warns of every hook that it sets
@@ -65,7 +65,7 @@ def test_integrated_gradients(name: str, start: str, measured: Note) -> None:
     baseline = 0.0 if start == "zero" else one.pictures(1, seed=7)[0]
     ex = onnxray.Explainer(one.proto, "integrated-gradients", steps=steps, baseline=baseline)
     peer = lambda module, t: captum_integrated(module, t, steps, baseline)[0]  # noqa: E731
-    median_check(lambda pictures: ex(pictures, target=TARGET).values, peer, one, measured)
+    check_a_pair(lambda pictures: ex(pictures, target=TARGET).values, peer, one, measured)
     a = ex(x, target=TARGET)
     check_delta(a.delta, lambda module, t: captum_integrated(module, t, steps, baseline)[1], one, x, baseline, measured)
 
