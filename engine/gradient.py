@@ -226,7 +226,7 @@ class _Sweep:
             raise UnsupportedOperator(f"{describe(node)}: no rule for the gradient of output {taken + 1} and later")
         try:
             return rule(self.g, node, *dys[:taken])
-        except (ValueError, onnx.shape_inference.InferenceError) as error:
+        except (ValueError, onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
             raise UnsupportedOperator(f"{describe(node)} cannot be differentiated: {error}") from error
 
 

@@ -13,7 +13,7 @@ pytest.importorskip("captum", reason="Captum is not installed")
 
 import torch
 from nets import net
-from peers import EVERY_DAY, GRADIENTS, LARGE, TARGET, Note, check, explainer, gradient_peer
+from peers import EVERY_DAY, GRADIENTS, LARGE, TARGET, Note, check, check_each, explainer, gradient_peer
 from torch import Tensor, nn
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum warns of every hook that it sets
@@ -41,7 +41,7 @@ def test_gradients_of_large_nets(name: str, method: str, measured: Note) -> None
     one = net(name)
     x = one.pictures(1 if name == "vit-b16" else 4)
     a = onnxray.explain(one.unfolded, x, method, target=3)
-    check(a.values, gradient_peer(method, 3), one, x, measured)
+    check_each(a.values, gradient_peer(method, 3), one, x, measured)
 
 
 @pytest.mark.parametrize("target", [5, [5, 0], "top1"], ids=str)

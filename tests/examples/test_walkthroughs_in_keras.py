@@ -100,8 +100,13 @@ def against_the_recipes(net, exact, model, x, layer, recipes, distance):
     return gaps
 
 
-def check(gaps):
-    assert all(gap <= max(LIMIT, 3 * noise) for gap, noise in gaps.values()), gaps
+KINKED = (
+    1e-2  # of a map in full size: of 14 million Relus some lie within rounding of a kink, others on every processor
+)
+
+
+def check(gaps, limit=LIMIT):
+    assert all(gap <= max(limit, 3 * noise) for gap, noise in gaps.values()), gaps
 
 
 def vgg16_against_the_recipes(script, recipes, distance, size):
@@ -133,7 +138,7 @@ def test_vgg16_in_full(example, recipes, distance, measured):
     script = example("vgg16_in_keras", "tensorflow", "keras", "tf2onnx", "skimage")
     gaps = vgg16_against_the_recipes(script, recipes, distance, 224)
     measured(str(gaps))
-    check(gaps)
+    check(gaps, KINKED)
 
 
 def test_the_script_of_vgg16_runs(example, tmp_path, is_picture, capsys):

@@ -82,7 +82,7 @@ def check(one: Net, relu: str, measured: Note) -> None:
     assert np.linalg.norm(stock) > 0
     assert distance(stock, double) <= 2e-2  # a wrong portable builder would pass for noise
     assert max(lowered, kernels) <= TOLERANCE
-    assert across <= max(TOLERANCE, noise)
+    assert across <= max(TOLERANCE, 2 * noise)  # each of the two is that far from float64
     assert known == told == raw
 
 
