@@ -59,3 +59,18 @@ def test_a_function_that_takes_graphs_is_refused_by_name() -> None:
         y = ai.onnx.preview.FlexAttention <score_mod = f (float s) => (float t) { t = Neg (s) }> (q, q, q) }"""
     with pytest.raises(UnsupportedOperator, match=r"ai\.onnx\.preview::FlexAttention"):
         differentiate(onnx.parser.parse_model(text), "y", "q")
+
+
+def test_a_remainder_of_an_infinite_divisor() -> None:
+    """Of opset 28 a small negative number and an infinite divisor give the divisor: the quotient is -1, not NaN."""
+    text = """<ir_version: 13, opset_import: ["" : 28]>
+        net (float[4] a, float[4] b) => (float[4] y) { y = Mod <fmod = 0> (a, b) }"""
+    graph = differentiate(onnx.parser.parse_model(text))
+    divisors, seed = np.array([np.inf, np.inf, -np.inf, 2], np.float32), np.array([0, 1, 1, 1], np.float32)
+    feeds = {"a": np.array([-3, 3, -1, -5], np.float32), "b": divisors, graph.seeds["y"]: seed}
+    try:
+        found = run_on_runtime(graph.model, feeds)
+    except Exception as error:  # noqa: BLE001  it raises a dozen types
+        pytest.skip(f"this onnxruntime does not run opset 28: {error}")
+    np.testing.assert_array_equal(found[graph.gradients["a"]], seed)
+    np.testing.assert_array_equal(found[graph.gradients["b"]], [0, 0, 0, 3])

@@ -73,10 +73,13 @@ def where(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 @vjp("Mod")
 def mod(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    """a - trunc(a/b) b, as C's fmod, which is the only form for floats; Round takes no bfloat16 before opset 22."""
-    a, b = node.inputs
-    quotient = g.Div(g.Sub(a, node.outputs[0]), b)
-    return dy, g.Neg(g.Mul(dy, g.Floor(g.Add(quotient, 0.5))))
+    """a - q b with q a whole number, of fmod 0 and 1 alike; Round takes no bfloat16 before opset 22.
+
+    Of fmod 0 a small negative number and a large b give b itself: infinite, it has no difference from a.
+    """
+    (a, b), (y,) = node.inputs, node.outputs
+    quotient = g.Floor(g.Add(g.Div(g.Sub(a, y), b), 0.5))
+    return dy, g.Neg(g.Mul(dy, g.Where(g.Equal(y, b), -1, quotient)))
 
 
 @vjp("Neg")
