@@ -195,3 +195,11 @@ def test_a_sequence_is_no_score() -> None:
     graph = differentiate(model)
     assert list(graph.seeds) == ["y"]
     onnx.checker.check_model(graph.model)
+
+
+def test_a_split_into_more_parts_than_nodes_can_be_is_refused_at_once() -> None:
+    """A length of a billion, as damaged files declare, becomes no billion of nodes."""
+    body = "s = SplitToSequence <axis = 1> (x) t = SequenceErase (s, one) y = ConcatFromSequence <axis = 0> (t)"
+    model = parsed(net(body, "real[2, 1000000000] x"))
+    with pytest.raises(UnsupportedOperator, match=r"how many tensors SplitToSequence '.*' puts in a sequence"):
+        differentiate(model, "y", "x")

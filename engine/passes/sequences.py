@@ -20,6 +20,7 @@ from .spells import padded_inputs
 
 __all__ = ["RESOLVED", "spell_sequences"]
 
+MOST_PARTS = 10_000  # each becomes a node
 _HANDED_ON = ("Identity", "Optional", "OptionalGetElement", "SequenceErase", "SequenceInsert")
 
 
@@ -134,7 +135,7 @@ def _joined(g: GraphBuilder, node: Any) -> list[ir.Value]:
 
 
 def _lengths(node: Any) -> list[int] | None:
-    """The lengths of the parts of a split, None where only the run will tell."""
+    """The lengths of the parts of a split, None where only the run will tell or where they are too many for nodes."""
     x, sizes = padded_inputs(node, 2)
     known = constant_of(sizes)
     if known is not None and known.ndim == 1:
@@ -142,7 +143,9 @@ def _lengths(node: Any) -> list[int] | None:
     if x.shape is None or (sizes is not None and known is None):
         return None
     whole, step = x.shape[node.attributes.get_int("axis", 0)], 1 if known is None else int(known)
-    return [min(step, whole - k) for k in range(0, whole, step)] if isinstance(whole, int) else None
+    if not isinstance(whole, int) or step < 1 or whole > step * MOST_PARTS:
+        return None
+    return [min(step, whole - k) for k in range(0, whole, step)]
 
 
 def _split(g: GraphBuilder, node: Any) -> list[ir.Value]:
