@@ -34,7 +34,7 @@ def test_gradient_of_a_file_that_pip_installs(model: PipModel) -> None:
     content(model)
     found = measure(model)
     assert found.length > 0
-    assert found.unoptimised < 1e-5
+    assert found.unoptimised < 3  # times the noise
     assert bool(found.slopes) is not model.quantised
     assert not found.slopes or found.slopes[0] < ROUNDED, found.slopes
     assert not found.slopes or found.slopes[1] < RANDOM, found.slopes
