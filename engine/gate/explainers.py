@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..explain import Explainer
@@ -44,6 +44,10 @@ class Explainers(Mapping[str, Explainer]):
     def rebuilt(self, model: Model, threads: int | None) -> Explainers:
         """The same methods for another model, or on another number of threads."""
         return Explainers(model, {name: {**own, "threads": threads} for name, own in self.settings.items()})
+
+    def only(self, names: Collection[str]) -> Explainers:
+        """The same explainers, of these methods alone."""
+        return replace(self, settings={name: own for name, own in self.settings.items() if name in names})
 
     def limit(self, name: str, memory: int) -> None:
         """Sets the memory of an explainer, now and when it is opened again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -79,6 +79,13 @@ class Pair:
         b = self.candidate.evidence(self._for_candidate(raw, given), None if self.target == "own" else a.target)
         self._divide_memory()  # a model with open sizes has its sessions only now
         return Look(sample, given, a, b)
+
+    def only(self, method: str) -> Pair:
+        """The pair for one method; explainers of others are closed where memory is short."""
+        if self.memory is not None:
+            self.memory.make_room()
+        one = self.reference.only(method) if isinstance(self.reference, Side) else self.reference
+        return replace(self, reference=one, candidate=self.candidate.only(method))
 
     def _divide_memory(self) -> None:
         if self.memory is not None:

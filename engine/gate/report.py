@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,7 +20,7 @@ from .charts import calibration_chart, distribution_chart, layer_chart
 from .metrics import METRICS, strength
 from .need import need
 from .outputs import OUTPUTS
-from .pair import Look, resized
+from .pair import Look, Pair, resized
 from .summary import OF_OUTPUTS, Row, rises
 
 if TYPE_CHECKING:
@@ -100,18 +100,25 @@ def _correct(rows: tuple[Row, ...]) -> tuple[float, float] | None:
 
 
 def _worst(comparison: Comparison, count: int) -> Iterator[Shown]:
-    """The samples whose maps agree least, looked at again."""
+    """The samples whose maps agree least, looked at again by the method that it is of: one after the other."""
     if comparison.pair is None:
         return
     ranked = sorted(comparison.rows, key=lambda row: _lowest(row)[1])[:count]
-    wanted = {row.name: row for row in ranked}
-    looks = {}
-    for sample in comparison.pair.samples:
-        if sample.name in wanted and sample.name not in looks:
-            looks[sample.name] = _shown(comparison.pair.look(sample), wanted[sample.name])
-        if len(looks) == len(wanted):
-            break
-    yield from (looks[row.name] for row in ranked if row.name in looks)
+    wanted: dict[str, list[Row]] = {}
+    for row in ranked:
+        wanted.setdefault(_lowest(row)[0], []).append(row)
+    shown = {row.name: one for method, rows in wanted.items() for row, one in _looks(comparison.pair, method, rows)}
+    yield from (shown[row.name] for row in ranked if row.name in shown)
+
+
+def _looks(pair: Pair, method: str, rows: Sequence[Row]) -> Iterator[tuple[Row, Shown]]:
+    """Each row with its pictures; the samples are walked once."""
+    pair, left = pair.only(method), {row.name: row for row in rows}
+    for sample in pair.samples:
+        if row := left.pop(sample.name, None):
+            yield row, _shown(pair.look(sample), row, method)
+        if not left:
+            return
 
 
 def _lowest(row: Row) -> tuple[str, float]:
@@ -124,8 +131,7 @@ def _lowest(row: Row) -> tuple[str, float]:
     return min(found, key=lambda one: one[1])
 
 
-def _shown(look: Look, row: Row) -> Shown:
-    method, _ = _lowest(row)
+def _shown(look: Look, row: Row, method: str) -> Shown:
     a, b = look.reference.maps[method], look.candidate.maps[method]
     b = resized(b, a) if a.shape != b.shape else b
     said = ", ".join(f"{name} {value:.3f}" for name, value in row.maps[method].items())
