@@ -17,7 +17,7 @@ from ..catalogue import method_options
 from ..errors import InputError
 from ..examples import score_axes
 from ..inputs import Prepared, prepare
-from ..memory import bytes_held
+from ..memory import bytes_held, bytes_per_row
 from ..model import Model, Source, is_float, load
 from ..preprocess import Preprocess
 from ..runtime import Provider, Session, open_model, resolve_providers
@@ -78,6 +78,11 @@ class Side:
             program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[y])
         return open_model(program, self.providers, self.threads), y
 
+    @cached_property
+    def row_bytes(self) -> int:
+        """What a run of the model takes for one row at most."""
+        return bytes_per_row(self.model)
+
     def prepared(self, given: Any) -> Prepared:
         """The arrays of one example."""
         return one_example(prepare(self.model, given, self.recipe))
@@ -135,6 +140,10 @@ class Side:
     def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence:
         """The evidence of the sample of a name, which a model does not need; a golden file does."""
         return self.evidence(given, target)
+
+    def only(self, method: str) -> Side:
+        """The side for one method, and for that which it is made of."""
+        return replace(self, explainers=self.explainers.only({method, GRADIENT} if method == TIMES_INPUT else {method}))
 
     def with_model(self, model: Model) -> Side:
         """The same questions to another model."""

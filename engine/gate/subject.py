@@ -19,7 +19,7 @@ from .sides import Side, finite, map_of
 
 __all__ = ["Subject"]
 
-CHUNK = 16  # inputs that are run at once
+CHUNK = 16  # inputs that are run at once, unless they take more memory than allowed
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +89,19 @@ class Subject:
         return int(self.side.scores(self.given).size)
 
     def _run(self, inputs: NDArray, logits: bool) -> NDArray[np.floating]:
-        rows = np.concatenate([self._chunk(inputs[k : k + CHUNK]) for k in range(0, len(inputs), CHUNK)])
+        chunk = self._at_once
+        rows = np.concatenate([self._chunk(inputs[k : k + chunk]) for k in range(0, len(inputs), chunk)])
         head = find_head(self.side.scored)
         if logits and head is not None and head.kind != "LogSoftmax":
             return _logit(rows, head.kind)[:, self.target]
         if not logits and head is None and rows.shape[1] > 1:
             return need("scipy.special").softmax(rows, axis=1)[:, self.target]
         return rows[:, self.target]
+
+    @cached_property
+    def _at_once(self) -> int:
+        """As many inputs as an explainer's memory has room for."""
+        return max(1, min(CHUNK, self.side.explainers[self.method].memory // max(1, self.side.row_bytes)))
 
     def _chunk(self, inputs: NDArray) -> NDArray[np.floating]:
         """Scores of inputs, as many at once as the model takes."""

@@ -130,3 +130,19 @@ def test_a_map_without_numbers_is_refused() -> None:
     np.testing.assert_allclose(subject.attribution(4 * subject.x), [0.25, 0, 0])
     with pytest.raises(InputError, match="the map of saliency of a changed input, class or model holds NaN"):
         subject.attribution(-subject.x)
+
+
+@pytest.mark.parametrize(("rows", "size"), [(1, 1), (5, 5), (100, 16)])
+def test_changed_inputs_run_in_as_much_memory_as_is_allowed(
+    rows: int, size: int, net: onnxray.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side = open_side(net, [METHOD], memory=rows * 4 * (8 + 8 + 3))  # bytes of the values that a row computes
+    given = side.prepared(X)
+    subject = Subject(side, given, TOP, METHOD, side.evidence(given).maps[METHOD], np.random.default_rng(0))
+    runs: list[int] = []
+    plain = Subject._chunk
+    monkeypatch.setattr(Subject, "_chunk", lambda one, inputs: runs.append(len(inputs)) or plain(one, inputs))
+    many = RNG.normal(size=(20, 6)).astype(np.float32)
+    np.testing.assert_allclose(subject.scores(many), logits(many)[:, TOP], rtol=1e-5)
+    assert max(runs) == size
+    assert sum(runs) == 20
