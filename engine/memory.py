@@ -65,10 +65,6 @@ def bytes_held(model: Model) -> int:
 
 
 def _bytes(value: ir.Value) -> int:
-    """Nothing for texts, which are names of classes."""
-    shape = static_shape(value)
-    return (
-        0
-        if shape is None or value.dtype in (None, ir.DataType.STRING)
-        else int(math.prod(shape) * value.dtype.itemsize)
-    )
+    """Nothing for what has no known size, and for texts, which are names of classes."""
+    shape, sizeless = static_shape(value), (None, ir.DataType.UNDEFINED, ir.DataType.STRING)
+    return 0 if shape is None or value.dtype in sizeless else int(math.prod(shape) * value.dtype.itemsize)

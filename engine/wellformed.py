@@ -51,7 +51,9 @@ def _check_texts(proto: onnx.ModelProto, where: str) -> None:
 
 
 def _is_empty(attribute: onnx.AttributeProto) -> bool:
-    """Whether a graph or a tensor is missing; a tensor may be that of a call of the function, a graph may not."""
+    """Whether a graph or a tensor is missing; a tensor may be that of a call of the function, graphs may not."""
+    if attribute.type == onnx.AttributeProto.GRAPHS:
+        return bool(attribute.ref_attr_name)
     if attribute.type == onnx.AttributeProto.GRAPH:
         return bool(attribute.ref_attr_name) or not attribute.HasField("g")
     return attribute.type == onnx.AttributeProto.TENSOR and not (attribute.HasField("t") or attribute.ref_attr_name)

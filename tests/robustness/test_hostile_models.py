@@ -276,11 +276,22 @@ def test_quantised_model_that_hands_on_its_input() -> None:
     np.testing.assert_array_equal(onnxray.explain(proto, np.ones((1, 3), np.float32), target=1).values, [[0.5] * 3])
 
 
-def test_graph_that_refers_to_an_attribute() -> None:
+@pytest.mark.parametrize("kind", [onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS])
+def test_graph_that_refers_to_an_attribute(kind: int) -> None:
     text = """net (float[2] x) => (float[2] y) { c = Constant<value = bool {1}>()
         y = If<then_branch = a () => (float[2] p) { p = Exp(x) },
                else_branch = b () => (float[2] q) { q = Abs(x) }>(c) }"""
     proto = model(text)
     proto.graph.node[1].attribute[0].ref_attr_name = "branch"
+    proto.graph.node[1].attribute[0].type = kind
     with fails(ModelError, "then_branch", "empty"):
         onnxray.load(proto)
+
+
+def test_weight_of_a_declared_type_that_is_none() -> None:
+    """Its size is asked for where several rows are run."""
+    proto = CONV.proto()
+    weight = proto.graph.initializer[0]
+    proto.graph.value_info.append(onnx.helper.make_tensor_value_info(weight.name, 0, list(weight.dims)))
+    found = onnxray.explain(proto, CONV.x(2), target=0)
+    np.testing.assert_array_equal(found.values, onnxray.explain(CONV.proto(), CONV.x(2), target=0).values)
