@@ -119,7 +119,7 @@ def _tensors(kind: str, tensors: Iterable[TensorInfo]) -> list[tuple[str, str]]:
 
 def _score(found: Inspection) -> str:
     if found.score is None:
-        return "none: no output holds floating-point numbers"
+        return "none: no output holds floating-point numbers; name a tensor inside that does by --score"
     if found.score.activation is None:
         return f"{found.score.tensor}, taken as it is: it comes from no softmax or sigmoid"
     last = found.score.activation

@@ -52,8 +52,8 @@ def explain(model: PipModel, folder: Path) -> Explained:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         loaded = onnxray.load(content)
-        explainer = onnxray.Explainer(loaded, threads=1)
-        scores = ScoreFinder(loaded, "logit")(prepare(loaded, feeds), {})
+        explainer = onnxray.Explainer(loaded, threads=1, score=model.score)
+        scores = ScoreFinder(loaded, model.score)(prepare(loaded, feeds), {})
         plain = tapped(onnx.load_model_from_string(content), [scores.tensor])
         y, bare = (run(plain, feeds, [scores.tensor], optimised)[scores.tensor] for optimised in (True, False))
         target = largest(y, scores)

@@ -27,7 +27,8 @@ Kind = tuple[str, tuple[int, ...], float]  # "normal" (its deviation), "ids" (ho
 class PipModel:
     """A file of a package; ``feeds`` says what each input takes, ``of`` names what is differentiated.
 
-    That is all floating-point outputs, or the logits where probabilities of noise are all but 0.
+    That is all floating-point outputs, or the logits where probabilities of noise are all but 0. ``score`` names the
+    tensor of which one is explained, where the outputs are classes.
     """
 
     package: str
@@ -38,6 +39,7 @@ class PipModel:
     of: tuple[str, ...] | None = None
     step: float = 0.03  # the longest of the central differences, over the length of the inputs
     quantised: bool = False
+    score: str = "logit"
 
     def __str__(self) -> str:
         return f"{self.package}/{Path(self.member).name}"
@@ -165,6 +167,9 @@ FILES = (
              {"input_ids": ("ids", (1, 12), 30)}, quantised=True),
     PipModel("text2tashkeel", "0.1.0", "text2tashkeel/models/rawi.int8.onnx", "Arabic vowels, quantised LSTM",
              {"input": ("ids", (1, 12), 30)}, quantised=True),
+    PipModel("text2tashkeel", "0.1.0", "text2tashkeel/models/rawi_ensemble.int8.onnx",
+             "Arabic vowels, two quantised LSTM, gives classes", {"input": ("ids", (1, 12), 30)},
+             of=("g_output", "v_value"), quantised=True, score="g_output"),
     PipModel("text2tashkeel", "0.1.0", "text2tashkeel/models/rawi_v2.int8.onnx", "Arabic vowels, quantised LSTM",
              {"input": ("ids", (1, 12), 30)}, quantised=True),
     PipModel("text2tashkeel", "0.1.0", "text2tashkeel/models/rawi_v3.int8.onnx", "Arabic vowels, quantised, two heads",
