@@ -94,6 +94,8 @@ class ScoreAxes:
 
 
 def axes_at(tensor: str, dims: Sequence[object], axis: int | None, whole: bool = False) -> ScoreAxes:
-    """The axes of a tensor of scores whose examples one axis counts."""
+    """The axes of a tensor of scores whose examples one axis counts; an InputError where an example has no score."""
     shape = tuple(d if isinstance(d, int) else None for k, d in enumerate(dims) if k != axis)
+    if 0 in shape:
+        raise InputError(f"the scores {tensor!r} of this input have shape {shape}: there is no score to explain")
     return ScoreAxes(tensor, shape, axis, whole)

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from .axes import ScoreAxes, axes_at
-from .errors import InputError, OnnxrayError
+from .errors import InputError, ModelError, OnnxrayError
 from .model import Model, is_float
 from .passes.fix_shapes import fix_shapes
 from .paths import ancestors
@@ -35,6 +35,8 @@ Shapes = Mapping[str, Sequence[int | str | None]]
 
 def leading_input(model: Model) -> ir.Value:
     """The input that says how many examples there are: the first one of floating-point numbers, else the first."""
+    if not model.inputs:
+        raise ModelError("the model has no input, so there is nothing to explain")
     return next((value for value in model.inputs if is_float(value)), model.inputs[0])
 
 
@@ -196,7 +198,7 @@ def _independent(run: Run, feeds: Mapping[str, np.ndarray], axes: Mapping[str, i
         for chosen in (half, ~half):
             moved = np.moveaxis(run(_shaken(feeds, axes, chosen, rng)), axis, 0).astype(np.float64)
             change = np.abs(moved - y)
-            if change[~chosen].max() > MIXED * change[chosen].max():
+            if change[~chosen].max(initial=0) > MIXED * change[chosen].max(initial=0):
                 return False
     return True
 

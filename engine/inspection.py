@@ -156,6 +156,8 @@ def _score(model: Model, y: ir.Value) -> ScoreInfo:
 
 
 def _naming(model: Model, y: ir.Value) -> str:
+    if not model.inputs:
+        return "the model has no input, so there is nothing to explain"
     return "it is an input of the model" if y.is_graph_input() else score_axes(model, "logit").naming
 
 

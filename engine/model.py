@@ -231,5 +231,5 @@ def infer_shapes(program: ir.Model) -> None:
 
 
 def is_float(value: ir.Value) -> bool:
-    """Whether gradients exist for a value's type; a sequence of floats is no tensor of floats."""
-    return value.dtype in _FLOATS and not isinstance(value.type, ir.SequenceType)
+    """Whether gradients exist for a value's type; a sequence or an optional of floats is no tensor of floats."""
+    return value.dtype in _FLOATS and not isinstance(value.type, ir.SequenceType | ir.OptionalType)

@@ -9,6 +9,8 @@ import onnx
 import onnxray
 import pytest
 from by_hand import model, normal
+from failing import fails
+from onnxray import InputError, ModelError
 from onnxray.inspection import inspect
 
 
@@ -98,3 +100,32 @@ def test_branch_that_the_sizes_at_hand_do_not_fit(rate: int, name: str) -> None:
     found = explainer({"x": normal(2, len(weights[name])), "rate": np.array(rate)}, target=1)
     np.testing.assert_allclose(found.values, [weights[name][:, 1]] * 2, rtol=1e-6)
     assert inspect(onnxray.load(proto)).gradient.differentiable
+
+
+def test_declared_size_that_the_sizes_at_hand_contradict() -> None:
+    """While the height is open, nothing contradicts the declared output; its gradient once killed the process."""
+    text = """net (float[1, 1, H, 5] x) => (float[1, 1, 3, 3] y) {
+        y = Conv <auto_pad = "SAME_LOWER", kernel_shape = [3, 3], strides = [2, 2]> (x, W) }"""
+    kernel = normal(1, 1, 3, 3)
+    found = onnxray.explain(model(text, {"W": kernel}), normal(1, 1, 2, 5), target=(0, 0, 1))
+    np.testing.assert_allclose(found.values[0, 0, :, 1:4], kernel[0, 0, 1:], rtol=1e-6)  # a row of padding above
+    assert np.count_nonzero(found.values) == 6
+
+
+def test_scores_that_the_input_leaves_empty() -> None:
+    proto = model("net (float[N, 1] x, int64[2] shape) => (float[N, M] y) { y = Expand(x, shape) }")
+    with fails(InputError, "'y'", "(0,)", "no score"):
+        onnxray.explain(proto, {"x": normal(1, 1), "shape": np.array([1, 0])})
+
+
+def test_model_without_inputs() -> None:
+    proto = model("net () => (float[2] y) { y = Constant<value = float[2] {1, 2}>() }")
+    assert "no input" in inspect(onnxray.load(proto)).to_json()["score"]["target"]
+    with fails(ModelError, "no input"):
+        onnxray.explain(proto, {})
+
+
+def test_optional_of_a_sequence_is_no_score() -> None:
+    text = "net (float[2] x) => (optional(seq(float[2])) y) { s = SequenceConstruct(x) y = Optional(s) }"
+    with fails(ModelError, "no floating-point output"):
+        onnxray.explain(model(text), normal(2))

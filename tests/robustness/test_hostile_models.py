@@ -291,7 +291,7 @@ def test_graph_that_refers_to_an_attribute(kind: int) -> None:
 def test_weight_of_a_declared_type_that_is_none() -> None:
     """Its size is asked for where several rows are run."""
     proto = CONV.proto()
-    weight = proto.graph.initializer[0]
+    weight = next(w for w in proto.graph.initializer if w.name == proto.graph.node[0].input[2])
     proto.graph.value_info.append(onnx.helper.make_tensor_value_info(weight.name, 0, list(weight.dims)))
     found = onnxray.explain(proto, CONV.x(2), target=0)
     np.testing.assert_array_equal(found.values, onnxray.explain(CONV.proto(), CONV.x(2), target=0).values)
