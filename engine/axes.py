@@ -94,8 +94,9 @@ class ScoreAxes:
 
 
 def axes_at(tensor: str, dims: Sequence[object], axis: int | None, whole: bool = False) -> ScoreAxes:
-    """The axes of a tensor of scores whose examples one axis counts; an InputError where an example has no score."""
+    """The axes of a tensor of scores whose examples one axis counts; an InputError where there is none."""
     shape = tuple(d if isinstance(d, int) else None for k, d in enumerate(dims) if k != axis)
-    if 0 in shape:
-        raise InputError(f"the scores {tensor!r} of this input have shape {shape}: there is no score to explain")
+    if 0 in dims:
+        text = ", ".join(str(d) if isinstance(d, int) else "?" for d in dims)
+        raise InputError(f"the scores {tensor!r} of this input have shape ({text}): there is no score to explain")
     return ScoreAxes(tensor, shape, axis, whole)

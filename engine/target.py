@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import onnx
 import onnx_ir as ir
 
 from .axes import ScoreAxes
@@ -55,7 +56,13 @@ def flat_scores(g: GraphBuilder, y: ir.Value, axes: ScoreAxes) -> ir.Value:
     if axes.axis:
         rest = [axis for axis in range(len(axes.shape) + 1) if axis != axes.axis]
         y = g.Transpose(y, perm=[axes.axis, *rest])
-    return g.Reshape(y, [1 if axes.axis is None else 0, -1])
+    try:
+        return g.Reshape(y, [1 if axes.axis is None else 0, -1])
+    except onnx.shape_inference.InferenceError as error:
+        dims = ", ".join(map(str, y.shape or ()))
+        raise ModelError(
+            f"the scores {axes.tensor!r} have the declared shape ({dims}), which is none: {error}"
+        ) from error
 
 
 def select_scores(g: GraphBuilder, flat: ir.Value, indices: ir.Value, classes: bool) -> tuple[ir.Value, ir.Value]:

@@ -10,7 +10,7 @@ import onnxray
 import pytest
 from by_hand import model, normal
 from failing import fails
-from onnxray import InputError, ModelError
+from onnxray import InputError, ModelError, OnnxrayError
 from onnxray.inspection import inspect
 
 
@@ -114,7 +114,7 @@ def test_declared_size_that_the_sizes_at_hand_contradict() -> None:
 
 def test_scores_that_the_input_leaves_empty() -> None:
     proto = model("net (float[N, 1] x, int64[2] shape) => (float[N, M] y) { y = Expand(x, shape) }")
-    with fails(InputError, "'y'", "(0,)", "no score"):
+    with fails(InputError, "'y'", "(1, 0)", "no score"):
         onnxray.explain(proto, {"x": normal(1, 1), "shape": np.array([1, 0])})
 
 
@@ -129,3 +129,11 @@ def test_optional_of_a_sequence_is_no_score() -> None:
     text = "net (float[2] x) => (optional(seq(float[2])) y) { s = SequenceConstruct(x) y = Optional(s) }"
     with fails(ModelError, "no floating-point output"):
         onnxray.explain(model(text), normal(2))
+
+
+@pytest.mark.parametrize("size", [0, 2**62])
+def test_declared_scores_that_cannot_be(size: int) -> None:
+    proto = model(f"net (float[N, 3, 4, 2] x, int64[1] axes) => (float[3, 4, {size}] y) {{ y = Squeeze(x, axes) }}")
+    assert inspect(onnxray.load(proto)).outputs[0].shape == (3, 4, size)
+    with pytest.raises(OnnxrayError, match="scores 'y'|Reshape"):
+        onnxray.Explainer(proto)({"x": normal(1, 3, 4, 2), "axes": np.array([0])}, (0, 0))
