@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from .cam_layers import default_layer
 from .embeddings import note_of
-from .errors import ModelError, NoGradientPath, UnsupportedOperator
+from .errors import InputError, ModelError, NoGradientPath, UnsupportedOperator
 from .examples import score_axes
 from .explanation import explanation
 from .heads import find_head
@@ -158,7 +158,10 @@ def _score(model: Model, y: ir.Value) -> ScoreInfo:
 def _naming(model: Model, y: ir.Value) -> str:
     if not model.inputs:
         return "the model has no input, so there is nothing to explain"
-    return "it is an input of the model" if y.is_graph_input() else score_axes(model, "logit").naming
+    try:
+        return "it is an input of the model" if y.is_graph_input() else score_axes(model, "logit").naming
+    except InputError as error:  # they are none
+        return str(error)
 
 
 def _layers(model: Model, y: ir.Value | None) -> tuple[LayerInfo, ...]:

@@ -135,5 +135,5 @@ def test_optional_of_a_sequence_is_no_score() -> None:
 def test_declared_scores_that_cannot_be(size: int) -> None:
     proto = model(f"net (float[N, 3, 4, 2] x, int64[1] axes) => (float[3, 4, {size}] y) {{ y = Squeeze(x, axes) }}")
     assert inspect(onnxray.load(proto)).outputs[0].shape == (3, 4, size)
-    with pytest.raises(OnnxrayError, match="scores 'y'|Reshape"):
+    with pytest.raises(OnnxrayError, match=r"scores 'y'|Reshape"):
         onnxray.Explainer(proto)({"x": normal(1, 3, 4, 2), "axes": np.array([0])}, (0, 0))
