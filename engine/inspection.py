@@ -136,7 +136,7 @@ def _as_explained(model: Model, found: GradientInfo) -> GradientInfo:
             explanation(model, METHODS["saliency"]())
         except (NoGradientPath, UnsupportedOperator) as error:
             return replace(found, differentiable=False, reason=str(error))
-        except ModelError:
+        except (InputError, ModelError):
             return found
     return found
 
