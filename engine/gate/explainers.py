@@ -5,14 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..explain import Explainer
 from ..heap import release
 from ..model import Model
-
-if TYPE_CHECKING:
-    from .sides import Side
 
 __all__ = ["Explainers", "SharedMemory", "held_by"]
 
@@ -56,12 +53,22 @@ class Explainers(Mapping[str, Explainer]):
             self.opened[name].memory = memory
 
 
+class Holder(Protocol):
+    """A model with explainers, and the bytes that its open sessions hold."""
+
+    @property
+    def explainers(self) -> Explainers: ...
+
+    @property
+    def held(self) -> int: ...
+
+
 @dataclass
 class SharedMemory:
     """The bytes that all sessions of these models, and one run of one of them, may take beside the weights."""
 
     total: int
-    sides: Sequence[Side]
+    sides: Sequence[Holder]
     warned: bool = False
 
     @property
