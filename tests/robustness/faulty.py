@@ -6,6 +6,7 @@ import io
 import json
 import multiprocessing
 import os
+import pickle
 import resource
 import signal
 import sys
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from threading import Timer
 from xml.etree import ElementTree
 
 import numpy as np
@@ -41,24 +43,30 @@ COMMANDS = {
         ["evaluate", DIGITS, DIGIT, "-m", "saliency", "--metric", "sparseness", "--report", "out", "--json", "e.json"],
         ["e.json", "out/evaluation.html"],
     ),
+    "convert": (["convert", "model.pkl", "--allow-pickle", "-o", "model.onnx"], ["model.onnx"]),
     "demo": (["demo", "--out", "out"], ["out/digit-saliency.png", "out/digit-methods.png"]),
 }
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong: so many bytes a file at most, a signal at a moment of the first file, or where stdout goes."""
+    """What goes wrong: so many bytes a file at most, a signal at a moment of the first file, or where stdout goes.
+
+    A number as the moment is that of seconds after the start.
+    """
 
     bytes: int | None = None
     signal: int | None = None
-    moment: str = "fsync"
+    moment: str | float = "fsync"
     stdout: str = os.devnull
 
     def strike(self) -> None:
         """Prepares the process that is to meet it."""
         if self.bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.bytes, self.bytes))
-        if self.signal is not None:
+        if self.signal is not None and isinstance(self.moment, float):
+            Timer(self.moment, os.kill, (os.getpid(), self.signal)).start()
+        elif self.signal is not None:
             where, name = {"fsync": (os, "fsync"), "rename": (Path, "replace")}[self.moment]
             setattr(where, name, self._struck(getattr(where, name)))
 
@@ -88,6 +96,8 @@ def meet(command: str, fault: Fault, folder: Path) -> End:
     """Runs a command where older files are, with a fault."""
     arguments, outputs = COMMANDS[command]
     (folder / "out").mkdir()
+    if command == "convert":
+        (folder / "model.pkl").write_bytes(pickle.dumps(_classifier()))
     for name in outputs:
         (folder / name).write_bytes(OLDER)
     ours, theirs = multiprocessing.Pipe(duplex=False)  # no file, which would be short, too
@@ -102,6 +112,12 @@ def meet(command: str, fault: Fault, folder: Path) -> End:
     with io.FileIO(ours.fileno(), closefd=False) as stderr:
         said = stderr.read().decode()
     return End(process.exitcode, said, {name: _state(folder / name) for name in outputs}, left)
+
+
+def _classifier() -> object:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression().fit(np.eye(4), [0, 1, 0, 1])
 
 
 def _forks() -> ForkServerContext:

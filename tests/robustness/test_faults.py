@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 if sys.platform == "win32":
@@ -14,7 +16,7 @@ if sys.platform == "win32":
 
 from faulty import COMMANDS, Fault, meet
 
-EVERYDAY = ("explain", "save")
+EVERYDAY, KILLS = ("explain", "save"), 5
 
 
 def each(*names: str) -> pytest.MarkDecorator:
@@ -85,3 +87,20 @@ def test_without_a_fault(command: str, folder: Path) -> None:
     end = meet(command, Fault(), folder)
     assert set(end.files.values()) == {"newer"}
     assert (end.code, end.stderr, end.leftovers) == (0, "", [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_kills_at_random_times_leave_whole_files(command: str, tmp_path: Path) -> None:
+    """Each file is the older one or the newer one, wherever the process was."""
+    work = tmp_path / "unharmed"
+    work.mkdir()
+    begun = time.monotonic()
+    assert set(meet(command, Fault(), work).files.values()) == {"newer"}
+    moments = np.random.default_rng(len(command)).uniform(0, time.monotonic() - begun, KILLS)
+    for k, moment in enumerate(moments):
+        work = tmp_path / str(k)
+        work.mkdir()
+        end = meet(command, Fault(signal=signal.SIGKILL, moment=float(moment)), work)
+        assert set(end.files.values()) <= {"older", "newer"}, (moment, end)
+        assert end.code in (-signal.SIGKILL, 0)
