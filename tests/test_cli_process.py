@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_tools import DIGIT, DIGITS, records
@@ -46,9 +47,15 @@ def test_in_a_process_of_its_own() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
+def heed_ctrl_c() -> None:
+    """What a shell starts in the background ignores SIGINT, and so do its children: pytest, too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c() -> None:
     arguments = ("explain", DIGITS, *[DIGIT] * 2000, "--json", "-m", "occlusion")
-    with subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command(*arguments), **pipes, preexec_fn=heed_ctrl_c) as running:
         assert running.stdout is not None
         running.stdout.readline()
         running.send_signal(signal.SIGINT)
