@@ -16,7 +16,7 @@ def main() -> None:
     for number in KINDS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
-    from onnxray.cli import main as run
+    from onnxray.cli.app import main as run
 
     run()
 

@@ -51,7 +51,7 @@ def measure(name: str) -> dict[str, Any]:
 def build_seconds(proto: Any) -> float:
     """CPU time of the gradient graph alone: from a loaded model to nodes."""
     import onnxray
-    from onnxray.explanation import explanation
+    from onnxray.attribution.plan import explanation
 
     model = onnxray.load(proto)
     started = time.process_time()

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnxray.autodiff.backward import differentiate
 from onnxray.errors import BuilderError, OnnxrayError, UnsupportedOperator
-from onnxray.gradient import differentiate
-from onnxray.model import load
+from onnxray.graph.model import load
 from onnxray.training import at_training_opset, open_training_session
 from onnxray.training.client import worker
 from onnxray.training.request import IR_VERSION, OPSET, SCORE

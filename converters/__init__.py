@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .convert import to_onnx
-from .inputs import Spec
+from .conversion import to_onnx
+from .input_specs import Spec
 
 __all__ = ["Spec", "to_onnx"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from onnxray.errors import ConversionError
 
-from .options import Options
+from .candidates import Options
 from .quiet import converting
 
 __all__ = ["built", "refuse_factory"]

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnxray.errors import ConversionError
 
-from .inputs import named, sample
-from .options import Candidate, Feed, GradientHook, Options
+from .candidates import Candidate, Feed, GradientHook, Options
+from .input_specs import named, sample
 
 __all__ = ["compare_gradients"]
 

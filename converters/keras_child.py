@@ -14,11 +14,11 @@ from typing import Any
 
 import onnx
 from onnxray.errors import ConversionError
-from onnxray.writing import temporary_folder
+from onnxray.support.writing import temporary_folder
 
+from .candidates import Options
 from .keras_signature import Signature, signature
 from .keras_trace import Scopes, translate
-from .options import Options
 from .quiet import converting, require
 
 __all__ = ["translate_elsewhere"]

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .inputs import graph_specs
+from .candidates import Candidate, Feed, Options
+from .input_specs import graph_specs
 from .keras_child import translate_elsewhere
 from .keras_layers import record
 from .keras_signature import Signature, signature
 from .keras_trace import translate
-from .options import Candidate, Feed, Options
 from .quiet import converting, require
 from .tf_gradients import taped
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from onnxray.errors import ConversionError
-from onnxray.writing import temporary_folder
+from onnxray.support.writing import temporary_folder
 
+from .candidates import Candidate, Options
 from .factory import built, refuse_factory
 from .keras_export import convert_model
-from .options import Candidate, Options
 from .quiet import converting, require
 
 __all__ = ["clean", "convert_file"]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from .candidates import LayerValue
 from .keras_names import layer_paths
-from .layers import FIRST, LAST, call_name
-from .options import LayerValue
+from .layer_names import FIRST, LAST, call_name
 from .quiet import require
 
 __all__ = ["record"]

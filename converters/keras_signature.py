@@ -9,8 +9,8 @@ from typing import Any
 
 from onnxray.errors import ConversionError
 
-from .inputs import Spec, is_shape, matched, read_inputs, refuse_other_shape
-from .options import Options
+from .candidates import Options
+from .input_specs import Spec, is_shape, matched, read_inputs, refuse_other_shape
 from .quiet import require
 
 __all__ = ["Signature", "signature"]

@@ -17,7 +17,7 @@ import onnx
 from .keras_graph import distinct, name_axes, put_weights, rename_tensors
 from .keras_names import real_names, scopes_of, temporary_names
 from .keras_signature import Signature
-from .layers import leaving
+from .layer_names import leaving
 from .quiet import converting, require
 from .tf_operators import HANDLERS
 

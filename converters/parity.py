@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from onnxray.errors import ConversionError
 
-from .inputs import feeds
-from .options import Candidate, Options
-from .runtime import Session
+from .candidates import Candidate, Options
+from .input_specs import feeds
+from .parity_session import Session
 
 __all__ = ["allowed", "difference", "parity"]
 

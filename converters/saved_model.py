@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 from onnxray.errors import ConversionError
 
+from .candidates import Candidate, Feed, LayerValue, Options
 from .keras_graph import distinct, put_weights
-from .layers import LAST, leaving
-from .options import Candidate, Feed, LayerValue, Options
+from .layer_names import LAST, leaving
 from .quiet import converting, require, warn_of_code
 from .tf_file import tf_candidate
 from .tf_gradients import taped

@@ -13,12 +13,12 @@ import numpy as np
 import onnx
 from onnxray.errors import ConversionError
 
-from .inputs import graph_specs, read_inputs
-from .options import Candidate, Feed, Options
+from .candidates import Candidate, Feed, Options
+from .input_specs import graph_specs, read_inputs
+from .parity_session import Session
 from .quiet import converting, require
-from .runtime import Session
 from .sklearn_linear import lower
-from .weights import stored
+from .stored_weights import stored
 
 __all__ = ["convert_estimator", "convert_pickle"]
 

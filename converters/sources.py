@@ -12,7 +12,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnxray.errors import ConversionError
 
-from .options import Candidate, Options
+from .candidates import Candidate, Options
 from .quiet import converting
 
 __all__ = ["convert", "kind_of_file"]

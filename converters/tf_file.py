@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 import onnx
 
-from .inputs import graph_specs, read_inputs
+from .candidates import Candidate, Feed, LayerValue, Options
+from .input_specs import graph_specs, read_inputs
 from .keras_graph import name_axes, rename_tensors
-from .options import Candidate, Feed, LayerValue, Options
 
 __all__ = ["Runner", "tf_candidate"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .options import Feed
+from .candidates import Feed
 from .quiet import converting, require
 
 __all__ = ["taped"]

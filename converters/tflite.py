@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from onnxray.errors import ConversionError
 
+from .candidates import Candidate, Feed, LayerValue, Options
 from .keras_graph import distinct
-from .options import Candidate, Feed, LayerValue, Options
 from .quiet import converting, require
 from .tf_file import tf_candidate
 

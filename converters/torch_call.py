@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .inputs import Spec
-from .options import Feed
+from .candidates import Feed
+from .input_specs import Spec
 from .quiet import converting, require
 from .torch_backward import right_batch_norms
 

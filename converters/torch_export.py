@@ -12,9 +12,9 @@ import numpy as np
 import onnx
 from onnxray.errors import ConversionError
 
-from .inputs import Spec, graph_specs, read_inputs, sample
-from .layers import leaving
-from .options import Candidate, Feed, LayerValue, Options
+from .candidates import Candidate, Feed, LayerValue, Options
+from .input_specs import Spec, graph_specs, read_inputs, sample
+from .layer_names import leaving
 from .quiet import converting, require
 from .torch_call import Call, embedded, evaluating
 from .torch_layers import record

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from onnxray.errors import ConversionError
 
+from .candidates import Candidate, Options
 from .factory import built, refuse_factory
-from .inputs import read_inputs, sample
-from .options import Candidate, Options
+from .input_specs import read_inputs, sample
 from .quiet import converting, first_line, require, warn_of_code
 from .torch_call import Call
 from .torch_export import ADVICE, candidate, convert_module, legacy, needed_specs, written

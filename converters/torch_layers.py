@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .layers import FIRST, LAST, call_name
-from .options import LayerValue
+from .candidates import LayerValue
+from .layer_names import FIRST, LAST, call_name
 from .torch_call import leaves
 
 __all__ = ["record"]

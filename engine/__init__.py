@@ -1,6 +1,9 @@
 """Explain what an ONNX model looked at: attributions of any ONNX model, on onnxruntime."""
 
-from .attribution import Attribution
+from .attribution.activations import activations
+from .attribution.result import Attribution
+from .autodiff.backward import GradientGraph, differentiate
+from .data.preprocess import Preprocess
 from .errors import (
     BuilderError,
     ConversionError,
@@ -13,14 +16,11 @@ from .errors import (
     RuntimeUnavailable,
     UnsupportedOperator,
 )
-from .explain import Explainer, explain, jacobian
+from .explainer import Explainer, explain, jacobian
 from .gate import Comparison, Evaluation, compare, evaluate
-from .gradient import GradientGraph, differentiate
 from .gradient_nodes import lower_gradients
-from .layer_outputs import activations
+from .graph.model import Model, load
 from .methods import METHODS
-from .model import Model, load
-from .preprocess import Preprocess
 
 __all__ = [
     "METHODS",

@@ -13,13 +13,13 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import TopologicalSortPass
 
+from .autodiff.backward import backward, connected
+from .autodiff.paths import ancestors, inputs_of
+from .autodiff.relu_policies import OVERLAYS
 from .errors import ModelError
-from .gradient import backward, connected
-from .graph import GraphBuilder
-from .model import Model, Source, infer_shapes, is_float, load
-from .overlays import OVERLAYS
+from .graph.builder import GraphBuilder
+from .graph.model import Model, Source, infer_shapes, is_float, load
 from .passes.expand import expand_functions
-from .paths import ancestors, inputs_of
 
 __all__ = ["lower_gradients"]
 

@@ -14,12 +14,12 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from .choice import nearest
 from .errors import InputError, OnnxrayError, RuntimeUnavailable
-from .failure import load_failure, run_failure
-from .model import Model
-from .validity import blaming
-from .weights import detached
+from .graph.failure import load_failure, run_failure
+from .graph.model import Model
+from .graph.validity import blaming
+from .graph.weights import detached
+from .support.choice import nearest
 
 __all__ = ["Session", "blaming_model", "open_model", "open_session", "resolve_providers", "try_model"]
 

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import onnxray
 from keras import layers
-from onnxray import heatmap
 from onnxray.converters import to_onnx
+from onnxray.drawing import heatmap
 from PIL import Image
 from sklearn.datasets import load_digits
 

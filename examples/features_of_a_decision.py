@@ -14,9 +14,9 @@ from typing import Any
 import keras
 import numpy as np
 import onnxray
-from onnxray import heatmap
-from onnxray.bars import bar_chart, rank_features
 from onnxray.converters import to_onnx
+from onnxray.drawing import heatmap
+from onnxray.drawing.bar_chart import bar_chart, rank_features
 from sklearn.datasets import load_wine
 
 ROW = 60

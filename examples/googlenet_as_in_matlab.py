@@ -15,8 +15,9 @@ import onnx
 import onnxray
 import skimage.data
 from googlenet import googlenet
-from onnxray import Preprocess, heatmap
+from onnxray import Preprocess
 from onnxray.converters import to_onnx
+from onnxray.drawing import heatmap
 from PIL import Image
 
 INT8 = Path(__file__).parents[2] / "shared" / "data" / "onnx" / "mobilenetv2like_qdq_244.onnx"

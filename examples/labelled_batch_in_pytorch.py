@@ -15,8 +15,8 @@ import numpy as np
 import onnxray
 import torch
 from object_mask import cut_out, object_mask, overlap
-from onnxray import heatmap
 from onnxray.converters import to_onnx
+from onnxray.drawing import heatmap
 from PIL import Image, ImageDraw
 from torch import nn
 

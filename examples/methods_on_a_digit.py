@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import onnxray
-from onnxray import heatmap, models
+from onnxray import models
+from onnxray.drawing import heatmap
 
 OPTIONS = {"occlusion": {"window": 5, "stride": 2}, "grad-cam": {"layer": "relu4"}}
 

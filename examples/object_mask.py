@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnxray
-from onnxray import Preprocess, heatmap
+from onnxray import Preprocess
+from onnxray.drawing import heatmap
 from PIL import Image
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

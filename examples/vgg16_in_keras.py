@@ -16,8 +16,9 @@ import keras
 import numpy as np
 import onnxray
 import skimage.data
-from onnxray import Preprocess, heatmap
+from onnxray import Preprocess
 from onnxray.converters import to_onnx
+from onnxray.drawing import heatmap
 from PIL import Image
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "keras"

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import torch
-from onnxray.preprocess import Preprocess
+from onnxray.data.preprocess import Preprocess
 from PIL import Image
 from torch import Tensor, nn
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer.main
-from onnxray.cli import app
+from onnxray.cli.app import app
 
 HEAD = """# The command line
 

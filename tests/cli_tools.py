@@ -6,7 +6,7 @@ import json
 
 import onnx
 import pytest
-from onnxray.cli import run
+from onnxray.cli.app import run
 from onnxray.models import path
 
 DIGITS, DIGIT, CANCER, ROWS = (

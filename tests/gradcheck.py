@@ -16,8 +16,8 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 from onnx.reference import ReferenceEvaluator
-from onnxray.gradient import GradientGraph, differentiate
-from onnxray.model import infer_shapes, load
+from onnxray.autodiff.backward import GradientGraph, differentiate
+from onnxray.graph.model import infer_shapes, load
 from reference_ops import REFERENCE_OPS
 
 EPSILON = 1e-6

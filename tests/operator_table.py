@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import onnx
+from onnxray.autodiff.registry import FLOWS, NO_GRADIENT, RULES
+from onnxray.passes.decompose import SPELLS
 from onnxray.passes.sequences import RESOLVED
-from onnxray.passes.spelling import SPELLS
-from onnxray.rules import FLOWS, NO_GRADIENT, RULES
 
 OWN = "onnxray.own"
 BLACK_BOXES = ("ai.onnx.ml", "com.microsoft")  # domains whose operators without a gradient compute with what they read

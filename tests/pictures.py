@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from onnxray.preprocess import Preprocess
+from onnxray.data.preprocess import Preprocess
 from PIL import Image
 
 UNIT = Preprocess()

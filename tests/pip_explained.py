@@ -11,10 +11,10 @@ import numpy as np
 import onnx
 import onnxray
 import onnxruntime as ort
-from onnxray.axes import ScoreAxes
-from onnxray.inputs import prepare
-from onnxray.inspection import inspect
-from onnxray.score_finder import ScoreFinder
+from onnxray.attribution.inputs import prepare
+from onnxray.attribution.score_axes import ScoreAxes
+from onnxray.attribution.score_finder import ScoreFinder
+from onnxray.diagnostics.inspection import inspect
 from pip_models import PipModel
 from pip_slopes import norm, quiet, run, tapped
 

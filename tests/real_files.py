@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxray
 import onnxruntime as ort
-from onnxray.inputs import prepare
+from onnxray.attribution.inputs import prepare
 
 __all__ = ["DATA", "FILES", "feeds", "top_class"]
 

@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import helper, numpy_helper
-from onnxray.model import Model
-from onnxray.twin import float_form
+from onnxray.autodiff.float32_shadow import float_form
+from onnxray.graph.model import Model
 
 __all__ = ["Rounded", "rounded"]
 

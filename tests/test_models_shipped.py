@@ -12,9 +12,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnxray.data.preprocess import Preprocess
 from onnxray.errors import InputError
 from onnxray.models import FILES, path
-from onnxray.preprocess import Preprocess
 
 README = Path(__file__).parents[1] / "models" / "README.md"
 MODELS = ("digits.onnx", "breast_cancer.onnx")

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from ..attribution.inputs import Prepared
 from ..errors import OnnxrayError
-from ..inputs import Prepared
-from .metrics import Metric, agreement
-from .randomise import randomised
-from .sides import Evidence, Side
+from .layers.randomise import randomised
+from .metrics.agreement import Metric, agreement
+from .model_under_test import Evidence, Side
 from .summary import Summary
 
 __all__ = ["Calibration", "Scale", "calibrate", "jittered"]

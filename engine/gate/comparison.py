@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import InputError, ModelError, OnnxrayError, OutputError, RuntimeUnavailable
 from .calibration import Calibration
 from .journal import open_journal
-from .layers import LayerReport
+from .layers.compare_layers import LayerReport
 from .pair import Pair
 from .summary import Check, Row, Summary, Verdict
 
@@ -88,13 +88,13 @@ class Comparison:
 
     def report(self, folder: str | PathLike[str], worst: int = 6) -> Path:
         """Writes one self-contained HTML page into a folder."""
-        from .report import write_report
+        from .reports.comparison_page import write_report
 
         return write_report(self, Path(folder), worst)
 
     def junit(self, path: str | PathLike[str]) -> Path:
         """Writes the checks as JUnit XML, which CI servers show."""
-        from .junit import write_junit
+        from .reports.junit import write_junit
 
         return write_junit(self, Path(path))
 

@@ -10,23 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from ..choice import choose
+from ..attribution.axes import score_axes
+from ..attribution.memory import parse_memory
+from ..data.labels import Labels, fitting_labels
 from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
-from ..examples import score_axes
-from ..labels import Labels, fitting_labels
-from ..memory import parse_memory
-from ..model import Source, load
-from .cam_layer import usable_methods
+from ..graph.model import Source, load
+from ..optional import METRICS, need_all
+from ..support.choice import choose
 from .comparison import Failed, Progress, as_json, at_least_one
-from .data import Data, Sample, Samples, modules_for, open_samples
 from .explainers import SharedMemory
-from .masks import Masks, open_masks, warn_of_no_mask
-from .need import METRICS, need_all
-from .quality import QUALITIES, area, chosen_qualities, curve
-from .randomise import randomised
-from .sides import DEFAULT_METHODS, Side, open_side
+from .layers.cam_layer import usable_methods
+from .layers.randomise import randomised
+from .metrics.quality import QUALITIES, area, chosen_qualities, curve
+from .metrics.quality_case import Subject
+from .model_under_test import DEFAULT_METHODS, Side, open_side
+from .samples.masks import Masks, open_masks, warn_of_no_mask
+from .samples.sample_set import Data, Sample, Samples, modules_for, open_samples
 from .software import software
-from .subject import Subject
 from .summary import Row, Summary, summarise
 
 __all__ = ["Evaluation", "evaluate"]
@@ -55,7 +55,7 @@ class Evaluation:
 
     def report(self, folder: str | PathLike[str]) -> Path:
         """Writes one self-contained HTML page into a folder."""
-        from .evaluation_report import write_evaluation
+        from .reports.evaluation_page import write_evaluation
 
         return write_evaluation(self, Path(folder))
 

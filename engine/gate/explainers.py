@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from ..explain import Explainer
-from ..heap import release
-from ..model import Model
+from ..explainer import Explainer
+from ..graph.model import Model
+from ..support.heap import release
 
 __all__ = ["Explainers", "SharedMemory", "held_by"]
 

@@ -18,15 +18,15 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 
-from ..damaged import readable
+from ..attribution.inputs import Prepared, prepare
+from ..data.preprocess import Preprocess
 from ..errors import InputError
-from ..inputs import Prepared, prepare
-from ..preprocess import Preprocess
-from ..schema import Meta, decoded, typed
-from ..writing import make_folder, staged, writing
+from ..support.damaged import readable
+from ..support.schema import Meta, decoded, typed
+from ..support.writing import make_folder, staged, writing
 from .calibration import Calibration, Scale
-from .cam_layer import default_layer
-from .sides import Evidence, Side, one_example
+from .layers.cam_layer import default_layer
+from .model_under_test import Evidence, Side, one_example
 from .software import software
 
 __all__ = ["Golden", "Recorder", "is_golden", "open_golden", "recording"]

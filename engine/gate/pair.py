@@ -9,16 +9,16 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from .. import heatmap
+from ..attribution.inputs import Prepared
+from ..data.preprocess import Preprocess
+from ..drawing import heatmap
 from ..errors import InputError
-from ..inputs import Prepared
-from ..preprocess import Preprocess
-from .data import Sample, Samples
 from .explainers import SharedMemory
-from .masks import Masks
-from .metrics import Metric, agreement, mass_inside, points_inside, strength
-from .outputs import output_agreement
-from .sides import Evidence, Side
+from .metrics.agreement import Metric, agreement, mass_inside, points_inside, strength
+from .metrics.outputs import output_agreement
+from .model_under_test import Evidence, Side
+from .samples.masks import Masks
+from .samples.sample_set import Sample, Samples
 from .summary import Row
 
 __all__ = ["TARGETS", "Look", "Pair", "Reference", "TargetKind", "resized"]

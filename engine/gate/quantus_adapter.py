@@ -18,14 +18,14 @@ from weakref import finalize
 
 import numpy as np
 
+from ..attribution.activations import activations
+from ..attribution.score import score_tensor
 from ..errors import InputError
-from ..explain import Explainer
-from ..layer_outputs import activations
-from ..model import Model, Source, load
+from ..explainer import Explainer
+from ..graph.model import Model, Source, load
+from ..optional import need
 from ..runtime import Session, open_model
-from ..target import score_tensor
-from .need import need
-from .randomise import randomised, weighted_layers
+from .layers.randomise import randomised, weighted_layers
 
 __all__ = ["explain_func", "quantus_model"]
 

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..choice import choose
 from ..errors import InputError
-from .metrics import METRICS
-from .need import need
-from .outputs import OUTPUTS
+from ..optional import need
+from ..support.choice import choose
+from .metrics.agreement import METRICS
+from .metrics.outputs import OUTPUTS
 
 __all__ = ["Check", "Row", "Summary", "Verdict", "bootstrap", "check", "parse_thresholds", "summarise"]
 

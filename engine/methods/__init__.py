@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..choice import choose
 from ..errors import InputError
+from ..support.choice import choose
 from .base import Method
 from .grad_cam import GradCam
 from .integrated_gradients import IntegratedGradients

@@ -17,11 +17,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import onnx_ir as ir
 
+from ..autodiff.backward import Activation, Backward, Builder, backward, connected, overlay_named
+from ..autodiff.float32_shadow import Twin
 from ..errors import InputError
-from ..gradient import Activation, Backward, Builder, backward, connected, overlay_named
-from ..graph import GraphBuilder
-from ..model import Model
-from ..twin import Twin
+from ..graph.builder import GraphBuilder
+from ..graph.model import Model
 
 __all__ = ["Explained", "Method", "Reduction", "Scene", "broadcast_rows"]
 

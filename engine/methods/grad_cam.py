@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from ..cam_layers import channel_axis, default_layer
-from ..gradient import Activation, connected
+from ..autodiff.backward import Activation, connected
 from .base import Method, Scene
+from .cam_layers import channel_axis, default_layer
 from .saliency import Saliency
 
 __all__ = ["GradCam"]

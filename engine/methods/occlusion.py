@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 import numpy as np
 import onnx_ir as ir
 
+from ..autodiff.backward import Activation
 from ..errors import InputError
-from ..gradient import Activation
-from ..graph import GraphBuilder
+from ..graph.builder import GraphBuilder
 from .base import Explained, Method, Reduction, Scene, broadcast_rows
 from .baseline import Baseline, baseline_array, check_baseline
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from ..gradient import Activation
+from ..autodiff.backward import Activation
 from .base import Method, Reduction, Scene
 
 __all__ = ["Deconvnet", "GuidedBackprop", "InputXGradient", "Saliency"]

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
+from ..autodiff.backward import Activation
 from ..errors import InputError
-from ..gradient import Activation
-from ..graph import GraphBuilder
+from ..graph.builder import GraphBuilder
 from .base import Explained, Method, Reduction, Scene, broadcast_rows
 from .checks import check_level, check_whole
 

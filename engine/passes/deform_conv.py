@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..graph import GraphBuilder
-from .spells import spells
+from ..graph.builder import GraphBuilder
+from .decompositions import spells
 
 
 @spells("DeformConv", domain="")

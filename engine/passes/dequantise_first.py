@@ -10,9 +10,9 @@ from typing import Any
 
 import onnx_ir as ir
 
-from ..graph import GraphBuilder
-from ..shapes import static_shape
-from .respell import respell
+from ..graph.builder import GraphBuilder
+from ..graph.shapes import static_shape
+from .rewrite import respell
 
 __all__ = ["dequantise_first"]
 

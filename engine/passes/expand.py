@@ -9,12 +9,12 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
-from ..model import LIFT_CONSTANTS, Model, infer_shapes
-from ..paths import influenced, reached_nodes, subgraphs
-from ..rules import NO_GRADIENT, rule_for
+from ..autodiff.paths import influenced, reached_nodes, subgraphs
+from ..autodiff.registry import NO_GRADIENT, rule_for
+from ..graph.model import LIFT_CONSTANTS, Model, infer_shapes
+from .decompose import spell_out
 from .fold_shapes import fold_shapes
 from .optimiser_safe import optimiser_safe
-from .spelling import spell_out
 
 __all__ = ["expand_functions", "expand_nodes"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
-from ..model import Model, infer_shapes
+from ..graph.model import Model, infer_shapes
 
 __all__ = ["fix_shapes"]
 

@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
-from ..shapes import constant_of, static_shape
+from ..graph.shapes import constant_of, static_shape
 
 __all__ = ["fold_shapes"]
 

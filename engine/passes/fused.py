@@ -9,8 +9,8 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from ..graph import GraphBuilder
-from .spells import channels_first, channels_last, padded_inputs, spells
+from ..graph.builder import GraphBuilder
+from .decompositions import channels_first, channels_last, padded_inputs, spells
 
 
 @spells("Gelu", "BiasGelu")

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..graph import GraphBuilder
+from ..graph.builder import GraphBuilder
+from .decompositions import padded_inputs, spells
 from .fused_norm import root_mean_square
-from .spells import padded_inputs, spells
 
 _INT64, _BOOL = ir.DataType.INT64, ir.DataType.BOOL
 

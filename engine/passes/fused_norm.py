@@ -6,8 +6,8 @@ from typing import Any
 
 import onnx_ir as ir
 
-from ..graph import GraphBuilder
-from .spells import padded_inputs, spells
+from ..graph.builder import GraphBuilder
+from .decompositions import padded_inputs, spells
 
 __all__ = ["root_mean_square"]
 

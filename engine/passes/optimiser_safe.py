@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from ..graph import GraphBuilder
-from ..shapes import constant_of
+from ..graph.builder import GraphBuilder
+from ..graph.shapes import constant_of
 from .replace import replace
 
 __all__ = ["matrix_products", "optimiser_safe", "whole_pads", "whole_resizes"]

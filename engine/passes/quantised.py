@@ -10,8 +10,8 @@ from typing import Any
 
 import onnx_ir as ir
 
-from ..graph import GraphBuilder
-from .spells import MICROSOFT, SPELLS, channels_first, channels_last, padded_inputs, spells
+from ..graph.builder import GraphBuilder
+from .decompositions import MICROSOFT, SPELLS, channels_first, channels_last, padded_inputs, spells
 
 __all__ = ["QUANTISED"]
 

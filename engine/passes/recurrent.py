@@ -12,8 +12,8 @@ from typing import Any
 
 import onnx_ir as ir
 
-from ..graph import GraphBuilder
-from .spells import padded_inputs, spells
+from ..graph.builder import GraphBuilder
+from .decompositions import padded_inputs, spells
 
 Step = Callable[[GraphBuilder, "_Cell", ir.Value, Sequence[ir.Value]], list[ir.Value]]
 

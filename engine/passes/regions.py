@@ -12,8 +12,8 @@ from typing import Any
 
 import onnx_ir as ir
 
-from ..graph import GraphBuilder
-from .spells import spells
+from ..graph.builder import GraphBuilder
+from .decompositions import spells
 
 _INT64, _ROWS, _COLUMNS = ir.DataType.INT64, 2, 3
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from ..graph import GraphBuilder
+from ..graph.builder import GraphBuilder
 
 __all__ = ["stack_appended"]
 

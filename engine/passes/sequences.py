@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..graph import GraphBuilder
-from ..ops.subgraph import inlined
-from ..shapes import constant_of, static_shape
-from .respell import respell
-from .spells import padded_inputs
+from ..autodiff.ops.subgraph import inlined
+from ..graph.builder import GraphBuilder
+from ..graph.shapes import constant_of, static_shape
+from .decompositions import padded_inputs
+from .rewrite import respell
 
 __all__ = ["RESOLVED", "spell_sequences"]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..graph import GraphBuilder
-from .spells import spells
+from ..graph.builder import GraphBuilder
+from .decompositions import spells
 
 _ML = "ai.onnx.ml"
 

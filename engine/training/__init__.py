@@ -1,7 +1,7 @@
 """The second gradient builder: onnxruntime-training in another process, its graph lowered to standard operators."""
 
-from .backward import training_backward
 from .install import Status, install, status
+from .reverse_pass import training_backward
 from .session import TrainingSession, at_training_opset, open_training_session, settled, training_providers
 
 __all__ = [

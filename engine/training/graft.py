@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from ..autodiff.backward import BROADCASTING
 from ..errors import BuilderError
-from ..gradient import BROADCASTING
-from ..graph import GraphBuilder
-from ..shapes import same_shape
+from ..graph.builder import GraphBuilder
+from ..graph.shapes import same_shape
 from .lowering import LOWERINGS, StandIn, lower
 from .patch import GRADIENT_OF
 

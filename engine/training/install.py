@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BuilderError
-from ..writing import make_folder, writing
+from ..support.writing import make_folder, writing
 
 __all__ = ["VERSION", "Status", "find", "install", "status"]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import onnx_ir as ir
 
+from ..autodiff.registry import rule_for
 from ..errors import BuilderError
-from ..graph import GraphBuilder
-from ..rules import rule_for
+from ..graph.builder import GraphBuilder
 
 __all__ = ["LOWERINGS", "Lowering", "StandIn", "lower"]
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 import onnx_ir as ir
 
 from ..errors import BuilderError
-from ..passes.spell_activations import ENTRY, EXIT
+from .rewrites.decompose_activations import ENTRY, EXIT
 
 __all__ = ["GRADIENT_OF", "gradient_nodes", "patch", "strict_bounds"]
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
+from ..autodiff.backward import BROADCASTING
+from ..autodiff.ops.window import spatial_shape
+from ..autodiff.paths import influenced
 from ..errors import BuilderError
-from ..gradient import BROADCASTING
-from ..ops.window import spatial_shape
-from ..paths import influenced
-from ..shapes import static_shape
+from ..graph.shapes import static_shape
 
 __all__ = ["HEAD", "refuse", "refuse_raw"]
 

@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
-from ..graph import GraphBuilder
-from ..passes.affine_batch_norm import affine_batch_norm
-from ..passes.chain_sums import chain_sums
-from ..passes.complete_layer_norm import complete_layer_norm
-from ..passes.concrete_casts import concrete_casts
-from ..passes.cut_splits import cut_splits
-from ..passes.downgrade import downgrade
-from ..passes.drop_dropout import drop_dropout
+from ..autodiff.paths import influenced, nodes_between
+from ..graph.builder import GraphBuilder
 from ..passes.expand import expand_nodes
-from ..passes.expand_branches import expand_branches
-from ..passes.explicit_pads import explicit_pads
-from ..passes.separate_inputs import separate_inputs
-from ..passes.spell_activations import spell_activations
-from ..paths import influenced, nodes_between
 from .refusals import HEAD, refuse
+from .rewrites.affine_batch_norm import affine_batch_norm
+from .rewrites.chain_sums import chain_sums
+from .rewrites.complete_layer_norm import complete_layer_norm
+from .rewrites.concrete_casts import concrete_casts
+from .rewrites.cut_splits import cut_splits
+from .rewrites.decompose_activations import spell_activations
+from .rewrites.downgrade import downgrade
+from .rewrites.drop_dropout import drop_dropout
+from .rewrites.expand_branches import expand_branches
+from .rewrites.explicit_pads import explicit_pads
+from .rewrites.separate_inputs import separate_inputs
 
 __all__ = ["IR_VERSION", "OPSET", "REWRITES", "SCORE", "Request", "make_request"]
 

@@ -12,13 +12,13 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from ..attribution.inputs import Prepared
 from ..errors import BuilderError, ModelError, RuntimeUnavailable
-from ..inputs import Prepared
-from ..model import Model
-from ..passes.downgrade import downgrade
-from ..writing import temporary_folder, writing
+from ..graph.model import Model
+from ..support.writing import temporary_folder, writing
 from .client import Worker, worker
 from .request import IR_VERSION, OPSET
+from .rewrites.downgrade import downgrade
 
 __all__ = ["TrainingSession", "at_training_opset", "open_training_session", "settled", "training_providers"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx
 import pytest
-from onnxray.converters.convert import refuse_unwritable
-from onnxray.converters.options import Candidate
+from onnxray.converters.candidates import Candidate
+from onnxray.converters.conversion import refuse_unwritable
 from onnxray.errors import ConversionError
 
 

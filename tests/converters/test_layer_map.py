@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from onnxray.converters.layers import leaving, resolve
-from onnxray.converters.options import LayerValue
+from onnxray.converters.candidates import LayerValue
+from onnxray.converters.layer_names import leaving, resolve
 
 
 def graph(*nodes, outputs):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from onnxray.converters.candidates import LayerValue
 from onnxray.converters.keras_graph import put_weights
-from onnxray.converters.layers import leaving, resolve
-from onnxray.converters.options import LayerValue
+from onnxray.converters.layer_names import leaving, resolve
 from onnxray.converters.subgraphs import reads
 
 # The first branch hands out a tensor from outside; the other reads one two graphs further in.

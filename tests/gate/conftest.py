@@ -11,8 +11,8 @@ import onnxray
 import pytest
 from gate_tools import Asked
 from onnxray import models
-from onnxray.cli import run
-from onnxray.gate.randomise import randomised
+from onnxray.cli.app import run
+from onnxray.gate.layers.randomise import randomised
 from onnxray.models.data import digits
 from PIL import Image
 

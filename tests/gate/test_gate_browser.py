@@ -13,7 +13,7 @@ import numpy as np
 import onnxray
 import pytest
 from onnxray import compare, evaluate, models
-from onnxray.gate.randomise import randomised
+from onnxray.gate.layers.randomise import randomised
 from onnxray.models.data import digits
 from PIL import Image
 

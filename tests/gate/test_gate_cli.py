@@ -12,8 +12,8 @@ import onnxray
 import pytest
 from cli_tools import CANCER, DIGIT, DIGITS
 from onnxray import compare
-from onnxray.cli import run
-from onnxray.gate.randomise import randomised
+from onnxray.cli.app import run
+from onnxray.gate.layers.randomise import randomised
 
 QUICK = ["-m", "saliency", "--threads", "1", "--no-layers"]
 pytestmark = pytest.mark.usefixtures("elsewhere")

@@ -13,10 +13,10 @@ import onnxray
 import pytest
 from onnxray import Comparison, InputError, compare, models
 from onnxray.gate.calibration import calibrate
-from onnxray.gate.metrics import METRICS
-from onnxray.gate.outputs import OUTPUTS
-from onnxray.gate.randomise import randomised, weighted_layers
-from onnxray.gate.sides import DEFAULT_METHODS, open_side
+from onnxray.gate.layers.randomise import randomised, weighted_layers
+from onnxray.gate.metrics.agreement import METRICS
+from onnxray.gate.metrics.outputs import OUTPUTS
+from onnxray.gate.model_under_test import DEFAULT_METHODS, open_side
 from onnxray.models.data import digits
 
 DIGITS, CANCER = models.path("digits.onnx"), models.path("breast_cancer.onnx")

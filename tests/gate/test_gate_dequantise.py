@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from differences import run_on_runtime
-from onnxray.gate.dequantise import dequantised
+from onnxray.gate.layers.dequantise import dequantised
 
 NET = """<ir_version: 10, opset_import: ["" : 21]> net (float[2, 3, 4] x) => (float y)
     <float scale = {{0.1}}, int8 zero = {{3}}, int64[2] flat = {{2, 12}}> {{

@@ -10,10 +10,10 @@ import numpy as np
 import onnxray
 import pytest
 from onnxray import models
-from onnxray.cli import run
-from onnxray.gate.metrics import METRICS
-from onnxray.gate.outputs import OUTPUTS
-from onnxray.gate.sides import DEFAULT_METHODS
+from onnxray.cli.app import run
+from onnxray.gate.metrics.agreement import METRICS
+from onnxray.gate.metrics.outputs import OUTPUTS
+from onnxray.gate.model_under_test import DEFAULT_METHODS
 from onnxray.models.data import digits
 from PIL import Image
 

@@ -10,8 +10,8 @@ import onnx_ir as ir
 import onnxray
 import pytest
 from onnxray import Evaluation, InputError, evaluate, models
-from onnxray.cli import run
-from onnxray.gate.quality import QUALITIES, gini
+from onnxray.cli.app import run
+from onnxray.gate.metrics.quality import QUALITIES, gini
 from onnxray.models.data import digits
 
 DIGITS, DIGIT = models.path("digits.onnx"), models.path("digit.png")

@@ -9,7 +9,7 @@ import onnxray
 import pytest
 from cli_tools import DIGITS
 from gate_tools import Asked, means
-from onnxray.cli import run
+from onnxray.cli.app import run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

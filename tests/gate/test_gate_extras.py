@@ -9,7 +9,8 @@ import numpy as np
 import onnxray
 import pytest
 from cli_tools import DIGITS, one_line
-from onnxray.gate import data, evaluation, run
+from onnxray.gate import comparing, evaluation
+from onnxray.gate.samples import sample_set
 
 X = np.zeros((1, 1, 28, 28), np.float32)
 
@@ -21,7 +22,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def loaded(source: object) -> None:
         raise AssertionError(f"{source} was loaded")
 
-    for module in (run, evaluation):
+    for module in (comparing, evaluation):
         monkeypatch.setattr(module, "load", loaded)
 
 
@@ -49,14 +50,14 @@ def test_metrics(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("given", ["rows.parquet", ["rows.parquet"], Path("rows.PARQUET")])
-def test_tables(given: data.Data, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables(given: sample_set.Data, monkeypatch: pytest.MonkeyPatch) -> None:
     missing(monkeypatch, "pyarrow")
     for call in (lambda: onnxray.compare(DIGITS, DIGITS, given), lambda: onnxray.evaluate(DIGITS, given)):
         with pytest.raises(
             onnxray.RuntimeUnavailable, match=r"pyarrow is not installed; pip install 'onnxray\[parquet"
         ):
             call()
-    assert data.modules_for([X]) == data.modules_for(X) == data.modules_for("rows.csv") == ()
+    assert sample_set.modules_for([X]) == sample_set.modules_for(X) == sample_set.modules_for("rows.csv") == ()
 
 
 def test_what_is_there_is_no_matter() -> None:

@@ -14,8 +14,8 @@ import onnxray
 import onnxruntime
 import pytest
 from onnxray import InputError, compare, models
-from onnxray.cli import run
-from onnxray.gate.randomise import randomised
+from onnxray.cli.app import run
+from onnxray.gate.layers.randomise import randomised
 from onnxray.models.data import digits
 
 DIGITS, DIGIT = models.path("digits.onnx"), models.path("digit.png")

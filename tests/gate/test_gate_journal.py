@@ -122,7 +122,7 @@ def test_a_bad_sample_is_tried_again(tmp_path: Path, measured: list[str]) -> Non
 def test_a_killed_command_continues(tmp_path: Path) -> None:
     data = tmp_path / "many.npy"
     np.save(data, np.repeat(X, 15, 0))
-    command = [sys.executable, "-c", "from onnxray.cli import main; main()", "compare", str(DIGITS), str(DIGITS)]
+    command = [sys.executable, "-c", "from onnxray.cli.app import main; main()", "compare", str(DIGITS), str(DIGITS)]
     command += [str(data), "-m", "integrated-gradients", "-m", "saliency", "--option", "steps=30", "--no-layers"]
     command += ["--threads", "1", "--report", "out", "--json", "out/found.json"]
     journal = tmp_path / "out" / "journal.jsonl"

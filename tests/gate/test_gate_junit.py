@@ -9,7 +9,7 @@ import numpy as np
 import onnxray
 import pytest
 from onnxray import Comparison, compare, models
-from onnxray.gate.randomise import randomised
+from onnxray.gate.layers.randomise import randomised
 from onnxray.models.data import digits
 
 DIGITS = models.path("digits.onnx")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cli_tools import DIGIT, DIGITS
 from gate_tools import FAST, Asked, means
-from onnxray.cli import run
+from onnxray.cli.app import run
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("elsewhere")

@@ -20,7 +20,7 @@ print(len(found.rows), int(re.findall(r"VmHWM:\\s+(\\d+) kB", status)[0]) / 1024
 
 BUDGET = """
 import re, sys, onnxray
-from onnxray.memory import parse_memory
+from onnxray.attribution.memory import parse_memory
 import matplotlib.pyplot, scipy.stats, skimage.metrics  # what the report and the metrics load is not what they hold
 
 def memory(name):

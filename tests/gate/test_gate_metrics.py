@@ -12,9 +12,9 @@ import scipy.ndimage
 import scipy.spatial.distance
 import scipy.stats
 from onnxray import InputError
-from onnxray.gate.metrics import METRICS, agreement, chosen_metrics, mass_inside, points_inside, strength
-from onnxray.gate.outputs import output_agreement
-from onnxray.gate.seen import Seen
+from onnxray.gate.metrics.agreement import METRICS, agreement, chosen_metrics, mass_inside, points_inside, strength
+from onnxray.gate.metrics.attribution_map import Seen
+from onnxray.gate.metrics.outputs import output_agreement
 from skimage.metrics import structural_similarity
 
 RNG = np.random.default_rng(0)

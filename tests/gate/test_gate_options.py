@@ -14,9 +14,9 @@ import pytest
 from cli_tools import CANCER, DIGIT, DIGITS
 from gate_tools import FAST, Asked, means
 from onnxray import models
-from onnxray.cli import run
-from onnxray.cli_compare import compare_models
-from onnxray.cli_evaluate import evaluate_model
+from onnxray.cli.app import run
+from onnxray.cli.compare import compare_models
+from onnxray.cli.evaluate import evaluate_model
 from onnxray.models.data import digits
 
 HELD = digits()

@@ -9,8 +9,8 @@ import onnx_ir as ir
 import onnxray
 import pytest
 from onnxray import InputError, evaluate
-from onnxray.gate.sides import open_side
-from onnxray.gate.subject import Subject
+from onnxray.gate.metrics.quality_case import Subject
+from onnxray.gate.model_under_test import open_side
 from scipy.special import softmax
 from scipy.stats import spearmanr
 
@@ -112,7 +112,7 @@ def test_a_metric_is_its_formula(metric: str, net: onnxray.Model) -> None:
 
 def test_randomised_parameters(net: onnxray.Model) -> None:
     """The map of the model whose weights were shuffled, as ``randomised`` shuffles them."""
-    from onnxray.gate.randomise import randomised
+    from onnxray.gate.layers.randomise import randomised
 
     other = onnxray.explain(randomised(net, 0), X, METHOD, target=TOP).values
     found = evaluate(net, X, methods=METHOD, metrics="parameter-randomisation", threads=1)

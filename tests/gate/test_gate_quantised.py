@@ -10,7 +10,7 @@ from typing import Any
 import onnxray
 import pytest
 from kernels import exact_products
-from onnxray.gate.dequantise import dequantised
+from onnxray.gate.layers.dequantise import dequantised
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ import numpy as np
 import onnxray
 import pytest
 from onnxray import models
-from onnxray.gate.metrics import METRICS, mass_inside, points_inside, strength
-from onnxray.gate.quality import gini
+from onnxray.gate.metrics.agreement import METRICS, mass_inside, points_inside, strength
+from onnxray.gate.metrics.quality import gini
 from onnxray.models.data import digits
 
 quantus = pytest.importorskip("quantus", reason="the extra quantus is not installed")

@@ -6,9 +6,9 @@ import numpy as np
 import onnxray
 import pytest
 from onnxray import models
-from onnxray.explain import Explainer
+from onnxray.explainer import Explainer
 from onnxray.gate.explainers import SharedMemory, held_by
-from onnxray.gate.sides import Side, open_side
+from onnxray.gate.model_under_test import Side, open_side
 
 DIGITS = models.path("digits.onnx")
 METHODS = ("saliency", "input-x-gradient", "integrated-gradients")

@@ -11,8 +11,8 @@ import onnx_ir as ir
 import onnxray
 import pytest
 from onnxray import Explainer, models
-from onnxray.gate.cam_layer import default_layer, same_layer
-from onnxray.gate.sides import Side, open_side
+from onnxray.gate.layers.cam_layer import default_layer, same_layer
+from onnxray.gate.model_under_test import Side, open_side
 from onnxray.models.data import digits
 from onnxray.runtime import open_session
 from onnxruntime.transformers.float16 import convert_float_to_float16

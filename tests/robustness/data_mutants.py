@@ -26,11 +26,11 @@ import onnxray
 from by_hand import CONV, DENSE
 from mutation import mutated_bytes
 from onnxray import OnnxrayError
-from onnxray.gate.data import open_samples
+from onnxray.data.files import read_given
+from onnxray.data.labels import read_labels
+from onnxray.data.pictures import read_picture
 from onnxray.gate.journal import open_journal
-from onnxray.labels import read_labels
-from onnxray.pictures import read_picture
-from onnxray.tables import read_given
+from onnxray.gate.samples.sample_set import open_samples
 from PIL import Image
 
 __all__ = ["KINDS", "data_mutant", "tried_data"]

@@ -127,7 +127,7 @@ def _forks() -> ForkServerContext:
 
 
 def _child(arguments: list[str], fault: Fault, folder: str, stderr: Connection) -> None:
-    from onnxray.cli import main
+    from onnxray.cli.app import main
 
     os.chdir(folder)
     if fault.stdout == "closed pipe":

@@ -19,12 +19,13 @@ import numpy as np
 import onnx
 import pytest
 from cli_tools import DIGIT, DIGITS, one_line
-from onnxray import report, runtime, terminal
-from onnxray.cli import run
+from onnxray import runtime
+from onnxray.cli import console_text, terminal
+from onnxray.cli.app import run
 from rich.console import Console
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
-PROCESS = [sys.executable, "-c", "from onnxray.cli import main; main()"]
+PROCESS = [sys.executable, "-c", "from onnxray.cli.app import main; main()"]
 UNIX = pytest.mark.skipif(os.name == "nt", reason="Windows has neither these signals nor such names")
 ESCAPES = "a\n\x1b[31m[red]x[bold].png"
 
@@ -100,7 +101,7 @@ def busy(*arguments, **options):
     return real(*arguments, **options)
 onnxruntime.InferenceSession.{method} = busy
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from onnxray.cli import main
+from onnxray.cli.app.app import main
 main()"""
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -144,7 +145,7 @@ def test_errors_never_go_to_stdout(redirect: str) -> None:
 
 
 def shell(line: str) -> subprocess.CompletedProcess[str]:
-    command = f'"{sys.executable}" -c "from onnxray.cli import main; main()" {line}'
+    command = f'"{sys.executable}" -c "from onnxray.cli.app import main; main()" {line}'
     return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
 
 
@@ -216,9 +217,9 @@ def test_outputs_are_checked_before_the_work(
     shutil.copy(DIGITS, "model.onnx")
     shutil.copy(DIGIT, "digit.png")
     Path("out").mkdir()
-    monkeypatch.setattr("onnxray.cli_compare.compare", lambda *_, **__: pytest.fail("the work was begun"))
+    monkeypatch.setattr("onnxray.cli.compare.compare", lambda *_, **__: pytest.fail("the work was begun"))
     assert said in one_line(["compare", "model.onnx", "model.onnx", "digit.png", *arguments], capsys)
-    monkeypatch.setattr("onnxray.cli_evaluate.evaluate", lambda *_, **__: pytest.fail("the work was begun"))
+    monkeypatch.setattr("onnxray.cli.evaluate.evaluate", lambda *_, **__: pytest.fail("the work was begun"))
     if "--golden" not in arguments and "--junit" not in arguments:
         assert said in one_line(["evaluate", "model.onnx", "digit.png", *arguments], capsys)
     assert Path("model.onnx").read_bytes() == Path(DIGITS).read_bytes()
@@ -253,7 +254,7 @@ def broken(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(report, "print_methods", fail)
+    monkeypatch.setattr(console_text, "print_methods", fail)
 
 
 def test_a_mistake_of_ours_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

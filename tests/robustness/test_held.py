@@ -13,9 +13,9 @@ import numpy as np
 import onnxray
 import pytest
 from by_hand import CONV, DENSE
+from onnxray.attribution.plan_cache import KEPT, Plans
+from onnxray.data.pictures import read_picture
 from onnxray.gate import quantus_adapter
-from onnxray.pictures import read_picture
-from onnxray.plans import KEPT, Plans
 from PIL import Image
 
 

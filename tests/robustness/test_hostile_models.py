@@ -17,8 +17,8 @@ from by_hand import CONV, DENSE, model, normal
 from failing import fails
 from onnx import TensorProto
 from onnxray import ExecutionError, ModelError
-from onnxray.inspection import inspect
-from onnxray.labels import labels_of
+from onnxray.data.labels import labels_of
+from onnxray.diagnostics.inspection import inspect
 
 
 def noted(key: str, value: Any) -> onnx.ModelProto:
@@ -210,7 +210,7 @@ def test_a_bug_of_ours_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> Any:
         raise IndexError("a bug")
 
-    monkeypatch.setattr("onnxray.reach.backward", broken)
+    monkeypatch.setattr("onnxray.diagnostics.differentiability.backward", broken)
     with pytest.raises(IndexError, match="a bug"):
         inspect(onnxray.load(DENSE.proto()))
 

@@ -12,9 +12,10 @@ import pytest
 from by_hand import DENSE, model
 from cli_tools import DIGITS, records
 from failing import fails
-from onnxray import ModelError, isolation
-from onnxray.cli import run
-from onnxray.isolation import Limits, check_isolated
+from onnxray import ModelError
+from onnxray.cli.app import run
+from onnxray.loading import isolation
+from onnxray.loading.isolation import Limits, check_isolated
 
 SWELLS = """net (float[1] x) => (float[1] y) {
     big = ConstantOfShape(size)

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnxray
 from onnxray import OnnxrayError
-from onnxray.inspection import inspect
+from onnxray.diagnostics.inspection import inspect
 
 __all__ = ["GOOD", "tried"]
 

@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 import onnxray
 import pytest
-from onnxray.gradient import Activation, differentiate
+from onnxray.autodiff.backward import Activation, differentiate
 from training_tools import distance, fixed, gradient, model, numbers, with_weights
 
 pytest.importorskip("torch", reason="PyTorch is not installed")

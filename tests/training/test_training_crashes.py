@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
+from onnxray.autodiff.backward import differentiate
 from onnxray.errors import BuilderError
-from onnxray.gradient import differentiate
 from onnxray.training import open_training_session
 from onnxray.training.client import Worker
 from raw_library import build
@@ -30,7 +30,7 @@ def refused(made: onnx.ModelProto, op: str) -> None:
 
 def crash(made: onnx.ModelProto, own: Worker, monkeypatch: pytest.MonkeyPatch, size: int) -> str:
     """Runs the raw gradient of a model, unrefused, in a worker; what the error says."""
-    monkeypatch.setattr("onnxray.training.backward.refuse_raw", lambda path: None)
+    monkeypatch.setattr("onnxray.training.reverse_pass.refuse_raw", lambda path: None)
     graph = differentiate(made, builder="ort-training", runtime="training")
     session = open_training_session(graph.model, name="crash.onnx", by=own)
     width = made.graph.output[0].type.tensor_type.shape.dim[1].dim_value

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 import pytest
+from onnxray.autodiff.backward import differentiate
 from onnxray.errors import BuilderError
-from onnxray.gradient import differentiate
 from onnxray.training import request
 from training_tools import by, distance, fixed, gradient, model, numbers, with_weights
 
@@ -145,7 +145,7 @@ def test_wrong_kernels_are_refused(case: str) -> None:
 def test_unrefused_kernels_would_be_wrong(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     body, inputs = RAW[case]
     made, feeds = model(body, inputs, "float[a,b,c,d] y", opset=20), {"x": numbers(2, 3, 8, 8)}
-    monkeypatch.setattr("onnxray.training.backward.refuse_raw", lambda path: None)
+    monkeypatch.setattr("onnxray.training.reverse_pass.refuse_raw", lambda path: None)
     assert distance(by("ort-training", made, feeds, runtime="training"), by("portable", made, feeds)) > 1e-5
 
 

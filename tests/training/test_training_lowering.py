@@ -16,8 +16,8 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from onnx import helper
-from onnxray.gradient import differentiate
-from onnxray.graph import GraphBuilder, Lowering
+from onnxray.autodiff.backward import differentiate
+from onnxray.graph.builder import GraphBuilder, Lowering
 from onnxray.training import open_training_session
 from onnxray.training.client import Worker, worker
 from onnxray.training.graft import Graft

@@ -12,20 +12,20 @@ import onnxruntime as ort
 import pytest
 from onnx_ir.passes.common import TopologicalSortPass
 from onnxray.errors import ModelError
-from onnxray.model import load
-from onnxray.passes.affine_batch_norm import affine_batch_norm
-from onnxray.passes.chain_sums import chain_sums
-from onnxray.passes.complete_layer_norm import complete_layer_norm
-from onnxray.passes.concrete_casts import concrete_casts
-from onnxray.passes.cut_splits import cut_splits
-from onnxray.passes.downgrade import downgrade
-from onnxray.passes.drop_dropout import drop_dropout
-from onnxray.passes.expand_branches import expand_branches
-from onnxray.passes.explicit_pads import explicit_pads
+from onnxray.graph.model import load
 from onnxray.passes.fix_shapes import fix_shapes
-from onnxray.passes.separate_inputs import separate_inputs
-from onnxray.passes.spell_activations import spell_activations
 from onnxray.training.request import REWRITES, to_opset, write_out_bodies
+from onnxray.training.rewrites.affine_batch_norm import affine_batch_norm
+from onnxray.training.rewrites.chain_sums import chain_sums
+from onnxray.training.rewrites.complete_layer_norm import complete_layer_norm
+from onnxray.training.rewrites.concrete_casts import concrete_casts
+from onnxray.training.rewrites.cut_splits import cut_splits
+from onnxray.training.rewrites.decompose_activations import spell_activations
+from onnxray.training.rewrites.downgrade import downgrade
+from onnxray.training.rewrites.drop_dropout import drop_dropout
+from onnxray.training.rewrites.expand_branches import expand_branches
+from onnxray.training.rewrites.explicit_pads import explicit_pads
+from onnxray.training.rewrites.separate_inputs import separate_inputs
 from training_tools import distance, model, numbers, with_weights
 
 IMAGE = "float[2,3,8,8] x"

@@ -9,9 +9,9 @@ import threading
 import numpy as np
 import onnx
 import pytest
+from onnxray.autodiff.backward import differentiate
 from onnxray.errors import BuilderError
-from onnxray.gradient import differentiate
-from onnxray.training import backward, open_training_session
+from onnxray.training import open_training_session, reverse_pass
 from onnxray.training.client import Limits, Worker, worker
 from training_tools import model, numbers
 
@@ -93,4 +93,4 @@ def test_large_weights_stay_here() -> None:
         del one.ask
     assert max(sent) < 10_000
     assert {t.name: tuple(t.dims) for t in graph.model.graph.initializer}["w"] == (1000, 1000)
-    assert backward.SCORE not in {o.name for o in graph.model.graph.output}
+    assert reverse_pass.SCORE not in {o.name for o in graph.model.graph.output}

@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from onnxray.cli_training import training, verify_command
+from onnxray.autodiff.registry import RULES, Rule
+from onnxray.cli.training import training, verify_command
+from onnxray.diagnostics.verification import verify
 from onnxray.errors import InputError
-from onnxray.rules import RULES, Rule
-from onnxray.verification import verify
 from training_tools import model, numbers, with_weights
 from typer import Typer
 from typer.testing import CliRunner
@@ -32,7 +32,7 @@ def wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """The portable rule of Relu lets everything through, so both builders' lowered graphs are wrong alike."""
     rules = dict(RULES)
     rules["", "Relu"] = Rule(lambda g, node, dy: g.Mul(dy, g.constant(1.0, ir.DataType.FLOAT)), 1)
-    monkeypatch.setattr("onnxray.rules._rules", rules)
+    monkeypatch.setattr("onnxray.autodiff.registry._rules", rules)
 
 
 def test_all_ways_agree(file: Path) -> None:

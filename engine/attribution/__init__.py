@@ -1,0 +1,1 @@
+"""From inputs and a target to an attribution: the plan, its run, its result."""

@@ -1,0 +1,71 @@
+"""What layers compute: activations(), and LayerReader for more than one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from ..data.preprocess import Preprocess
+from ..graph.model import Source, load
+from ..runtime import Provider, open_model
+from .inputs import Inputs, Prepared, prepare
+from .joining import joined
+
+__all__ = ["LayerReader", "activations"]
+
+
+def activations(
+    model: Source,
+    inputs: Inputs,
+    layers: Sequence[str] | str,
+    *,
+    providers: Sequence[Provider] | Provider | None = None,
+    preprocess: Preprocess | None = None,
+) -> dict[str, np.ndarray]:
+    """What layers compute: arrays by layer name, for all examples. A layer is named by its node, tensor or framework
+    name. One whose array counts no examples, as a mean over the batch is, is given whole.
+
+    For more than one call on a model build a ``LayerReader``, whose arguments these are.
+    """
+    return LayerReader(model, layers, providers=providers, preprocess=preprocess)(inputs)
+
+
+class LayerReader:
+    """What layers compute: built once, called often."""
+
+    def __init__(
+        self,
+        model: Source,
+        layers: Sequence[str] | str,
+        *,
+        providers: Sequence[Provider] | Provider | None = None,
+        preprocess: Preprocess | None = None,
+    ) -> None:
+        self.model, self.preprocess = load(model), preprocess
+        names = [layers] if isinstance(layers, str) else list(layers)
+        self.tensors = {name: self.model.layer(name).tensor for name in names}
+        program = self.model.copy()
+        present, known = {value.name for value in program.outputs}, ir.convenience.create_value_mapping(program.graph)
+        for tensor in dict.fromkeys(self.tensors.values()):
+            if tensor not in present:
+                program.graph.outputs.append(known[tensor])
+        self.session = open_model(program, providers)
+
+    def __call__(self, inputs: Inputs) -> dict[str, np.ndarray]:
+        """Arrays by the names that the layers were given, each for all examples; whole where it counts no examples.
+
+        Raises InputError where such an array differs between the runs that a fixed batch size takes.
+        """
+        given, wanted = prepare(self.model, inputs, self.preprocess), list(self.tensors.values())
+        runs = [given.batch.fill(rows) for rows in _runs(given)]
+        results = [self.session.run(given.batch.take(rows), wanted) for rows in runs]
+        found = joined(self.model, results, [len(rows) for rows in runs], given.batch.examples)
+        return {name: found[tensor] for name, tensor in self.tensors.items()}
+
+
+def _runs(given: Prepared) -> list[np.ndarray]:
+    rows = np.arange(given.batch.examples)
+    size = given.batch.fixed or len(rows)
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

@@ -1,0 +1,127 @@
+"""An explanation as one file: stripped of what only the engine needs, and with its points in a Loop."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
+
+from ..graph.builder import GraphBuilder
+from ..methods.base import Method
+from .plan import Explanation
+
+__all__ = ["saved"]
+
+
+def saved(plan: Explanation, method: Method) -> ir.Model:
+    """The file of an explainer: the model's inputs and ``target`` in; its outputs, score and attributions out."""
+    points = method.points(plan.explained)
+    program = _looped(plan, points) if points else _plain(plan)
+    program.producer_name = "onnxray"
+    program.metadata_props["onnxray.method"] = repr(method)
+    return program
+
+
+def _plain(plan: Explanation) -> ir.Model:
+    program = plan.model.copy().program
+    outputs = {value.name: value for value in program.graph.outputs}
+    program.graph.outputs[:] = [outputs[name] for name in (*plan.outputs, plan.score, *plan.contributions.values())]
+    RemoveUnusedNodesPass()(program)
+    return program
+
+
+def _looped(plan: Explanation, points: dict[str, np.ndarray]) -> ir.Model:
+    """A Loop whose body is the explanation of one point; it carries target, reference and the sums."""
+    program = plan.model.copy().program
+    body = program.graph
+    _rename(body)
+    inner = {str(value.name): value for value in body.inputs}
+    names = [name for name in inner if name not in (*plan.points.values(), plan.target, plan.reference)]
+    outer = [_like(inner[name], name) for name in [*names, plan.target]]
+    main = ir.Graph(outer, [], nodes=[], opset_imports=dict(body.opset_imports), name="explainer")
+    g = GraphBuilder(main, prefix="explainer")
+    _capture(body, inner, dict(zip(names, outer, strict=False)))
+    nothing = g.constant(0, ir.DataType.FLOAT)
+    given = {x.name: x for x in outer}
+    passed = [(k, given[name]) for k, name in enumerate(plan.outputs) if name in given]
+    plan = replace(plan, outputs=tuple(name for name in plan.outputs if name not in given))
+    sums = [_zeros(g, given.get(name), plan, output) for name, output in plan.contributions.items()]
+    carried = [outer[-1], g.Expand(nothing, g.Shape(outer[-1])), *sums]
+    _make_body(plan, body, inner, {plan.points[name]: g.constant(array) for name, array in points.items()})
+    trips = g.constant(len(next(iter(points.values()))), ir.DataType.INT64)
+    loop = ir.node("Loop", [trips, None, *carried], {"body": body}, num_outputs=len(body.outputs) - 1, name="points")
+    _name_results(g, plan, loop, body)
+    for k, value in passed:  # outputs that are inputs
+        main.outputs.insert(k, value)
+    result = ir.Model(main, ir_version=program.ir_version, metadata_props=dict(program.metadata_props))
+    TopologicalSortPass()(result)
+    return result
+
+
+def _zeros(g: GraphBuilder, x: ir.Value | None, plan: Explanation, output: str) -> ir.Value:
+    """Where a sum starts: zeros in the shape of an input; of embeddings, which only the body has, in their rank."""
+    nothing = g.constant(0, ir.DataType.FLOAT)
+    return g.Expand(nothing, g.shape(x) if x is not None else [1] * g.rank(plan.model.value(output)))
+
+
+def _rename(body: ir.Graph) -> None:
+    """Names that a Loop's body computes may not be those around it; weights and inputs keep theirs."""
+    for value in itertools.chain.from_iterable(node.outputs for node in body):
+        value.name = f"body/{value.name}"
+
+
+def _like(value: ir.Value, name: str) -> ir.Value:
+    return ir.Value(name=name, shape=value.shape, type=value.type)
+
+
+def _capture(body: ir.Graph, inner: dict[str, ir.Value], outer: dict[str, ir.Value]) -> None:
+    """The body reads the model's inputs from the graph around it."""
+    body.outputs[:] = [value for value in body.outputs if not value.is_graph_input()]
+    for name, value in outer.items():
+        inner[name].replace_all_uses_with(value)
+        body.inputs.remove(inner[name])
+
+
+def _make_body(plan: Explanation, body: ir.Graph, inner: dict[str, ir.Value], points: dict[str, ir.Value]) -> None:
+    """Gives the graph of one point a Loop's inputs and outputs."""
+    made = {str(value.name).removeprefix("body/"): value for value in body.outputs}
+    g = GraphBuilder(body, prefix="body/loop")
+    del body.inputs[:], body.outputs[:]
+    step, going = g.input("body/step", ir.DataType.INT64, []), g.input("body/going", ir.DataType.BOOL, [])
+    for name, array in points.items():
+        chosen = g.Gather(array, step, axis=0)
+        rows = g.Concat(g.Shape(inner[plan.target]), g.Shape(chosen), axis=0)
+        inner[name].replace_all_uses_with(g.Expand(chosen, rows))
+    for name in (plan.target, plan.reference):
+        inner[name].name = f"body/{name}"
+        body.inputs.append(inner[name])
+    parts = [made[name] for name in plan.contributions.values()]
+    kept = [
+        part.shape if name in inner else [None] * g.rank(part)
+        for name, part in zip(plan.contributions, parts, strict=True)
+    ]
+    sums = [g.input("body/sum", ir.DataType.FLOAT, shape) for shape in kept]
+    totals = [g.Add(total, part) for total, part in zip(sums, parts, strict=True)]
+    reference = g.Where(g.Equal(step, 0), made[plan.score], inner[plan.reference])
+    results = [made[name] for name in plan.outputs]
+    body.outputs.extend([g.Identity(going), made[plan.chosen], reference, *totals, *results])
+
+
+def _name_results(g: GraphBuilder, plan: Explanation, loop: ir.Node, body: ir.Graph) -> None:
+    """Point 0 is the input itself, so the model's outputs are the first that the Loop stacked."""
+    g.graph.append(loop)
+    for output, inside in zip(loop.outputs, list(body.outputs)[1:], strict=True):
+        output.name, output.type, output.shape = f"looped/{inside.name}", inside.type, inside.shape
+    _, score, *rest = loop.outputs
+    sums, stacks = rest[: len(plan.contributions)], rest[len(plan.contributions) :]
+    known = {value.name: value for value in plan.model.outputs}
+    for name, stack in zip(plan.outputs, stacks, strict=True):
+        stack.shape = None
+        first = g.Gather(stack, g.constant(0, ir.DataType.INT64), axis=0)
+        g.shaped_like(g.output(first, name), known[name])
+    g.output(score, plan.score)
+    for name, total in zip(plan.contributions.values(), sums, strict=True):
+        g.output(total, name)

@@ -1,0 +1,172 @@
+"""Maps that say nothing: zero everywhere, not finite, or the same everywhere; which examples have them, and why."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import OnnxrayError
+from ..graph.model import Model
+from ..methods import Method
+from ..methods.saliency import Saliency
+from .heads import find_head
+from .score import score_tensor
+
+__all__ = [
+    "Fault",
+    "Question",
+    "faults_of",
+    "final_activation",
+    "not_zero",
+    "recorded",
+    "scaled_target",
+    "unusable",
+    "warn_of",
+]
+
+LARGE = 2.0**80  # a factor that brings back gradients too small for float32
+NAMED = 4  # examples that a warning names
+NOT_FINITE = "holds NaN or infinity"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with the map of an example, and why."""
+
+    example: int
+    what: str
+    why: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.what}: {self.why}"
+
+
+@dataclass(frozen=True)
+class Question:
+    """Another map whose values tell why one is zero: by a method, of a score, of scores times a factor."""
+
+    method: Method
+    score: str
+    factor: float = 1.0
+
+
+Answers = Callable[[Question, NDArray[np.intp]], NDArray[np.bool_]]  # which of the examples have a map that is not zero
+
+
+def faults_of(
+    values: Iterable[NDArray[Any]],
+    scores: NDArray[Any],
+    method: Method,
+    score: str,
+    activation: str | None,
+    answers: Answers,
+) -> list[Fault]:
+    """The faults of a batch, whose ``values`` by input count examples first; ``activation`` is the model's final one.
+
+    A constant map is a fault where a layer is explained, as it says where evidence lies.
+    """
+    flat = [array.reshape(len(array), -1) for array in values]
+    finite = np.all([np.isfinite(rows).all(1) for rows in flat], axis=0)
+    zero = finite & ~not_zero(flat)
+    same = finite & ~zero & np.all([np.ptp(rows, 1) == 0 for rows in flat], axis=0) & method.has_layer
+    found = [Fault(int(k), NOT_FINITE, _overflow(scores[k])) for k in np.flatnonzero(~finite)]
+    why = "the layer's map has one value; name a layer with a larger map (layer=, --layer)"
+    found += [Fault(int(k), "is the same everywhere", why) for k in np.flatnonzero(same)]
+    rows = np.flatnonzero(zero)
+    reasons = _reasons(rows, method, score, activation, answers) if rows.size else {}
+    return sorted((*found, *(Fault(k, "is zero everywhere", why) for k, why in reasons.items())), key=_example)
+
+
+def not_zero(values: Iterable[NDArray[Any]]) -> NDArray[np.bool_]:
+    """Which examples have a map that is not zero everywhere, as far as it is finite."""
+    return np.any([np.nan_to_num(array.reshape(len(array), -1)).any(1) for array in values], axis=0)
+
+
+def final_activation(model: Model, score: str) -> str | None:
+    """The kind of the activation that a model's scores come from."""
+    head = find_head(score_tensor(model, score))
+    return head.kind if head is not None else None
+
+
+def scaled_target(
+    target: NDArray[Any], chosen: NDArray[np.int64], factor: float, shape: tuple[int | None, ...]
+) -> NDArray[Any]:
+    """The target of scores times a factor: weights of all scores, whose ``shape`` must be known; else as it is."""
+    if factor == 1 or (target.dtype.kind != "f" and None in shape):
+        return target
+    if target.dtype.kind == "f":
+        return (target * factor).astype(np.float32)
+    weights = np.zeros((len(chosen), int(np.prod([size or 0 for size in shape]))), np.float32)
+    weights[np.arange(len(chosen)), chosen] = factor
+    return weights.reshape(len(chosen), *(size or 0 for size in shape))
+
+
+def _example(fault: Fault) -> int:
+    return fault.example
+
+
+def _overflow(score: float) -> str:
+    if not np.isfinite(score):
+        return f"the score itself is {score}; look at the model's input and its range"
+    return "the score is finite, a gradient overflows; look at the input's range and the model's precision"
+
+
+def _reasons(
+    rows: NDArray[np.intp], method: Method, score: str, activation: str | None, answers: Answers
+) -> dict[int, str]:
+    """Why the maps of some examples are zero: the first reason that another map bears out."""
+    left, found = rows, {}
+    for question, why in _questions(method, score, activation):
+        if not left.size:
+            break
+        try:
+            told = answers(question, left)
+        except OnnxrayError:  # of a model that only a black-box method explains
+            continue
+        found |= dict.fromkeys(map(int, left[told]), why)
+        left = left[~told]
+    return found | dict.fromkeys(map(int, left), method.blank)
+
+
+def _questions(method: Method, score: str, activation: str | None) -> Iterator[tuple[Question, str]]:
+    for other, why in method.relaxed():
+        yield Question(other, score), why
+    if score == "output" and activation is not None:
+        yield (
+            Question(Saliency(), "logit"),
+            f"the final {activation} is saturated, its slope is zero; explain what stands before it: score='logit' "
+            "(--score logit)",
+        )
+    if method.differentiates:
+        yield Question(Saliency(), score, LARGE), "the gradient is too small for float32"
+
+
+def warn_of(faults: Sequence[Fault], method: str, examples: int, stacklevel: int) -> None:
+    """One warning for each fault, which names the examples that have it."""
+    alike: dict[str, list[int]] = {}
+    for fault in faults:
+        alike.setdefault(fault.text, []).append(fault.example)
+    for text, rows in alike.items():
+        of = f" of example{'s' * (len(rows) > 1)} {_named(rows)}" if examples > 1 else ""
+        warnings.warn(f"the {method} map{of} {text}", UserWarning, stacklevel=stacklevel + 1)
+
+
+def _named(rows: Sequence[int]) -> str:
+    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+    return ", ".join(map(str, rows[:NAMED])) + more
+
+
+def recorded(faults: Sequence[Fault]) -> dict[str, Any]:
+    """The faults as provenance keeps them."""
+    return {"faults": [[fault.example, fault.text] for fault in faults]} if faults else {}
+
+
+def unusable(provenance: Mapping[str, Any]) -> str | None:
+    """What is wrong with the map of the only example, if it cannot be drawn or listed."""
+    return next((text for _, text in provenance.get("faults", ()) if text.startswith(NOT_FINITE)), None)

@@ -1,0 +1,147 @@
+"""From what a user gives to the arrays that a model takes, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from PIL import Image
+
+from ..data.arrays import as_array
+from ..data.preprocess import Preprocess
+from ..errors import InputError
+from ..graph.model import Model, is_float
+from .axes import batch_axis, fixed_batch
+from .run import Batch
+
+__all__ = ["Prepared", "prepare"]
+
+Inputs = Any  # an array, a dict of arrays, or pictures: paths or PIL images
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Checked arrays, and the pictures that they were made from, by which recipe."""
+
+    batch: Batch
+    pictures: tuple[Image.Image, ...] = ()
+    recipe: Preprocess | None = None
+
+    @property
+    def as_one(self) -> Prepared:
+        """The same arrays as one example."""
+        return replace(self, batch=replace(self.batch, axes=dict.fromkeys(self.batch.axes), fixed=None))
+
+    @property
+    def shapes(self) -> dict[str, list[int | str | None]]:
+        """The shapes of the arrays, batch left open where the model leaves it open."""
+        return {
+            name: [
+                "batch" if axis == self.batch.axes[name] and not self.batch.fixed else n
+                for axis, n in enumerate(a.shape)
+            ]
+            for name, a in self.batch.feeds.items()
+        }
+
+
+def prepare(model: Model, inputs: Inputs, preprocess: Preprocess | None = None) -> Prepared:
+    """Arrays for every input of the model.
+
+    ``inputs`` is an array for the only input, a dict for several, or pictures (paths or PIL images, one or many), which
+    go through ``preprocess``, by default the model's own. Raises InputError for what does not fit.
+    """
+    pictures = _pictures(inputs)
+    drawn: tuple[Image.Image, ...] = ()
+    recipe = preprocess or Preprocess.from_metadata(model.metadata)
+    if pictures:
+        recipe = recipe or guess_preprocess(model)
+        drawn = tuple(recipe.picture(picture) for picture in pictures)
+        inputs = recipe.stacked(drawn)
+    arrays = _by_name(model, inputs)
+    feeds = {str(v.name): _checked(v, arrays[str(v.name)], model) for v in model.inputs}
+    axes = _example_axes(model, feeds)
+    return Prepared(Batch(feeds, axes, fixed_batch(model)), drawn, recipe)
+
+
+def guess_preprocess(model: Model) -> Preprocess:
+    """A guess from the shape of the first float input."""
+    first = next((v for v in model.inputs if is_float(v)), None)
+    if first is None or first.shape is None or len(first.shape) != 4:
+        raise InputError("the model's input is no picture (rank 4); give an array (on the command line .npy or .csv)")
+    return Preprocess.guess([d if isinstance(d, int) else d.value for d in first.shape])
+
+
+def _pictures(inputs: Inputs) -> list[Any]:
+    one = isinstance(inputs, str | PathLike | Image.Image)
+    many = (
+        isinstance(inputs, Sequence) and bool(inputs) and all(isinstance(i, str | Path | Image.Image) for i in inputs)
+    )
+    return [inputs] if one else list(inputs) if many else []
+
+
+def _by_name(model: Model, inputs: Inputs) -> dict[str, np.ndarray]:
+    names = [str(v.name) for v in model.inputs]
+    given = dict(inputs) if isinstance(inputs, Mapping) else {names[0]: inputs} if len(names) == 1 else None
+    if given is None:
+        raise InputError(f"the model has several inputs; give a dict with: {', '.join(names)}")
+    if missing := [name for name in names if name not in given]:
+        raise InputError(f"no array for input {', '.join(missing)}; the model takes: {', '.join(names)}")
+    if unknown := [str(name) for name in given if name not in names]:
+        raise InputError(f"no input {', '.join(unknown)} in the model; it takes: {', '.join(names)}")
+    return given
+
+
+def _checked(value: ir.Value, given: Any, model: Model) -> np.ndarray:
+    """The array in the model's type; of its shape, and finite."""
+    array = as_array(given, f"input {value.name!r}")
+    wanted = value.dtype.numpy() if value.dtype is not None else array.dtype
+    if (
+        array.dtype.kind not in "fiub"
+        or (array.dtype.kind != "f" and is_float(value))
+        or (array.dtype.kind == "f" and not is_float(value))
+    ):
+        raise InputError(
+            f"input {value.name!r} takes {wanted}, not {array.dtype}; convert it, pictures to the model's range"
+        )
+    _check_shape(value, array)
+    with np.errstate(over="ignore"):
+        array = array.astype(wanted, copy=False)
+    if is_float(value) and not np.isfinite(array).all():
+        raise InputError(
+            f"input {value.name!r} holds NaN or infinity, at index {np.argwhere(~np.isfinite(array))[0].tolist()}"
+        )
+    return array
+
+
+def _check_shape(value: ir.Value, array: np.ndarray) -> None:
+    if value.shape is None:
+        return
+    dims = [d if isinstance(d, int) else None for d in value.shape]
+    text = "(" + ", ".join(str(d) for d in value.shape) + ")"
+    fits = array.ndim == len(dims) and all(
+        d in (None, n) or (axis == 0 and n > 0) for axis, (d, n) in enumerate(zip(dims, array.shape, strict=True))
+    )
+    if not fits:
+        raise InputError(f"input {value.name!r} has shape {array.shape}, the model takes {text}")
+    if 0 in array.shape:
+        raise InputError(f"input {value.name!r} is empty: shape {array.shape}")
+
+
+def _example_axes(model: Model, feeds: Mapping[str, np.ndarray]) -> dict[str, int | None]:
+    """The axis of each input that counts examples; none where inputs of different lengths make up one example.
+
+    Raises InputError where dimensions of one name, or of one size that the model sets, differ.
+    """
+    axes = {str(v.name): batch_axis(model, v) for v in model.inputs}
+    sizes = {name: feeds[name].shape[axis] for name, axis in axes.items() if axis is not None}
+    if len(set(sizes.values())) < 2:
+        return axes
+    names = {v.shape[axis] for v in model.inputs if (axis := axes[str(v.name)]) is not None and v.shape is not None}
+    if len(names) == 1:
+        raise InputError(f"the inputs differ in how many examples they hold: {sizes}")
+    return dict.fromkeys(axes)

@@ -1,0 +1,254 @@
+"""The explanation of a model as a graph: model inputs and target in; model outputs, score and attribution out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
+
+from ..autodiff.backward import Activation, Builder, backward
+from ..autodiff.embeddings import Start, starts
+from ..autodiff.float32_shadow import Twin, add_twin
+from ..data.preprocess import Preprocess
+from ..errors import InputError, ModelError
+from ..graph.builder import GraphBuilder, Lowering
+from ..graph.model import Model
+from ..methods.base import Explained, Method, Scene
+from ..passes.cast_to_float32 import HALVES
+from ..passes.fix_shapes import fix_shapes
+from .axes import batch_axis, score_axes
+from .heads import logits
+from .memory import bytes_held, bytes_per_row
+from .score import flat_scores, row_scores, select_scores, weigh_scores
+from .score_axes import ScoreAxes
+from .shadow_gap import rounding_bound, shadow_score_tensor, write_gap
+
+__all__ = ["Explanation", "explained_inputs", "explanation"]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A graph that explains rows: examples, each at one point.
+
+    It takes the model's inputs, ``target`` (int64 (N,): the place of a score among all of an example, -1: the top class
+    where scores are those of classes; or a seed, weights of the scores) and, for methods of many points, ``reference``
+    and the ``points``; it gives the model's outputs, ``score``, ``chosen`` (the target, settled), ``examples`` (their
+    number) and each row's contributions. All are names, as the model may have taken the obvious ones.
+    Of a float32 shadow it gives the ``gap`` of each row's scores, too, of which rounding explains ``bound``.
+    """
+
+    model: Model
+    explained: Mapping[str, Explained]
+    target: str
+    reference: str
+    score: str
+    chosen: str
+    examples: str
+    contributions: Mapping[str, str]
+    points: Mapping[str, str]
+    outputs: tuple[str, ...]
+    scores: ScoreAxes
+    activations: tuple[Activation, ...]
+    cam: bool = False
+    gap: str | None = None
+    bound: float = 0.0
+
+    @cached_property
+    def row_bytes(self) -> int:
+        """What a run computes for one row at most, in bytes."""
+        return bytes_per_row(self.model)
+
+    @cached_property
+    def held_bytes(self) -> int:
+        """What a session holds beside the weights at most, in bytes."""
+        return bytes_held(self.model)
+
+    def row_axis(self, name: str) -> int | None:
+        """The axis of an input's contributions that counts rows."""
+        return 0 if self.cam else self.explained[name].batch
+
+
+def explained_inputs(model: Model, whole: bool = False, of: str | None = None) -> dict[str, Explained]:
+    """The floating-point inputs, and what integers are embedded or cast as, with their axes.
+
+    ``whole``: no axis counts examples, as all that the inputs hold is one. ``of``: the tensor of scores.
+    """
+    found = starts(model, of)
+    if not found:
+        raise ModelError("nothing in the model is a floating-point number that depends on its inputs")
+    return {start.name: _explained(model, start, whole) for start in found}
+
+
+def _explained(model: Model, start: Start, whole: bool) -> Explained:
+    value = start.value
+    batch = None if whole else batch_axis(model, value)
+    dims = list(value.shape) if value.shape is not None else []
+    rest = tuple(d if isinstance(d, int) else None for axis, d in enumerate(dims) if axis != batch)
+    if start.rows:
+        return Explained(start.name, rest, batch, len(rest) - 1, start.source and str(start.source.name), start.tensor)
+    return Explained(start.name, rest, batch, None if whole else _channel_axis(model, rest), tensor=start.tensor)
+
+
+def _channel_axis(model: Model, shape: tuple[int | None, ...]) -> int | None:
+    """Of an image's three axes, the channels': as the model's Preprocess says, else the first of a few."""
+    if len(shape) != 3:
+        return None
+    preprocess = Preprocess.from_metadata(model.metadata)
+    if preprocess is not None:
+        return 0 if preprocess.layout == "NCHW" else 2
+    few = [axis for axis in (0, 2) if shape[axis] in (1, 2, 3, 4)]
+    return few[0] if few else 0
+
+
+def explanation(
+    model: Model,
+    method: Method,
+    *,
+    score: str = "logit",
+    lowering: Lowering = "portable",
+    seeded: bool = False,
+    shapes: Mapping[str, Sequence[int | str | None]] | None = None,
+    builder: Builder = backward,
+    scores: ScoreAxes | None = None,
+) -> Explanation:
+    """Emits the graph of a method round a model; ``shapes`` settle open dimensions, ``scores`` the axis of examples."""
+    scores = _checked(scores or score_axes(model, score), method)
+    program = _settled(model, shapes)
+    y_name = str(row_scores(program, score).name)
+    explained = explained_inputs(program, scores.whole, y_name)
+    tensors = {name: about.tensor or name for name, about in explained.items()}
+    bound = rounding_bound(program.value(y_name))
+    twin = add_twin(program, y_name, list(tensors.values()), getattr(method, "layer", None))
+    inputs = {name: program.value(tensor) for name, tensor in tensors.items()}
+    outputs = tuple(str(value.name) for value in program.outputs)
+    g = GraphBuilder(program.graph, lowering, "explain")
+    points = _point_inputs(g, method, explained)
+    real, seen = _perturb(g, method, inputs, explained, points, twin)
+    y, twin_y = (logits(g, v) if score == "logit" else v for v in (program.value(y_name), twin(program.value(y_name))))
+    target, told, smooth = _told(g, (y, twin_y, shadow_score_tensor(y, twin)), scores, seeded)
+    reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else smooth
+    scene = Scene(g, program, real, seen, told["score"], smooth, points, reference, explained, builder, twin)
+    parts, activations = method.emit(scene)
+    g.prefix = "explain"
+    names = {name: str(g.output(of, name).name) for name, of in told.items()}
+    contributions = _name_outputs(g, parts, list(inputs))
+    _finish(g, program, twin)
+    return Explanation(
+        program,
+        explained,
+        target=str(target.name),
+        reference=str(reference.name),
+        score=names["score"],
+        chosen=names["chosen"],
+        examples=names["examples"],
+        contributions=contributions,
+        points={name: str(point.name) for name, point in points.items()},
+        outputs=outputs,
+        scores=scores,
+        activations=activations,
+        cam=method.has_layer,
+        gap=names.get("gap"),
+        bound=bound,
+    )
+
+
+def _settled(model: Model, shapes: Mapping[str, Sequence[int | str | None]] | None) -> Model:
+    """A copy of the model, of inputs in these shapes."""
+    program = model.copy()
+    if shapes:
+        fix_shapes(program, shapes)
+    return program
+
+
+def _checked(scores: ScoreAxes, method: Method) -> ScoreAxes:
+    if scores.whole and method.has_layer:
+        raise InputError(
+            f"{method.name} needs scores with an axis that counts examples, which {scores.tensor!r} has not"
+        )
+    return scores
+
+
+def _finish(g: GraphBuilder, program: Model, twin: Twin) -> None:
+    twin.settle(g)
+    TopologicalSortPass()(program.program)
+    RemoveUnusedNodesPass()(program.program)
+
+
+def _told(
+    g: GraphBuilder, heads: tuple[ir.Value, ir.Value, ir.Value], scores: ScoreAxes, seeded: bool
+) -> tuple[ir.Value, dict[str, ir.Value], ir.Value]:
+    """The target, what is told of the scores, and the score of the twin, from both tensors of scores.
+
+    The third is the twin's before it is rounded, by which the gap to the model's own is measured.
+    """
+    y, twin_y, unrounded = heads
+    target, flat = _target_input(g, scores, seeded), flat_scores(g, y, scores)
+    value, chosen = _score(g, flat, target, scores)
+    told = {"score": value, "chosen": chosen, "examples": g.Shape(flat, start=0, end=1)}
+    if twin_y is y:
+        return target, told, value
+    asked, shadow = target if seeded else chosen, flat_scores(g, unrounded, scores)
+    smooth, _ = _score(g, flat_scores(g, twin_y, scores), asked, scores)
+    told["gap"] = write_gap(g, (flat, shadow), (value, _score(g, shadow, asked, scores)[0]), asked, scores.count == 1)
+    return target, told, smooth
+
+
+def _point_inputs(g: GraphBuilder, method: Method, explained: Mapping[str, Explained]) -> dict[str, ir.Value]:
+    arrays = method.points(explained)
+    return {
+        name: g.input(f"point/{name}", ir.DataType.FLOAT, ["rows", *array.shape[1:]]) for name, array in arrays.items()
+    }
+
+
+def _perturb(
+    g: GraphBuilder,
+    method: Method,
+    inputs: Mapping[str, ir.Value],
+    explained: Mapping[str, Explained],
+    points: Mapping[str, ir.Value],
+    twin: Twin,
+) -> tuple[dict[str, ir.Value], dict[str, ir.Value]]:
+    """The inputs, half precision as float32, and what the model, or its twin, sees instead of them."""
+    real = {name: twin(x) for name, x in inputs.items()}
+    if not points:
+        return real, real
+    seen = dict(real)
+    for name, x in inputs.items():
+        uses = list(x.uses())
+        real[name] = g.Cast(x, to=ir.DataType.FLOAT) if x.dtype in HALVES else x
+        moved = method.perturb(g, real[name], explained[name], points)
+        moved = moved if moved.dtype == x.dtype else g.shaped_like(g.Cast(moved, to=x.dtype), x)
+        for node, index in uses:
+            node.replace_input_with(index, moved)
+        seen[name] = twin.enter(g, x, moved)
+    return real, seen
+
+
+def _target_input(g: GraphBuilder, scores: ScoreAxes, seeded: bool) -> ir.Value:
+    """What selects the score: one index per row, or weights of its scores."""
+    if seeded:
+        return g.input("seed", ir.DataType.FLOAT, ["rows", *scores.shape])
+    return g.input("target", ir.DataType.INT64, ["rows"])
+
+
+def _score(g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> tuple[ir.Value, ir.Value]:
+    """Each row's score and settled target."""
+    if target.dtype == ir.DataType.INT64:
+        return select_scores(g, flat, target, scores.single)
+    return weigh_scores(g, flat, target), g.ArgMax(flat, axis=1, keepdims=0)
+
+
+def _name_outputs(g: GraphBuilder, parts: Sequence[ir.Value], names: Sequence[str]) -> dict[str, str]:
+    """The contributions as outputs: one is called attribution, several carry the names of their inputs."""
+    alone = len(parts) == 1
+    return {
+        name: str(g.output(_float32(g, part), "attribution" if alone else f"attribution_{name}").name)
+        for name, part in zip(names, parts, strict=False)
+    }
+
+
+def _float32(g: GraphBuilder, value: ir.Value) -> ir.Value:
+    return value if value.dtype == ir.DataType.FLOAT else g.Cast(value, to=ir.DataType.FLOAT)

@@ -1,0 +1,139 @@
+"""Running rows: every example at every point, cut to a memory budget, summed into attributions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..errors import ModelError
+from ..runtime import Session
+from .plan import Explanation
+from .target import Target
+
+__all__ = ["Batch", "Progress", "Sums", "run_rows"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The arrays of a model's inputs, which axis of each counts examples, and the batch size if the model sets it."""
+
+    feeds: Mapping[str, np.ndarray]
+    axes: Mapping[str, int | None]
+    fixed: int | None = None
+
+    @property
+    def examples(self) -> int:
+        return next((self.feeds[name].shape[axis] for name, axis in self.axes.items() if axis is not None), 1)
+
+    def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The inputs of these examples; an input without a batch axis as it is."""
+        return {
+            name: array if (axis := self.axes[name]) is None else np.take(array, rows, axis)
+            for name, array in self.feeds.items()
+        }
+
+    def fill(self, rows: np.ndarray) -> np.ndarray:
+        """Rows up to a fixed batch size, the last one repeated."""
+        return rows if self.fixed is None else np.pad(rows, (0, self.fixed - len(rows)), mode="edge")
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Attributions by input, and each example's settled target and scores (N, points); of the examples themselves the
+    model's outputs in each run of so many ``rows``, if they are kept, and the gaps between their scores and a float32
+    shadow's, if there is one."""
+
+    values: dict[str, np.ndarray]
+    chosen: np.ndarray
+    scores: np.ndarray
+    outputs: list[dict[str, np.ndarray]] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
+
+
+def run_rows(
+    session: Session,
+    plan: Explanation,
+    batch: Batch,
+    target: Target,
+    points: Mapping[str, np.ndarray],
+    limit: int,
+    progress: Progress | None = None,
+    keep: bool = False,
+) -> Sums:
+    """The contributions of all rows, at most ``limit`` of them in one run, summed over the points of each example.
+
+    ``keep``: the model's outputs, too, of the runs at point 0.
+    """
+    count = next((len(array) for array in points.values()), 1)
+    sums = Sums({}, np.zeros(batch.examples, np.int64), np.zeros((batch.examples, count), np.float32))
+    done = 0
+    for rows, places in _chunks(batch.examples, count, limit if batch.fixed is None else batch.fixed):
+        results = session.run(_feeds(plan, batch, target, points, sums, batch.fill(rows), batch.fill(places)))
+        _collect(plan, batch, sums, rows, places, results)
+        if plan.gap is not None and places[0] == 0:
+            sums.gaps.extend(results[plan.gap][: len(rows)].tolist())
+        if keep and places[0] == 0:
+            sums.outputs.append({name: results[name] for name in plan.outputs})
+            sums.rows.append(len(batch.fill(rows)))
+        done += len(rows)
+        if progress:
+            progress(done, batch.examples * count)
+    return replace(sums, values={name: total.astype(np.float32) for name, total in sums.values.items()})
+
+
+def _chunks(examples: int, count: int, limit: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Example and point of each row; all examples at point 0 come first, as they settle the targets."""
+    everything = np.arange(examples * count)
+    for group in (everything[:examples], everything[examples:]):
+        for start in range(0, len(group), limit):
+            row = group[start : start + limit]
+            yield row % examples, row // examples
+
+
+def _feeds(
+    plan: Explanation,
+    batch: Batch,
+    target: Target,
+    points: Mapping[str, np.ndarray],
+    sums: Sums,
+    rows: np.ndarray,
+    places: np.ndarray,
+) -> dict[str, np.ndarray]:
+    feeds = batch.take(rows) | {plan.points[name]: array[places] for name, array in points.items()}
+    if points:
+        feeds[plan.reference] = sums.scores[rows, 0]
+    if target.seed is not None:
+        return feeds | {plan.target: target.seed[rows]}
+    asked = target.indices if target.indices is not None and places[0] == 0 else sums.chosen
+    return feeds | {plan.target: asked[rows]}
+
+
+def _collect(
+    plan: Explanation,
+    batch: Batch,
+    sums: Sums,
+    rows: np.ndarray,
+    places: np.ndarray,
+    results: Mapping[str, np.ndarray],
+) -> None:
+    keep, told = len(rows), int(results[plan.examples][0])
+    if told != len(batch.fill(rows)):
+        raise ModelError(
+            f"axis {plan.scores.axis} of the scores {plan.scores.tensor!r} was taken to count examples, but there were "
+            f"{told} for {len(batch.fill(rows))} examples; name a tensor whose axis does by score="
+        )
+    sums.chosen[rows], sums.scores[rows, places] = results[plan.chosen][:keep], results[plan.score][:keep]
+    for name, output in plan.contributions.items():
+        parts = _by_row(results[output], plan.row_axis(name))
+        total = sums.values.setdefault(name, np.zeros((batch.examples, *parts.shape[1:])))
+        for row, part in zip(rows, parts, strict=False):
+            total[row] += part
+
+
+def _by_row(array: np.ndarray, axis: int | None) -> np.ndarray:
+    return array[None] if axis is None else np.moveaxis(array, axis, 0)

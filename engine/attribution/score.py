@@ -1,0 +1,80 @@
+"""Target: which score is explained, as nodes on a model's output."""
+
+from __future__ import annotations
+
+import onnx
+import onnx_ir as ir
+
+from ..errors import ModelError
+from ..graph.builder import GraphBuilder
+from ..graph.model import Model, is_float
+from ..support.choice import nearest
+from .score_axes import ScoreAxes
+
+__all__ = [
+    "flat_scores",
+    "row_scores",
+    "score_tensor",
+    "select_scores",
+    "weigh_scores",
+]
+
+
+def score_tensor(model: Model, score: str) -> ir.Value:
+    """The tensor whose elements are scores: the first float output, or the tensor that ``score`` names."""
+    if score not in ("logit", "output"):
+        return _named(model, score)
+    outputs = [value for value in model.outputs if is_float(value)]
+    if not outputs:
+        raise ModelError("the model has no floating-point output, so there is no score to explain")
+    return outputs[0]
+
+
+def _named(model: Model, score: str) -> ir.Value:
+    try:
+        return model.values(score)[0]
+    except ModelError as error:
+        if near := nearest(score, ("logit", "output")):
+            raise ModelError(f"no score {score!r}; did you mean {near[0]!r}? or name a tensor") from error
+        raise
+
+
+def row_scores(model: Model, score: str) -> ir.Value:
+    """The score tensor, which the model must compute, for each example."""
+    y = score_tensor(model, score)
+    if y.is_graph_input():
+        raise ModelError(f"the score {y.name!r} is an input of the model; name a tensor that it computes")
+    return y
+
+
+def flat_scores(g: GraphBuilder, y: ir.Value, axes: ScoreAxes) -> ir.Value:
+    """The scores as float32 rows, one per example; a rank that a file declares and a run does not find is forgotten."""
+    if axes.known and y.shape is not None and len(y.shape) != len(axes.shape) + (axes.axis is not None):
+        sizes = list(axes.shape)
+        y.shape = ir.Shape(sizes if axes.axis is None else [*sizes[: axes.axis], None, *sizes[axes.axis :]])
+    y = y if y.dtype == ir.DataType.FLOAT else g.Cast(y, to=ir.DataType.FLOAT)
+    if axes.axis:
+        rest = [axis for axis in range(len(axes.shape) + 1) if axis != axes.axis]
+        y = g.Transpose(y, perm=[axes.axis, *rest])
+    try:
+        return g.Reshape(y, [1 if axes.axis is None else 0, -1])
+    except onnx.shape_inference.InferenceError as error:
+        dims = ", ".join(map(str, y.shape or ()))
+        raise ModelError(
+            f"the scores {axes.tensor!r} have the declared shape ({dims}), which is none: {error}"
+        ) from error
+
+
+def select_scores(g: GraphBuilder, flat: ir.Value, indices: ir.Value, classes: bool) -> tuple[ir.Value, ir.Value]:
+    """The selected score of each row, and its index.
+
+    An index of -1 selects the largest where scores are those of ``classes``; elsewhere it is out of range.
+    """
+    instead = g.ArgMax(flat, axis=1, keepdims=0) if classes else g.Shape(flat, start=1, end=2)
+    chosen = g.Where(g.Less(indices, 0), instead, indices)
+    return g.Squeeze(g.GatherElements(flat, g.Unsqueeze(chosen, [1]), axis=1), [1]), chosen
+
+
+def weigh_scores(g: GraphBuilder, flat: ir.Value, seed: ir.Value) -> ir.Value:
+    """The sum of each row's scores weighted by its seed."""
+    return g.ReduceSum(g.Mul(flat, g.Reshape(seed, [0, -1])), [1], keepdims=0)

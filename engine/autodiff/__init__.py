@@ -1,0 +1,1 @@
+"""The reverse pass: ONNX in, ONNX with gradients out."""

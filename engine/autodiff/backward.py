@@ -1,0 +1,272 @@
+"""The reverse pass: a model in, a model that also computes gradients out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from os import PathLike
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from ..errors import InputError, ModelError, NoGradientPath, UnsupportedOperator
+from ..graph.builder import GraphBuilder, Lowering
+from ..graph.model import Model, Source, is_float, load
+from ..graph.weights import write
+from ..runtime import blaming_model
+from ..support.choice import choose
+from . import ops as _ops  # noqa: F401  registers the rules
+from .embeddings import start_names
+from .float32_shadow import PREFIX, add_twin
+from .paths import influenced, nodes_between, stops
+from .registry import FLOWS, NO_GRADIENT, Overlay, rule_for
+from .relu_policies import ACTIVATIONS, OVERLAYS
+
+__all__ = [
+    "BROADCASTING",
+    "Activation",
+    "Backward",
+    "Builder",
+    "GradientGraph",
+    "backward",
+    "builder_named",
+    "differentiate",
+]
+
+# Operators with multidirectional broadcasting (ONNX, Broadcasting.md); MatMul broadcasts its batch axes.
+BROADCASTING = frozenset(
+    {"Add", "And", "Div", "MatMul", "Max", "Mean", "Min", "Mod", "Mul", "Pow", "PRelu", "Sub", "Sum", "Where"}
+)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation node and what the Relu policy did to it."""
+
+    node: str
+    op: str
+    overridden: bool
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.node}: {'overridden' if self.overridden else 'left alone'}"
+
+
+@dataclass(frozen=True)
+class GradientGraph:
+    """A model that computes its outputs and, from seeds on them, gradients.
+
+    ``model`` holds standard operators only. Feed each seed (by ``seeds``: output name to input name) an array of that
+    output's shape; ``gradients`` (value name to output name) then give the vector-Jacobian products. ``activations``
+    lists every activation node with what the Relu policy did to it. Weights of 2 GB and more, which no message holds,
+    stay in their files, in ``folder``, to which the model refers.
+    """
+
+    model: onnx.ModelProto
+    seeds: Mapping[str, str]
+    gradients: Mapping[str, str]
+    relu: str = "exact"
+    activations: tuple[Activation, ...] = ()
+    folder: Path | None = None
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Writes the model as one file, with the weights beside it from 2 GB on."""
+        program = ir.from_proto(self.model)
+        for value in program.graph.initializers.values():
+            if isinstance(value.const_value, ir.ExternalTensor) and self.folder is not None:
+                value.const_value.base_dir = self.folder
+        return write(program, path)
+
+
+@dataclass(frozen=True)
+class Backward:
+    """What one reverse pass found: gradients by value, activation nodes, and the nodes that let nothing through."""
+
+    gradients: Mapping[ir.Value, ir.Value]
+    activations: tuple[Activation, ...]
+    blockers: tuple[ir.Node, ...]
+
+
+Builder = Callable[[GraphBuilder, Mapping[ir.Value, ir.Value], Iterable[ir.Value], Overlay], Backward]
+
+
+def differentiate(
+    model: Source,
+    of: Sequence[str] | str | None = None,
+    wrt: Sequence[str] | str | None = None,
+    *,
+    relu: str = "exact",
+    lowering: Lowering = "portable",
+    builder: str = "portable",
+    runtime: str = "onnxruntime",
+) -> GradientGraph:
+    """The gradient graph of a model: vector-Jacobian products as an ONNX model of standard operators.
+
+    ``of`` names the tensors that are differentiated (default: the floating-point outputs) and ``wrt`` those with
+    respect to which (default: the floating-point inputs; where there is none, what token ids are embedded as, of which
+    a warning tells); both may name intermediate tensors and layers. ``relu`` is
+    "exact", "guided" (Springenberg et al., 2014, arXiv:1412.6806) or "deconvnet" (Zeiler and Fergus, 2013,
+    arXiv:1311.2901). ``builder`` is "portable" or "ort-training" (onnxruntime-training's own), whose graph
+    ``runtime="training"`` leaves as it was built, for ``open_training_session``. Raises UnsupportedOperator or
+    NoGradientPath, naming the node, and BuilderError.
+    """
+    source = load(model)
+    program = source.copy()
+    with blaming_model(source):
+        of = of if of is not None else [str(v.name) for v in program.outputs if is_float(v)]
+        if not of:
+            raise ModelError("the model has no floating-point output to differentiate; name a tensor with of=")
+        wrt = wrt if wrt is not None else start_names(program, of)
+        twin = add_twin(program, of, wrt)
+        ys, xs = program.values(of), program.values(wrt)
+        g = GraphBuilder(program.graph, lowering)
+        seeds = {y: g.input(f"seed_{y.name}", twin(y).dtype or ir.DataType.FLOAT, y.shape) for y in ys}
+        start = {twin(y): seed for y, seed in seeds.items()}
+        found = builder_named(builder, program, runtime)(g, start, [twin(x) for x in xs], overlay_named(relu))
+        outputs = {x: g.output(connected(found, twin(x), ys, x.name), f"grad_{x.name}") for x in xs}
+        twin.settle(g)
+        RemoveUnusedNodesPass()(program.program)
+        return GradientGraph(
+            model=program.proto(),
+            seeds={str(y.name): str(seed.name) for y, seed in seeds.items()},
+            gradients={str(x.name): str(dx.name) for x, dx in outputs.items()},
+            relu=relu,
+            activations=found.activations,
+            folder=program.folder if program.large else None,
+        )
+
+
+def overlay_named(relu: str) -> Overlay:
+    """The overlay of a Relu policy."""
+    return OVERLAYS[choose(relu, OVERLAYS, "Relu policy")]
+
+
+def builder_named(builder: str, model: Model, runtime: str = "onnxruntime") -> Builder:
+    """What appends the reverse pass to a graph."""
+    if runtime not in ("onnxruntime", "training") or (runtime == "training" and builder != "ort-training"):
+        raise InputError(f"no runtime {runtime!r} for {builder!r}; 'ort-training' has 'onnxruntime' and 'training'")
+    if choose(builder, ("portable", "ort-training"), "gradient builder") == "portable":
+        return backward
+    from ..training import training_backward  # imported late: few need it
+
+    name = str(model.path or f"model {model.graph.name!r}")
+    return partial(training_backward, name=name, lowered=runtime != "training")
+
+
+def backward(
+    g: GraphBuilder, seeds: Mapping[ir.Value, ir.Value], wrt: Iterable[ir.Value], overlay: Overlay
+) -> Backward:
+    """Appends the reverse pass to the graph: from seeds on some values to the gradients of others."""
+    wrt = list(wrt)
+    sweep = _Sweep(g, overlay, influenced(g.graph, wrt))
+    for y, seed in seeds.items():
+        sweep.add(y, seed)
+    path = nodes_between(g.graph, seeds, sweep.influenced)
+    for node in reversed(path):
+        sweep.visit(node)
+    ends = [node for node in path if node not in sweep.blockers and stops(node)]
+    return Backward(
+        {x: dx for x in wrt if (dx := sweep.total(x)) is not None},
+        tuple(sweep.activations[::-1]),
+        (*sweep.blockers, *ends),
+    )
+
+
+@dataclass
+class _Sweep:
+    """The state of one reverse pass: the gradients that have arrived so far."""
+
+    g: GraphBuilder
+    overlay: Overlay
+    influenced: set[ir.Value]
+    parts: dict[ir.Value, ir.Value] = field(default_factory=dict)
+    activations: list[Activation] = field(default_factory=list)
+    blockers: list[ir.Node] = field(default_factory=list)
+
+    def add(self, value: ir.Value, gradient: ir.Value) -> None:
+        arrived = self.parts.get(value)
+        self.parts[value] = gradient if arrived is None else self.g.Add(arrived, gradient)
+
+    def total(self, value: ir.Value) -> ir.Value | None:
+        return self.parts.get(value)
+
+    def visit(self, node: ir.Node) -> None:
+        """Sends the gradients of a node's outputs on to its inputs."""
+        dys = [self.total(output) for output in node.outputs]
+        if all(dy is None for dy in dys):
+            return
+        self.g.prefix = f"grad/{node.name or node.op_type}"
+        if (node.domain, node.op_type) in FLOWS:
+            pairs = FLOWS[node.domain, node.op_type](self.g, node, _Inner(self), *dys)
+        else:
+            pairs = zip(node.inputs, self._apply(node, dys), strict=False)
+        arrived = [self._reach(node, x, dx) for x, dx in pairs]
+        if not any(arrived):
+            self.blockers.append(node)
+
+    def _reach(self, node: ir.Node, x: ir.Value | None, dx: ir.Value | None) -> bool:
+        if x is None or dx is None or x not in self.influenced:
+            return False
+        self.add(x, self.g.sum_to(dx, x) if node.op_type in BROADCASTING else self.g.shaped_like(dx, x))
+        return True
+
+    def _apply(self, node: ir.Node, dys: Sequence[ir.Value | None]) -> Sequence[ir.Value | None]:
+        overridden = self.overlay.overrides(node)
+        if node.op_type in ACTIVATIONS:
+            self.activations.append(Activation(own_name(node), node.op_type, overridden))
+        if (node.domain, node.op_type) in NO_GRADIENT:
+            return []
+        rule = self.overlay.rules[node.op_type] if overridden else rule_for(node)
+        if rule is None:
+            raise UnsupportedOperator(f"{describe(node)} has no differentiation rule")
+        taken = len(dys) if rule.outputs is None else rule.outputs
+        if any(dy is not None for dy in dys[taken:]):
+            raise UnsupportedOperator(f"{describe(node)}: no rule for the gradient of output {taken + 1} and later")
+        try:
+            return rule(self.g, node, *dys[:taken])
+        except (ValueError, onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
+            raise UnsupportedOperator(f"{describe(node)} cannot be differentiated: {error}") from error
+
+
+@dataclass(frozen=True)
+class _Inner:
+    """The reverse pass of a subgraph within that of the graph around it."""
+
+    outer: _Sweep
+
+    def wants(self, value: ir.Value | None) -> bool:
+        return value is not None and value in self.outer.influenced and is_float(value)
+
+    def __call__(
+        self, g: GraphBuilder, seeds: Mapping[ir.Value, ir.Value], wrt: Iterable[ir.Value]
+    ) -> Mapping[ir.Value, ir.Value]:
+        g.prefix = self.outer.g.prefix
+        found = backward(g, seeds, wrt, self.outer.overlay)
+        self.outer.activations.extend(found.activations[::-1])
+        return found.gradients
+
+
+def describe(node: ir.Node) -> str:
+    """How messages name a node."""
+    domain = f"{node.domain}::" if node.domain else ""
+    node_name, output = ((name or "").removeprefix(PREFIX) for name in (node.name, node.outputs[0].name))
+    return f"operator {domain}{node.op_type} (node {node_name!r}, output {output!r})"
+
+
+def own_name(node: ir.Node) -> str:
+    """The name that users know a node by, or its output's."""
+    return str(node.name or node.outputs[0].name).removeprefix(PREFIX)
+
+
+def connected(found: Backward, x: ir.Value, ys: Iterable[ir.Value], name: str | None = None) -> ir.Value:
+    """The gradient of x, or an error that says where the way from x ends."""
+    if x in found.gradients:
+        return found.gradients[x]
+    goal = ", ".join(repr(y.name) for y in ys)
+    ends = "; it ends at " + ", ".join(map(describe, found.blockers[:3])) if found.blockers else ""
+    raise NoGradientPath(
+        f"no differentiable path leads from {(name or x.name)!r} to {goal}{ends}: "
+        "use a black-box method such as occlusion"
+    )

@@ -1,0 +1,195 @@
+"""The float32 twin of a quantised or half-precision model: what the gradient is taken of.
+
+The forward pass stays as it was shipped, bit for bit: its scores are the model's. onnxruntime runs DequantizeLinear,
+Conv, QuantizeLinear as one integer kernel as long as nobody else reads the floats between, so the reverse pass reads a
+twin, which computes them anew:
+
+* quantised tensors are those of the forward pass (``settle``), so every layer sees the activations that were deployed;
+  around them QuantizeLinear differentiates straight through, by numbers that are not rounded yet;
+* what dynamic quantisation and half precision compute is computed again from the model's inputs, in float32.
+
+The two share no node that an optimiser could merge: the inputs pass through a Cast, or the maximum with themselves.
+Float32 models are their own twins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from ..graph.builder import GraphBuilder
+from ..graph.model import Model
+from ..passes.cast_to_float32 import HALVES, widen
+from ..passes.commute_rounding import unround
+from ..passes.expand import expand_functions
+from ..passes.quantised import QUANTISED
+from ..passes.restore_relu import rectify
+from .ops.quantization import dequantised
+from .paths import ancestors
+
+__all__ = ["PREFIX", "Twin", "add_twin", "float_form"]
+
+PREFIX = "twin/"
+_QUANTISING = frozenset({"DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear", "ConvInteger", "MatMulInteger"})
+_RANDOM = frozenset({"Bernoulli", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
+_COMPARED = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT32, ir.DataType.INT64})
+
+
+@dataclass(frozen=True, eq=False)
+class Twin:
+    """The values of a model's float32 twin by the names of the model's own; none where it is its own twin."""
+
+    values: Mapping[str, ir.Value] = field(default_factory=dict)
+    anchors: Mapping[ir.Value, ir.Value] = field(default_factory=dict)
+
+    def __call__(self, value: ir.Value) -> ir.Value:
+        """The twin of a value: of a quantised one the number that it was rounded from."""
+        found = self.values.get(str(value.name), value)
+        producer = found.producer()
+        rounded = self.values and producer is not None and producer.op_type == "QuantizeLinear"
+        return producer.inputs[0] or found if rounded and producer is not None else found
+
+    def enter(self, g: GraphBuilder, x: ir.Value, moved: ir.Value) -> ir.Value:
+        """What the twin sees where the model sees ``moved`` in the place of x."""
+        own = self(x)
+        if own is x:
+            return moved
+        if not x.is_graph_input():  # the twin computes such a value itself
+            fence = g.Cast(moved, to=own.dtype) if moved.dtype != own.dtype else g.Max(moved, moved)
+            own.replace_all_uses_with(g.shaped_like(fence, x))
+            return fence
+        return own
+
+    def settle(self, g: GraphBuilder) -> None:
+        """Ends the differentiation: the twin reads the forward pass's own quantised tensors.
+
+        It spells their DequantizeLinear out, as onnxruntime would merge it with that of the forward pass.
+        """
+        for own, shipped in self.anchors.items():
+            own.replace_all_uses_with(shipped if own.dtype == shipped.dtype else g.Cast(shipped, to=own.dtype))
+        for node in [node for node in g.graph if (node.name or "").startswith(PREFIX)] if self.values else ():
+            if node.op_type == "DequantizeLinear":
+                g.prefix = node.name or PREFIX
+                node.outputs[0].replace_all_uses_with(dequantised(g, node))
+        if self.values:
+            g.graph.sort()
+
+
+def add_twin(
+    model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str, layers: Sequence[str] | str | None = None
+) -> Twin:
+    """Makes a model differentiable between two sets of tensors, in place; with respect to layers between, too.
+
+    A float32 model gets its operators without a rule expanded; any other is left as it is and gets a twin beside it.
+    """
+    if not _narrow(model, of):
+        expand_functions(model, of, wrt)
+        return Twin()
+    form = model.copy()
+    heads = _float_form(form, of, wrt, layers)
+    return _merge(model, form, {**ir.convenience.create_value_mapping(form.graph), **heads, **_fenced(form, heads)})
+
+
+def float_form(model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str) -> Model:
+    """The model that ``add_twin`` differentiates, alone and under its own names."""
+    form = model.copy()
+    if _narrow(form, of):
+        _float_form(form, of, wrt, None)
+    else:
+        expand_functions(form, of, wrt)
+    return form
+
+
+def _narrow(model: Model, of: Sequence[str] | str) -> bool:
+    """Whether anything that leads to a tensor is quantised or in half precision."""
+    heads = [model.value(name) for name in ([of] if isinstance(of, str) else of)]
+    return any(value.dtype in HALVES or _quantises(value.producer()) for value in ancestors(heads))
+
+
+def _quantises(node: ir.Node | None) -> bool:
+    return node is not None and (node.op_type in _QUANTISING or (node.domain, node.op_type) in QUANTISED)
+
+
+def _float_form(
+    form: Model, of: Sequence[str] | str, wrt: Sequence[str] | str, layers: Sequence[str] | str | None
+) -> Mapping[str, ir.Value]:
+    """Rewrites a copy in place; gives the float32 forms of half-precision inputs and weights, by name."""
+    heads = widen(form.program, [form.value(name).name for name in ([wrt] if isinstance(wrt, str) else wrt)])
+    expand_functions(form, of, wrt)
+    rectify(form.program)
+    named = [wrt, of, layers or ()]
+    kept = [form.value(name) for names in named for name in ([names] if isinstance(names, str) else names)]
+    while unround(form.program, kept):
+        pass
+    return heads
+
+
+def _fenced(form: Model, heads: Mapping[str, ir.Value]) -> dict[str, ir.Value]:
+    """Forms of the other inputs that no optimiser takes for the inputs."""
+    g, fences = GraphBuilder(form.graph, prefix="input"), {}
+    for value in form.graph.inputs:
+        if str(value.name) not in heads and value.dtype in _COMPARED:
+            uses = list(value.uses())
+            fence = fences[str(value.name)] = g.shaped_like(g.Max(value, value), value)
+            for node, index in uses:
+                node.replace_input_with(index, fence)
+            if (node := fence.producer()) is not None:
+                form.graph.remove(node)
+                form.graph.insert_before(form.graph[0], node)
+    return fences
+
+
+def _replace_inside(value: ir.Value, own: ir.Value) -> None:
+    """Replaces a value where nodes read it; as an output of its graph it stays."""
+    for node, place in list(value.uses()):
+        node.replace_input_with(place, own)
+
+
+def _merge(model: Model, form: Model, values: Mapping[str, ir.Value]) -> Twin:
+    """Moves the nodes of the float form into the model's graph; inputs and weights are the model's own."""
+    own = ir.convenience.create_value_mapping(model.graph)
+    anchors = {
+        value: own[name]
+        for name, value in values.items()
+        if name in own and (_is_quantised(value) or _is_random(value)) and value.producer() is not None
+    }
+    form.graph.outputs.clear()  # inputs and weights may be among them
+    for value in (*form.graph.inputs, *form.graph.initializers.values()):
+        if str(value.name) in own:
+            _replace_inside(value, own[str(value.name)])
+    _rename(form.graph)
+    graph, nodes = form.graph, list(form.graph)
+    added = [value for value in graph.initializers.values() if value.uses()]
+    graph.remove(nodes)
+    for value in added:
+        graph.initializers.pop(str(value.name))
+        value.name = f"{PREFIX}{value.name}"
+        model.graph.register_initializer(value)
+    model.graph.extend(nodes)
+    kept = {name: value for name, value in values.items() if value.producer() is not None}
+    return Twin(kept, anchors)
+
+
+def _rename(graph: ir.Graph) -> None:
+    for node in graph.all_nodes():
+        node.name = f"{PREFIX}{node.name or node.outputs[0].name}"
+        for value in node.outputs:
+            value.name = value.name and f"{PREFIX}{value.name}"
+
+
+def _is_quantised(value: ir.Value) -> bool:
+    """Whether the forward pass holds it as it is, and gives it away unharmed.
+
+    A runtime may fuse DynamicQuantizeLinear with the product that reads it, so what that gives is left alone.
+    """
+    kind, node = value.dtype, value.producer()
+    if kind is None or node is None or node.op_type == "DynamicQuantizeLinear":
+        return False
+    return (kind.is_integer() and kind.bitwidth <= 16) or (kind.is_floating_point() and kind.bitwidth <= 8)
+
+
+def _is_random(value: ir.Value) -> bool:
+    node = value.producer()
+    return node is not None and node.domain == "" and node.op_type in _RANDOM

@@ -1,0 +1,44 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from ...graph.builder import GraphBuilder
+from ..registry import Gradients, Node, vjp
+from .einsum import operand_gradients
+
+
+@vjp("MatMul")
+def matmul(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    """A vector is a matrix with one row, or one column, that numpy's rules add and take away again.
+
+    Of plain matrices Gemm takes B as it lies: a transposed copy would be there beside it while a runtime loads.
+    """
+    a, b = node.inputs
+    row, column = g.rank(a) == 1, g.rank(b) == 1
+    if row and column:
+        return g.Mul(dy, b), g.Mul(dy, a)
+    a = g.Unsqueeze(a, [0]) if row else a
+    b = g.Unsqueeze(b, [1]) if column else b
+    dy = g.Unsqueeze(dy, [-1]) if column else dy
+    dy = g.Unsqueeze(dy, [-2]) if row else dy
+    plain = g.rank(dy) == g.rank(b) == 2
+    da = g.Gemm(dy, b, transB=1) if plain else g.MatMul(dy, g.swap_last(b))
+    db = g.MatMul(g.swap_last(a), dy)
+    return g.Squeeze(da, [-2]) if row else da, g.Squeeze(db, [-1]) if column else db
+
+
+@vjp("Gemm")
+def gemm(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    a, b, c = (*node.inputs, None)[:3]
+    alpha, beta = node.attributes.get_float("alpha", 1.0), node.attributes.get_float("beta", 1.0)
+    ta, tb = node.attributes.get_int("transA", 0), node.attributes.get_int("transB", 0)
+    da = g.Gemm(b, dy, alpha=alpha, transA=tb, transB=1) if ta else g.Gemm(dy, b, alpha=alpha, transB=1 - tb)
+    db = g.Gemm(dy, a, alpha=alpha, transA=1, transB=ta) if tb else g.Gemm(a, dy, alpha=alpha, transA=1 - ta)
+    return da, db, None if c is None else g.sum_to(g.Mul(dy, beta), c)
+
+
+@vjp("Einsum")
+def einsum(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    return operand_gradients(g, node, dy)

@@ -1,0 +1,298 @@
+"""The command line: commands parse, call one function, print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..attribution.axes import score_axes
+from ..data.labels import fitting_labels, read_labels, target_of
+from ..diagnostics.inspection import inspect as inspect_model
+from ..errors import InputError
+from ..explainer import Explainer
+from ..graph.model import load
+from ..methods.catalogue import describe_methods
+from ..support.writing import make_folder, recorded
+from . import console_text
+from .activation_files import FeatureMaps
+from .compare import compare_models
+from .convert import convert
+from .demo import run_demo
+from .ending import (
+    CLOSED,
+    TRACEBACK,
+    Interrupted,
+    answering_signals,
+    interruption,
+    opened_streams,
+    say_failure,
+    settled_streams,
+)
+from .evaluate import evaluate_model
+from .explain_files import Job
+from .file_batch import Work, claim_stems, each_file
+from .flatten_options import spread
+from .names import options_of
+from .options import (
+    Drawing,
+    Images,
+    Isolated,
+    Json,
+    LabelsFile,
+    Layers,
+    MapsPalette,
+    ModelFile,
+    Numbers,
+    Out,
+    Preset,
+    Providers,
+    Runtime,
+    Setup,
+    TargetText,
+)
+from .preprocess_option import recipe_for
+from .terminal import (
+    ReaderGone,
+    print_json,
+    progress_bar,
+    say,
+    say_error,
+    say_text,
+    say_traceback,
+    speaking_of,
+    warnings_on_stderr,
+)
+from .training import training, verify_command
+
+__all__ = ["app", "main", "run"]
+
+app = typer.Typer(
+    name="onnxray",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# typer.BadParameter's ancestor: what click, or the copy of it inside typer, raises for wrong usage
+_USAGE: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+@app.callback(invoke_without_command=True)
+def about(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and those of ONNX and runtime.")
+    ] = False,
+    traceback: Annotated[
+        bool, typer.Option(TRACEBACK, help="Show where an error comes from; may stand anywhere in the line.")
+    ] = False,
+) -> None:
+    """Which parts of an input did an ONNX model use? Attributions of any ONNX model, on onnxruntime.
+
+    Exit codes: 0 done; 1 a check said no (compare, verify, training status), or
+    some of several inputs failed; 2 an error or wrong usage; 3 a mistake of
+    onnxray; 130 Ctrl-C; 141 nobody reads stdout any more; 143 SIGTERM. Errors
+    are lines on stderr. Files are written whole or not at all, whatever happens.
+
+    \b
+    Example:
+      onnxray demo
+      onnxray explain model.onnx dog.jpg -m guided-backprop --preprocess imagenet
+      onnxray inspect model.onnx
+    """
+    if context.obj is not None:
+        context.obj.update(options_of(context))
+    if version:
+        say(console_text.versions())
+    elif context.invoked_subcommand is None:
+        say_text(context.get_help())
+
+
+@app.command()
+@spread
+def explain(
+    model: ModelFile,
+    images: Images,
+    setup: Setup,
+    target: TargetText = "top1",
+    labels: LabelsFile = None,
+    preprocess: Preset = None,
+    out: Out = Path("out"),
+    as_json: Json = False,
+    npz: Numbers = False,
+    drawing: Drawing = Drawing(),  # noqa: B008  a frozen value
+    runtime: Runtime = Runtime(),  # noqa: B008
+    **options: Any,
+) -> None:
+    """Show which parts of pictures, arrays or table rows a model used for a score.
+
+    Each file is explained and written before the next one is read. With --json
+    there is one object per example on stdout: image, method, target, label,
+    score and files. Exit code 1 says that some of several files failed.
+
+    \b
+    Example:
+      onnxray explain model.onnx dog.jpg cat.jpg -m guided-backprop \\
+          --preprocess imagenet --labels synset.txt --target Doberman
+      onnxray explain model.onnx dog.jpg -m integrated-gradients --steps 100 --npz
+      onnxray explain table.onnx rows.csv -m integrated-gradients --json
+    """
+    source = load(model)
+    scores = score_axes(source, setup.score)
+    known = fitting_labels(source, scores, read_labels(labels) if labels else None)
+    wanted = target_of(target, known, scores)
+    recipe = recipe_for(source, preprocess, images)
+    explainer = Explainer(
+        source, setup.method, score=setup.score, layer=setup.layer, providers=runtime.provider or None,
+        threads=runtime.threads, memory=runtime.memory, preprocess=recipe, **options,
+    )  # fmt: skip
+    job = Job(explainer, wanted, known, make_folder(out), drawing.style, drawing.settings(), npz)
+    _do_each(images, job, job.out, as_json, worth_a_bar=len(images) > 1 or job.long)
+
+
+@app.command()
+@spread
+def activations(
+    model: ModelFile,
+    images: Images,
+    layer: Layers,
+    preprocess: Preset = None,
+    out: Out = Path("out"),
+    as_json: Json = False,
+    npz: Numbers = False,
+    palette: MapsPalette = "magma",
+    provider: Providers = None,
+) -> None:
+    """Show what layers compute: a grid of feature maps per layer, the strongest first.
+
+    \b
+    Example:
+      onnxray activations model.onnx dog.jpg --layer conv1 --layer layer4 --npz
+    """
+    source = load(model)
+    recipe = recipe_for(source, preprocess, images)
+    for name in layer:
+        source.layer(name)
+    work = FeatureMaps(source, layer, make_folder(out), recipe, provider or None, palette, npz)
+    _do_each(images, work, work.out, as_json, worth_a_bar=len(images) > 1)
+
+
+@app.command()
+def inspect(model: ModelFile, as_json: Json = False, isolated: Isolated = False) -> None:
+    """Tell what a model is and what can be explained: inputs, score, layers, gradient.
+
+    \b
+    Example:
+      onnxray inspect model.onnx
+      onnxray inspect model.onnx --json | jq '.layers[].name'
+      onnxray inspect downloaded.onnx --isolated
+    """
+    found = inspect_model(load(model, isolated=isolated))
+    print_json(found.to_json(), indent=2) if as_json else console_text.print_inspection(found)
+
+
+@app.command()
+def methods(as_json: Json = False) -> None:
+    """List the attribution methods, their options with defaults, and their papers.
+
+    \b
+    Example:
+      onnxray methods
+    """
+    found = describe_methods()
+    print_json([console_text.plain(method) for method in found], indent=2) if as_json else console_text.print_methods(
+        found
+    )
+
+
+@app.command()
+@spread
+def save(
+    model: ModelFile,
+    output: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.", show_default=False)],
+    setup: Setup,
+    **options: Any,
+) -> None:
+    """Write model and method as one ONNX file, which onnxruntime runs without onnxray.
+
+    Its inputs are the model's and target (int64, one per example, -1 for the top
+    class; where the scores of an example have several axes, the place of a score
+    among all of them in C order); its outputs are the model's, then score and
+    attribution.
+
+    \b
+    Example:
+      onnxray save model.onnx explainer.onnx --method integrated-gradients --steps 20
+    """
+    if output.resolve() == model.resolve():
+        raise InputError(f"{output} is the model itself; give the explainer a file of its own")
+    explainer = Explainer(load(model), setup.method, score=setup.score, layer=setup.layer, **options)
+    say(str(explainer.save(output)))
+
+
+app.command()(convert)
+app.command("compare")(compare_models)
+app.command("evaluate")(evaluate_model)
+app.command("verify")(verify_command)
+app.add_typer(training, name="training")
+
+
+@app.command()
+def demo(out: Out = Path("onnxray-demo")) -> None:
+    """Explain the models that ship with onnxray, on a digit and a table; no network.
+
+    \b
+    Example:
+      onnxray demo --out /tmp/demo
+    """
+    for line in run_demo(make_folder(out)):
+        say(line)
+
+
+def _do_each(files: Sequence[Path], work: Work[Any], out: Path, as_json: bool, worth_a_bar: bool) -> None:
+    """Prints every result as it comes; exit code 2 if there was none, 1 if some failed."""
+    failures, done = console_text.Failures(), 0
+    with progress_bar(len(files), worth_a_bar) as step:
+        for result in each_file(files, claim_stems(files, out), work, failures.add, step):
+            done += 1
+            print_json(result.to_json()) if as_json else say(*console_text.describe(result))
+    if failures.finish():
+        raise typer.Exit(1 if done else 2)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line; returns its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    shown = TRACEBACK in given  # wherever in the line it is: it is typed at the end of the one that failed
+    with warnings_on_stderr(), recorded() as record, speaking_of() as options:
+        try:
+            left = [one for one in given if one != TRACEBACK]
+            code = app(left, prog_name="onnxray", standalone_mode=False, obj=options) or 0
+            if code == Interrupted().code:  # which typer makes of a KeyboardInterrupt
+                raise Interrupted
+            return code
+        except ReaderGone:
+            return CLOSED
+        except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
+            end = error if isinstance(error, Interrupted) else Interrupted()
+            record.discard()
+            say_error(interruption(record), end.kind)
+            return end.code
+        except Exception as error:  # noqa: BLE001  the last resort
+            if shown:
+                say_traceback(error)
+            return say_failure(console_text.usage_hint(error) if isinstance(error, _USAGE) else error)
+
+
+def main() -> None:
+    """The entry point of the command ``onnxray``."""
+    opened_streams()
+    with recorded() as record, answering_signals(record):
+        code = run()
+    settled_streams()
+    sys.exit(code)

@@ -1,0 +1,170 @@
+"""`onnxray compare`: do two models look at the same evidence?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from ..data.labels import read_labels
+from ..gate import Comparison, compare
+from ..gate.golden import is_golden
+from ..gate.model_under_test import DEFAULT_METHODS
+from ..gate.provenance import other_runtime
+from ..optional import REPORT, need_all
+from ..support.writing import check_outputs, write_text
+from .flatten_options import spread
+from .gate_options import (
+    DataPath,
+    LayerName,
+    Masks,
+    MethodOptions,
+    Methods,
+    Sampling,
+    ScoreName,
+    named_recipe,
+    parse_options,
+)
+from .options import LabelsFile, Preset, Runtime
+from .terminal import print_table, progress_bar, say, say_error, say_text
+
+__all__ = ["compare_models"]
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What is asked about both models."""
+
+    target: Annotated[
+        str, Option(metavar="NAME", help="Whose class is explained: reference, label, or own (each side its top one).")
+    ] = "reference"
+    metric: Annotated[
+        list[str] | None, Option(metavar="NAME", help="Metric of agreement; repeat it for several. All by default.")
+    ] = None
+    fail_under: Annotated[
+        list[str] | None,
+        Option(metavar="METRIC=VALUE", help="The gate, as in spearman=0.8, grad-cam.ssim=0.7, top1=0.99 or "
+               "calibrated=0.8; repeat it. Of distances, more than VALUE fails. By default calibrated=0.5, or "
+               "spearman=0.5 without --calibrate."),
+    ] = None  # fmt: skip
+    calibrate: Annotated[
+        bool, Option("--calibrate", help="Place the numbers between the noise floor and randomised weights.")
+    ] = False
+    layers: Annotated[bool, Option("--layers/--no-layers", help="Find the layer at which evidence breaks.")] = True
+    masks: Masks = None
+    layer: LayerName = None
+    score: ScoreName = "logit"
+
+
+@dataclass(frozen=True)
+class Files:
+    """What is written."""
+
+    report: Annotated[
+        Path | None, Option(metavar="DIR", help="Write one HTML page there, and the journal of an interrupted run.")
+    ] = None
+    json: Annotated[Path | None, Option(metavar="FILE", help="Write everything as JSON; - for stdout.")] = None
+    junit: Annotated[Path | None, Option(metavar="FILE", help="Write the gate as JUnit XML.")] = None
+    golden: Annotated[
+        Path | None, Option(metavar="FILE", help="Record the reference into FILE, which then can stand for REFERENCE.")
+    ] = None
+
+    @property
+    def outputs(self) -> list[Path]:
+        """All of them."""
+        page = self.report / "report.html" if self.report else None
+        json = None if str(self.json) == "-" else self.json
+        return [path for path in (json, self.junit, self.golden, page, self.journal) if path is not None]
+
+    @property
+    def journal(self) -> Path | None:
+        """Where an interrupted run continues."""
+        return self.report / "journal.jsonl" if self.report else None
+
+
+@spread
+def compare_models(
+    reference: Annotated[
+        Path, Argument(metavar="REFERENCE", help="An .onnx file, or a .golden file of one.", show_default=False)
+    ],
+    candidate: Annotated[
+        Path, Argument(metavar="CANDIDATE", help="An .onnx file: quantised, pruned, retrained.", show_default=False)
+    ],
+    data: DataPath,
+    method: Methods = None,
+    questions: Questions = Questions(),
+    sampling: Sampling = Sampling(),  # noqa: B008  a frozen value
+    files: Files = Files(),
+    labels: LabelsFile = None,
+    preprocess: Preset = None,
+    candidate_provider: Annotated[
+        list[str] | None, Option(metavar="NAME", help="Where the candidate runs, if elsewhere than the reference.")
+    ] = None,
+    runtime: Runtime = Runtime(),  # noqa: B008  a frozen value
+    option: MethodOptions = None,
+) -> None:
+    """Decide whether two models look at the same evidence: the gate for int8, pruned and retrained models.
+
+    The same inputs are explained on both; the maps are compared beside the answers.
+    Exit code 0: the gate passes, 1: it fails, 2: an error, or nothing to conclude.
+
+    \b
+    Example:
+      onnxray compare model.onnx int8.onnx photos --calibrate --fail-under calibrated=0.8 --report out
+      onnxray compare model.onnx int8.onnx photos --golden model.golden
+      onnxray compare model.golden int8.onnx photos --junit gate.xml
+    """
+    if files.report is not None:
+        need_all(*REPORT)
+    check_outputs(files.outputs, (reference, candidate, *data, *filter(None, (questions.masks, labels))))
+    recipe = named_recipe(candidate if is_golden(reference) else reference, preprocess)
+    with progress_bar(1, worth=True) as step:
+        found = compare(
+            reference, candidate, data, methods=method or DEFAULT_METHODS, target=questions.target,
+            metrics=questions.metric, fail_under=questions.fail_under, samples=sampling.samples, seed=sampling.seed,
+            calibrate=questions.calibrate, layers=questions.layers, masks=questions.masks,
+            labels=read_labels(labels) if labels else None, golden=files.golden, journal=files.journal,
+            score=questions.score, layer=questions.layer, preprocess=recipe,
+            providers=runtime.provider, candidate_providers=candidate_provider, threads=runtime.threads,
+            memory=runtime.memory, failed=say_error, progress=step, options=parse_options(option or ()),
+        )  # fmt: skip
+    _write(found, files)
+    raise typer.Exit(found.exit_code)
+
+
+def _write(found: Comparison, files: Files) -> None:
+    """Files first, as the text names them."""
+    if files.json is not None and str(files.json) != "-":
+        write_text(files.json, found.json_text() + "\n")
+    written = [str(files.json)] if files.json else []
+    written += [str(found.junit(files.junit))] if files.junit else []
+    written += [str(found.report(files.report))] if files.report else []
+    if str(files.json) == "-":
+        say_text(found.json_text())
+    else:
+        print_comparison(found, written)
+
+
+def print_comparison(found: Comparison, written: Sequence[str] = ()) -> None:
+    """The verdict, what decided it, the numbers, and where the models part."""
+    skipped = f", {len(found.failed)} skipped" if found.failed else ""
+    say(f"{found.verdict.upper()}: {len(found.rows)} samples{skipped}", "")
+    for one in found.checks:
+        say(f"  {one}")
+    if line := other_runtime(found.provenance):
+        say(f"  {line}")
+    rows = [
+        (one.method, one.metric, f"{one.mean:.4f}", f"{one.low:.4f} .. {one.high:.4f}", f"{one.worst:.4f}")
+        for one in found.summary
+    ]
+    say("")
+    print_table(["", "metric", "mean", "95 % interval", "worst"], rows)
+    if found.layers:
+        where = f"evidence breaks at layer {found.layers.breaks}" if found.layers.breaks else "no layer loses much"
+        say("", f"{where}; {len(found.layers.layers)} layers matched by {found.layers.matched}")
+    for file in written:
+        say(f"-> {file}")

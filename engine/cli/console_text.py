@@ -1,0 +1,183 @@
+"""Reports as text: what the commands print for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from ..diagnostics.differentiability import NodeInfo
+from ..diagnostics.inspection import Inspection, LayerInfo, TensorInfo
+from ..methods.catalogue import MethodInfo
+from .activation_files import Maps
+from .explain_files import Done
+from .file_batch import Failure
+from .terminal import print_table, say, say_error
+
+__all__ = ["Failures", "describe", "plain", "print_inspection", "print_methods", "usage_hint", "versions"]
+
+TOP = 10  # features in a text
+NAMED = 12  # nodes that a line names
+
+
+class Failures:
+    """Failed files, each on stderr at once; those that fail alike after the first one are named together at the end."""
+
+    def __init__(self) -> None:
+        self._alike: dict[str, list[str]] = {}
+
+    def add(self, failure: Failure) -> None:
+        same = self._alike.setdefault(str(failure.error), [])
+        if not same:
+            say_error(failure)
+        same.append(str(failure.file))
+
+    def finish(self) -> bool:
+        """Whether there were any."""
+        for files in self._alike.values():
+            if len(files) > 1:
+                say_error(f"the same for {len(files) - 1} more: {', '.join(files[1:])}")
+        return bool(self._alike)
+
+
+def describe(result: Done | Maps) -> list[str]:
+    """One result in lines, for vectors with the strongest features."""
+    files = ", ".join(map(str, result.files)) or "nothing to draw; write the numbers with --npz"
+    if isinstance(result, Maps):
+        return [f"{result.image}: {result.layer} {_shape(result.shape)} -> {files}"]
+    row = "" if result.row is None else f", row {result.row}"
+    delta = "" if result.attribution.delta is None else f", delta {float(result.attribution.delta[0]):.2g}"
+    score = float(result.attribution.score[0])
+    lines = [f"{result.image}{row}: {result.name}, score {score:.4g}{delta} -> {files}"]
+    shown = result.features[:TOP]
+    width = max((len(one.name) for one in shown), default=0)
+    lines += [
+        f"  {one.attribution:+10.4g}  {one.name:{width}}{'' if one.value is None else f' = {one.value:.5g}'}"
+        for one in shown
+    ]
+    if len(result.features) > TOP:
+        lines.append(f"  and {len(result.features) - TOP} smaller ones; --json lists all")
+    return lines
+
+
+def print_methods(methods: Sequence[MethodInfo]) -> None:
+    """The table of ``onnxray methods``."""
+    rows = [(one.name, one.summary, _options(one), one.paper) for one in methods]
+    print_table(["method", "what it does", "options and defaults", "paper"], rows)
+
+
+def print_inspection(found: Inspection) -> None:
+    """The text of ``onnxray inspect``."""
+    made = f", made by {found.producer}" if found.producer else ""
+    say(f"{found.model}: opset {found.opset}, {found.nodes} nodes, {found.parameters:,} parameters{made}", "")
+    facts = [*_tensors("input", found.inputs), *_tensors("output", found.outputs), ("score", _score(found))]
+    facts += [("target", f"of scores {_shape(found.score.shape)}: {found.score.target}")] if found.score else []
+    facts += [("note", found.note)] if found.note else []
+    facts += [("gradient", _gradient(found)), *_activations(found), ("preprocess", _preprocess(found))]
+    facts += [("labels", _labels(found.labels)), *((key, value) for key, value in found.metadata.items())]
+    print_table(["", ""], facts)
+    say("")
+    layers = [(one.name, one.op, _shape(one.shape), _tensor_and_mark(one)) for one in found.layers]
+    print_table(["layer", "operator", "shape", "tensor"], layers)
+
+
+def plain(report: Any) -> dict[str, Any]:
+    """A report's fields as lists and dicts."""
+    return asdict(report)
+
+
+def usage_hint(error: Any) -> str:
+    """What typer says of wrong usage, and where help is."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "onnxray"
+    return f"{error.format_message().rstrip('.')}; see '{command} --help'"
+
+
+def versions() -> str:
+    """onnxray's version and those that matter beside it."""
+    found = {name: _version(name) for name in ("onnx", "onnxruntime", "onnxruntime-gpu")}
+    others = [f"{name} {number}" for name, number in found.items() if number]
+    return f"onnxray {_version('onnxray')} ({', '.join(others)})"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _options(method: MethodInfo) -> str:
+    return ", ".join(f"{one.name}={one.default}" for one in method.options)
+
+
+def _tensors(kind: str, tensors: Iterable[TensorInfo]) -> list[tuple[str, str]]:
+    return [(kind, f"{one.name}  {one.dtype} {_shape(one.shape)}") for one in tensors]
+
+
+def _score(found: Inspection) -> str:
+    if found.score is None:
+        return "none: no output holds floating-point numbers; name a tensor inside that does by --score"
+    if found.score.activation is None:
+        return f"{found.score.tensor}, taken as it is: it comes from no softmax or sigmoid"
+    last = found.score.activation
+    return f"{found.score.logits}, the logits before {last.op} {last.node} (--score output: {found.score.tensor})"
+
+
+def _gradient(found: Inspection) -> str:
+    gradient = found.gradient
+    if gradient.unsupported:
+        return f"none: no rule for {_by_operator(gradient.unsupported)}; use a black-box method such as occlusion"
+    if gradient.reason:
+        return f"none: {gradient.reason}; use a black-box method such as occlusion"
+    stops = f"; stopped, where there is no way round, at {_by_operator(gradient.stops)}" if gradient.stops else ""
+    if gradient.differentiable:
+        return f"reaches the score{stops}"
+    return f"does not reach the score{stops}; use a black-box method such as occlusion"
+
+
+def _by_operator(nodes: Sequence[NodeInfo]) -> str:
+    kinds = Counter(one.op for one in nodes)
+    return "; ".join(
+        f"{count} {op} ({_names(one.node for one in nodes if one.op == op)})" for op, count in kinds.items()
+    )
+
+
+def _names(names: Iterable[str]) -> str:
+    """Some names of many."""
+    listed = list(names)
+    more = f", and {len(listed) - NAMED} more, all in --json" if len(listed) > NAMED else ""
+    return ", ".join(listed[:NAMED]) + more
+
+
+def _activations(found: Inspection) -> list[tuple[str, str]]:
+    """How guided-backprop and deconvnet treat the activations; here every node is named."""
+    words = {True: "overridden", False: "left alone"}
+    kinds = Counter((one.op, one.overridden) for one in found.activations)
+    return [
+        ("relu policy", f"{count} {op} {words[over]}: {', '.join(_same(found, op, over))}")
+        for (op, over), count in kinds.items()
+    ] or [("relu policy", "no activation between input and score")]
+
+
+def _same(found: Inspection, op: str, overridden: bool) -> list[str]:
+    return [one.node for one in found.activations if (one.op, one.overridden) == (op, overridden)]
+
+
+def _preprocess(found: Inspection) -> str:
+    return repr(found.preprocess) if found.preprocess else "not in the metadata; pictures need --preprocess"
+
+
+def _labels(labels: Sequence[str]) -> str:
+    few = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
+    return f"{len(labels)}: {few}" if labels else "not in the metadata; name their file with --labels"
+
+
+def _shape(shape: Sequence[int | str] | None) -> str:
+    return "(unknown)" if shape is None else f"({', '.join(map(str, shape))})"
+
+
+def _tensor_and_mark(layer: LayerInfo) -> str:
+    return f"{layer.tensor}  <- grad-cam's default" if layer.default else layer.tensor

@@ -1,0 +1,100 @@
+"""``spread``: commands take dataclasses of options, and the options of all methods as ``**options``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Annotated, Any, get_type_hints
+
+import numpy as np
+from typer import BadParameter, Option
+
+from ..methods.catalogue import OptionInfo, method_options
+
+__all__ = ["spread"]
+
+HELP = {  # what the options of methods mean; one without a line here shows its methods and default
+    "steps": "points on the path",
+    "rule": "gauss-legendre or inclusive (equal weights, both ends)",
+    "baseline": "what stands for nothing there: a number, one per channel as in 0.4,0.4,0.4, or an .npy file",
+    "samples": "noisy copies",
+    "noise": "level of the noise, as a share of the input's range",
+    "seed": "seed of the random numbers",
+    "window": "size of the window, a number or one per axis as in 3,16,16",
+    "stride": "step of the window, a number or one per axis",
+    "overlap": "mean or sum over the windows that cover an element",
+    "relu": "keep the positive part only",
+}
+
+
+def numbers(text: str) -> Any:
+    """A number, several between commas, or the array of an .npy file."""
+    if text.endswith(".npy"):
+        try:
+            return np.load(text, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise BadParameter(f"{text} cannot be read as an array") from error
+    try:
+        found = [float(part) if {".", "e"} & set(part.lower()) else int(part) for part in text.split(",")]
+    except ValueError:
+        raise BadParameter(f"{text!r} is no number, and no list of numbers such as 1,2,3") from None
+    return found[0] if len(found) == 1 else found
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with one parameter for every field of the dataclasses that it takes.
+
+    ``**options`` becomes the options of all methods; the command is given those that the user gave.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    plain = [p.replace(annotation=hints[p.name]) for p in inspect.signature(command).parameters.values()]
+    parameters = [one for p in plain for one in _parameters(p, groups)]
+    optional = {one.name for p in plain if p.kind is p.VAR_KEYWORD for one in _method_parameters()}
+
+    def run(**given: Any) -> None:
+        built = {name: group(**{f.name: given.pop(f.name) for f in fields(group)}) for name, group in groups.items()}
+        command(**built, **{name: value for name, value in given.items() if value is not None or name not in optional})
+
+    run.__doc__, run.__name__, run.__module__ = command.__doc__, command.__name__, command.__module__
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
+def _parameters(parameter: inspect.Parameter, groups: Mapping[str, Any]) -> list[inspect.Parameter]:
+    if parameter.kind is parameter.VAR_KEYWORD:
+        return _method_parameters()
+    if parameter.name not in groups:
+        return [parameter.replace(kind=parameter.KEYWORD_ONLY)]
+    group = groups[parameter.name]
+    hints = get_type_hints(group, include_extras=True)
+    return [_keyword(f.name, None if f.default is MISSING else f.default, hints[f.name]) for f in fields(group)]
+
+
+def _method_parameters() -> list[inspect.Parameter]:
+    return [
+        _keyword(name, None, _method_annotation(name, having))
+        for name, having in method_options().items()
+        if name != "layer"  # which Setup has for all methods
+    ]
+
+
+def _method_annotation(name: str, having: list[tuple[str, OptionInfo]]) -> Any:
+    methods = "; ".join(f"{method}: {_default(option)}" for method, option in having)
+    words: dict[str, Any] = {"help": f"{HELP.get(name, '')} ({methods})".strip(), "rich_help_panel": "Method options"}
+    kind = having[0][1].type.removesuffix(" | None")
+    if kind in ("int", "float", "bool"):
+        return Annotated[{"int": int, "float": float, "bool": bool}[kind] | None, Option(**words, show_default=False)]
+    if kind == "str" or kind.startswith("Literal"):
+        return Annotated[str | None, Option(**words, metavar="NAME", show_default=False)]
+    return Annotated[Any, Option(**words, parser=numbers, metavar="NUMBERS", show_default=False)]
+
+
+def _default(option: OptionInfo) -> str:
+    return "chosen by size" if option.default is None else str(option.default)
+
+
+def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

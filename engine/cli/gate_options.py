@@ -1,0 +1,85 @@
+"""What `onnxray compare` and `onnxray evaluate` are both asked by on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, BadParameter, Option
+
+from ..data.preprocess import Preprocess
+from ..errors import InputError
+from ..graph.model import load
+from .flatten_options import numbers
+from .preprocess_option import recipe_for
+
+__all__ = [
+    "DataPath",
+    "LayerName",
+    "Masks",
+    "MethodOptions",
+    "Methods",
+    "Sampling",
+    "ScoreName",
+    "named_recipe",
+    "parse_options",
+]
+
+DataPath = Annotated[
+    list[Path],
+    Argument(
+        metavar="DATA...",
+        help="Pictures, a folder (its sub-folders are labels), or one .npy, .npz, .csv or .parquet file.",
+        show_default=False,
+    ),
+]
+Methods = Annotated[
+    list[str] | None,
+    Option("--method", "-m", metavar="NAME", help="Attribution method; repeat it for several. By default saliency, "
+           "input-x-gradient, integrated-gradients and grad-cam."),
+]  # fmt: skip
+MethodOptions = Annotated[
+    list[str] | None,
+    Option(metavar="NAME=VALUE", help="Option of the methods that have it, as in steps=20; repeat it for several."),
+]
+Masks = Annotated[
+    Path | None,
+    Option(metavar="PATH", help="Where the objects are: a folder of masks named as the samples, or JSON of boxes."),
+]
+
+LayerName = Annotated[str | None, Option(metavar="NAME", help="Layer for grad-cam and its like.")]
+ScoreName = Annotated[
+    str, Option(metavar="NAME", help="logit (before a final softmax or sigmoid), output, or a tensor's name.")
+]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which samples are taken."""
+
+    samples: Annotated[int | None, Option(help="So many samples at random; all by default.", min=1)] = None
+    seed: Annotated[int, Option(help="Seed of whatever is random.")] = 0
+
+
+def parse_options(texts: Sequence[str]) -> dict[str, Any]:
+    """Options of methods: numbers, lists of them, switches, words."""
+    return dict(map(_option, texts))
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--option {text!r}: give NAME=VALUE, such as steps=20")
+    if value.lower() in ("true", "false"):
+        return name, value.lower() == "true"
+    try:
+        return name, numbers(value)
+    except BadParameter:
+        return name, value
+
+
+def named_recipe(model: Path, text: str | None) -> Preprocess | None:
+    """What --preprocess says; None leaves it to the models."""
+    return recipe_for(load(model), text, [Path("picture")]) if text else None

@@ -1,0 +1,139 @@
+"""The options of the command line, each defined once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, BadParameter, Option
+
+from ..attribution.result import REDUCTIONS
+from ..data.preprocess import PRESETS
+from ..drawing.heatmap import PALETTES
+from ..support.choice import alternatives
+
+__all__ = [
+    "Drawing",
+    "Images",
+    "Isolated",
+    "Json",
+    "LabelsFile",
+    "Layers",
+    "MapsPalette",
+    "ModelFile",
+    "Numbers",
+    "Out",
+    "Preset",
+    "Providers",
+    "Runtime",
+    "Setup",
+    "TargetText",
+    "one_of",
+]
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise BadParameter(f"{text!r}; {alternatives(text, choices)}")
+        return text
+
+    return parse
+
+
+def _choice(what: str, *choices: str) -> Any:
+    return Option(help=f"{what}: {', '.join(choices)}.", parser=one_of(*choices), metavar="NAME")
+
+
+ModelFile = Annotated[Path, Argument(metavar="MODEL", help="An .onnx file.", show_default=False)]
+Images = Annotated[
+    list[Path],
+    Argument(
+        metavar="IMAGE...",
+        help="Pictures; or .npy and .npz arrays ready for the model; or .csv tables, a line of feature names first.",
+        show_default=False,
+    ),
+]
+Out = Annotated[Path, Option(metavar="DIR", help="Folder for the results, made where it is missing.")]
+Json = Annotated[bool, Option("--json", help="Print JSON instead of text.")]
+Isolated = Annotated[
+    bool, Option("--isolated", help="Load the file in a process of its own first, with limits, where it may crash.")
+]
+LabelsFile = Annotated[
+    Path | None,
+    Option(metavar="FILE", help="Class names: one per line, or JSON. By default those in the model's metadata."),
+]
+Preset = Annotated[
+    str | None,
+    Option(
+        metavar="PRESET",
+        help=f"How pictures become input: {', '.join(PRESETS)}; with changes after commas, as in imagenet,fit=crop or "
+        "unit,channels=BGR,size=224x224. By default what the model's metadata say, else a guess.",
+    ),
+]
+TargetText = Annotated[
+    str,
+    Option(
+        metavar="CLASS",
+        help="What is explained: top1, an index or a label; indices such as 0,5 where the scores of an example have "
+        "several axes.",
+    ),
+]
+Layers = Annotated[
+    list[str], Option("--layer", "-l", metavar="NAME", help="A layer, node or tensor; repeat it for several.")
+]
+Numbers = Annotated[bool, Option("--npz", help="Write the numbers too, as .npz.")]
+MapsPalette = Annotated[str, _choice("Colours of the maps", *PALETTES)]
+Providers = Annotated[
+    list[str] | None, Option("--provider", metavar="NAME", help="Where to run: cpu, cuda, ...; repeat it for several.")
+]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where the model runs."""
+
+    provider: Providers = None
+    threads: Annotated[int | None, Option(help="Threads of the runtime; all cores by default.", min=1)] = None
+    memory: Annotated[
+        str,
+        Option(
+            metavar="SIZE",
+            help="What all sessions and one run take beside the weights of the models; results stay the same.",
+        ),
+    ] = "1GB"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is computed."""
+
+    method: Annotated[
+        str, Option("--method", "-m", metavar="NAME", help="Attribution method, see 'onnxray methods'.")
+    ] = "saliency"
+    layer: Annotated[
+        str | None, Option(metavar="NAME", help="Layer for grad-cam and its like, see 'onnxray inspect'.")
+    ] = None
+    score: Annotated[
+        str, Option(metavar="NAME", help="logit (before a final softmax or sigmoid), output, or a tensor's name.")
+    ] = "logit"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How maps are drawn."""
+
+    style: Annotated[
+        str, _choice("Picture, map and overlay side by side, or one of them", "figure", "overlay", "map")
+    ] = "figure"
+    palette: Annotated[str | None, _choice("Colours of the map, by default what suits it", *PALETTES)] = None
+    reduce: Annotated[
+        str | None,
+        _choice("How channels become one number, by default abs-max, of tokens what suits the method", *REDUCTIONS),
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """What Attribution.image takes."""
+        return {"palette": self.palette, "reduce": self.reduce}

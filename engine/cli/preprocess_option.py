@@ -1,0 +1,43 @@
+"""Preprocessing as the command line names it: a preset, with changes after commas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..attribution.inputs import guess_preprocess
+from ..data.files import is_picture
+from ..data.preprocess import Preprocess
+from ..errors import InputError
+from ..graph.model import Model, is_float
+
+__all__ = ["recipe_for"]
+
+
+def recipe_for(model: Model, text: str | None, files: Iterable[Path]) -> Preprocess | None:
+    """How pictures become the model's input: as ``text`` says, else as the model says or as its shape suggests.
+
+    None where no file is a picture. ``text`` is a preset and changes of its settings, such as "imagenet,fit=crop".
+    """
+    if not any(map(is_picture, files)):
+        return None
+    if text is None:
+        return Preprocess.from_metadata(model.metadata) or guess_preprocess(model)
+    preset, *changes = text.split(",")
+    value = next((v for v in model.inputs if is_float(v)), None)
+    shape = [] if value is None or value.shape is None else [d if isinstance(d, int) else d.value for d in value.shape]
+    return Preprocess.guess(shape, preset.strip(), **dict(_change(one) for one in changes))
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """One setting: size as HEIGHTxWIDTH, numbers of several channels with slashes, words as they are."""
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not value:
+        raise InputError(f"preprocess {text!r}: give SETTING=VALUE, such as fit=crop or size=224x224")
+    try:
+        if name == "size":
+            return name, tuple(map(int, value.split("x")))
+        return name, tuple(map(float, value.split("/"))) if name in ("range", "mean", "std") else value
+    except ValueError:
+        raise InputError(f"preprocess {text!r}: {value!r} is no number; write 224x224, or 0.5/0.5/0.5") from None

@@ -1,0 +1,1 @@
+"""What users give: pictures and their preprocessing, tables, labels."""

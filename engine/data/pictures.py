@@ -1,0 +1,95 @@
+"""Reads pictures: upright, RGB, 8 bits, or one line that says why a file is none."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..errors import InputError
+
+__all__ = ["Picture", "centre_crop", "read_picture"]
+
+Picture = str | os.PathLike[str] | Image.Image
+
+COVER = 256 / 224  # the usual margin: pictures are resized to 256, then 224 of it are kept
+
+
+def read_picture(source: Picture) -> Image.Image:
+    """The picture of a file, or a PIL image, as upright RGB with 8 bits per channel.
+
+    EXIF orientation is applied, transparent parts are laid on white, and 16-bit greys are scaled to 8 bits. A
+    file that is missing, truncated, no picture or beyond Pillow's MAX_IMAGE_PIXELS is an InputError naming it.
+    """
+    try:
+        with _opened(source) as image:
+            _check_size(image)
+            return _rgb(ImageOps.exif_transpose(image))
+    except Exception as problem:  # a decoder raises whatever a broken file makes it trip over
+        raise InputError(f"{_name(source)} cannot be read as a picture: {_reason(problem)}") from problem
+
+
+def centre_crop(image: Image.Image, height: int, width: int) -> Image.Image:
+    """The centre of a picture after it was resized, aspect kept, to cover 256/224 of (height, width).
+
+    Sizes and offsets are rounded as torchvision's Resize and CenterCrop do; the rest is never computed.
+    """
+    full_width, full_height = _covering(image.size, round(width * COVER), round(height * COVER))
+    left, top = round((full_width - width) / 2), round((full_height - height) / 2)
+    across, down = image.width / full_width, image.height / full_height
+    box = (left * across, top * down, (left + width) * across, (top + height) * down)
+    return image.resize((width, height), Image.Resampling.BILINEAR, box)
+
+
+def _covering(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
+    if height * size[0] >= width * size[1]:
+        return height * size[0] // size[1], height
+    return width, width * size[1] // size[0]
+
+
+def _opened(source: Picture) -> AbstractContextManager[Image.Image]:
+    if isinstance(source, Image.Image):
+        return nullcontext(source)
+    if isinstance(source, str | os.PathLike):
+        return Image.open(source)
+    raise TypeError(f"give a path or a PIL image, not {type(source).__name__}")
+
+
+def _check_size(image: Image.Image) -> None:
+    """Pillow itself only warns up to twice the limit; a filter to raise would hold for all threads."""
+    limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
+    if limit is not None and pixels > limit:
+        raise ValueError(f"it has {pixels:,} pixels, Pillow's limit is {limit:,} (PIL.Image.MAX_IMAGE_PIXELS)")
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        return _eight_bits(image).convert("RGB")
+    if image.has_transparency_data:
+        coloured = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), coloured).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    pixels = np.asarray(image).astype(np.int64)  # Pillow's own conversion clips at 255
+    if pixels.min() < 0 or pixels.max() > 65535:
+        raise ValueError("its pixels need more than 16 bits; save it with 8 or 16 bits")
+    return Image.fromarray(((pixels + 128) // 257).astype(np.uint8))
+
+
+def _name(source: object) -> str:
+    if isinstance(source, Image.Image):
+        return getattr(source, "filename", "") or f"the {source.mode} image"
+    return str(source) if isinstance(source, str | os.PathLike) else "that"
+
+
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, UnidentifiedImageError):
+        return "no picture format is recognised in it"
+    text = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+    return " ".join(text.split()) or type(problem).__name__

@@ -1,0 +1,209 @@
+"""Whether the gradient of a model can be trusted: both builders, and central differences, on the same inputs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..attribution.inputs import Inputs, prepare
+from ..autodiff.backward import GradientGraph, differentiate
+from ..data.preprocess import Preprocess
+from ..errors import BuilderError, InputError
+from ..graph.model import Model, Source, is_float, load
+from ..passes.fix_shapes import fix_shapes
+from ..runtime import Provider, Session, open_session
+
+__all__ = ["Finding", "Verification", "verify"]
+
+BUILDERS_AGREE = 1e-4  # relative L2: float32 noise of deep models, kinks included
+DIFFERENCES_AGREE = 2e-2  # float32 differences across kinks
+_STEPS = 2.0 ** -np.arange(1, 15)  # times the input's own size
+_Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One way to the gradient: how far it is from the portable builder's, what it took, or why there is none.
+
+    ``difference`` is the relative L2 difference, ``seconds`` those of one run, ``memory`` the growth of the process's
+    peak in bytes while it ran, where the system tells.
+    """
+
+    path: str
+    difference: float | None = None
+    bound: float | None = None
+    seconds: float | None = None
+    memory: int | None = None
+    note: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        """Also where there is nothing to compare."""
+        return self.difference is None or self.bound is None or self.difference <= self.bound
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found of a model's gradient; it ``agrees`` where every way that there is leads to the same."""
+
+    model: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def agrees(self) -> bool:
+        return all(finding.agrees for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record that --json prints."""
+        return {
+            "model": self.model,
+            "agrees": self.agrees,
+            "paths": [{**asdict(finding), "agrees": finding.agrees} for finding in self.findings],
+        }
+
+
+def verify(
+    model: Source,
+    inputs: Inputs | None = None,
+    *,
+    directions: int = 4,
+    providers: Sequence[Provider] | Provider | None = None,
+    preprocess: Preprocess | None = None,
+    seed: int = 0,
+) -> Verification:
+    """Compares the gradient graphs of both builders with each other and with central differences.
+
+    ``inputs`` as in ``explain()``; random ones by default. The scores are weighted with random numbers. Where
+    onnxruntime-training is not installed, or refuses the model, the report says so and the rest is compared.
+    """
+    source, draw = load(model), np.random.default_rng(seed)
+    feeds = _random(source, draw) if inputs is None else dict(prepare(source, inputs, preprocess).batch.feeds)
+    settled = source.copy()
+    fix_shapes(settled, {name: x.shape for name, x in feeds.items()})
+    trial = _Trial(settled, feeds, draw, providers)
+    truth, first = trial.gradient("portable", lambda graph: open_session(graph.model, providers))
+    lowered = trial.against("ort-training, lowered", truth, lambda graph: open_session(graph.model, providers))
+    raw = trial.against("ort-training, raw", truth, trial.in_training, runtime="training")
+    return Verification(
+        str(source.path or "the given model"), (first, lowered, raw, trial.differences(truth, directions))
+    )
+
+
+def _random(model: Model, draw: np.random.Generator) -> _Arrays:
+    """Standard normal floats and zeros for the rest; an open batch is one example."""
+    arrays = {}
+    for value in model.inputs:
+        dims = list(value.shape) if value.shape is not None else [None]
+        if value.shape is None or any(not isinstance(d, int) for d in dims[1:]):
+            raise InputError(
+                f"the size of input {value.name!r} is open: {dims}; give a picture or an array of that size"
+            )
+        shape = [d if isinstance(d, int) else 1 for d in dims]
+        kind = value.dtype.numpy() if value.dtype else np.dtype(np.float32)
+        arrays[str(value.name)] = (draw.standard_normal(shape) if is_float(value) else np.zeros(shape)).astype(kind)
+    return arrays
+
+
+@dataclass(eq=False)
+class _Trial:
+    """A model of fixed shapes with its inputs, and random weights of its scores."""
+
+    model: Model
+    feeds: _Arrays
+    draw: np.random.Generator
+    providers: Any
+    cotangents: _Arrays | None = None
+
+    def gradient(self, path: str, opened: Callable[[GradientGraph], Any], **options: Any) -> tuple[_Arrays, Finding]:
+        """The gradients by one way, and what it took."""
+        graph = differentiate(self.model, **options)
+        session = opened(graph)
+        seeds = {graph.seeds[y]: w for y, w in self._weights(graph).items()}
+        feeds, names = {**self.feeds, **seeds}, list(graph.gradients.values())
+        session.run(feeds, names)
+        before, started = _peak(reset=True), time.perf_counter()
+        found = session.run(feeds, names)
+        seconds = time.perf_counter() - started
+        memory = _peak() - before if before else None
+        return {x: found[name] for x, name in graph.gradients.items()}, Finding(path, None, None, seconds, memory)
+
+    def against(self, path: str, truth: _Arrays, opened: Callable[[GradientGraph], Any], **options: Any) -> Finding:
+        """The second builder's way, compared."""
+        try:
+            found, took = self.gradient(path, opened, builder="ort-training", **options)
+        except BuilderError as error:
+            return Finding(path, note=str(error))
+        difference = _distance(found.values(), truth.values())
+        return Finding(path, difference, BUILDERS_AGREE, took.seconds, None if options else took.memory)
+
+    def in_training(self, graph: GradientGraph) -> Any:
+        from ..training import open_training_session  # late: few need it
+
+        return open_training_session(graph.model, name=str(self.model.path or "the given model"))
+
+    def _weights(self, graph: GradientGraph) -> _Arrays:
+        """One random number per score."""
+        if self.cotangents is None:
+            outputs = open_session(self.model.proto(), self.providers).run(self.feeds, list(graph.seeds))
+            self.cotangents = {y: self.draw.standard_normal(out.shape).astype(out.dtype) for y, out in outputs.items()}
+        return self.cotangents
+
+    def differences(self, truth: _Arrays, directions: int) -> Finding:
+        """Slopes along directions, half along the gradient and half at random, against what the gradient says."""
+        session, started = open_session(self.model.proto(), self.providers), time.perf_counter()
+        pairs = [self._slopes(session, truth) for _ in range(directions)]
+        told, measured = (np.array(side) for side in zip(*pairs, strict=True))
+        error = float(np.linalg.norm(told - measured) / max(np.linalg.norm(measured), 1e-30))
+        seconds = time.perf_counter() - started
+        return Finding(f"central differences, {directions} directions", error, DIFFERENCES_AGREE, seconds)
+
+    def _slopes(self, session: Session, truth: _Arrays) -> tuple[float, float]:
+        direction = {x: _unit(g) + _unit(self.draw.standard_normal(g.shape)) for x, g in truth.items()}
+        told = sum(float(np.sum(g.astype(np.float64) * direction[x])) for x, g in truth.items())
+        size = max(float(np.linalg.norm(self.feeds[x].astype(np.float64))) for x in truth)
+        steps = [step * max(size, 1.0) for step in _STEPS]
+        slopes = [(self._score(session, direction, h) - self._score(session, direction, -h)) / (2 * h) for h in steps]
+        return told, _settled(slopes)
+
+    def _score(self, session: Session, direction: Mapping[str, np.ndarray], step: float) -> float:
+        """The weighted sum of the scores a step away, added up in float64."""
+        moved = {
+            name: (x + step * direction[name]).astype(x.dtype) if name in direction else x
+            for name, x in self.feeds.items()
+        }
+        weights = self.cotangents or {}
+        outputs = session.run(moved, list(weights))
+        return sum(float(np.sum(outputs[y].astype(np.float64) * w)) for y, w in weights.items())
+
+
+def _settled(slopes: Sequence[float]) -> float:
+    """The slope where neighbouring steps agree best: larger ones bend, smaller ones drown in rounding."""
+    spread = [abs(a - b) + abs(b - c) for a, b, c in zip(slopes, slopes[1:], slopes[2:], strict=False)]
+    return slopes[int(np.argmin(spread)) + 1]
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    wide = x.astype(np.float64)
+    return wide / max(float(np.linalg.norm(wide)), 1e-30)
+
+
+def _distance(found: Iterable[np.ndarray], truth: Iterable[np.ndarray]) -> float:
+    pairs = [(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(found, truth, strict=True)]
+    off = sum(float(np.sum((a - b) ** 2)) for a, b in pairs)
+    return float(np.sqrt(off / max(sum(float(np.sum(b**2)) for _, b in pairs), 1e-60)))
+
+
+def _peak(reset: bool = False) -> int:
+    """The most memory that this process held, in bytes, since the last reset; 0 where the system does not tell."""
+    try:
+        if reset:
+            Path("/proc/self/clear_refs").write_text("5")
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)

@@ -1,0 +1,300 @@
+"""The door: explain(), Explainer, jacobian()."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+
+from .attribution.axes import Shapes, declared_axes, is_mixed
+from .attribution.export import saved
+from .attribution.faulty_maps import Question, faults_of, final_activation, not_zero, recorded, scaled_target, warn_of
+from .attribution.inputs import Inputs, Prepared, prepare
+from .attribution.joining import joined
+from .attribution.memory import parse_memory
+from .attribution.plan import Explanation, explained_inputs, explanation
+from .attribution.plan_cache import Plans, has_branches, has_open_sizes
+from .attribution.result import Attribution
+from .attribution.run import Progress, Sums, run_rows
+from .attribution.score import row_scores
+from .attribution.score_axes import ScoreAxes
+from .attribution.score_finder import ScoreFinder
+from .attribution.shadow_gap import gap_record, warn_of_gap
+from .attribution.target import Target, is_seed, resolve_target
+from .autodiff.backward import Activation, builder_named
+from .autodiff.embeddings import note_of
+from .data.preprocess import Preprocess
+from .errors import InputError, OnnxrayError
+from .graph.builder import Lowering
+from .graph.model import Source, load
+from .graph.weights import write
+from .methods import Method, method_named
+from .runtime import Provider, Session, blaming_model, open_model, resolve_providers
+
+__all__ = ["Explainer", "explain", "jacobian"]
+
+
+class Explainer:
+    """One method on one model: built once, called often.
+
+    ``score`` is "logit" (before a final Softmax, LogSoftmax or Sigmoid), "output" (the output as it is) or the name of
+    a tensor. ``layer`` is for methods that explain a layer. ``memory`` bounds what its session and one run take beside
+    the weights, and never changes a result. ``builder`` is "portable" or "ort-training", whose graph
+    ``runtime="training"`` runs in onnxruntime-training itself. ``options`` are the method's own; ``onnxray methods``
+    lists them. ``note`` tells, as a warning does, what is explained of a model that takes integers, such as the
+    embeddings of token ids.
+
+    A model with open sizes is built for each size of input anew; the last eight of these are kept (``plans.KEPT``).
+    """
+
+    def __init__(
+        self,
+        model: Source,
+        method: str | Method = "saliency",
+        *,
+        score: str = "logit",
+        layer: str | None = None,
+        providers: Sequence[Provider] | Provider | None = None,
+        builder: str = "portable",
+        runtime: str = "onnxruntime",
+        threads: int | None = None,
+        memory: str | int = "1GB",
+        preprocess: Preprocess | None = None,
+        **options: Any,
+    ) -> None:
+        self.model = load(model)
+        builder_named(builder, self.model, runtime)
+        self.builder, self.runtime = builder, runtime
+        self.model = self.model if runtime == "onnxruntime" else _training().at_training_opset(self.model)
+        self.method = method_named(method, layer, options)
+        self.score = score
+        self.providers = (resolve_providers if runtime == "onnxruntime" else _training().training_providers)(providers)
+        self.threads = threads
+        self.memory = parse_memory(memory)
+        self.preprocess = preprocess
+        self._others: dict[tuple[Method, str], Explainer] = {}
+        self.note = note_of(self.model, str(row_scores(self.model, score).name))
+        if self.note:
+            warnings.warn(self.note, UserWarning, stacklevel=2)
+        self._plans: Plans[tuple[Explanation, Session]] = Plans(lambda plan: plan[1].close())
+        self._scores = ScoreFinder(self.model, score, self.providers if runtime == "onnxruntime" else None, threads)
+        scores = declared_axes(self.model, score)
+        if not has_open_sizes(self.model) and runtime == "onnxruntime" and scores and not is_mixed(self.model):
+            self._plan({}, scores, seeded=False)
+        else:
+            explained_inputs(self.model.copy())
+
+    def __call__(self, inputs: Inputs, target: Any = "top1", *, progress: Progress | None = None) -> Attribution:
+        """The attribution of a batch.
+
+        ``target`` is "top1" or a class index where scores are those of classes; a tuple of indices where the scores of
+        an example have several axes; a sequence of these, one per example; or a float array in the shape of the scores,
+        which weights them. ``progress`` is called with rows done and rows in all.
+        """
+        return self._checked(*self._explained(inputs, target, progress))
+
+    def with_outputs(self, inputs: Inputs, target: Any = "top1") -> tuple[Attribution, dict[str, np.ndarray]]:
+        """The attribution of a batch, and the outputs of the same run by name; whole where they count no examples."""
+        found, given, sums = self._explained(inputs, target, keep=True)
+        return self._checked(found, given, sums), joined(self.model, sums.outputs, sums.rows, len(found.score))
+
+    def _explained(
+        self, inputs: Inputs, target: Any, progress: Progress | None = None, keep: bool = False
+    ) -> tuple[Attribution, Prepared, Sums]:
+        given = prepare(self.model, inputs, self.preprocess)
+        scores = self._scores(given, self._shapes(given))
+        given = given.as_one if scores.whole else given
+        given = given if self.runtime == "onnxruntime" else _training().settled(given)
+        plan, session = self._plan(self._shapes(given), scores, is_seed(target))
+        wanted = resolve_target(target, given.batch.examples, scores)
+        points = self.method.points(plan.explained)
+        rows = self._rows(plan) if given.batch.examples > 1 or points else 1
+        sums = run_rows(session, plan, given.batch, wanted, points, rows, progress, keep)
+        return self._attribution(plan, given, wanted, scores.named(sums.chosen), sums), given, sums
+
+    def _checked(self, found: Attribution, given: Prepared, sums: Sums) -> Attribution:
+        """The attribution; what is wrong with its maps is warned of and kept in its provenance."""
+
+        def answers(question: Question, rows: np.ndarray) -> np.ndarray:
+            other = self._beside(question.method, question.score)
+            shape = other._scores(given, other._shapes(given)).shape
+            target = scaled_target(found.target[rows], sums.chosen[rows], question.factor, shape)
+            return not_zero(other._explained(given.batch.take(rows), target)[2].values.values())
+
+        warn_of_gap(found.provenance, stacklevel=3)
+        activation = final_activation(self.model, self.score)
+        faults = faults_of(sums.values.values(), found.score, self.method, self.score, activation, answers)
+        warn_of(faults, found.method, len(found.score), stacklevel=3)
+        return replace(found, provenance={**found.provenance, **recorded(faults)}) if faults else found
+
+    def _beside(self, method: Method, score: str) -> Explainer:
+        """Another method or score on the same model."""
+        if (method, score) not in self._others:
+            where = self.providers if self.runtime == "onnxruntime" else None
+            with warnings.catch_warnings(action="ignore"):  # the note was told
+                other = Explainer(self.model, method, score=score, providers=where, memory=self.memory)
+            self._others[method, score] = other
+        return self._others[method, score]
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """Every activation node with what the method's Relu policy did to it."""
+        return (next((plan for plan, _ in self._plans), None) or self._open_plan()).activations
+
+    @property
+    def plans(self) -> tuple[Explanation, ...]:
+        """The graphs that are open in sessions."""
+        return tuple(plan for one in (self, *self._others.values()) for plan, _ in one._plans)
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Writes the explainer as one ONNX file of standard operators, with the weights beside it from 2 GB on.
+
+        It runs anywhere; an explainer on CUDA writes convolutions as they are fastest there.
+        Inputs are the model's and ``target``, int64 (N,), -1 for the top class (of scores of several axes a place in C
+        order); outputs are the model's, then ``score`` (N,) and ``attribution`` (``attribution_NAME`` where several
+        inputs are explained). Of an input that all rows share the file takes one row at a time: with more, the gradient
+        is the sum of theirs, and methods of many points fail.
+        """
+        plan = self._open_plan("cuda" if _lowering(self.providers) == "cuda" else "portable", self._scores.settled)
+        return write(saved(plan, self.method), path)
+
+    def _open_plan(self, lowering: Lowering = "portable", scores: ScoreAxes | None = None) -> Explanation:
+        """The graph for inputs of any size."""
+        made = builder_named(self.builder, self.model)
+        return explanation(self.model, self.method, score=self.score, lowering=lowering, builder=made, scores=scores)
+
+    def _rows(self, plan: Explanation) -> int:
+        """How many rows one run takes; one where an input that all rows share is explained for each."""
+        if None in (about.batch for about in plan.explained.values()):
+            return 1
+        return max(1, (self.memory - plan.held_bytes) // max(1, plan.row_bytes))
+
+    def _plan(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[Explanation, Session]:
+        key = (seeded, scores.axis, scores.whole, *((name, tuple(shape)) for name, shape in shapes.items()))
+        return self._plans.get(key, lambda: self._built_for(shapes, scores, seeded))
+
+    def _built_for(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[Explanation, Session]:
+        try:
+            return self._built(shapes, scores, seeded)
+        except OnnxrayError:
+            # The branch of an If that is not taken may contradict the sizes at hand, yet onnxruntime checks it too.
+            if not shapes or self.runtime == "training" or not has_branches(self.model):
+                raise
+            return self._built({}, scores, seeded)
+
+    def _built(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[Explanation, Session]:
+        with blaming_model(self.model):
+            plan = explanation(
+                self.model, self.method, score=self.score, lowering=_lowering(self.providers), seeded=seeded,
+                shapes=shapes, builder=builder_named(self.builder, self.model, self.runtime), scores=scores,
+            )  # fmt: skip
+        return plan, self._opened(plan)
+
+    def _opened(self, plan: Explanation) -> Session:
+        if self.runtime == "training":
+            return _training().open_training_session(plan.model.proto(), self.providers, self.threads)
+        return open_model(plan.model, self.providers, self.threads)
+
+    def _shapes(self, given: Prepared) -> Mapping[str, Sequence[int | str | None]]:
+        """The shapes that a plan is made for: what the model leaves open, or all of them."""
+        whole = all(axis is None for axis in given.batch.axes.values())
+        return given.shapes if whole or has_open_sizes(self.model) or self.runtime == "training" else {}
+
+    def _attribution(
+        self, plan: Explanation, given: Prepared, target: Target, chosen: np.ndarray, sums: Sums
+    ) -> Attribution:
+        values = {
+            name: array if plan.row_axis(name) is None else np.moveaxis(array, 0, plan.row_axis(name) or 0)
+            for name, array in sums.values.items()
+        }
+        total = np.sum([array.reshape(len(array), -1).sum(1, dtype=np.float64) for array in sums.values.values()], 0)
+        return Attribution(
+            values=next(iter(values.values())) if len(values) == 1 else values,
+            target=chosen if target.seed is None else target.seed,
+            score=sums.scores[:, 0],
+            method=self.method.name,
+            delta=self.method.delta(total, sums.scores),
+            layout=given.recipe.layout if given.recipe else _layout(plan),
+            pictures=given.pictures,
+            provenance=self._provenance(plan) | gap_record(sums.gaps, plan.bound),
+            reduction=self.method.reduction if _layout(plan) else "abs-max",
+        )
+
+    def _provenance(self, plan: Explanation) -> dict[str, Any]:
+        """How it was made; where embeddings are explained, of which input, and the line that says so."""
+        tokens = {name: about.tokens for name, about in plan.explained.items() if about.tokens}
+        said = {"note": self.note, "tokens": tokens} if self.note else {}
+        layer = {"layer": getattr(self.method, "layer", None) or "default"} if plan.cam else {}
+        return {"options": repr(self.method), "score": self.score, **said, **layer}
+
+
+def explain(
+    model: Source,
+    inputs: Inputs,
+    method: str | Method = "saliency",
+    *,
+    target: Any = "top1",
+    score: str = "logit",
+    layer: str | None = None,
+    providers: Sequence[Provider] | Provider | None = None,
+    builder: str = "portable",
+    **options: Any,
+) -> Attribution:
+    """Which parts of the inputs a model used for a score: an attribution, by one call. For more calls build an
+    ``Explainer``, whose arguments these are.
+    """
+    explainer = Explainer(model, method, score=score, layer=layer, providers=providers, builder=builder, **options)
+    return explainer(inputs, target)
+
+
+def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options: Any) -> Any:
+    """The derivative of every score with respect to the input, ``(N, C, *input)`` for C scores per example, in C order.
+
+    Of several inputs a dict of them. Raises InputError for an input whose examples are not counted by an axis.
+    """
+    explainer = Explainer(model, "saliency", score=score, **options)
+    given = prepare(explainer.model, inputs, explainer.preprocess)
+    scores = explainer._scores(given, explainer._shapes(given))
+    classes, examples = scores.count or 0, given.batch.examples
+    if scores.whole:
+        runs = (explainer._explained(given.batch.feeds, scores.named(np.array([k]))) for k in range(classes))
+        return _stacked([found[0].values for found in runs])
+    plan, _ = explainer._plan(explainer._shapes(given), scores, seeded=False)
+    for name in plan.explained:
+        if plan.row_axis(name) is None:
+            raise InputError(f"jacobian() needs an axis that counts examples, which {name!r} has not")
+    rows = given.batch.take(np.repeat(np.arange(examples), classes))
+    found = explainer._explained(rows, scores.named(np.tile(np.arange(classes), examples)))[0].values
+    several = found if isinstance(found, Mapping) else {next(iter(plan.explained)): found}
+    moved = {name: np.moveaxis(array, plan.row_axis(name) or 0, 0) for name, array in several.items()}
+    shaped = {name: array.reshape(examples, classes, *array.shape[1:]) for name, array in moved.items()}
+    return shaped if isinstance(found, Mapping) else next(iter(shaped.values()))
+
+
+def _stacked(rows: Sequence[Any]) -> Any:
+    """The attributions of one example's scores as a Jacobian."""
+    named = {name: [row[name] for row in rows] for name in rows[0]} if isinstance(rows[0], Mapping) else {"": rows}
+    stacks = {name: np.stack(each, axis=1) for name, each in named.items()}
+    return stacks if isinstance(rows[0], Mapping) else stacks[""]
+
+
+def _layout(plan: Explanation) -> Literal["NLC"] | None:
+    """That of embeddings; pictures are known by their recipe, and maps of a layer have no channels."""
+    return "NLC" if not plan.cam and all(about.tokens for about in plan.explained.values()) else None
+
+
+def _training() -> ModuleType:
+    from . import training  # onnxruntime-training's side, imported late as few need it
+
+    return training
+
+
+def _lowering(providers: Sequence[Provider]) -> Lowering:
+    first = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    return {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}.get(first, "portable")  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""The layers of two models: which belong together, and where their evidence parts."""

@@ -1,0 +1,141 @@
+"""A model that also gives its layers' activations, the gradients at them, and its constants as floats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from ...attribution.heads import find_head
+from ...attribution.inputs import Prepared
+from ...attribution.score import score_tensor
+from ...autodiff.backward import differentiate
+from ...errors import ModelError
+from ...graph.model import Model, is_float
+from ...runtime import Session, open_session
+from ..model_under_test import Side
+from .dequantise import quantise_before
+from .match import is_fixed
+
+__all__ = ["Probe", "open_probe"]
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A session with the tensors to look at, the pairs round each quantisation, and constants by name.
+
+    ``pair``: two classes share one logit, which counts against the first.
+    """
+
+    session: Session
+    tensors: Sequence[str]
+    quantised: Mapping[str, tuple[str, str]]
+    seed: tuple[str, str] | None
+    gradients: Mapping[str, str]
+    constants: Mapping[str, np.ndarray]
+    quantised_constants: frozenset[str]
+    logits: str
+    pair: bool = False
+
+    def run(self, given: Prepared, target: int) -> dict[str, Any]:
+        """Activations, gradients of the target's score, and what goes into quantisations and comes out."""
+        feeds: dict[str, np.ndarray] = given.batch.take(given.batch.fill(np.arange(1)))
+        if self.seed is not None:
+            feeds[self.seed[1]] = self._seed(feeds, target)
+        pairs = {name for pair in self.quantised.values() for name in pair}
+        names = list(dict.fromkeys([*self.tensors, *self.gradients.values(), *pairs]))
+        found = self.session.run(feeds, names)
+        return {
+            "values": {name: found[self._seen(name)][:1].astype(np.float32) for name in self.tensors},
+            "gradients": {name: found[output][:1] for name, output in self.gradients.items()},
+            "quantised": {name: (found[x], found[y]) for name, (x, y) in self.quantised.items()},
+        }
+
+    def _seen(self, name: str) -> str:
+        """What the next layer sees of a tensor: its quantised form, if it is quantised."""
+        return self.quantised[name][1] if name in self.quantised else name
+
+    def _seed(self, feeds: Mapping[str, np.ndarray], target: int) -> np.ndarray:
+        """One at the target; its shape is that of the scores of a run whose seed does not matter."""
+        shape = self._shape
+        seed = np.zeros(shape, np.float32)
+        rows = seed.reshape(shape[0], -1)
+        if self.pair and rows.shape[1] == 1:
+            rows[:, 0] = 1 if target else -1
+        else:
+            rows[:, target] = 1
+        return seed
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        inputs = {one.name: one for one in self.session.native.get_inputs()}
+        sizes = inputs[self.seed[1]].shape if self.seed else []
+        return tuple(n if isinstance(n, int) else 1 for n in sizes)
+
+
+def open_probe(side: Side, tensors: Sequence[str]) -> Probe:
+    """A probe of a model; without gradients where it has none."""
+    model, y = side.model, score_tensor(side.model, side.score)
+    head = find_head(y) if side.score == "logit" else None
+    logits = str((head.tensor if head is not None and head.tensor is not None else y).name)
+    quantised = _quantised(model)
+    constants = _constants(model)
+    pairs = {name for pair in quantised.values() for name in pair}
+    program = _with_outputs(model, [*tensors, *pairs, *constants])
+    wrt = [name for name in tensors if name != logits]
+    try:
+        graph = differentiate(program, of=[logits], wrt=wrt)
+        proto, seed, gradients = graph.model, (logits, graph.seeds[logits]), dict(graph.gradients)
+    except ModelError:
+        proto, seed, gradients = program.proto(), None, {}
+    session = open_session(proto, side.providers, side.threads, model.folder)
+    held = _held(program, constants, side)
+    behind = frozenset(name for name, value in constants.items() if value.const_value is None)
+    pair = head is not None and head.pair and head.tensor is not None
+    return Probe(session, tensors, quantised, seed, gradients, held, behind, logits, pair)
+
+
+def _with_outputs(model: Model, names: Sequence[str]) -> Model:
+    program = model.copy()
+    values = ir.convenience.create_value_mapping(program.graph)
+    present = {value.name for value in program.outputs}
+    for name in dict.fromkeys(names):
+        if name not in present and name in values and values[name].producer() is not None:
+            program.graph.outputs.append(values[name])
+    return program
+
+
+def _quantised(model: Model) -> dict[str, tuple[str, str]]:
+    """Activations that are quantised: the name of what goes in, with that of what comes out."""
+    found = {}
+    for node in model.graph:
+        quantise = quantise_before(node)
+        source = quantise.inputs[0] if quantise is not None else None
+        if source is not None and source.producer() is not None and is_float(source):
+            found[str(source.name)] = (str(source.name), str(node.outputs[0].name))
+    return found
+
+
+def _constants(model: Model) -> dict[str, ir.Value]:
+    """What arrives at nodes and depends on no input."""
+    return {
+        str(v.name): v for node in model.graph for v in node.inputs if v is not None and is_float(v) and is_fixed(v)
+    }
+
+
+def _held(program: Model, constants: Mapping[str, ir.Value], side: Side) -> dict[str, np.ndarray]:
+    """The constants as arrays; those that are dequantised from a run of the nodes that do it."""
+    direct = {name: v.const_value.numpy() for name, v in constants.items() if v.const_value is not None}
+    computed = [name for name in constants if name not in direct]
+    if not computed:
+        return direct
+    alone = program.copy()
+    values = ir.convenience.create_value_mapping(alone.graph)
+    alone.graph.outputs[:] = [values[name] for name in computed]
+    alone.graph.inputs.clear()
+    RemoveUnusedNodesPass()(alone.program)
+    return direct | open_session(alone.proto(), side.providers, side.threads, side.model.folder).run({}, computed)

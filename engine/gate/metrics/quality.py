@@ -1,0 +1,169 @@
+"""How good a map is: what the model does where it points, how steady it is, and whether it depends on the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...optional import need
+from ...support.choice import choose
+from .agreement import METRICS, points_inside
+from .quality_case import Subject
+
+__all__ = ["QUALITIES", "chosen_qualities", "curve", "gini"]
+
+STEPS = 20  # of a curve of deletion or insertion
+DRAWS = 8  # of neighbours, for max-sensitivity
+RADIUS = 0.02  # of the input's range
+MASKS = 48  # of perturbations, for infidelity
+COVER = 0.2  # of the places, that one perturbation takes away
+BLUR = 0.1  # of the side of a picture: what insertion starts from
+
+
+def deletion(s: Subject) -> float:
+    """Area under the target's probability as the strongest places are taken away (Petsiuk et al., 2018,
+    arXiv:1806.07421); less is better."""
+    return area(curve(s, insert=False))
+
+
+def insertion(s: Subject) -> float:
+    """Area under the target's probability as the strongest places are put into a blurred picture, or a vector of zeros
+    (Petsiuk et al., 2018, arXiv:1806.07421)."""
+    return area(curve(s, insert=True))
+
+
+def pointing_game(s: Subject) -> float | None:
+    """Whether the strongest place lies inside of the mask (Zhang et al., 2016, arXiv:1608.00507)."""
+    return None if s.mask is None or s.plane.shape != s.mask.shape else float(points_inside(s.plane, s.mask))
+
+
+def max_sensitivity(s: Subject) -> float:
+    """Largest relative change of the map among neighbours of the input (Yeh et al., 2019, arXiv:1901.09392)."""
+    _check_floats(s)
+    steps = [RADIUS * s.span * s.rng.uniform(-1, 1, s.x.shape) for _ in range(DRAWS)]
+    return max(METRICS["relative-l2"](s.map, s.attribution(s.x + step)) for step in steps)
+
+
+def infidelity(s: Subject) -> float:
+    """Mean squared error of the change of score that the map foretells when places are taken away (Yeh et al., 2019,
+    arXiv:1901.09392), at the best scale of the map, over the mean squared change: 0 is perfect, 1 useless."""
+    _check_floats(s)
+    chosen = [s.over((s.rng.random(s.plane.shape) < COVER).astype(float)) * np.ones_like(s.x) for _ in range(MASKS)]
+    changes = [mask * (s.x - _nothing(s.x)) for mask in chosen]
+    fall = s.scores(s.x)[0] - s.scores(np.concatenate([s.x - change for change in changes]))
+    foretold = np.array([_foretold(s, mask, change) for mask, change in zip(chosen, changes, strict=True)])
+    scale = (foretold @ fall) / (foretold @ foretold) if foretold.any() else 0.0
+    return float(np.mean((scale * foretold - fall) ** 2) / np.mean(fall**2)) if fall.any() else 0.0
+
+
+def completeness(s: Subject) -> float | None:
+    """How far the sum of the map misses the fall of the score from the input to the baseline of zeros, over that fall
+    (Sundararajan et al., 2017, arXiv:1703.01365); not for maps of layers."""
+    _check_floats(s)
+    if s.map.size != s.x.size:
+        return None
+    base = getattr(s.side.explainers[s.method].method, "baseline", 0.0)
+    start = np.full_like(s.x, base) if isinstance(base, int | float) else None
+    if start is None:
+        return None
+    fall = float(s.scores(s.x)[0] - s.scores(start)[0])
+    return abs(float(s.map.sum(dtype=np.float64)) - fall) / abs(fall) if fall else None
+
+
+def sparseness(s: Subject) -> float:
+    """Gini index of the magnitudes (Chalasani et al., 2020, arXiv:1810.06583): 0 if all are equal, to 1."""
+    return gini(s.map)
+
+
+def parameter_randomisation(s: Subject) -> float | None:
+    """Rank correlation, as a magnitude, with the map of the same model with randomised weights (Adebayo et al., 2018,
+    arXiv:1810.03292); a map that depends on what was learned has little."""
+    if s.random_side is None:
+        return None
+    other = s.attribution(s.x, side=s.random_side)
+    return abs(METRICS["spearman"](s.map, other))
+
+
+def label_randomisation(s: Subject) -> float | None:
+    """Rank correlation, as a magnitude, with the map of a random other class (random logit of Sixt et al., 2020,
+    arXiv:1912.09818, which asks without training what Adebayo's test with random labels asks)."""
+    if s.classes < 2:
+        return None
+    other = int((s.target + s.rng.integers(1, s.classes)) % s.classes)
+    return abs(METRICS["spearman"](s.map, s.attribution(s.x, target=other)))
+
+
+QUALITIES: dict[str, Callable[[Subject], float | None]] = {
+    "deletion": deletion,
+    "insertion": insertion,
+    "pointing-game": pointing_game,
+    "max-sensitivity": max_sensitivity,
+    "infidelity": infidelity,
+    "completeness": completeness,
+    "sparseness": sparseness,
+    "parameter-randomisation": parameter_randomisation,
+    "label-randomisation": label_randomisation,
+}
+
+
+def curve(s: Subject, insert: bool) -> NDArray[np.floating]:
+    """The target's probability as the strongest places are taken away or put in, in equal steps."""
+    _check_floats(s)
+    order = np.argsort(-s.plane, axis=None, kind="stable")
+    start, end = (_nothing(s.x), s.x) if insert else (s.x, _nothing(s.x))
+    if insert and s.x.ndim == 4:
+        start = _blurred(s.x)
+    mixed = []
+    for share in np.linspace(0, 1, STEPS + 1):
+        taken = np.zeros(order.size, bool)
+        taken[order[: round(share * order.size)]] = True
+        mixed.append(np.where(s.over(taken.reshape(s.plane.shape)), end, start))
+    return s.probabilities(np.concatenate(mixed))
+
+
+def area(values: NDArray) -> float:
+    """The area under a curve over 0..1."""
+    return float(need("scipy.integrate").trapezoid(values, dx=1 / (len(values) - 1)))
+
+
+def gini(values: NDArray) -> float:
+    """The Gini index of magnitudes."""
+    sizes = np.sort(np.abs(np.asarray(values, np.float64)).ravel())
+    places = np.arange(1, sizes.size + 1)
+    return float(((2 * places - sizes.size - 1) @ sizes) / (sizes.size * sizes.sum())) if sizes.any() else 0.0
+
+
+def chosen_qualities(names: Sequence[str] | None) -> list[str]:
+    """Qualities by name, all by default; an unknown one is an InputError that lists them."""
+    return [choose(one, QUALITIES, "metric") for one in names or QUALITIES]
+
+
+def _check_floats(s: Subject) -> None:
+    """Token ids cannot be changed a little, and zero is a token like others."""
+    if s.x.dtype.kind != "f":
+        raise InputError("this metric perturbs the input, which are integers; choose sparseness or a randomisation")
+
+
+def _nothing(x: NDArray) -> NDArray:
+    """What stands for nothing: of a picture its mean colour, of a vector zeros."""
+    if x.ndim != 4:
+        return np.zeros_like(x)
+    axes = tuple(axis for axis in (1, 2, 3) if axis != 1 + int(np.argmin(x.shape[1:])))
+    return np.broadcast_to(x.mean(axis=axes, keepdims=True), x.shape).astype(x.dtype)
+
+
+def _blurred(x: NDArray) -> NDArray:
+    channels = 1 + int(np.argmin(x.shape[1:]))
+    widths = [0 if axis in (0, channels) else BLUR * size for axis, size in enumerate(x.shape)]
+    return need("scipy.ndimage").gaussian_filter(x, widths)
+
+
+def _foretold(s: Subject, mask: NDArray, change: NDArray) -> float:
+    """What a map says of a change: contributions are summed, gradients multiplied with it."""
+    if s.map.shape != s.x.shape[1:]:
+        return float((s.over(s.plane) * np.ones_like(s.x) * mask).sum())
+    gradient = s.side.explainers[s.method].method.reduction == "norm"
+    return float((s.map * (change if gradient else mask)[0]).sum())

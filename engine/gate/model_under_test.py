@@ -1,0 +1,239 @@
+"""One side of a comparison: a model with what it needs to say, of an input, its scores and its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..attribution.axes import score_axes
+from ..attribution.inputs import Prepared, prepare
+from ..attribution.memory import bytes_held, bytes_per_row
+from ..attribution.result import TOKENS, Attribution
+from ..attribution.score import score_tensor
+from ..data.preprocess import Preprocess
+from ..errors import InputError
+from ..graph.model import Model, Source, is_float, load
+from ..methods.catalogue import method_options
+from ..runtime import Provider, Session, open_model, resolve_providers
+from .explainers import Explainers, held_by
+
+__all__ = ["DEFAULT_METHODS", "Evidence", "Side", "one_example", "open_side"]
+
+GRADIENT, TIMES_INPUT = "saliency", "input-x-gradient"
+DEFAULT_METHODS = ("saliency", "input-x-gradient", "integrated-gradients", "grad-cam")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a side says of one input: all its scores, the class that is explained, and a map for each method."""
+
+    scores: NDArray[np.floating]
+    target: int
+    score: float
+    maps: Mapping[str, NDArray[np.floating]]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """A model, its explainers by method, and how pictures become its input."""
+
+    model: Model
+    explainers: Explainers
+    score: str = "logit"
+    recipe: Preprocess | None = None
+    providers: Sequence[Provider] | Provider | None = None
+    threads: int | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.model.path or self.model.graph.name or "model")
+
+    @property
+    def where(self) -> list[str]:
+        """The providers that it runs on, by name."""
+        return [one if isinstance(one, str) else one[0] for one in resolve_providers(self.providers)]
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of the model as it is run."""
+        return self.model.digest
+
+    @cached_property
+    def scored(self) -> ir.Value:
+        """The tensor of the model whose elements are scores."""
+        return score_tensor(self.model, self.score)
+
+    @cached_property
+    def forward(self) -> tuple[Session, str]:
+        """The model as it is, and the name of its scores."""
+        program, y = self.model.copy(), str(self.scored.name)
+        if y not in [value.name for value in program.outputs]:
+            program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[y])
+        return open_model(program, self.providers, self.threads), y
+
+    @cached_property
+    def row_bytes(self) -> int:
+        """What a run of the model takes for one row at most."""
+        return bytes_per_row(self.model)
+
+    def prepared(self, given: Any) -> Prepared:
+        """The arrays of one example."""
+        return one_example(prepare(self.model, given, self.recipe))
+
+    def scores(self, given: Prepared) -> NDArray[np.floating]:
+        """All scores of an example, as a vector."""
+        session, y = self.forward
+        found = session.run(given.batch.take(given.batch.fill(np.arange(1))), [y])[y]
+        return vector(found)
+
+    def evidence(self, given: Prepared, target: int | None = None) -> Evidence:
+        """Scores and maps; of the top class unless one is given."""
+        feeds = dict(given.batch.feeds)
+        scores, found = self._answer(given, target)
+        chosen = target if target is not None else int(next((one.target[0] for one in found.values()), scores.argmax()))
+        found |= {name: self.explainers[name](feeds, chosen) for name in self.asked if name not in found}
+        maps = {name: map_of(one) for name, one in found.items()}
+        if TIMES_INPUT not in self.asked and TIMES_INPUT in self.explainers:
+            maps[TIMES_INPUT] = _times(found[GRADIENT].values, feeds)
+        score = next((float(one.score[0]) for one in found.values()), float(scores[chosen]))
+        checked = {name: finite(maps[name], f"the map of {name}") for name in self.explainers}
+        return Evidence(scores, chosen, score, checked)
+
+    def _answer(self, given: Prepared, target: int | None) -> tuple[NDArray[np.floating], dict[str, Attribution]]:
+        """All scores; they come with the run of the first method, but for arithmetic that rounds, which only the model
+        as it is computes as it will be deployed."""
+        if self.rounds or not self.asked or self.scored not in self.model.outputs:
+            return self.scores(given), {}
+        name = self.asked[0]
+        found, outputs = self.explainers[name].with_outputs(
+            dict(given.batch.feeds), "top1" if target is None else target
+        )
+        return vector(outputs[str(self.scored.name)]), {name: found}
+
+    @cached_property
+    def rounds(self) -> bool:
+        """Whether the model has integer arithmetic or floats of less than 32 bits, which a map is not made in."""
+        kinds = {node.op_type for node in self.model.graph}
+        values = (*(v for node in self.model.graph for v in node.outputs), *self.model.graph.initializers.values())
+        integer = any("Quant" in kind or "QLinear" in kind or kind.endswith("Integer") for kind in kinds)
+        return integer or any(v.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16) for v in values)
+
+    @cached_property
+    def asked(self) -> tuple[str, ...]:
+        """The methods whose explainers run: input times gradient is made of saliency, where that is asked for, too."""
+        made = GRADIENT in self.explainers and all(is_float(value) for value in self.model.inputs)
+        return tuple(name for name in self.explainers if not (made and name == TIMES_INPUT))
+
+    @property
+    def held(self) -> int:
+        """What the open sessions hold beside the weights of the model at most, in bytes."""
+        forward = bytes_held(self.model) if "forward" in vars(self) else 0
+        return forward + sum(map(held_by, self.explainers.opened.values()))
+
+    def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence:
+        """The evidence of the sample of a name, which a model does not need; a golden file does."""
+        return self.evidence(given, target)
+
+    def only(self, method: str) -> Side:
+        """The side for one method, and for that which it is made of."""
+        return replace(self, explainers=self.explainers.only({method, GRADIENT} if method == TIMES_INPUT else {method}))
+
+    def with_model(self, model: Model) -> Side:
+        """The same questions to another model."""
+        return replace(self, model=model, explainers=self.explainers.rebuilt(model, self.threads))
+
+    def with_threads(self, threads: int) -> Side:
+        """The same model on another number of threads."""
+        return replace(self, threads=threads, explainers=self.explainers.rebuilt(self.model, threads))
+
+
+def open_side(
+    model: Source,
+    methods: Sequence[str],
+    *,
+    score: str = "logit",
+    layer: str | None = None,
+    preprocess: Preprocess | None = None,
+    providers: Sequence[Provider] | Provider | None = None,
+    threads: int | None = None,
+    memory: str | int = "1GB",
+    **options: Any,
+) -> Side:
+    """A side with an explainer for each method; options go to those methods that have them."""
+    source, having = load(model), method_options()
+    _check_classes(source, score)
+    if unknown := [name for name in options if not any(m in methods for m, _ in having.get(name, []))]:
+        raise InputError(f"no method of {', '.join(methods)} has an option {unknown[0]!r}")
+    explained = {"score": score, "providers": providers, "threads": threads, "memory": memory}
+    settings = {}
+    for name in methods:
+        own = {key: value for key, value in options.items() if name in [m for m, _ in having[key]]}
+        if layer is not None and name in [m for m, _ in having["layer"]]:
+            own["layer"] = layer
+        settings[name] = {**explained, **own}
+    recipe = preprocess or Preprocess.from_metadata(source.metadata)
+    side = Side(source, Explainers(source, settings), score, recipe, providers, threads)
+    for name in side.asked:  # what is wrong with a method or its layer is said before the first sample
+        side.explainers[name]
+    return side
+
+
+def _check_classes(model: Model, score: str) -> None:
+    scores = score_axes(model, score)
+    if not scores.single or scores.axis != 0:
+        raise InputError(
+            f"compare and evaluate explain a class of an example, but the scores {scores.tensor!r} have shape "
+            f"{scores.text} for one example, which axis {scores.axis} counts; name a tensor by score= (--score) whose "
+            "axis 0 counts examples and whose axis 1 counts classes"
+        )
+
+
+def one_example(given: Prepared) -> Prepared:
+    if given.batch.examples != 1:
+        raise InputError(f"it holds {given.batch.examples} examples; give an array of many as DATA itself")
+    return given
+
+
+def map_of(found: Attribution) -> NDArray[np.floating]:
+    """The map of the only example; of embedded tokens one number each."""
+    if found.layout != TOKENS:
+        return flat_map(found.values)
+    names = list(found.values) if isinstance(found.values, Mapping) else []
+    return flat_map({name: found[name].map() for name in names} if names else found.map())
+
+
+def flat_map(values: Any) -> NDArray[np.floating]:
+    """The values of the only example; those of several inputs as one vector."""
+    if isinstance(values, Mapping):
+        return np.concatenate([np.asarray(one).ravel() for one in values.values()])
+    return np.asarray(values)[0]
+
+
+def _times(gradient: Any, feeds: Mapping[str, NDArray]) -> NDArray[np.floating]:
+    """Input times gradient, for each input."""
+    if isinstance(gradient, Mapping):
+        return flat_map({name: values * feeds[name] for name, values in gradient.items()})
+    return flat_map(gradient * next(iter(feeds.values()))).astype(np.float32, copy=False)
+
+
+def vector(output: NDArray) -> NDArray[np.floating]:
+    """The scores of the only example."""
+    return finite(output[:1].reshape(-1).astype(np.float32), "the scores")
+
+
+def finite(array: NDArray[np.floating], what: str) -> NDArray[np.floating]:
+    if not np.isfinite(array).all():
+        raise InputError(f"{what} holds NaN or infinity")
+    return array
+
+
+def picture_of(given: Prepared) -> Image.Image | None:
+    """What the model saw, if it was a picture."""
+    return given.pictures[0] if given.pictures else None

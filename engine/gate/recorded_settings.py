@@ -1,0 +1,51 @@
+"""What a golden file was asked by is what the candidate is asked by: score, layer, and the options of methods."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..methods.catalogue import method_options
+from .model_under_test import DEFAULT_METHODS
+
+__all__ = ["as_recorded", "recorded_methods", "settings"]
+
+DEFAULTS: Mapping[str, Any] = {"score": "logit", "layer": None, "options": {}}
+
+
+def settings(score: str, layer: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """For the header; without options that JSON has no place for, such as arrays."""
+    held = {name: value for name, value in options.items() if _is_plain(value)}
+    return {"score": score, "layer": layer, "options": held}
+
+
+def as_recorded(
+    path: Path, header: Mapping[str, Any], given: Mapping[str, Any], methods: Sequence[str]
+) -> dict[str, Any]:
+    """Settings of the candidate's side: the recorded ones; an InputError where others were given."""
+    held = {**DEFAULTS, **header.get("settings", {})}
+    having = method_options()
+    held["options"] = {k: v for k, v in held["options"].items() if any(m in methods for m, _ in having.get(k, []))}
+    for name, default in DEFAULTS.items():
+        if given[name] not in (default, held[name]) and "settings" in header:
+            raise InputError(f"{path} was recorded with {name} {held[name]!r}, not {given[name]!r}")
+    return held if "settings" in header else dict(given)
+
+
+def recorded_methods(path: Path, header: Mapping[str, Any], methods: Sequence[str]) -> list[str]:
+    """Those that are asked for; of the default ones, those that were recorded."""
+    held = list(header["methods"])
+    missing = [name for name in methods if name not in held]
+    if missing and tuple(methods) != DEFAULT_METHODS:
+        raise InputError(f"{path} holds maps of {', '.join(held)}, not of {missing[0]}")
+    return [name for name in methods if name in held] or held
+
+
+def _is_plain(value: Any) -> bool:
+    try:
+        return json.loads(json.dumps(value)) == value
+    except (TypeError, ValueError):
+        return False

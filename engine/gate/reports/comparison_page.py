@@ -1,0 +1,172 @@
+"""The report of a comparison: one HTML page that needs no network, verdict first, provenance last."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from ...drawing import heatmap
+from ...drawing.bar_chart import bar_chart, rank_features
+from ...optional import need
+from ...support.writing import write_text
+from ..metrics.agreement import METRICS, strength
+from ..metrics.outputs import OUTPUTS
+from ..pair import Look, Pair, resized
+from ..summary import OF_OUTPUTS, Row, rises
+from .charts import calibration_chart, distribution_chart, layer_chart
+
+if TYPE_CHECKING:
+    from ..comparison import Comparison
+
+__all__ = ["Shown", "address", "render", "write_report"]
+
+TENSORS = 12  # quantised tensors in the table
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One of the worst samples: what is said of it, and its pictures with their captions."""
+
+    row: Row
+    method: str
+    said: str
+    pictures: tuple[tuple[str, str], ...]
+
+
+def write_report(comparison: Comparison, folder: Path, worst: int = 6) -> Path:
+    """Writes report.html into a folder, which is made where it is missing."""
+    layers = comparison.layers
+    page = render(
+        "report.html",
+        found=comparison,
+        methods=list(dict.fromkeys(one.method for one in comparison.summary if one.method != OF_OUTPUTS)),
+        cells={(one.method, one.metric): one for one in comparison.summary},
+        metrics=[name for name in (*METRICS, "mass-inside", "pointing") if _measured(comparison, name)],
+        outputs=list(OUTPUTS),
+        of_outputs=OF_OUTPUTS,
+        distributions=lambda method: distribution_chart(comparison.rows, method),
+        layer_chart=layer_chart(layers.layers, layers.breaks) if layers and layers.layers else None,
+        tensors=layers.tensors[:TENSORS] if layers else (),
+        calibration_chart=calibration_chart(comparison.calibration) if comparison.calibration else None,
+        worst=list(_worst(comparison, worst)),
+        correct=_correct(comparison.rows),
+    )
+    return write_text(folder / "report.html", page)
+
+
+def render(template: str, **values: Any) -> str:
+    """A page from a template of this package; all text is escaped."""
+    folder, jinja = resources.files(__name__.rpartition(".")[0]), need("jinja2")
+    environment = jinja.Environment(
+        loader=jinja.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined,
+    )  # fmt: skip
+    helpers = {"sign": lambda metric: "↑" if rises(metric) else "↓", "said_of": _said_of}
+    return environment.get_template(template).render(**helpers, **values)
+
+
+def _said_of(value: Any) -> str:
+    """A setting in words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_said_of(one)}" for key, one in value.items()) or "–"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_said_of, value)) or "–"
+    return "–" if value is None else str(value)
+
+
+def address(picture: Image.Image) -> str:
+    """A picture as an address that holds it."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _measured(comparison: Comparison, metric: str) -> bool:
+    return any(one.metric == metric for one in comparison.summary)
+
+
+def _correct(rows: tuple[Row, ...]) -> tuple[float, float] | None:
+    """The accuracy of both models on the samples that have labels."""
+    known = [row.correct for row in rows if row.correct is not None]
+    return (float(np.mean([a for a, _ in known])), float(np.mean([b for _, b in known]))) if known else None
+
+
+def _worst(comparison: Comparison, count: int) -> Iterator[Shown]:
+    """The samples whose maps agree least, looked at again by the method that it is of: one after the other."""
+    if comparison.pair is None:
+        return
+    ranked = sorted(comparison.rows, key=lambda row: _lowest(row)[1])[:count]
+    wanted: dict[str, list[Row]] = {}
+    for row in ranked:
+        wanted.setdefault(_lowest(row)[0], []).append(row)
+    shown = {row.name: one for method, rows in wanted.items() for row, one in _looks(comparison.pair, method, rows)}
+    yield from (shown[row.name] for row in ranked if row.name in shown)
+
+
+def _looks(pair: Pair, method: str, rows: Sequence[Row]) -> Iterator[tuple[Row, Shown]]:
+    """Each row with its pictures; the samples are walked once."""
+    pair, left = pair.only(method), {row.name: row for row in rows}
+    for sample in pair.samples:
+        if row := left.pop(sample.name, None):
+            yield row, _shown(pair.look(sample), row, method)
+        if not left:
+            return
+
+
+def _lowest(row: Row) -> tuple[str, float]:
+    """The method whose maps agree least, by rank correlation or whatever was measured first."""
+    found = []
+    for method, values in row.maps.items():
+        name = "spearman" if "spearman" in values else next(iter(values))
+        metric = METRICS.get(name)
+        found.append((method, values[name] if metric is None or metric.rises else -values[name]))
+    return min(found, key=lambda one: one[1])
+
+
+def _shown(look: Look, row: Row, method: str) -> Shown:
+    a, b = look.reference.maps[method], look.candidate.maps[method]
+    b = resized(b, a) if a.shape != b.shape else b
+    said = ", ".join(f"{name} {value:.3f}" for name, value in row.maps[method].items())
+    pictures = _planes(a, b) if strength(a).ndim == 2 else _bars(a, b)
+    if look.given.pictures:
+        pictures.insert(0, ("input", look.given.pictures[0]))
+    elif strength(a).ndim == 2:
+        pictures.insert(0, ("input", _grey(next(iter(look.given.batch.feeds.values()))[0])))
+    return Shown(row, method, said, tuple((caption, address(_tile(one))) for caption, one in pictures))
+
+
+def _planes(a: np.ndarray, b: np.ndarray) -> list[tuple[str, Image.Image]]:
+    """Both maps, each on its own scale, and the difference of what is drawn."""
+    x, y = (heatmap.normalise(strength(one)) for one in (a, b))
+    return [
+        ("reference", heatmap.colourise(x, "magma")),
+        ("candidate", heatmap.colourise(y, "magma")),
+        ("difference", heatmap.colourise(y - x, "bwr")),
+    ]
+
+
+def _bars(a: np.ndarray, b: np.ndarray) -> list[tuple[str, Image.Image]]:
+    return [(name, bar_chart(rank_features(one), name, top=8)) for name, one in (("reference", a), ("candidate", b))]
+
+
+def _grey(array: np.ndarray) -> Image.Image:
+    """An array as a picture, from its lowest to its highest value."""
+    plane = np.asarray(array, np.float64)
+    plane = plane.mean(axis=int(np.argmin(plane.shape))) if plane.ndim == 3 else np.atleast_2d(plane)
+    return heatmap.colourise((plane - plane.min()) / (np.ptp(plane) or 1.0), "gray")
+
+
+def _tile(picture: Image.Image) -> Image.Image:
+    """Large enough to see, small enough to send."""
+    large = heatmap.enlarge(picture)
+    if max(large.size) > 2 * heatmap.SIDE:
+        large.thumbnail((2 * heatmap.SIDE, 2 * heatmap.SIDE))
+    return large

@@ -1,0 +1,36 @@
+"""The report of an evaluation: one HTML page with a table, curves and distributions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...support.writing import write_text
+from ..metrics.quality import QUALITIES
+from .charts import curves_chart, distribution_chart
+from .comparison_page import render
+
+if TYPE_CHECKING:
+    from ..evaluation import Evaluation
+
+__all__ = ["write_evaluation"]
+
+
+def write_evaluation(found: Evaluation, folder: Path) -> Path:
+    """Writes evaluation.html into a folder, which is made where it is missing."""
+    methods = list(dict.fromkeys(one.method for one in found.summary))
+    page = render(
+        "evaluation.html",
+        found=found,
+        methods=methods,
+        metrics=[name for name in QUALITIES if any(one.metric == name for one in found.summary)],
+        cells={(one.method, one.metric): one for one in found.summary},
+        said={name: " ".join((quality.__doc__ or "").split()) for name, quality in QUALITIES.items()},
+        curves={name: curves_chart(held, _across(name), "probability") for name, held in found.curves.items()},
+        distributions={method: distribution_chart(found.rows, method) for method in methods},
+    )
+    return write_text(folder / "evaluation.html", page)
+
+
+def _across(name: str) -> str:
+    return "share of places taken away" if name == "deletion" else "share of places put in"

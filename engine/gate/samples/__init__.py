@@ -1,0 +1,1 @@
+"""The samples of a comparison or evaluation, and their masks."""

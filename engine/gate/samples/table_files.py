@@ -1,0 +1,90 @@
+"""Rows of tables, read one after another: .csv under a line of names, .parquet by pyarrow."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data.files import check_header
+from ...errors import InputError
+from ...graph.metadata import FEATURES, entry
+from ...graph.model import Model
+from ...optional import need
+from ...support.damaged import readable
+from .array_files import LABELS, Row, Rows
+
+__all__ = ["csv_rows", "parquet_rows"]
+
+BATCH = 256  # rows of a .parquet file that are read at once
+
+
+def csv_rows(path: Path, model: Model) -> Rows:
+    """The rows of a .csv file; a column named label, labels, target or y holds classes."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header = next(csv.reader(file), [])
+            count = sum(bool(row) for row in csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a table with a line of names first") from error
+    names = [name.strip() for name in header]
+    features, label = _columns(path, names, model)
+    return Rows(count, partial(_csv_each, path, names, features, label), label is not None)
+
+
+def parquet_rows(path: Path, model: Model) -> Rows:
+    """The rows of a .parquet file; a column named label, labels, target or y holds classes."""
+    parquet = need("pyarrow.parquet")
+    with readable(path, ".parquet file", InputError):
+        file = parquet.ParquetFile(path)
+    features, label = _columns(path, list(file.schema_arrow.names), model)
+    return Rows(file.metadata.num_rows, partial(_parquet_each, path, file, features, label), label is not None)
+
+
+def _columns(path: Path, names: Sequence[str], model: Model) -> tuple[list[str], str | None]:
+    """The features, in the model's order where it names them, and the column of classes."""
+    wanted = entry(model.metadata, FEATURES) or []
+    check_header(path, names, wanted)
+    label = next((name for name in LABELS if name in names and name not in wanted), None)
+    return wanted or [name for name in names if name != label], label
+
+
+def _csv_each(path: Path, names: Sequence[str], features: Sequence[str], label: str | None) -> Iterator[Row]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        for row in islice((row for row in csv.reader(file) if row), 1, None):
+            held = dict(zip(names, row, strict=False))
+            yield partial(_numbers, held, features), _class(held, label)
+
+
+def _parquet_each(path: Path, file: Any, features: Sequence[str], label: str | None) -> Iterator[Row]:
+    with readable(path, ".parquet file", InputError):
+        for batch in file.iter_batches(BATCH, columns=[*features, *([label] if label else [])]):
+            for held in batch.to_pylist():
+                yield partial(_numbers, held, features), _class(held, label)
+
+
+def _numbers(held: Mapping[str, Any], features: Sequence[str]) -> np.ndarray:
+    try:
+        return np.array([[float(held[name]) for name in features]], np.float32)
+    except (KeyError, TypeError, ValueError):
+        bad = next(name for name in features if not _is_number(held.get(name)))
+        raise InputError(f"{held.get(bad)!r} under {bad!r} is no number") from None
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _class(held: Mapping[str, Any], label: str | None) -> int | None:
+    """The class of a row; None where its cell is no whole number."""
+    value: Any = held.get(label) if label else None
+    return int(float(value)) if _is_number(value) and float(value).is_integer() else None

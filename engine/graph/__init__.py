@@ -1,0 +1,1 @@
+"""The graph itself: builder, model, shapes, weights, and walks through it."""

@@ -1,0 +1,40 @@
+"""The entries of a model's metadata that onnxray reads, each with its type; decoded where a model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import ModelError
+from ..support.schema import Name, Struct, decoded
+
+__all__ = ["FEATURES", "LABELS", "LAYERS", "LayerEntry", "check_metadata", "entry"]
+
+LAYERS, LABELS, FEATURES = "onnxray.layers", "onnxray.labels", "onnxray.features"
+
+
+class LayerEntry(Struct, frozen=True):
+    """Where the output of a source framework's layer is: its tensor, and a letter for each of the tensor's axes."""
+
+    tensor: str
+    layout: str | None = None
+
+
+_KINDS: Mapping[str, Any] = {
+    LAYERS: dict[str, LayerEntry],
+    LABELS: list[Name] | dict[int, Name],
+    FEATURES: list[str],
+}
+
+
+def entry(metadata: Mapping[str, str], key: str) -> Any:
+    """The decoded entry, or None where the model has none; ModelError where it holds JSON of another type."""
+    text = metadata.get(key)
+    return decoded(text, _KINDS[key], f"the model's metadata {key!r}", ModelError) if text else None
+
+
+def check_metadata(metadata: Mapping[str, str], where: str) -> None:
+    """Decodes all entries once, so that a wrong one is told when the file is loaded."""
+    for key, kind in _KINDS.items():
+        if text := metadata.get(key):
+            decoded(text, kind, f"{where}: metadata {key!r}", ModelError)

@@ -1,0 +1,235 @@
+"""Model: a checked, shape-inferred ONNX graph, at an opset that the rules speak."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import (
+    InlinePass,
+    LiftConstantsToInitializersPass,
+    RemoveInitializersFromInputsPass,
+    ShapeInferencePass,
+)
+
+from ..errors import InputError, ModelError
+from ..loading.declared_shapes import forget_shapes, recall_shapes
+from ..loading.half_precision import keep_half
+from ..loading.isolation import check_isolated
+from ..loading.legacy_operators import adopt
+from ..loading.reading import name_of, read
+from ..loading.shared_constants import share_constants
+from ..loading.softmax_axis import one_axis_softmax
+from ..loading.upgrade import IR_VERSIONS, OPSET, type_bounds, upgrade
+from ..passes.one_number import one_number
+from ..passes.optimiser_safe import optimiser_safe
+from ..support.choice import nearest
+from .metadata import LABELS, LAYERS, LayerEntry, check_metadata, entry
+from .sequence_types import type_sequences
+from .shapes import complete, static_shape
+from .validity import blaming, open_plainly
+from .weights import LIMIT, embedded, weight_bytes
+
+__all__ = ["Layer", "Model", "Source", "infer_shapes", "is_float", "load"]
+
+LIFT_CONSTANTS = LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)  # rules read small ones, too
+_FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer as users name it: its tensor, and the axes of that tensor, one letter each (``"NCHW"``)."""
+
+    name: str
+    tensor: str
+    layout: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """An ONNX model, ready to be differentiated. Made by ``load``; never changed after that.
+
+    ``original_opset`` is that of the file, before any upgrade.
+    """
+
+    program: ir.Model
+    path: Path | None = None
+    original_opset: int | None = None
+
+    @property
+    def graph(self) -> ir.Graph:
+        return self.program.graph
+
+    @property
+    def inputs(self) -> list[ir.Value]:
+        return list(self.graph.inputs)
+
+    @property
+    def outputs(self) -> list[ir.Value]:
+        return list(self.graph.outputs)
+
+    @property
+    def opset(self) -> int:
+        return self.graph.opset_imports[""]
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        return self.program.metadata_props
+
+    @property
+    def labels(self) -> list[str] | dict[int, str] | None:
+        """Class names, where the model's metadata has them."""
+        return entry(self.metadata, LABELS)
+
+    def copy(self) -> Model:
+        """A model whose graph may be changed; the weights are shared."""
+        return replace(self, program=self.program.clone())
+
+    @property
+    def folder(self) -> Path | None:
+        """Where weights outside of the file lie."""
+        return self.path.parent.resolve() if self.path else None
+
+    def proto(self, embed: bool = True) -> onnx.ModelProto:
+        """The model as a message, with the weights inside, or with external ones left in their files.
+
+        Those of 2 GB and more, which no message holds, are left there anyway.
+        """
+        external = any(isinstance(v.const_value, ir.ExternalTensor) for v in self.graph.initializers.values())
+        return ir.to_proto(embedded(self.copy().program) if embed and external and not self.large else self.program)
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the message, and of the weights that it cannot hold."""
+        found = hashlib.sha256(self.proto().SerializeToString(deterministic=True))
+        for value in self.graph.initializers.values() if self.large else ():
+            found.update(value.const_value.tobytes() if value.const_value is not None else b"")
+        return found.hexdigest()
+
+    @property
+    def large(self) -> bool:
+        """Whether the weights are too many for one message."""
+        return weight_bytes(self.program) >= LIMIT
+
+    @cached_property
+    def layers(self) -> dict[str, Layer]:
+        """The layers by the names of the source framework, from the metadata that converters write."""
+        entries: dict[str, LayerEntry] = entry(self.metadata, LAYERS) or {}
+        return {name: Layer(name, held.tensor, held.layout) for name, held in entries.items()}
+
+    def layer(self, name: str) -> Layer:
+        """A layer by its framework name, its node or its output tensor."""
+        tensors = ir.convenience.create_value_mapping(self.graph)
+        if found := self.layers.get(name):
+            if found.tensor not in tensors:
+                raise ModelError(f"the metadata say that layer {name!r} is {found.tensor!r}, which is not in the model")
+            return found
+        if name in tensors:
+            return Layer(name, name)
+        nodes = {node.name: node for node in self.graph if node.name}
+        if name in nodes:
+            return Layer(name, str(nodes[name].outputs[0].name))
+        known = list(dict.fromkeys([*self.layers, *nodes, *tensors]))
+        near = nearest(name, known, most=3)
+        hint = f"did you mean {', '.join(map(repr, near))}?" if near else "'onnxray inspect' lists the layers"
+        raise ModelError(f"no layer, node or tensor {name!r} in the model; {hint}")
+
+    def value(self, name: str) -> ir.Value:
+        """The value behind a tensor, layer or node name, in this order: a layer may have the name of another tensor."""
+        tensors = ir.convenience.create_value_mapping(self.graph)
+        return tensors[name if name in tensors else self.layer(name).tensor]
+
+    def values(self, names: Sequence[str] | str) -> list[ir.Value]:
+        """The floating-point values behind names, each once."""
+        found = list(dict.fromkeys(self.value(name) for name in ([names] if isinstance(names, str) else names)))
+        for value in found:
+            if not is_float(value):
+                raise InputError(f"{value.name!r} is {value.type}, which has no gradient; name a float tensor")
+        return found
+
+
+Source = Model | str | PathLike[str] | bytes | onnx.ModelProto
+
+
+def load(source: Source, *, isolated: bool = False) -> Model:
+    """Reads, checks and shape-infers a model.
+
+    Takes a path (with external data beside it), bytes, a ModelProto or a Model. Files from opset 7 on load; those
+    before opset 18 are upgraded. ``isolated`` loads a file that is not trusted in a process of its own first, with
+    limits of memory and time (``isolation.LIMITS``), where it may crash without harm.
+    Raises ModelError, naming the file and what is wrong with it.
+    """
+    if isinstance(source, Model):
+        return source
+    where = name_of(source)
+    if isolated:
+        check_isolated(source, where)
+    with blaming(where, lambda: open_plainly(source)):
+        model = _ready(source)
+    check_metadata(model.metadata, where)
+    return model
+
+
+def _ready(source: str | PathLike[str] | bytes | onnx.ModelProto) -> Model:
+    program, path = read(source)
+    opset = program.graph.opset_imports[""]
+    _inline(program)
+    _check_shapes(program)
+    program = upgrade(program) if opset < OPSET else program
+    for tidy in (RemoveInitializersFromInputsPass(), LIFT_CONSTANTS):
+        tidy(program)
+    share_constants(program)
+    program.ir_version = min(max(program.ir_version, IR_VERSIONS[0]), IR_VERSIONS[1])
+    infer_shapes(program)
+    while opset < OPSET and type_bounds(program):
+        infer_shapes(program)
+    if adopt(program):
+        infer_shapes(program)
+    one_number(program, name_of(source))
+    one_axis_softmax(program)
+    optimiser_safe(program)
+    if opset < OPSET:
+        keep_half(program, opset)
+    return Model(program, path, opset)
+
+
+def _inline(program: ir.Model) -> None:
+    """Puts the bodies of functions in the place of their calls, before the upgrade, which would drop them.
+
+    The checker lets a function have an opset of its own as long as its operators are the same in the model's.
+    """
+    for function in program.functions.values():
+        function.opset_imports.update({d: v for d, v in program.opset_imports.items() if d in function.opset_imports})
+    InlinePass()(program)
+    for node in program.graph.all_nodes():  # an attribute that the call leaves out has the operator's default
+        for name in [name for name, attribute in node.attributes.items() if attribute.is_ref()]:
+            node.attributes.pop(name)
+
+
+def _check_shapes(program: ir.Model) -> None:
+    """Infers shapes without those that the file declares, which may be wrong, and adds what only these tell."""
+    declared = forget_shapes(program)
+    infer_shapes(program)
+    recall_shapes(program, declared)
+
+
+def infer_shapes(program: ir.Model) -> None:
+    """Notes the type and shape of every value that the standard's inference can tell."""
+    ShapeInferencePass(check_type=False, strict_mode=False)(program)
+    while sum(complete(node) for node in program.graph.all_nodes()):
+        for node in program.graph.all_nodes():
+            if node.op_type == "Shape" and not static_shape(node.outputs[0]):
+                node.outputs[0].shape = None  # its length was made up while the rank was unknown
+        ShapeInferencePass(check_type=False, strict_mode=False)(program)
+    type_sequences(program.graph)
+
+
+def is_float(value: ir.Value) -> bool:
+    """Whether gradients exist for a value's type; a sequence or an optional of floats is no tensor of floats."""
+    return value.dtype in _FLOATS and not isinstance(value.type, ir.SequenceType | ir.OptionalType)

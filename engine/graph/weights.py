@@ -1,0 +1,152 @@
+"""Weights: read once, left where they lie, and given to the runtime without a copy.
+
+A model file is one protobuf message, which can neither be read nor written from 2 GB on: weights of that size are in
+files of their own, from which they are mapped into memory where they are needed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from itertools import count
+from os import PathLike
+from pathlib import Path
+
+import google.protobuf.message
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from ..support.writing import replacing
+
+__all__ = ["LIMIT", "detached", "embedded", "own", "put_back", "take_out", "weight_bytes", "write"]
+
+LIMIT = 2**31 - 2**26  # bytes of weights in one message, with room for the graph
+_LARGE = 2**16  # bytes of a tensor that nothing but the runtime looks into
+_KINDS = frozenset({"FLOAT", "DOUBLE", "FLOAT16", "INT8", "UINT8", "INT16", "INT32", "INT64"})  # as NumPy knows them
+
+
+def own(program: ir.Model) -> None:
+    """Makes tensors independent, in place, of the message that they were read from, so that it need not be kept.
+
+    Large ones become arrays: those of a message are copied whenever they are looked at.
+    """
+    for value in _held(program):
+        if isinstance(value.const_value, ir.serde.TensorProtoTensor):
+            value.const_value = _independent(value.const_value)
+    for node in program.graph.all_nodes():
+        for name, a in list(node.attributes.items()):
+            if a.type == ir.AttributeType.TENSOR and isinstance(a.value, ir.serde.TensorProtoTensor):
+                node.attributes[name] = ir.AttrTensor(name, _independent(a.value), a.doc_string)
+
+
+def _independent(tensor: ir.serde.TensorProtoTensor) -> ir.TensorProtocol:
+    if _is_large(tensor):
+        return ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
+    return ir.serde.TensorProtoTensor(onnx.TensorProto.FromString(tensor.raw.SerializeToString()))
+
+
+def weight_bytes(program: ir.Model) -> int:
+    """What all weights take together."""
+    return sum(value.const_value.nbytes for value in _held(program) if value.const_value is not None)
+
+
+def embedded(program: ir.Model) -> ir.Model:
+    """The program, in place, with external weights as its own, mapped into memory."""
+    for value in _held(program):
+        tensor = value.const_value
+        if isinstance(tensor, ir.ExternalTensor):
+            value.const_value = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
+    return program
+
+
+def detached(program: ir.Model) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    """The model as a message without its large weights, which it calls external; and these, by name, not copied."""
+    large = {
+        name: (value, value.const_value)
+        for name, value in program.graph.initializers.items()
+        if isinstance(value.const_value, ir.Tensor) and _is_large(value.const_value)
+    }
+    arrays = {name: np.ascontiguousarray(tensor.numpy()) for name, (value, tensor) in large.items() if _is_read(value)}
+    program = program.clone() if large else program
+    for name, array in arrays.items():
+        kind = ir.DataType.from_numpy(array.dtype)
+        stub = ir.ExternalTensor("in memory", 0, array.nbytes, kind, shape=ir.Shape(array.shape), name=name)
+        program.graph.initializers[name].const_value = stub
+    for name in large.keys() - arrays.keys():  # onnxruntime drops them before it looks for those that are given
+        if not program.graph.initializers[name].is_graph_input():
+            program.graph.initializers.pop(name)
+    return ir.to_proto(program), arrays
+
+
+def _is_read(value: ir.Value) -> bool:
+    return bool(value.uses()) or value.is_graph_output()
+
+
+def take_out(program: ir.Model) -> dict[str, ir.TensorProtocol]:
+    """Makes plain inputs of large weights, in place, for tools that copy what they are given; the weights by name."""
+    graph, taken = program.graph, {}
+    for name, value in list(graph.initializers.items()):
+        if value.const_value is not None and value.const_value.nbytes > _LARGE:
+            taken[name] = value.const_value
+            if not value.is_graph_input():
+                graph.inputs.append(value)
+            graph.initializers.pop(name)
+            value.const_value = None
+    return taken
+
+
+def put_back(program: ir.Model, taken: Mapping[str, ir.TensorProtocol]) -> None:
+    """Undoes ``take_out``, on the program or on what was made of it."""
+    graph = program.graph
+    for value in [value for value in graph.inputs if value.name in taken]:
+        value.const_value = taken[str(value.name)]
+        graph.inputs.remove(value)
+        graph.register_initializer(value)
+
+
+def write(program: ir.Model, path: str | PathLike[str]) -> Path:
+    """Saves a model as one file; from 2 GB on with its weights in NAME.data beside it.
+
+    Two files cannot be replaced at once. So the weights get a name that is free (NAME.1.data, ...), the rename of the
+    model makes both valid, and then the weights of the model that was there before are removed.
+    """
+    file = Path(path)
+    if weight_bytes(program) < LIMIT:
+        with replacing(file) as temporary:
+            onnx.save(ir.to_proto(embedded(program)), temporary)
+        return file
+    place = Path(os.path.realpath(file))
+    stale = _weight_files(place)
+    data = next(name for name in _weight_names(place) if not name.exists())
+    with replacing(file, data) as temporary:
+        ir.save(program, temporary, external_data=data.name, size_threshold_bytes=_LARGE)
+    for old in stale:
+        old.unlink(missing_ok=True)
+    return file
+
+
+def _weight_names(file: Path) -> Iterator[Path]:
+    yield file.with_name(f"{file.name}.data")
+    yield from (file.with_name(f"{file.name}.{k}.data") for k in count(1))
+
+
+def _weight_files(file: Path) -> set[Path]:
+    """The files of weights that ``write`` gave the model that is there, if there is one."""
+    try:
+        held = onnx.load(file, load_external_data=False).graph.initializer if file.exists() else ()
+    except (google.protobuf.message.DecodeError, OSError, ValueError):
+        return set()
+    named = {entry.value for tensor in held for entry in tensor.external_data if entry.key == "location"}
+    own_name = re.compile(re.escape(file.name) + r"(\.[0-9]+)?\.data")
+    return {file.with_name(name) for name in named if own_name.fullmatch(name)}
+
+
+def _held(program: ir.Model) -> Iterator[ir.Value]:
+    for graph in program.graphs():
+        yield from graph.initializers.values()
+
+
+def _is_large(tensor: ir.TensorProtocol) -> bool:
+    return tensor.nbytes > _LARGE and tensor.dtype.name in _KINDS

@@ -1,0 +1,33 @@
+"""Libraries that only the gate needs, imported when they are used; a missing one is one line with the command."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from .errors import RuntimeUnavailable
+
+__all__ = ["METRICS", "REPORT", "need", "need_all"]
+
+METRICS = ("scipy", "skimage", "bottleneck")  # modules that every comparison and evaluation takes
+REPORT = ("jinja2", "matplotlib")
+EXTRAS = {"pyarrow": "parquet", "quantus": "quantus"}  # all others: gate
+
+
+def need(module: str) -> Any:
+    """A module of an extra, or RuntimeUnavailable with what to install."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        if error.name is not None and not module.startswith(error.name.split(".")[0]):
+            raise
+        extra = EXTRAS.get(module.split(".")[0], "gate")
+        raise RuntimeUnavailable(f"{module} is not installed; pip install 'onnxray[{extra}]'") from None
+
+
+def need_all(*modules: str) -> None:
+    """RuntimeUnavailable, before any work, where a module is not installed; none is imported."""
+    for module in modules:
+        if find_spec(module) is None:
+            need(module)

@@ -1,0 +1,1 @@
+"""What every room leans on: files written whole or not at all, JSON read against a schema, names chosen from a list."""

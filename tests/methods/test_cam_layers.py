@@ -1,0 +1,170 @@
+"""Which layer Grad-CAM takes, which axis of it holds the channels, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import onnxray
+import pytest
+from by_hand import CONV, distance, model, normal
+from onnxray.diagnostics.inspection import inspect
+from onnxray.gate.layers.cam_layer import default_layer
+from replicas import grad_cam
+
+TOKENS = """net (float[N, 3, 16, 16] x) => (float[N, 3] y) {
+    [patches] p = Conv<strides=[4, 4]>(x, P)
+    f = Reshape(p, flat)
+    [tokens] t = Transpose<perm=[0, 2, 1]>(f)
+    MIXED
+    m = ReduceMean<keepdims=0>(s, one)
+    y = MatMul(m, W)
+}"""
+ATTENTION = """a = Transpose<perm=[0, 2, 1]>(t)
+    q = MatMul(t, a) w = Softmax(q) [mixed] s = MatMul(w, t)"""
+NORM = "[mixed] s = LayerNormalization(t, scale)"
+
+
+def transformer(mixed: str, layers: dict[str, dict[str, str]] | None = None) -> onnx.ModelProto:
+    weights = {"P": normal(8, 3, 4, 4), "W": normal(8, 3), "scale": normal(8) + 2}
+    integers = {"flat": np.array([0, 8, -1]), "one": np.array([1])}
+    made = model(TOKENS.replace("MIXED", mixed), weights | integers)
+    if layers:
+        made.metadata_props.add(key="onnxray.layers", value=json.dumps(layers))
+    return made
+
+
+X = normal(2, 3, 16, 16)
+
+
+@pytest.mark.parametrize("mixed", [ATTENTION, NORM])
+def test_the_patch_embedding_of_a_transformer_is_no_default(mixed: str) -> None:
+    with pytest.raises(onnxray.ModelError, match=r"'patches', embeds the patches .* not supported yet; .*'patches'"):
+        onnxray.explain(transformer(mixed), X, "grad-cam")
+    loaded = onnxray.load(transformer(mixed))
+    assert default_layer(loaded) is None
+    assert not any(layer.default for layer in inspect(loaded).layers)
+    assert onnxray.explain(loaded, X, "grad-cam", layer="patches").values.shape == (2, 4, 4)
+
+
+def test_the_gate_leaves_grad_cam_out_where_it_is_asked_by_default_alone() -> None:
+    proto, settings = transformer(NORM), {"threads": 1, "layers": False, "options": {"steps": 2}}
+    with pytest.warns(UserWarning, match="grad-cam is left out"):
+        found = onnxray.compare(proto, proto, X, **settings)
+    assert {one.method for one in found.summary} == {"saliency", "input-x-gradient", "integrated-gradients", "outputs"}
+    with pytest.raises(onnxray.ModelError, match="embeds the patches"):
+        onnxray.compare(proto, proto, X, methods="grad-cam", threads=1)
+    with pytest.warns(UserWarning, match="grad-cam is left out"):
+        rated = onnxray.evaluate(proto, X, metrics=["sparseness"], threads=1, steps=2)
+    assert "grad-cam" not in {one.method for one in rated.summary}
+
+
+def test_tokens_of_unknown_layout_are_refused() -> None:
+    with pytest.raises(onnxray.ModelError, match=r"which axis of 'mixed', shape \[N,16,8\], .*'patches'"):
+        onnxray.explain(transformer(ATTENTION), X, "grad-cam", layer="mixed")
+
+
+@pytest.mark.parametrize("named", ["norm1", "s"])
+def test_tokens_of_a_known_layout_are_weighed_by_their_features(named: str) -> None:
+    """Named as in the framework, or by the tensor."""
+    proto = transformer(NORM, {"norm1": {"tensor": "s", "layout": "NLC"}})
+    found = onnxray.explain(proto, X, "grad-cam", layer=named, target=1, relu=False)
+    tokens = onnxray.activations(proto, X, "s")["s"]
+    weights = next(onnx.numpy_helper.to_array(one) for one in proto.graph.initializer if one.name == "W")[:, 1] / 16
+    assert distance(found.values, tokens @ weights) < 1e-5
+    with pytest.raises(onnxray.InputError, match=r"\(1, 16\) are no picture"):
+        found.image()
+
+
+# Where the channels are ---------------------------------------------------------------------------------------
+
+
+def convolutional(behind: str) -> onnx.ModelProto:
+    return model(
+        f"""net (float[N, 2, 6, 5] x) => (float[N, 4] y) {{
+            [conv] h = Conv<kernel_shape=[3, 3], pads=[1, 1, 1, 1]>(x, A, a)
+            {behind}
+            f = Reshape(p, shape) y = Gemm(f, B, b)
+        }}""",
+        CONV.weights | {"shape": np.array([0, -1]), "axes": np.array([1, 2]), "E": np.eye(5, dtype=np.float32)},
+    )
+
+
+LAST = """[last] t = Transpose<perm=[0, 2, 3, 1]>(h) [relu] r = Relu(t) p = ReduceMean<keepdims=0>(r, axes)"""
+DENSE = """t = Transpose<perm=[0, 2, 3, 1]>(h) e = Reshape(t, same) [last] l = MatMul(e, E) [relu] r = Relu(l)
+           p = ReduceMean<keepdims=0>(r, axes)"""
+READ = """e = Reshape(h, same) [last] l = Identity(e) [relu] r = Relu(l) p = GlobalAveragePool(r)"""
+
+
+@pytest.mark.parametrize(("behind", "same"), [(LAST, None), (DENSE, (0, 6, 5, 5)), (READ, (0, 5, 6, 5))])
+def test_channels_are_found_by_what_makes_or_reads_a_layer(behind: str, same: Sequence[int] | None) -> None:
+    proto, x = convolutional(behind), CONV.x()
+    if same:
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array(same), "same"))
+    for layer, plain in (("last", "conv"), ("relu", "relu")):
+        found = onnxray.explain(proto, x, "grad-cam", layer=layer, target=2)
+        assert distance(found.values, grad_cam(CONV, x, 2, plain)) < 1e-5
+
+
+def test_maps_of_attention_are_refused() -> None:
+    """(N, heads, L, L) are no channels times places."""
+    proto = model(
+        """net (float[N, 2, 6, 5] x) => (float[N, 2] y) {
+            t = Transpose<perm=[0, 1, 3, 2]>(x) [heads] w = MatMul(x, t) y = ReduceMean<keepdims=0>(w, axes)
+        }""",
+        {"axes": np.array([2, 3])},
+    )
+    with pytest.raises(onnxray.ModelError, match=r"which axis of 'heads', .* the model has no convolution with maps"):
+        onnxray.explain(proto, CONV.x(), "grad-cam", layer="heads")
+
+
+# The default --------------------------------------------------------------------------------------------------
+
+
+def side_branch(extra: str) -> onnx.ModelProto:
+    """The net by hand with one more convolution behind the first, which ``extra`` joins to the score."""
+    return model(
+        f"""net (float[N, 2, 6, 5] x) => (float[N, 4] y) {{
+            [conv] h = Conv<kernel_shape=[3, 3], pads=[1, 1, 1, 1]>(x, A, a)
+            [relu] r = Relu(h)
+            p = GlobalAveragePool(r)
+            f = Flatten(p)
+            z = Gemm(f, B, b)
+            [side] c = Conv(h, S)
+            {extra}
+        }}""",
+        CONV.weights | {"S": normal(2, 5, 1, 1), "axes": np.array([1, 2, 3])},
+    )
+
+
+ONLY_ITS_SIGN = "s = ReduceSum<keepdims=0>(c, axes) v = Sign(s) n = Unsqueeze(v, last) y = Add(z, n)"
+
+
+def test_the_default_has_a_gradient() -> None:
+    """A convolution that only moves the score in steps is on no path of the gradient."""
+    proto = side_branch(ONLY_ITS_SIGN)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1]), "last"))
+    x = CONV.x()
+    assert distance(onnxray.explain(proto, x, "grad-cam", target=2).values, grad_cam(CONV, x, 2)) < 1e-5
+    loaded = onnxray.load(proto)
+    assert default_layer(loaded) == "h"
+    assert [layer.name for layer in inspect(loaded).layers if layer.default] == ["conv"]
+
+
+def test_inspect_marks_the_layer_that_is_taken() -> None:
+    """Not a convolution of 1 x 1 maps, which stands for a fully connected layer."""
+    proto = model(
+        """net (float[N, 2, 6, 5] x) => (float[N, 4] y) {
+            [conv] h = Conv<kernel_shape=[3, 3], pads=[1, 1, 1, 1]>(x, A, a)
+            r = Relu(h)
+            p = GlobalAveragePool(r)
+            [head] z = Conv(p, C, b)
+            y = Flatten(z)
+        }""",
+        CONV.weights | {"C": CONV.weights["B"].T[..., None, None].copy()},
+    )
+    assert [layer.name for layer in inspect(onnxray.load(proto)).layers if layer.default] == ["conv"]
+    x = CONV.x()
+    assert distance(onnxray.explain(proto, x, "grad-cam", target=2).values, grad_cam(CONV, x, 2)) < 1e-5
