@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnxray.autodiff.backward import differentiate
 from onnxray.errors import BuilderError, OnnxrayError, UnsupportedOperator
-from onnxray.graph.model import load
+from onnxray.gradient_graph import differentiate
+from onnxray.loading.load import load
 from onnxray.training import at_training_opset, open_training_session
 from onnxray.training.client import worker
 from onnxray.training.request import IR_VERSION, OPSET, SCORE

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from onnxray.autodiff.backward import GradientGraph, differentiate
-from onnxray.graph.model import load
+from onnxray.gradient_graph import GradientGraph, differentiate
+from onnxray.loading.load import load
 from onnxray.passes.fix_shapes import fix_shapes
 from onnxray.runtime import open_session
 from onnxray.training import open_training_session

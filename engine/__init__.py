@@ -2,7 +2,6 @@
 
 from .attribution.activations import activations
 from .attribution.result import Attribution
-from .autodiff.backward import GradientGraph, differentiate
 from .data.preprocess import Preprocess
 from .errors import (
     BuilderError,
@@ -18,8 +17,10 @@ from .errors import (
 )
 from .explainer import Explainer, explain, jacobian
 from .gate import Comparison, Evaluation, compare, evaluate
+from .gradient_graph import GradientGraph, differentiate
 from .gradient_nodes import lower_gradients
-from .graph.model import Model, load
+from .graph.model import Model
+from .loading.load import load
 from .methods import METHODS
 
 __all__ = [

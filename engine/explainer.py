@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .attribution.axes import Shapes, declared_axes, is_mixed
+from .attribution.axes import Shapes, declared_axes, explained_inputs, is_mixed
 from .attribution.export import saved
 from .attribution.faulty_maps import Question, faults_of, final_activation, not_zero, recorded, scaled_target, warn_of
-from .attribution.inputs import Inputs, Prepared, prepare
+from .attribution.inputs import Inputs, prepare
 from .attribution.joining import joined
 from .attribution.memory import parse_memory
-from .attribution.plan import Explanation, explained_inputs, explanation
+from .attribution.plan import Explanation, explanation
 from .attribution.plan_cache import Plans, has_branches, has_open_sizes
 from .attribution.result import Attribution
 from .attribution.run import Progress, Sums, run_rows
@@ -27,13 +27,16 @@ from .attribution.score_axes import ScoreAxes
 from .attribution.score_finder import ScoreFinder
 from .attribution.shadow_gap import gap_record, warn_of_gap
 from .attribution.target import Target, is_seed, resolve_target
-from .autodiff.backward import Activation, builder_named
+from .autodiff.backward import Activation
 from .autodiff.embeddings import note_of
+from .backends import _lowering, builder_named, settled
+from .data.batch import Prepared
 from .data.preprocess import Preprocess
 from .errors import InputError, OnnxrayError
 from .graph.builder import Lowering
-from .graph.model import Source, load
-from .graph.weights import write
+from .graph.model import Source
+from .loading.load import load
+from .loading.saving import write
 from .methods import Method, method_named
 from .runtime import Provider, Session, blaming_model, open_model, resolve_providers
 
@@ -110,7 +113,7 @@ class Explainer:
         given = prepare(self.model, inputs, self.preprocess)
         scores = self._scores(given, self._shapes(given))
         given = given.as_one if scores.whole else given
-        given = given if self.runtime == "onnxruntime" else _training().settled(given)
+        given = given if self.runtime == "onnxruntime" else settled(given)
         plan, session = self._plan(self._shapes(given), scores, is_seed(target))
         wanted = resolve_target(target, given.batch.examples, scores)
         points = self.method.points(plan.explained)
@@ -293,8 +296,3 @@ def _training() -> ModuleType:
     from . import training  # onnxruntime-training's side, imported late as few need it
 
     return training
-
-
-def _lowering(providers: Sequence[Provider]) -> Lowering:
-    first = providers[0] if isinstance(providers[0], str) else providers[0][0]
-    return {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}.get(first, "portable")  # type: ignore[return-value]

@@ -14,12 +14,13 @@ import onnx_ir as ir
 from onnx_ir.passes.common import TopologicalSortPass
 
 from .autodiff.backward import backward, connected
-from .autodiff.paths import ancestors, inputs_of
+from .autodiff.expand_functions import expand_functions
 from .autodiff.relu_policies import OVERLAYS
 from .errors import ModelError
 from .graph.builder import GraphBuilder
-from .graph.model import Model, Source, infer_shapes, is_float, load
-from .passes.expand import expand_functions
+from .graph.model import Model, Source, infer_shapes, is_float
+from .graph.traversal import ancestors, inputs_of
+from .loading.load import load
 
 __all__ = ["lower_gradients"]
 

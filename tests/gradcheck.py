@@ -16,8 +16,9 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 from onnx.reference import ReferenceEvaluator
-from onnxray.autodiff.backward import GradientGraph, differentiate
-from onnxray.graph.model import infer_shapes, load
+from onnxray.gradient_graph import GradientGraph, differentiate
+from onnxray.graph.model import infer_shapes
+from onnxray.loading.load import load
 from reference_ops import REFERENCE_OPS
 
 EPSILON = 1e-6

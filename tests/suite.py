@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import onnx
 from differences import Feeds, Function, functions, is_float_array, run_on_runtime, slope
-from onnxray.autodiff.backward import differentiate
 from onnxray.errors import NoGradientPath, OnnxrayError
+from onnxray.gradient_graph import differentiate
 
 __all__ = ["OUT", "Gradient", "Verdict", "Way", "cases", "judge", "portable", "share", "table"]
 

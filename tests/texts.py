@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from differences import run_on_runtime
 from gradcheck import EPSILON, FLOAT32_TOLERANCE, FLOAT64_TOLERANCE, evaluate, normal, reference
-from onnxray.autodiff.backward import differentiate
+from onnxray.gradient_graph import differentiate
 
 __all__ = ["check_text", "parsed"]
 

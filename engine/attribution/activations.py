@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from ..data.batch import Prepared
 from ..data.preprocess import Preprocess
-from ..graph.model import Source, load
+from ..graph.model import Source
+from ..loading.load import load
 from ..runtime import Provider, open_model
-from .inputs import Inputs, Prepared, prepare
+from .inputs import Inputs, prepare
 from .joining import joined
 
 __all__ = ["LayerReader", "activations"]

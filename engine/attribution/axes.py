@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..autodiff.paths import ancestors
+from ..autodiff.embeddings import Start, starts
+from ..data.preprocess import Preprocess
 from ..errors import InputError, ModelError, OnnxrayError
 from ..graph.model import Model, is_float
+from ..graph.traversal import ancestors
+from ..methods.base import Explained
 from ..passes.fix_shapes import fix_shapes
 from .score import row_scores
 from .score_axes import ScoreAxes, axes_at
@@ -19,6 +22,7 @@ __all__ = [
     "batch_axis",
     "counting_axis",
     "declared_axes",
+    "explained_inputs",
     "fixed_batch",
     "is_mixed",
     "leading_input",
@@ -219,3 +223,35 @@ def _taken(
     feeds: Mapping[str, np.ndarray], axes: Mapping[str, int | None], rows: Sequence[int] | np.ndarray
 ) -> dict[str, np.ndarray]:
     return {name: a if axes[name] is None else np.take(a, rows, axes[name]) for name, a in feeds.items()}
+
+
+def explained_inputs(model: Model, whole: bool = False, of: str | None = None) -> dict[str, Explained]:
+    """The floating-point inputs, and what integers are embedded or cast as, with their axes.
+
+    ``whole``: no axis counts examples, as all that the inputs hold is one. ``of``: the tensor of scores.
+    """
+    found = starts(model, of)
+    if not found:
+        raise ModelError("nothing in the model is a floating-point number that depends on its inputs")
+    return {start.name: _explained(model, start, whole) for start in found}
+
+
+def _explained(model: Model, start: Start, whole: bool) -> Explained:
+    value = start.value
+    batch = None if whole else batch_axis(model, value)
+    dims = list(value.shape) if value.shape is not None else []
+    rest = tuple(d if isinstance(d, int) else None for axis, d in enumerate(dims) if axis != batch)
+    if start.rows:
+        return Explained(start.name, rest, batch, len(rest) - 1, start.source and str(start.source.name), start.tensor)
+    return Explained(start.name, rest, batch, None if whole else _channel_axis(model, rest), tensor=start.tensor)
+
+
+def _channel_axis(model: Model, shape: tuple[int | None, ...]) -> int | None:
+    """Of an image's three axes, the channels': as the model's Preprocess says, else the first of a few."""
+    if len(shape) != 3:
+        return None
+    preprocess = Preprocess.from_metadata(model.metadata)
+    if preprocess is not None:
+        return 0 if preprocess.layout == "NCHW" else 2
+    few = [axis for axis in (0, 2) if shape[axis] in (1, 2, 3, 4)]
+    return few[0] if few else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,40 +12,15 @@ import onnx_ir as ir
 from PIL import Image
 
 from ..data.arrays import as_array
+from ..data.batch import Batch, Prepared
 from ..data.preprocess import Preprocess
 from ..errors import InputError
 from ..graph.model import Model, is_float
 from .axes import batch_axis, fixed_batch
-from .run import Batch
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["prepare"]
 
 Inputs = Any  # an array, a dict of arrays, or pictures: paths or PIL images
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Checked arrays, and the pictures that they were made from, by which recipe."""
-
-    batch: Batch
-    pictures: tuple[Image.Image, ...] = ()
-    recipe: Preprocess | None = None
-
-    @property
-    def as_one(self) -> Prepared:
-        """The same arrays as one example."""
-        return replace(self, batch=replace(self.batch, axes=dict.fromkeys(self.batch.axes), fixed=None))
-
-    @property
-    def shapes(self) -> dict[str, list[int | str | None]]:
-        """The shapes of the arrays, batch left open where the model leaves it open."""
-        return {
-            name: [
-                "batch" if axis == self.batch.axes[name] and not self.batch.fixed else n
-                for axis, n in enumerate(a.shape)
-            ]
-            for name, a in self.batch.feeds.items()
-        }
 
 
 def prepare(model: Model, inputs: Inputs, preprocess: Preprocess | None = None) -> Prepared:

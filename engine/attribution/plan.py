@@ -10,23 +10,21 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
 from ..autodiff.backward import Activation, Builder, backward
-from ..autodiff.embeddings import Start, starts
 from ..autodiff.float32_shadow import Twin, add_twin
-from ..data.preprocess import Preprocess
-from ..errors import InputError, ModelError
+from ..errors import InputError
 from ..graph.builder import GraphBuilder, Lowering
 from ..graph.model import Model
 from ..methods.base import Explained, Method, Scene
 from ..passes.cast_to_float32 import HALVES
 from ..passes.fix_shapes import fix_shapes
-from .axes import batch_axis, score_axes
+from .axes import explained_inputs, score_axes
 from .heads import logits
 from .memory import bytes_held, bytes_per_row
 from .score import flat_scores, row_scores, select_scores, weigh_scores
 from .score_axes import ScoreAxes
 from .shadow_gap import rounding_bound, shadow_score_tensor, write_gap
 
-__all__ = ["Explanation", "explained_inputs", "explanation"]
+__all__ = ["Explanation", "explanation"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,38 +67,6 @@ class Explanation:
     def row_axis(self, name: str) -> int | None:
         """The axis of an input's contributions that counts rows."""
         return 0 if self.cam else self.explained[name].batch
-
-
-def explained_inputs(model: Model, whole: bool = False, of: str | None = None) -> dict[str, Explained]:
-    """The floating-point inputs, and what integers are embedded or cast as, with their axes.
-
-    ``whole``: no axis counts examples, as all that the inputs hold is one. ``of``: the tensor of scores.
-    """
-    found = starts(model, of)
-    if not found:
-        raise ModelError("nothing in the model is a floating-point number that depends on its inputs")
-    return {start.name: _explained(model, start, whole) for start in found}
-
-
-def _explained(model: Model, start: Start, whole: bool) -> Explained:
-    value = start.value
-    batch = None if whole else batch_axis(model, value)
-    dims = list(value.shape) if value.shape is not None else []
-    rest = tuple(d if isinstance(d, int) else None for axis, d in enumerate(dims) if axis != batch)
-    if start.rows:
-        return Explained(start.name, rest, batch, len(rest) - 1, start.source and str(start.source.name), start.tensor)
-    return Explained(start.name, rest, batch, None if whole else _channel_axis(model, rest), tensor=start.tensor)
-
-
-def _channel_axis(model: Model, shape: tuple[int | None, ...]) -> int | None:
-    """Of an image's three axes, the channels': as the model's Preprocess says, else the first of a few."""
-    if len(shape) != 3:
-        return None
-    preprocess = Preprocess.from_metadata(model.metadata)
-    if preprocess is not None:
-        return 0 if preprocess.layout == "NCHW" else 2
-    few = [axis for axis in (0, 2) if shape[axis] in (1, 2, 3, 4)]
-    return few[0] if few else 0
 
 
 def explanation(

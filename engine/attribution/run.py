@@ -7,38 +7,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..data.batch import Batch
 from ..errors import ModelError
 from ..runtime import Session
 from .plan import Explanation
 from .target import Target
 
-__all__ = ["Batch", "Progress", "Sums", "run_rows"]
+__all__ = ["Progress", "Sums", "run_rows"]
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The arrays of a model's inputs, which axis of each counts examples, and the batch size if the model sets it."""
-
-    feeds: Mapping[str, np.ndarray]
-    axes: Mapping[str, int | None]
-    fixed: int | None = None
-
-    @property
-    def examples(self) -> int:
-        return next((self.feeds[name].shape[axis] for name, axis in self.axes.items() if axis is not None), 1)
-
-    def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The inputs of these examples; an input without a batch axis as it is."""
-        return {
-            name: array if (axis := self.axes[name]) is None else np.take(array, rows, axis)
-            for name, array in self.feeds.items()
-        }
-
-    def fill(self, rows: np.ndarray) -> np.ndarray:
-        """Rows up to a fixed batch size, the last one repeated."""
-        return rows if self.fixed is None else np.pad(rows, (0, self.fixed - len(rows)), mode="edge")
 
 
 @dataclass(frozen=True)

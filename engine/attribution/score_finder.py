@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from ..data.batch import Prepared
 from ..errors import ModelError
 from ..graph.model import Model, is_float
 from ..runtime import Provider, Session, open_model
 from .axes import Shapes, batch_axis, declared_axes, fixed_batch, is_mixed, probed_axes, score_axes
-from .inputs import Prepared
 from .score import row_scores
 from .score_axes import ScoreAxes, axes_at
 

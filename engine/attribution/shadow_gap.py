@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..autodiff.paths import ancestors
 from ..graph.builder import GraphBuilder
+from ..graph.traversal import ancestors
 from ..passes.cast_to_float32 import HALVES
 from ..passes.quantised import QUANTISED
 

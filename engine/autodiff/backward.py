@@ -4,37 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from os import PathLike
-from pathlib import Path
 
 import onnx
 import onnx_ir as ir
-from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from ..errors import InputError, ModelError, NoGradientPath, UnsupportedOperator
-from ..graph.builder import GraphBuilder, Lowering
-from ..graph.model import Model, Source, is_float, load
-from ..graph.weights import write
-from ..runtime import blaming_model
-from ..support.choice import choose
+from ..errors import NoGradientPath, UnsupportedOperator
+from ..graph.builder import GraphBuilder
+from ..graph.model import is_float
+from ..graph.node_names import PREFIX
 from . import ops as _ops  # noqa: F401  registers the rules
-from .embeddings import start_names
-from .float32_shadow import PREFIX, add_twin
 from .paths import influenced, nodes_between, stops
 from .registry import FLOWS, NO_GRADIENT, Overlay, rule_for
-from .relu_policies import ACTIVATIONS, OVERLAYS
+from .relu_policies import ACTIVATIONS
 
-__all__ = [
-    "BROADCASTING",
-    "Activation",
-    "Backward",
-    "Builder",
-    "GradientGraph",
-    "backward",
-    "builder_named",
-    "differentiate",
-]
+__all__ = ["BROADCASTING", "Activation", "Backward", "Builder", "backward"]
 
 # Operators with multidirectional broadcasting (ONNX, Broadcasting.md); MatMul broadcasts its batch axes.
 BROADCASTING = frozenset(
@@ -55,32 +38,6 @@ class Activation:
 
 
 @dataclass(frozen=True)
-class GradientGraph:
-    """A model that computes its outputs and, from seeds on them, gradients.
-
-    ``model`` holds standard operators only. Feed each seed (by ``seeds``: output name to input name) an array of that
-    output's shape; ``gradients`` (value name to output name) then give the vector-Jacobian products. ``activations``
-    lists every activation node with what the Relu policy did to it. Weights of 2 GB and more, which no message holds,
-    stay in their files, in ``folder``, to which the model refers.
-    """
-
-    model: onnx.ModelProto
-    seeds: Mapping[str, str]
-    gradients: Mapping[str, str]
-    relu: str = "exact"
-    activations: tuple[Activation, ...] = ()
-    folder: Path | None = None
-
-    def save(self, path: str | PathLike[str]) -> Path:
-        """Writes the model as one file, with the weights beside it from 2 GB on."""
-        program = ir.from_proto(self.model)
-        for value in program.graph.initializers.values():
-            if isinstance(value.const_value, ir.ExternalTensor) and self.folder is not None:
-                value.const_value.base_dir = self.folder
-        return write(program, path)
-
-
-@dataclass(frozen=True)
 class Backward:
     """What one reverse pass found: gradients by value, activation nodes, and the nodes that let nothing through."""
 
@@ -90,69 +47,6 @@ class Backward:
 
 
 Builder = Callable[[GraphBuilder, Mapping[ir.Value, ir.Value], Iterable[ir.Value], Overlay], Backward]
-
-
-def differentiate(
-    model: Source,
-    of: Sequence[str] | str | None = None,
-    wrt: Sequence[str] | str | None = None,
-    *,
-    relu: str = "exact",
-    lowering: Lowering = "portable",
-    builder: str = "portable",
-    runtime: str = "onnxruntime",
-) -> GradientGraph:
-    """The gradient graph of a model: vector-Jacobian products as an ONNX model of standard operators.
-
-    ``of`` names the tensors that are differentiated (default: the floating-point outputs) and ``wrt`` those with
-    respect to which (default: the floating-point inputs; where there is none, what token ids are embedded as, of which
-    a warning tells); both may name intermediate tensors and layers. ``relu`` is
-    "exact", "guided" (Springenberg et al., 2014, arXiv:1412.6806) or "deconvnet" (Zeiler and Fergus, 2013,
-    arXiv:1311.2901). ``builder`` is "portable" or "ort-training" (onnxruntime-training's own), whose graph
-    ``runtime="training"`` leaves as it was built, for ``open_training_session``. Raises UnsupportedOperator or
-    NoGradientPath, naming the node, and BuilderError.
-    """
-    source = load(model)
-    program = source.copy()
-    with blaming_model(source):
-        of = of if of is not None else [str(v.name) for v in program.outputs if is_float(v)]
-        if not of:
-            raise ModelError("the model has no floating-point output to differentiate; name a tensor with of=")
-        wrt = wrt if wrt is not None else start_names(program, of)
-        twin = add_twin(program, of, wrt)
-        ys, xs = program.values(of), program.values(wrt)
-        g = GraphBuilder(program.graph, lowering)
-        seeds = {y: g.input(f"seed_{y.name}", twin(y).dtype or ir.DataType.FLOAT, y.shape) for y in ys}
-        start = {twin(y): seed for y, seed in seeds.items()}
-        found = builder_named(builder, program, runtime)(g, start, [twin(x) for x in xs], overlay_named(relu))
-        outputs = {x: g.output(connected(found, twin(x), ys, x.name), f"grad_{x.name}") for x in xs}
-        twin.settle(g)
-        RemoveUnusedNodesPass()(program.program)
-        return GradientGraph(
-            model=program.proto(),
-            seeds={str(y.name): str(seed.name) for y, seed in seeds.items()},
-            gradients={str(x.name): str(dx.name) for x, dx in outputs.items()},
-            relu=relu,
-            activations=found.activations,
-            folder=program.folder if program.large else None,
-        )
-
-
-def overlay_named(relu: str) -> Overlay:
-    """The overlay of a Relu policy."""
-    return OVERLAYS[choose(relu, OVERLAYS, "Relu policy")]
-
-
-def builder_named(builder: str, model: Model, runtime: str = "onnxruntime") -> Builder:
-    """What appends the reverse pass to a graph."""
-    if runtime not in ("onnxruntime", "training") or (runtime == "training" and builder != "ort-training"):
-        raise InputError(f"no runtime {runtime!r} for {builder!r}; 'ort-training' has 'onnxruntime' and 'training'")
-    if choose(builder, ("portable", "ort-training"), "gradient builder") == "portable":
-        return backward
-    from ..training import training_backward  # imported late: few need it
-
-    name = str(model.path or f"model {model.graph.name!r}")
-    return partial(training_backward, name=name, lowered=runtime != "training")
 
 
 def backward(

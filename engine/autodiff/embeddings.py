@@ -17,9 +17,10 @@ import onnx_ir as ir
 
 from ..errors import ModelError
 from ..graph.model import Model, infer_shapes, is_float
+from ..graph.traversal import ancestors
 from ..passes.decompose import spell_out
 from ..passes.dequantise_first import dequantise_first
-from .paths import ancestors, stops
+from .paths import stops
 
 __all__ = ["Start", "note_of", "start_names", "starts"]
 

@@ -21,17 +21,17 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model
+from ..graph.node_names import PREFIX
+from ..graph.traversal import ancestors
 from ..passes.cast_to_float32 import HALVES, widen
 from ..passes.commute_rounding import unround
-from ..passes.expand import expand_functions
 from ..passes.quantised import QUANTISED
 from ..passes.restore_relu import rectify
+from .expand_functions import expand_functions
 from .ops.quantization import dequantised
-from .paths import ancestors
 
-__all__ = ["PREFIX", "Twin", "add_twin", "float_form"]
+__all__ = ["Twin", "add_twin", "float_form"]
 
-PREFIX = "twin/"
 _QUANTISING = frozenset({"DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear", "ConvInteger", "MatMulInteger"})
 _RANDOM = frozenset({"Bernoulli", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
 _COMPARED = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT32, ir.DataType.INT64})

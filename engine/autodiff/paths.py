@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable
 
 import onnx_ir as ir
 
+from ..graph.traversal import inputs_of
 from .registry import NO_GRADIENT
 
-__all__ = ["ancestors", "influenced", "inputs_of", "nodes_between", "reached_nodes", "stops", "subgraphs"]
+__all__ = ["influenced", "nodes_between", "reached_nodes", "stops"]
 
 
 def influenced(graph: ir.Graph, wrt: Iterable[ir.Value]) -> set[ir.Value]:
@@ -18,20 +19,6 @@ def influenced(graph: ir.Graph, wrt: Iterable[ir.Value]) -> set[ir.Value]:
         if (node.domain, node.op_type) not in NO_GRADIENT and any(v in found for v in inputs_of(node)):
             found.update(node.outputs)
     return found
-
-
-def ancestors(of: Iterable[ir.Value], ends: Collection[ir.Value] = ()) -> Iterator[ir.Value]:
-    """Every value that some depend on, themselves included, each once; nothing that lies behind ``ends`` alone."""
-    found, waiting = set[ir.Value](), list(of)
-    while waiting:
-        value = waiting.pop()
-        if value in found:
-            continue
-        found.add(value)
-        yield value
-        maker = value.producer()
-        if maker is not None and value not in ends:
-            waiting.extend(inputs_of(maker))
 
 
 def nodes_between(graph: ir.Graph, of: Iterable[ir.Value], among: set[ir.Value]) -> list[ir.Node]:
@@ -62,21 +49,3 @@ def reached_nodes(graph: ir.Graph, of: Iterable[ir.Value], among: set[ir.Value])
 def stops(node: ir.Node) -> bool:
     """Whether a node's values change with its inputs, but without a gradient; a shape is none of its values."""
     return (node.domain, node.op_type) in NO_GRADIENT and node.op_type not in ("Shape", "Size")
-
-
-def inputs_of(node: ir.Node) -> Iterator[ir.Value]:
-    """The values that a node reads, those that its subgraphs capture included."""
-    yield from (v for v in node.inputs if v is not None)
-    for graph in subgraphs(node):
-        yield from graph.outputs
-        for inner in graph:
-            yield from inputs_of(inner)
-
-
-def subgraphs(node: ir.Node) -> Iterator[ir.Graph]:
-    """The graphs that a node holds as attributes."""
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield attribute.as_graph()
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            yield from attribute.as_graphs()

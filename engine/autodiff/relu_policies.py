@@ -13,9 +13,10 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from ..graph.shapes import constant_of
+from ..support.choice import choose
 from .registry import Gradients, Node, Overlay, as_rule, rule_for
 
-__all__ = ["ACTIVATIONS", "OVERLAYS"]
+__all__ = ["ACTIVATIONS", "OVERLAYS", "overlay_named"]
 
 _KIN = ("Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Celu", "Selu", "ThresholdedRelu")
 _SMOOTH = ("Gelu", "HardSigmoid", "HardSwish", "Mish", "Sigmoid", "Softplus", "Softsign", "Swish", "Tanh")
@@ -46,3 +47,8 @@ OVERLAYS = {
     "guided": Overlay("guided", dict.fromkeys(_KIN, as_rule(guided)), rectifies),
     "deconvnet": Overlay("deconvnet", dict.fromkeys(_KIN, as_rule(deconvnet)), rectifies),
 }
+
+
+def overlay_named(relu: str) -> Overlay:
+    """The overlay of a Relu policy."""
+    return OVERLAYS[choose(relu, OVERLAYS, "Relu policy")]

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from ..attribution.axes import score_axes
-from ..data.labels import fitting_labels, read_labels, target_of
+from ..attribution.target_text import fitting_labels, target_of
+from ..data.labels import read_labels
 from ..diagnostics.inspection import inspect as inspect_model
 from ..errors import InputError
 from ..explainer import Explainer
-from ..graph.model import load
+from ..loading.load import load
 from ..methods.catalogue import describe_methods
 from ..support.writing import make_folder, recorded
 from . import console_text

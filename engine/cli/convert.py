@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from typer import Argument, Option
 
-from ..autodiff.backward import differentiate
 from ..errors import InputError
+from ..gradient_graph import differentiate
 from ..runtime import open_session, resolve_providers
 from .flatten_options import spread
 from .options import Json, one_of

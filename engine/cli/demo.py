@@ -9,7 +9,7 @@ from ..attribution.result import Attribution
 from ..data.labels import labels_of
 from ..drawing import heatmap
 from ..explainer import Explainer
-from ..graph.model import load
+from ..loading.load import load
 from ..support.writing import replacing
 from .console_text import describe
 from .explain_files import Job

@@ -11,7 +11,7 @@ from typer import Argument, BadParameter, Option
 
 from ..data.preprocess import Preprocess
 from ..errors import InputError
-from ..graph.model import load
+from ..loading.load import load
 from .flatten_options import numbers
 from .preprocess_option import recipe_for
 

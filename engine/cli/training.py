@@ -9,7 +9,7 @@ import typer
 
 from ..data.files import read_given
 from ..diagnostics.verification import Finding, Verification, verify
-from ..graph.model import load
+from ..loading.load import load
 from ..training.install import Status, install, status
 from .options import Json, ModelFile, Preset, Providers
 from .preprocess_option import recipe_for

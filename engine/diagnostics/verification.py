@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..attribution.inputs import Inputs, prepare
-from ..autodiff.backward import GradientGraph, differentiate
 from ..data.preprocess import Preprocess
 from ..errors import BuilderError, InputError
-from ..graph.model import Model, Source, is_float, load
+from ..gradient_graph import GradientGraph, differentiate
+from ..graph.model import Model, Source, is_float
+from ..loading.load import load
 from ..passes.fix_shapes import fix_shapes
 from ..runtime import Provider, Session, open_session
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..attribution.inputs import Prepared
+from ..data.batch import Prepared
 from ..errors import OnnxrayError
 from .layers.randomise import randomised
 from .metrics.agreement import Metric, agreement

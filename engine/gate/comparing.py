@@ -11,14 +11,15 @@ from typing import Any
 
 from ..attribution.axes import score_axes
 from ..attribution.memory import parse_memory
-from ..data.labels import fitting_labels
+from ..attribution.target_text import fitting_labels
 from ..errors import InputError, OnnxrayError
-from ..graph.model import Source, load
+from ..graph.model import Source
+from ..loading.load import load
 from ..optional import METRICS, need_all
 from ..support.heap import release
 from .calibration import Calibration, calibrate
 from .check_compatible import check_pair
-from .comparison import Comparison, Failed, Progress, at_least_one, measure, warn_of_one_method
+from .comparison import Comparison, measure, warn_of_one_method
 from .explainers import SharedMemory
 from .golden import Golden, Recorder, is_golden, open_golden, read_header, recording
 from .layers.cam_layer import default_layer, same_layer, usable_methods
@@ -27,6 +28,7 @@ from .metrics.agreement import chosen_metrics
 from .model_under_test import Side
 from .pair import Pair
 from .provenance import provenance
+from .record import Failed, Progress, at_least_one
 from .recorded_settings import as_recorded, recorded_methods, settings
 from .samples.masks import warn_of_no_mask
 from .samples.sample_set import Data, Samples, modules_for, open_samples

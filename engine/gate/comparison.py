@@ -2,89 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, ModelError, OnnxrayError, OutputError, RuntimeUnavailable
-from .calibration import Calibration
+from ..errors import ModelError, OnnxrayError, OutputError, RuntimeUnavailable
 from .journal import open_journal
-from .layers.compare_layers import LayerReport
 from .pair import Pair
-from .summary import Check, Row, Summary, Verdict
+from .record import ComparisonRecord, Failed, Progress
+from .summary import Row
 
-__all__ = ["Comparison", "Failed", "Progress", "as_json", "at_least_one", "measure", "warn_of_one_method"]
-
-Progress = Callable[[str, float], None]  # what is being done, and the share of samples that are
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A sample that could not be compared, and why."""
-
-    name: str
-    reason: str
-
-    def __str__(self) -> str:
-        return self.reason if self.name in self.reason else f"{self.name}: {self.reason}"
+__all__ = ["Comparison", "measure", "warn_of_one_method"]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(ComparisonRecord):
     """What a comparison found: rows by sample, their summary, the checks of thresholds, and the verdict.
 
     ``failed`` are the samples that were skipped. ``calibration`` and ``layers`` are there if they were asked for.
     ``provenance`` says what was run how. ``report`` and ``junit`` write files.
     """
-
-    reference: str
-    candidate: str
-    rows: tuple[Row, ...]
-    failed: tuple[Failed, ...]
-    summary: tuple[Summary, ...]
-    checks: tuple[Check, ...]
-    provenance: Mapping[str, Any]
-    calibration: Calibration | None = None
-    layers: LayerReport | None = None
-    pair: Pair | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def verdict(self) -> Verdict:
-        """ "fail" as soon as one threshold is not held."""
-        return "pass" if self.passed else "fail"
-
-    @property
-    def passed(self) -> bool:
-        return all(one.passed for one in self.checks)
-
-    @property
-    def exit_code(self) -> int:
-        """0: the gate passes, 1: it fails."""
-        return 0 if self.passed else 1
-
-    def value(self, method: str, metric: str) -> float:
-        """The mean of a metric over the samples."""
-        return next(one.mean for one in self.summary if (one.method, one.metric) == (method, metric))
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything but the pictures, as JSON takes it."""
-        record: dict[str, Any] = {"verdict": self.verdict, "reference": self.reference, "candidate": self.candidate}
-        record["checks"] = [{**asdict(one), "sure": one.sure} for one in self.checks]
-        record["summary"] = [asdict(one) for one in self.summary]
-        record["calibration"] = None if self.calibration is None else self.calibration.to_json()
-        record["layers"] = None if self.layers is None else self.layers.to_json()
-        record["samples"], record["failed"] = [asdict(one) for one in self.rows], [asdict(one) for one in self.failed]
-        return record | {"provenance": dict(self.provenance)}
-
-    def json_text(self) -> str:
-        """The record as JSON, with null for what is no number."""
-        return as_json(self.to_json())
 
     def report(self, folder: str | PathLike[str], worst: int = 6) -> Path:
         """Writes one self-contained HTML page into a folder."""
@@ -120,12 +61,6 @@ def measure(
             yield row
 
 
-def at_least_one(rows: Sequence[Row], failed: Sequence[Failed]) -> None:
-    """Nothing can be concluded from nothing."""
-    if not rows:
-        raise InputError(f"none of {len(failed)} samples could be compared; the first: {failed[0] if failed else '-'}")
-
-
 def warn_of_one_method(methods: Sequence[str]) -> None:
     """Guided backprop and deconvnet alone show little of what a model learned."""
     if set(methods) <= {"guided-backprop", "deconvnet"}:
@@ -135,16 +70,3 @@ def warn_of_one_method(methods: Sequence[str]) -> None:
             UserWarning,
             stacklevel=3,
         )
-
-
-def as_json(record: Mapping[str, Any]) -> str:
-    """A record as JSON text."""
-    return json.dumps(_finite(record), indent=1, default=str)
-
-
-def _finite(record: Any) -> Any:
-    if isinstance(record, float):
-        return record if math.isfinite(record) else None
-    if isinstance(record, Mapping):
-        return {key: _finite(value) for key, value in record.items()}
-    return [_finite(value) for value in record] if isinstance(record, list | tuple) else record

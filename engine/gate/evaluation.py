@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,24 @@ import numpy as np
 
 from ..attribution.axes import score_axes
 from ..attribution.memory import parse_memory
-from ..data.labels import Labels, fitting_labels
+from ..attribution.target_text import fitting_labels
+from ..data.labels import Labels
 from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
-from ..graph.model import Source, load
+from ..graph.model import Source
+from ..loading.load import load
 from ..optional import METRICS, need_all
 from ..support.choice import choose
-from .comparison import Failed, Progress, as_json, at_least_one
 from .explainers import SharedMemory
 from .layers.cam_layer import usable_methods
 from .layers.randomise import randomised
 from .metrics.quality import QUALITIES, area, chosen_qualities, curve
 from .metrics.quality_case import Subject
 from .model_under_test import DEFAULT_METHODS, Side, open_side
+from .record import EvaluationRecord, Failed, Progress, at_least_one
 from .samples.masks import Masks, open_masks, warn_of_no_mask
 from .samples.sample_set import Data, Sample, Samples, modules_for, open_samples
 from .software import software
-from .summary import Row, Summary, summarise
+from .summary import Row, summarise
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -35,23 +37,8 @@ CURVES = {"deletion": False, "insertion": True}
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(EvaluationRecord):
     """What an evaluation found: rows by sample, their summary, and mean curves of deletion and insertion by method."""
-
-    model: str
-    rows: tuple[Row, ...]
-    failed: tuple[Failed, ...]
-    summary: tuple[Summary, ...]
-    curves: Mapping[str, Mapping[str, tuple[float, ...]]]
-    provenance: Mapping[str, Any]
-
-    def value(self, method: str, metric: str) -> float:
-        """The mean of a metric over the samples."""
-        return next(one.mean for one in self.summary if (one.method, one.metric) == (method, metric))
-
-    def json_text(self) -> str:
-        """Everything as JSON."""
-        return as_json(asdict(self))
 
     def report(self, folder: str | PathLike[str]) -> Path:
         """Writes one self-contained HTML page into a folder."""

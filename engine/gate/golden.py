@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 
-from ..attribution.inputs import Prepared, prepare
+from ..attribution.inputs import prepare
+from ..data.batch import Prepared
 from ..data.preprocess import Preprocess
 from ..errors import InputError
 from ..support.damaged import readable

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..attribution.axes import score_axes
-from ..attribution.inputs import Prepared, prepare
+from ..attribution.inputs import prepare
 from ..attribution.memory import bytes_held, bytes_per_row
 from ..attribution.result import TOKENS, Attribution
 from ..attribution.score import score_tensor
+from ..data.batch import Prepared
 from ..data.preprocess import Preprocess
 from ..errors import InputError
-from ..graph.model import Model, Source, is_float, load
+from ..graph.model import Model, Source, is_float
+from ..loading.load import load
 from ..methods.catalogue import method_options
 from ..runtime import Provider, Session, open_model, resolve_providers
 from .explainers import Explainers, held_by

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from ..attribution.inputs import Prepared
+from ..data.batch import Prepared
 from ..data.preprocess import Preprocess
 from ..drawing import heatmap
 from ..errors import InputError

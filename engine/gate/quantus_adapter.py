@@ -22,7 +22,8 @@ from ..attribution.activations import activations
 from ..attribution.score import score_tensor
 from ..errors import InputError
 from ..explainer import Explainer
-from ..graph.model import Model, Source, load
+from ..graph.model import Model, Source
+from ..loading.load import load
 from ..optional import need
 from ..runtime import Session, open_model
 from .layers.randomise import randomised, weighted_layers

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ..autodiff.float32_shadow import PREFIX
 from ..errors import ExecutionError, InputError, ModelError, OnnxrayError
+from .node_names import PREFIX
 
 __all__ = ["load_failure", "run_failure"]
 

@@ -12,31 +12,18 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import (
-    InlinePass,
     LiftConstantsToInitializersPass,
-    RemoveInitializersFromInputsPass,
     ShapeInferencePass,
 )
 
 from ..errors import InputError, ModelError
-from ..loading.declared_shapes import forget_shapes, recall_shapes
-from ..loading.half_precision import keep_half
-from ..loading.isolation import check_isolated
-from ..loading.legacy_operators import adopt
-from ..loading.reading import name_of, read
-from ..loading.shared_constants import share_constants
-from ..loading.softmax_axis import one_axis_softmax
-from ..loading.upgrade import IR_VERSIONS, OPSET, type_bounds, upgrade
-from ..passes.one_number import one_number
-from ..passes.optimiser_safe import optimiser_safe
 from ..support.choice import nearest
-from .metadata import LABELS, LAYERS, LayerEntry, check_metadata, entry
+from .metadata import LABELS, LAYERS, LayerEntry, entry
 from .sequence_types import type_sequences
 from .shapes import complete, static_shape
-from .validity import blaming, open_plainly
 from .weights import LIMIT, embedded, weight_bytes
 
-__all__ = ["Layer", "Model", "Source", "infer_shapes", "is_float", "load"]
+__all__ = ["Layer", "Model", "Source", "infer_shapes", "is_float"]
 
 LIFT_CONSTANTS = LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)  # rules read small ones, too
 _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
@@ -155,68 +142,6 @@ class Model:
 
 
 Source = Model | str | PathLike[str] | bytes | onnx.ModelProto
-
-
-def load(source: Source, *, isolated: bool = False) -> Model:
-    """Reads, checks and shape-infers a model.
-
-    Takes a path (with external data beside it), bytes, a ModelProto or a Model. Files from opset 7 on load; those
-    before opset 18 are upgraded. ``isolated`` loads a file that is not trusted in a process of its own first, with
-    limits of memory and time (``isolation.LIMITS``), where it may crash without harm.
-    Raises ModelError, naming the file and what is wrong with it.
-    """
-    if isinstance(source, Model):
-        return source
-    where = name_of(source)
-    if isolated:
-        check_isolated(source, where)
-    with blaming(where, lambda: open_plainly(source)):
-        model = _ready(source)
-    check_metadata(model.metadata, where)
-    return model
-
-
-def _ready(source: str | PathLike[str] | bytes | onnx.ModelProto) -> Model:
-    program, path = read(source)
-    opset = program.graph.opset_imports[""]
-    _inline(program)
-    _check_shapes(program)
-    program = upgrade(program) if opset < OPSET else program
-    for tidy in (RemoveInitializersFromInputsPass(), LIFT_CONSTANTS):
-        tidy(program)
-    share_constants(program)
-    program.ir_version = min(max(program.ir_version, IR_VERSIONS[0]), IR_VERSIONS[1])
-    infer_shapes(program)
-    while opset < OPSET and type_bounds(program):
-        infer_shapes(program)
-    if adopt(program):
-        infer_shapes(program)
-    one_number(program, name_of(source))
-    one_axis_softmax(program)
-    optimiser_safe(program)
-    if opset < OPSET:
-        keep_half(program, opset)
-    return Model(program, path, opset)
-
-
-def _inline(program: ir.Model) -> None:
-    """Puts the bodies of functions in the place of their calls, before the upgrade, which would drop them.
-
-    The checker lets a function have an opset of its own as long as its operators are the same in the model's.
-    """
-    for function in program.functions.values():
-        function.opset_imports.update({d: v for d, v in program.opset_imports.items() if d in function.opset_imports})
-    InlinePass()(program)
-    for node in program.graph.all_nodes():  # an attribute that the call leaves out has the operator's default
-        for name in [name for name, attribute in node.attributes.items() if attribute.is_ref()]:
-            node.attributes.pop(name)
-
-
-def _check_shapes(program: ir.Model) -> None:
-    """Infers shapes without those that the file declares, which may be wrong, and adds what only these tell."""
-    declared = forget_shapes(program)
-    infer_shapes(program)
-    recall_shapes(program, declared)
 
 
 def infer_shapes(program: ir.Model) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import onnx
 import onnx_ir as ir
 
-from ..autodiff.paths import subgraphs
+from .traversal import subgraphs
 
 __all__ = ["type_sequences"]
 

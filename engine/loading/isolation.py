@@ -1,15 +1,13 @@
 """Loading tried first in a process of its own, with limits: a file that crashes, hangs or swells ends that process.
 
-``python -m onnxray.loading.isolation FILE`` is that process. It loads the model, inspects it, opens it in onnxruntime and runs
-it on zeros where its sizes are known. What it finds wrong comes back as one line of JSON.
+``python -m onnxray.diagnostics.trial_load FILE`` is that process. It loads the model, inspects it, opens it in
+onnxruntime and runs it on zeros where its sizes are known. What it finds wrong comes back as one line of JSON.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -53,7 +51,14 @@ def check_isolated(source: str | PathLike[str] | bytes | onnx.ModelProto, where:
 
 
 def _answer(file: Path, where: str, limits: Limits) -> dict[str, str]:
-    command = [sys.executable, "-m", __spec__.name, str(file), str(limits.memory), str(limits.seconds)]
+    command = [
+        sys.executable,
+        "-m",
+        "onnxray.diagnostics.trial_load",
+        str(file),
+        str(limits.memory),
+        str(limits.seconds),
+    ]
     try:
         done = subprocess.run(command, capture_output=True, timeout=limits.seconds, check=False)
     except subprocess.TimeoutExpired as error:
@@ -78,41 +83,3 @@ def _check(answer: dict[str, str], file: Path, where: str) -> None:
 def _digest(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _tried(file: Path) -> dict[str, str]:
-    from ..diagnostics.inspection import inspect
-    from ..graph.model import load
-    from ..runtime import try_model
-
-    try:
-        digest = _digest(file) if file.is_file() else ""
-        model = load(file)
-        inspect(model)
-        with contextlib.suppress(errors.OnnxrayError):  # zeros need not fit; a crash is what is looked for
-            try_model(model)
-    except errors.OnnxrayError as error:
-        return {"error": type(error).__name__, "message": str(error)}
-    return {"digest": digest}
-
-
-def _limit(memory: int, seconds: float) -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 1))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def main(path: str, memory: str, seconds: str) -> None:
-    """The process's own side."""
-    file = Path(path)
-    _limit(int(memory) + 8 * (file.stat().st_size if file.is_file() else 0), float(seconds))
-    answer = json.dumps(_tried(file))
-    os.write(1, f"\n{answer}\n".encode())
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -17,8 +17,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import onnx_ir as ir
 
-from ..autodiff.backward import Activation, Backward, Builder, backward, connected, overlay_named
+from ..autodiff.backward import Activation, Backward, Builder, backward, connected
 from ..autodiff.float32_shadow import Twin
+from ..autodiff.relu_policies import overlay_named
 from ..errors import InputError
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model

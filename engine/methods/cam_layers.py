@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 import onnx_ir as ir
 
 from ..autodiff.ops.window import spatial_shape
-from ..autodiff.paths import ancestors, influenced, reached_nodes
+from ..autodiff.paths import influenced, reached_nodes
 from ..errors import ModelError
 from ..graph.model import Layer, Model
+from ..graph.traversal import ancestors
 
 __all__ = ["channel_axis", "default_layer", "find_default_layer"]
 

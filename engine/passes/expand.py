@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
-from ..autodiff.paths import influenced, reached_nodes, subgraphs
-from ..autodiff.registry import NO_GRADIENT, rule_for
-from ..graph.model import LIFT_CONSTANTS, Model, infer_shapes
-from .decompose import spell_out
+from ..graph.model import LIFT_CONSTANTS, infer_shapes
+from ..graph.traversal import subgraphs
 from .fold_shapes import fold_shapes
 from .optimiser_safe import optimiser_safe
 
-__all__ = ["expand_functions", "expand_nodes"]
+__all__ = ["expand_nodes"]
 
 _DOMAIN = "onnxray.expanded"
-
-
-def expand_functions(model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str) -> bool:
-    """Expands, in place, every node between that has a function body and no rule; true where one was found."""
-    between = reached_nodes(model.graph, model.values(of), influenced(model.graph, model.values(wrt)))
-    inner = [node for top in between for graph in subgraphs(top) for node in graph.all_nodes()]
-    waiting = [n for n in (*between, *inner) if rule_for(n) is None and (n.domain, n.op_type) not in NO_GRADIENT]
-    if spell_out(model.program, waiting):
-        infer_shapes(model.program)
-        return expand_functions(model, of, wrt) or True
-    found = expand_nodes(model.program, waiting)
-    if not found and any(node.op_type == "If" for node in between):
-        found = _fold(model.program)
-    if found:
-        expand_functions(model, of, wrt)
-    return found
 
 
 def expand_nodes(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..autodiff.ops.subgraph import inlined
 from ..graph.builder import GraphBuilder
+from ..graph.inline import inlined
 from ..graph.shapes import constant_of, static_shape
 from .decompositions import padded_inputs
 from .rewrite import respell

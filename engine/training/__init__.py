@@ -2,7 +2,7 @@
 
 from .install import Status, install, status
 from .reverse_pass import training_backward
-from .session import TrainingSession, at_training_opset, open_training_session, settled, training_providers
+from .session import TrainingSession, at_training_opset, open_training_session, training_providers
 
 __all__ = [
     "Status",
@@ -10,7 +10,6 @@ __all__ = [
     "at_training_opset",
     "install",
     "open_training_session",
-    "settled",
     "status",
     "training_backward",
     "training_providers",

@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
-from ..attribution.inputs import Prepared
 from ..errors import BuilderError, ModelError, RuntimeUnavailable
 from ..graph.model import Model
 from ..support.writing import temporary_folder, writing
@@ -20,7 +19,7 @@ from .client import Worker, worker
 from .request import IR_VERSION, OPSET
 from .rewrites.downgrade import downgrade
 
-__all__ = ["TrainingSession", "at_training_opset", "open_training_session", "settled", "training_providers"]
+__all__ = ["TrainingSession", "at_training_opset", "open_training_session", "training_providers"]
 
 _numbers = itertools.count(1)
 
@@ -75,11 +74,6 @@ def open_training_session(
     session = TrainingSession(key, by, by.starts, running, [output.name for output in model.graph.output], name)
     weakref.finalize(session, by.dropped.append, key)
     return session
-
-
-def settled(given: Prepared) -> Prepared:
-    """Inputs whose batch is as fixed as every size has to be here."""
-    return replace(given, batch=replace(given.batch, fixed=given.batch.fixed or given.batch.examples))
 
 
 def at_training_opset(model: Model) -> Model:

@@ -11,8 +11,8 @@ import onnxruntime as ort
 import pytest
 from by_hand import TOLERANCE, distance, model, normal
 from onnxray.attribution.axes import score_axes
+from onnxray.attribution.target_text import fitting_labels
 from onnxray.cli.app import run
-from onnxray.data.labels import fitting_labels
 from onnxray.diagnostics.inspection import inspect
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -7,9 +7,9 @@ import onnx
 import pytest
 from differences import run_on_runtime
 from gradcheck import normal
-from onnxray.autodiff.backward import differentiate
 from onnxray.autodiff.registry import FLOWS
 from onnxray.errors import UnsupportedOperator
+from onnxray.gradient_graph import differentiate
 
 _HEAD = '<ir_version: 10, opset_import: ["" : 18]>'
 

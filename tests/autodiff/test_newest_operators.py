@@ -12,9 +12,9 @@ import pytest
 import suite
 from differences import run_on_runtime
 from gradcheck import evaluate, normal
-from onnxray.autodiff.backward import differentiate
 from onnxray.errors import UnsupportedOperator
-from onnxray.graph.model import load
+from onnxray.gradient_graph import differentiate
+from onnxray.loading.load import load
 from onnxray.passes.expand import expand_nodes
 
 NEWEST = ("test_causal_conv", "test_linear_attention", "test_swiglu")

@@ -11,7 +11,7 @@ import pytest
 from cases import CASES, linear, shape, slicing
 from forms import Form, between, forms_of, given, run_at
 from gradcheck import Case, normal
-from onnxray.autodiff.backward import differentiate
+from onnxray.gradient_graph import differentiate
 from real_files import FILES, feeds
 
 TOLERANCE = 1e-5  # of the largest number

@@ -10,8 +10,8 @@ import onnxray
 import onnxruntime as ort
 import pytest
 from gradcheck import normal, reference
-from onnxray.autodiff.backward import GradientGraph, differentiate
 from onnxray.diagnostics.inspection import inspect
+from onnxray.gradient_graph import GradientGraph, differentiate
 
 _RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from gradcheck import Case, check_against_differences, evaluate, normal, positive, run
-from onnxray.autodiff.backward import differentiate
+from onnxray.gradient_graph import differentiate
 
 _REDUCTIONS = [
     *("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"),

@@ -5,8 +5,8 @@ import onnx
 import onnxruntime as ort
 import pytest
 from gradcheck import away, normal
-from onnxray.autodiff.backward import GradientGraph, differentiate
 from onnxray.errors import NoGradientPath
+from onnxray.gradient_graph import GradientGraph, differentiate
 
 
 def build(signature: str, body: str) -> GradientGraph:

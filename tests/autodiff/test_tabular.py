@@ -11,11 +11,11 @@ import onnxruntime as ort
 import pytest
 from differences import run_on_runtime
 from gradcheck import away, normal
-from onnxray.autodiff.backward import differentiate
 from onnxray.autodiff.registry import RULES
 from onnxray.diagnostics.inspection import inspect
 from onnxray.errors import NoGradientPath, UnsupportedOperator
-from onnxray.graph.model import load
+from onnxray.gradient_graph import differentiate
+from onnxray.loading.load import load
 from onnxray.passes.decompositions import SPELLS
 
 HEAD = '<ir_version: 10, opset_import: ["" : 18, "ai.onnx.ml" : 3]>'

@@ -13,8 +13,8 @@ import onnxruntime as ort
 import pytest
 from gradcheck import normal
 from onnxray.attribution.inputs import prepare
-from onnxray.autodiff.float32_shadow import PREFIX
 from onnxray.gate.layers.dequantise import dequantised
+from onnxray.graph.node_names import PREFIX
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

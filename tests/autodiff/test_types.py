@@ -18,7 +18,7 @@ from cases import CASES
 from differences import run_on_runtime
 from gradcheck import FLOAT32_TOLERANCE, Case
 from onnx_ir.passes.common import RemoveUnusedNodesPass
-from onnxray.autodiff.backward import GradientGraph
+from onnxray.gradient_graph import GradientGraph
 
 TOLERANCE = 3e-2  # of the whole graph: a float16 has 11 bits, which a rule may use up several times
 KINDS = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from cli_tools import records
 from onnxray import errors
+from onnxray.attribution.target_text import parse_target
 from onnxray.cli.app import run
-from onnxray.data.labels import parse_target, read_labels
+from onnxray.data.labels import read_labels
 from onnxray.data.preprocess import Preprocess
 from real_files import DATA, top_class
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 from onnxray.cli.app import run
 from onnxray.diagnostics.inspection import Inspection, inspect
-from onnxray.graph.model import load
+from onnxray.loading.load import load
 from onnxray.models import path
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -11,8 +11,8 @@ import pytest
 import real_files
 from differences import run_on_runtime
 from gradcheck import normal
-from onnxray.autodiff.backward import differentiate
 from onnxray.errors import UnsupportedOperator
+from onnxray.gradient_graph import differentiate
 from onnxray.models import path
 
 FILES = [path("digits.onnx"), path("breast_cancer.onnx"), *real_files.FILES]

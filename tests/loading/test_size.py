@@ -14,8 +14,8 @@ import onnx_ir as ir
 import onnxray
 import onnxruntime as ort
 import pytest
-from onnxray.graph.model import load
 from onnxray.graph.weights import LIMIT
+from onnxray.loading.load import load
 from onnxray.runtime import open_model, open_session
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -117,7 +117,7 @@ def test_weights_that_the_optimiser_moves() -> None:
 
 def test_weights_that_no_message_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As above two gigabytes, with the limit at 4 KB: they stay in files, and what is saved has them beside it."""
-    for module in ("onnxray.graph.model", "onnxray.graph.weights"):
+    for module in ("onnxray.graph.model", "onnxray.loading.saving", "onnxray.graph.weights"):
         monkeypatch.setattr(f"{module}.LIMIT", 2**12)
     x, digests = RNG.normal(size=(1, 64)).astype(np.float32), set()
     for name, factor in (("one", 1), ("other", 2)):

@@ -7,9 +7,9 @@ import onnx
 import pytest
 from differences import run_on_runtime
 from gradcheck import normal
-from onnxray.autodiff.backward import differentiate
-from onnxray.graph.model import load
-from onnxray.passes.expand import expand_functions
+from onnxray.autodiff.expand_functions import expand_functions
+from onnxray.gradient_graph import differentiate
+from onnxray.loading.load import load
 
 # The attributes, then the shapes of x, w and the output's image, the number of offset groups, and whether more is fed.
 CASES = {

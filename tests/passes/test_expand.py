@@ -4,10 +4,10 @@ import numpy as np
 import onnx
 import pytest
 from gradcheck import evaluate, normal, reference
-from onnxray.autodiff.backward import differentiate
 from onnxray.autodiff.registry import RULES
 from onnxray.errors import UnsupportedOperator
-from onnxray.graph.model import load
+from onnxray.gradient_graph import differentiate
+from onnxray.loading.load import load
 
 BODIES = [
     ("Shrink <lambd = 0.3, bias = 0.1>", "Shrink", 18),

@@ -8,10 +8,10 @@ import pytest
 from differences import run_on_runtime
 from fused import CASES, HEAD, MS, RANKS, B, H, X, net
 from gradcheck import distinct, normal
-from onnxray.autodiff.backward import differentiate
+from onnxray.autodiff.expand_functions import expand_functions
 from onnxray.errors import UnsupportedOperator
-from onnxray.graph.model import load
-from onnxray.passes.expand import expand_functions
+from onnxray.gradient_graph import differentiate
+from onnxray.loading.load import load
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -7,7 +7,7 @@ import pytest
 from differences import run_on_runtime
 from fused import CASES, MS, PROJECTED, B, H, N, S, X, net
 from gradcheck import normal
-from onnxray.autodiff.backward import differentiate
+from onnxray.gradient_graph import differentiate
 from onnxray.passes.decompositions import SPELLS
 from onnxray.passes.quantised import QUANTISED
 from scipy import special

@@ -15,8 +15,8 @@ import onnxruntime as ort
 import pytest
 from by_hand import model
 from gradcheck import normal
-from onnxray.autodiff.backward import differentiate
-from onnxray.graph.model import load
+from onnxray.gradient_graph import differentiate
+from onnxray.loading.load import load
 from onnxray.runtime import open_model
 
 SIZES = "2,3,4"

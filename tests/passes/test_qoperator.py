@@ -9,7 +9,7 @@ import onnx
 import pytest
 from differences import run_on_runtime
 from gradcheck import normal
-from onnxray.autodiff.backward import differentiate
+from onnxray.gradient_graph import differentiate
 
 SHUFFLENET = Path(__file__).parents[3] / "shared/data/onnx/shufflenet-v2-12-int8.onnx"
 HEAD = '<ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1]>'

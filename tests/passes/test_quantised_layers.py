@@ -13,9 +13,9 @@ import pytest
 from differences import run_on_runtime
 from gradcheck import normal
 from onnx import helper
-from onnxray.autodiff.backward import differentiate
 from onnxray.autodiff.float32_shadow import float_form
-from onnxray.graph.model import load
+from onnxray.gradient_graph import differentiate
+from onnxray.loading.load import load
 from onnxray.passes.quantised import QUANTISED
 from test_qoperator import CASES as PAIRED
 

@@ -10,9 +10,9 @@ import onnx_ir as ir
 import pytest
 from differences import run_on_runtime
 from gradcheck import normal
-from onnxray.autodiff.backward import differentiate
-from onnxray.graph.model import load
-from onnxray.passes.expand import expand_functions
+from onnxray.autodiff.expand_functions import expand_functions
+from onnxray.gradient_graph import differentiate
+from onnxray.loading.load import load
 
 T, B, I, H = 5, 3, 2, 4  # noqa: E741  time, batch, input and hidden sizes
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}

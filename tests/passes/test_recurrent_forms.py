@@ -7,7 +7,7 @@ import onnx
 import pytest
 from differences import run_on_runtime
 from gradcheck import normal
-from onnxray.autodiff.backward import differentiate
+from onnxray.gradient_graph import differentiate
 
 TIME, BATCH, WIDTH, HIDDEN = 6, 3, 2, 4
 TOLERANCE = 1e-5  # of the largest gradient

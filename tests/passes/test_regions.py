@@ -7,9 +7,9 @@ import onnx
 import pytest
 from differences import run_on_runtime
 from gradcheck import distinct, normal
-from onnxray.autodiff.backward import differentiate
-from onnxray.graph.model import load
-from onnxray.passes.expand import expand_functions
+from onnxray.autodiff.expand_functions import expand_functions
+from onnxray.gradient_graph import differentiate
+from onnxray.loading.load import load
 from texts import check_text, parsed
 
 # (x1, y1, x2, y2): inside, over the edges, malformed, far outside.

@@ -7,10 +7,10 @@ import onnx
 import pytest
 from differences import run_on_runtime
 from gradcheck import normal
-from onnxray.autodiff.backward import differentiate
 from onnxray.diagnostics.inspection import inspect
 from onnxray.errors import UnsupportedOperator
-from onnxray.graph.model import load
+from onnxray.gradient_graph import differentiate
+from onnxray.loading.load import load
 from texts import check_text, parsed
 
 X, W = {"x": normal(2, 6)}, {"x": normal(2, 6), "w": normal(2, 6, seed=1)}

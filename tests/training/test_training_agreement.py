@@ -20,7 +20,8 @@ import numpy as np
 import onnx
 import onnxray
 import pytest
-from onnxray.autodiff.backward import Activation, differentiate
+from onnxray.autodiff.backward import Activation
+from onnxray.gradient_graph import differentiate
 from training_tools import distance, fixed, gradient, model, numbers, with_weights
 
 pytest.importorskip("torch", reason="PyTorch is not installed")

@@ -17,7 +17,7 @@ import numpy as np
 import onnxray
 import pytest
 from onnx.reference import ReferenceEvaluator
-from onnxray.autodiff.backward import GradientGraph, differentiate
+from onnxray.gradient_graph import GradientGraph, differentiate
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 pytest.importorskip("captum", reason="Captum is not installed")

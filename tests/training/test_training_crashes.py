@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
-from onnxray.autodiff.backward import differentiate
 from onnxray.errors import BuilderError
+from onnxray.gradient_graph import differentiate
 from onnxray.training import open_training_session
 from onnxray.training.client import Worker
 from raw_library import build

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 import pytest
-from onnxray.autodiff.backward import differentiate
 from onnxray.errors import BuilderError
+from onnxray.gradient_graph import differentiate
 from onnxray.training import request
 from training_tools import by, distance, fixed, gradient, model, numbers, with_weights
 

@@ -16,7 +16,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from onnx import helper
-from onnxray.autodiff.backward import differentiate
+from onnxray.gradient_graph import differentiate
 from onnxray.graph.builder import GraphBuilder, Lowering
 from onnxray.training import open_training_session
 from onnxray.training.client import Worker, worker

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnxray.autodiff.backward import differentiate
 from onnxray.errors import BuilderError, NoGradientPath, RuntimeUnavailable
+from onnxray.gradient_graph import differentiate
 from onnxray.training import open_training_session, patch, status
 from onnxray.training.client import Refused, worker
 from raw_library import build, gradient_of, score_of

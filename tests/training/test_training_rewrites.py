@@ -12,7 +12,7 @@ import onnxruntime as ort
 import pytest
 from onnx_ir.passes.common import TopologicalSortPass
 from onnxray.errors import ModelError
-from onnxray.graph.model import load
+from onnxray.loading.load import load
 from onnxray.passes.fix_shapes import fix_shapes
 from onnxray.training.request import REWRITES, to_opset, write_out_bodies
 from onnxray.training.rewrites.affine_batch_norm import affine_batch_norm

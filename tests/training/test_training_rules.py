@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from cases import CASES
 from gradcheck import Case
-from onnxray.autodiff.backward import differentiate
 from onnxray.errors import BuilderError, UnsupportedOperator
+from onnxray.gradient_graph import differentiate
 from training_tools import distance, gradient
 
 TOLERANCE = 1e-3

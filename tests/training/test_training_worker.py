@@ -9,8 +9,8 @@ import threading
 import numpy as np
 import onnx
 import pytest
-from onnxray.autodiff.backward import differentiate
 from onnxray.errors import BuilderError
+from onnxray.gradient_graph import differentiate
 from onnxray.training import open_training_session, reverse_pass
 from onnxray.training.client import Limits, Worker, worker
 from training_tools import model, numbers

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import helper
-from onnxray.autodiff.backward import GradientGraph, differentiate
-from onnxray.graph.model import load
+from onnxray.gradient_graph import GradientGraph, differentiate
+from onnxray.loading.load import load
 from onnxray.passes.fix_shapes import fix_shapes
 from onnxray.training import open_training_session
 

@@ -12,9 +12,10 @@ import onnx_ir as ir
 
 from ...errors import UnsupportedOperator
 from ...graph.builder import GraphBuilder
+from ...graph.inline import captured, inlined
 from ..registry import Inner, flow
 from .scatter import zeros
-from .subgraph import captured, give_back, inlined, input_like, is_real, merged, new_graph, stacked_states, type_inputs
+from .subgraph import give_back, input_like, is_real, merged, new_graph, stacked_states, type_inputs
 
 Pairs = Iterator[tuple[ir.Value, ir.Value]]
 Maybe = ir.Value | None

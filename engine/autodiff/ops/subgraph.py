@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-import onnx
 import onnx_ir as ir
 
 from ...errors import UnsupportedOperator
 from ...graph.builder import GraphBuilder
-from ...graph.shapes import infer
 
-__all__ = [
-    "captured",
-    "give_back",
-    "inlined",
-    "input_like",
-    "is_real",
-    "merged",
-    "new_graph",
-    "stacked_states",
-    "type_inputs",
-]
+__all__ = ["give_back", "input_like", "is_real", "merged", "new_graph", "stacked_states", "type_inputs"]
 
 
 def new_graph(name: str | None) -> ir.Graph:
@@ -34,60 +21,6 @@ def is_real(value: ir.Value | None) -> bool:
     if value is None or value.dtype is None or isinstance(value.type, ir.SequenceType):
         return False
     return value.dtype.is_floating_point()
-
-
-def captured(node: ir.Node) -> list[ir.Value]:
-    """The values from around that a node's subgraphs read, each once."""
-    graphs = [a.as_graph() for a in node.attributes.values() if a.type == ir.AttributeType.GRAPH]
-    every = [graph for top in graphs for graph in (top, *_below(top))]
-    own = {v for graph in every for v in _made_in(graph)}
-    reads = (v for graph in every for v in (*graph.outputs, *(x for n in graph for x in n.inputs)))
-    return list(dict.fromkeys(v for v in reads if v is not None and v not in own))
-
-
-def _below(graph: ir.Graph) -> Iterator[ir.Graph]:
-    for node in graph:
-        yield from _below_node(node)
-
-
-def _below_node(node: ir.Node) -> Iterator[ir.Graph]:
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield attribute.as_graph()
-            yield from _below(attribute.as_graph())
-
-
-def _made_in(graph: ir.Graph) -> list[ir.Value]:
-    return [*graph.inputs, *graph.initializers.values(), *(output for node in graph for output in node.outputs)]
-
-
-def inlined(b: GraphBuilder, body: ir.Graph, inputs: Sequence[ir.Value]) -> list[ir.Value]:
-    """Appends a copy of a subgraph's nodes that reads the given values; returns its outputs."""
-    copy = body.clone(allow_outer_scope_values=True)
-    for graph in (copy, *_below(copy)):
-        for item in (*_made_in(graph), *graph):
-            item.name = b.fresh(item.name) if item.name else item.name
-    given = dict(zip(copy.inputs, inputs, strict=True))
-    outputs = [given.get(y, y) for y in copy.outputs]
-    copy.outputs.clear()
-    for old, new in given.items():
-        old.replace_all_uses_with(new)
-    for value in list(copy.initializers.values()):
-        copy.initializers.pop(str(value.name))
-        b.graph.register_initializer(value)
-    nodes = list(copy)
-    copy.remove(nodes)
-    b.graph.extend(nodes)
-    for node in nodes:
-        _infer_what_is_open(b, node)
-    return outputs
-
-
-def _infer_what_is_open(b: GraphBuilder, node: ir.Node) -> None:
-    """Bodies that the standard writes do not say what shapes their values have."""
-    if node.domain == "" and any(y.shape is None for y in node.outputs) and not list(_below_node(node)):
-        with contextlib.suppress(onnx.shape_inference.InferenceError):
-            infer(onnx.defs.get_schema(node.op_type, b.opset, ""), node, b.opset)
 
 
 def type_inputs(body: ir.Graph, outside: Sequence[ir.Value | None], states: int, axes: Sequence[int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from ...attribution.plan import explained_inputs
+from ...attribution.axes import explained_inputs
 from ...attribution.score import score_tensor
 from ...autodiff.ops.window import spatial_shape
 from ...errors import ModelError

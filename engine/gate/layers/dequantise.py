@@ -6,7 +6,8 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from ...graph.model import Model, Source, load
+from ...graph.model import Model, Source
+from ...loading.load import load
 from .randomise import CARRIERS, constant_behind
 
 __all__ = ["dequantised", "quantise_before"]

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import onnx_ir as ir
 
-from ...attribution.plan import explained_inputs
+from ...attribution.axes import explained_inputs
 from ...attribution.score import score_tensor
 from ...autodiff.paths import influenced, nodes_between
 from ...errors import ModelError

@@ -11,10 +11,10 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from ...attribution.heads import find_head
-from ...attribution.inputs import Prepared
 from ...attribution.score import score_tensor
-from ...autodiff.backward import differentiate
+from ...data.batch import Prepared
 from ...errors import ModelError
+from ...gradient_graph import differentiate
 from ...graph.model import Model, is_float
 from ...runtime import Session, open_session
 from ..model_under_test import Side

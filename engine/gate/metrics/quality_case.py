@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...attribution.heads import find_head
-from ...attribution.inputs import Prepared
-from ...attribution.run import Batch
+from ...data.batch import Batch, Prepared
 from ...drawing import heatmap
 from ...errors import InputError
 from ...optional import need

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,11 +20,9 @@ from ...support.writing import write_text
 from ..metrics.agreement import METRICS, strength
 from ..metrics.outputs import OUTPUTS
 from ..pair import Look, Pair, resized
+from ..record import ComparisonRecord
 from ..summary import OF_OUTPUTS, Row, rises
 from .charts import calibration_chart, distribution_chart, layer_chart
-
-if TYPE_CHECKING:
-    from ..comparison import Comparison
 
 __all__ = ["Shown", "address", "render", "write_report"]
 
@@ -41,7 +39,7 @@ class Shown:
     pictures: tuple[tuple[str, str], ...]
 
 
-def write_report(comparison: Comparison, folder: Path, worst: int = 6) -> Path:
+def write_report(comparison: ComparisonRecord, folder: Path, worst: int = 6) -> Path:
     """Writes report.html into a folder, which is made where it is missing."""
     layers = comparison.layers
     page = render(
@@ -89,7 +87,7 @@ def address(picture: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _measured(comparison: Comparison, metric: str) -> bool:
+def _measured(comparison: ComparisonRecord, metric: str) -> bool:
     return any(one.metric == metric for one in comparison.summary)
 
 
@@ -99,7 +97,7 @@ def _correct(rows: tuple[Row, ...]) -> tuple[float, float] | None:
     return (float(np.mean([a for a, _ in known])), float(np.mean([b for _, b in known]))) if known else None
 
 
-def _worst(comparison: Comparison, count: int) -> Iterator[Shown]:
+def _worst(comparison: ComparisonRecord, count: int) -> Iterator[Shown]:
     """The samples whose maps agree least, looked at again by the method that it is of: one after the other."""
     if comparison.pair is None:
         return

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...support.writing import write_text
 from ..metrics.quality import QUALITIES
+from ..record import EvaluationRecord
 from .charts import curves_chart, distribution_chart
 from .comparison_page import render
-
-if TYPE_CHECKING:
-    from ..evaluation import Evaluation
 
 __all__ = ["write_evaluation"]
 
 
-def write_evaluation(found: Evaluation, folder: Path) -> Path:
+def write_evaluation(found: EvaluationRecord, folder: Path) -> Path:
     """Writes evaluation.html into a folder, which is made where it is missing."""
     methods = list(dict.fromkeys(one.method for one in found.summary))
     page = render(

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from ...support.writing import write_bytes
-
-if TYPE_CHECKING:
-    from ..comparison import Comparison
+from ..record import ComparisonRecord
 
 __all__ = ["write_junit"]
 
 _CONTROL = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 has no place for
 
 
-def write_junit(comparison: Comparison, path: Path) -> Path:
+def write_junit(comparison: ComparisonRecord, path: Path) -> Path:
     """Writes the file; its folder is made where it is missing."""
     suites = ElementTree.Element("testsuites")
     ElementTree.SubElement(suites, "testsuite").extend(_cases(comparison))
@@ -30,7 +27,7 @@ def write_junit(comparison: Comparison, path: Path) -> Path:
     return write_bytes(path, ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
 
 
-def _cases(comparison: Comparison) -> list[ElementTree.Element]:
+def _cases(comparison: ComparisonRecord) -> list[ElementTree.Element]:
     cases = []
     for check in comparison.checks:
         case = ElementTree.Element("testcase", classname=f"onnxray.{check.method}", name=_text(check.metric))
@@ -44,7 +41,7 @@ def _cases(comparison: Comparison) -> list[ElementTree.Element]:
     return cases
 
 
-def _where(comparison: Comparison) -> str:
+def _where(comparison: ComparisonRecord) -> str:
     layers = comparison.layers
     return f"evidence breaks at layer {layers.breaks}" if layers and layers.breaks else ""
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ...attribution.inputs import Prepared
+from ...data.batch import Prepared
 from ...data.pictures import read_picture
 from ...errors import InputError
 from ..summary import Row

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ...attribution.target_text import parse_target
 from ...data.files import read_given
-from ...data.labels import Labels, labels_of, parse_target
+from ...data.labels import Labels, labels_of
 from ...errors import InputError
 from ...graph.model import Model
 from .array_files import Row, Rows, npy_rows, npz_rows

@@ -1,0 +1,62 @@
+"""Batch and Prepared: checked arrays for a model, and the pictures that they were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from .preprocess import Preprocess
+
+__all__ = ["Batch", "Prepared"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The arrays of a model's inputs, which axis of each counts examples, and the batch size if the model sets it."""
+
+    feeds: Mapping[str, np.ndarray]
+    axes: Mapping[str, int | None]
+    fixed: int | None = None
+
+    @property
+    def examples(self) -> int:
+        return next((self.feeds[name].shape[axis] for name, axis in self.axes.items() if axis is not None), 1)
+
+    def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The inputs of these examples; an input without a batch axis as it is."""
+        return {
+            name: array if (axis := self.axes[name]) is None else np.take(array, rows, axis)
+            for name, array in self.feeds.items()
+        }
+
+    def fill(self, rows: np.ndarray) -> np.ndarray:
+        """Rows up to a fixed batch size, the last one repeated."""
+        return rows if self.fixed is None else np.pad(rows, (0, self.fixed - len(rows)), mode="edge")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Checked arrays, and the pictures that they were made from, by which recipe."""
+
+    batch: Batch
+    pictures: tuple[Image.Image, ...] = ()
+    recipe: Preprocess | None = None
+
+    @property
+    def as_one(self) -> Prepared:
+        """The same arrays as one example."""
+        return replace(self, batch=replace(self.batch, axes=dict.fromkeys(self.batch.axes), fixed=None))
+
+    @property
+    def shapes(self) -> dict[str, list[int | str | None]]:
+        """The shapes of the arrays, batch left open where the model leaves it open."""
+        return {
+            name: [
+                "batch" if axis == self.batch.axes[name] and not self.batch.fixed else n
+                for axis, n in enumerate(a.shape)
+            ]
+            for name, a in self.batch.feeds.items()
+        }

@@ -1,0 +1,118 @@
+"""Plain records of what a comparison and an evaluation found."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..errors import InputError
+from .calibration import Calibration
+from .layers.compare_layers import LayerReport
+from .pair import Pair
+from .summary import Check, Row, Summary, Verdict
+
+__all__ = ["ComparisonRecord", "EvaluationRecord", "Failed", "Progress", "as_json", "at_least_one"]
+
+
+Progress = Callable[[str, float], None]  # what is being done, and the share of samples that are
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A sample that could not be compared, and why."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason if self.name in self.reason else f"{self.name}: {self.reason}"
+
+
+def at_least_one(rows: Sequence[Row], failed: Sequence[Failed]) -> None:
+    """Nothing can be concluded from nothing."""
+    if not rows:
+        raise InputError(f"none of {len(failed)} samples could be compared; the first: {failed[0] if failed else '-'}")
+
+
+def as_json(record: Mapping[str, Any]) -> str:
+    """A record as JSON text."""
+    return json.dumps(_finite(record), indent=1, default=str)
+
+
+def _finite(record: Any) -> Any:
+    if isinstance(record, float):
+        return record if math.isfinite(record) else None
+    if isinstance(record, Mapping):
+        return {key: _finite(value) for key, value in record.items()}
+    return [_finite(value) for value in record] if isinstance(record, list | tuple) else record
+
+
+@dataclass(frozen=True)
+class ComparisonRecord:
+    """What a comparison found: rows by sample, their summary, the checks of thresholds, and the verdict."""
+
+    reference: str
+    candidate: str
+    rows: tuple[Row, ...]
+    failed: tuple[Failed, ...]
+    summary: tuple[Summary, ...]
+    checks: tuple[Check, ...]
+    provenance: Mapping[str, Any]
+    calibration: Calibration | None = None
+    layers: LayerReport | None = None
+    pair: Pair | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def verdict(self) -> Verdict:
+        """ "fail" as soon as one threshold is not held."""
+        return "pass" if self.passed else "fail"
+
+    @property
+    def passed(self) -> bool:
+        return all(one.passed for one in self.checks)
+
+    @property
+    def exit_code(self) -> int:
+        """0: the gate passes, 1: it fails."""
+        return 0 if self.passed else 1
+
+    def value(self, method: str, metric: str) -> float:
+        """The mean of a metric over the samples."""
+        return next(one.mean for one in self.summary if (one.method, one.metric) == (method, metric))
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the pictures, as JSON takes it."""
+        record: dict[str, Any] = {"verdict": self.verdict, "reference": self.reference, "candidate": self.candidate}
+        record["checks"] = [{**asdict(one), "sure": one.sure} for one in self.checks]
+        record["summary"] = [asdict(one) for one in self.summary]
+        record["calibration"] = None if self.calibration is None else self.calibration.to_json()
+        record["layers"] = None if self.layers is None else self.layers.to_json()
+        record["samples"], record["failed"] = [asdict(one) for one in self.rows], [asdict(one) for one in self.failed]
+        return record | {"provenance": dict(self.provenance)}
+
+    def json_text(self) -> str:
+        """The record as JSON, with null for what is no number."""
+        return as_json(self.to_json())
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """What an evaluation found: rows by sample, their summary, and mean curves of deletion and insertion by method."""
+
+    model: str
+    rows: tuple[Row, ...]
+    failed: tuple[Failed, ...]
+    summary: tuple[Summary, ...]
+    curves: Mapping[str, Mapping[str, tuple[float, ...]]]
+    provenance: Mapping[str, Any]
+
+    def value(self, method: str, metric: str) -> float:
+        """The mean of a metric over the samples."""
+        return next(one.mean for one in self.summary if (one.method, one.metric) == (method, metric))
+
+    def json_text(self) -> str:
+        """Everything as JSON."""
+        return as_json(asdict(self))

@@ -1,0 +1,8 @@
+"""Names that onnxray gives to what it adds to a graph."""
+
+from __future__ import annotations
+
+__all__ = ["PREFIX"]
+
+
+PREFIX = "twin/"
