@@ -14,10 +14,10 @@ from .graph.model import Model
 from .runtime import Provider
 from .support.choice import choose
 
-__all__ = ["builder_named", "settled"]
+__all__ = ["builder_named", "with_fixed_batch"]
 
 
-def settled(given: Prepared) -> Prepared:
+def with_fixed_batch(given: Prepared) -> Prepared:
     """Inputs whose batch is as fixed as every size has to be here."""
     return replace(given, batch=replace(given.batch, fixed=given.batch.fixed or given.batch.examples))
 
@@ -34,6 +34,6 @@ def builder_named(builder: str, model: Model, runtime: str = "onnxruntime") -> B
     return partial(training_backward, name=name, lowered=runtime != "training")
 
 
-def _lowering(providers: Sequence[Provider]) -> Lowering:
+def lowering_for(providers: Sequence[Provider]) -> Lowering:
     first = providers[0] if isinstance(providers[0], str) else providers[0][0]
     return {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}.get(first, "portable")  # type: ignore[return-value]

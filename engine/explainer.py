@@ -13,15 +13,15 @@ from typing import Any, Literal
 import numpy as np
 
 from .attribution.axes import Shapes, declared_axes, explained_inputs, is_mixed
-from .attribution.export import saved
+from .attribution.export import exported
 from .attribution.faulty_maps import Question, faults_of, final_activation, not_zero, recorded, scaled_target, warn_of
 from .attribution.inputs import Inputs, prepare
 from .attribution.joining import joined
 from .attribution.memory import parse_memory
-from .attribution.plan import Explanation, explanation
+from .attribution.plan import ExplanationGraph, explanation_graph
 from .attribution.plan_cache import Plans, has_branches, has_open_sizes
 from .attribution.result import Attribution
-from .attribution.run import Progress, Sums, run_rows
+from .attribution.run import Progress, Sums, run_samples
 from .attribution.score import row_scores
 from .attribution.score_axes import ScoreAxes
 from .attribution.score_finder import ScoreFinder
@@ -29,14 +29,14 @@ from .attribution.shadow_gap import gap_record, warn_of_gap
 from .attribution.target import Target, is_seed, resolve_target
 from .autodiff.backward import Activation
 from .autodiff.embeddings import note_of
-from .backends import _lowering, builder_named, settled
+from .backends import builder_named, lowering_for, with_fixed_batch
 from .data.batch import Prepared
 from .data.preprocess import Preprocess
 from .errors import InputError, OnnxrayError
 from .graph.builder import Lowering
 from .graph.model import Source
 from .loading.load import load
-from .loading.saving import write
+from .loading.saving import write_model
 from .methods import Method, method_named
 from .runtime import Provider, Session, blaming_model, open_model, resolve_providers
 
@@ -85,7 +85,7 @@ class Explainer:
         self.note = note_of(self.model, str(row_scores(self.model, score).name))
         if self.note:
             warnings.warn(self.note, UserWarning, stacklevel=2)
-        self._plans: Plans[tuple[Explanation, Session]] = Plans(lambda plan: plan[1].close())
+        self._plans: Plans[tuple[ExplanationGraph, Session]] = Plans(lambda plan: plan[1].close())
         self._scores = ScoreFinder(self.model, score, self.providers if runtime == "onnxruntime" else None, threads)
         scores = declared_axes(self.model, score)
         if not has_open_sizes(self.model) and runtime == "onnxruntime" and scores and not is_mixed(self.model):
@@ -113,12 +113,12 @@ class Explainer:
         given = prepare(self.model, inputs, self.preprocess)
         scores = self._scores(given, self._shapes(given))
         given = given.as_one if scores.whole else given
-        given = given if self.runtime == "onnxruntime" else settled(given)
+        given = given if self.runtime == "onnxruntime" else with_fixed_batch(given)
         plan, session = self._plan(self._shapes(given), scores, is_seed(target))
         wanted = resolve_target(target, given.batch.examples, scores)
         points = self.method.points(plan.explained)
         rows = self._rows(plan) if given.batch.examples > 1 or points else 1
-        sums = run_rows(session, plan, given.batch, wanted, points, rows, progress, keep)
+        sums = run_samples(session, plan, given.batch, wanted, points, rows, progress, keep)
         return self._attribution(plan, given, wanted, scores.named(sums.chosen), sums), given, sums
 
     def _checked(self, found: Attribution, given: Prepared, sums: Sums) -> Attribution:
@@ -151,7 +151,7 @@ class Explainer:
         return (next((plan for plan, _ in self._plans), None) or self._open_plan()).activations
 
     @property
-    def plans(self) -> tuple[Explanation, ...]:
+    def plans(self) -> tuple[ExplanationGraph, ...]:
         """The graphs that are open in sessions."""
         return tuple(plan for one in (self, *self._others.values()) for plan, _ in one._plans)
 
@@ -164,25 +164,27 @@ class Explainer:
         inputs are explained). Of an input that all rows share the file takes one row at a time: with more, the gradient
         is the sum of theirs, and methods of many points fail.
         """
-        plan = self._open_plan("cuda" if _lowering(self.providers) == "cuda" else "portable", self._scores.settled)
-        return write(saved(plan, self.method), path)
+        plan = self._open_plan("cuda" if lowering_for(self.providers) == "cuda" else "portable", self._scores.settled)
+        return write_model(exported(plan, self.method), path)
 
-    def _open_plan(self, lowering: Lowering = "portable", scores: ScoreAxes | None = None) -> Explanation:
+    def _open_plan(self, lowering: Lowering = "portable", scores: ScoreAxes | None = None) -> ExplanationGraph:
         """The graph for inputs of any size."""
         made = builder_named(self.builder, self.model)
-        return explanation(self.model, self.method, score=self.score, lowering=lowering, builder=made, scores=scores)
+        return explanation_graph(
+            self.model, self.method, score=self.score, lowering=lowering, builder=made, scores=scores
+        )
 
-    def _rows(self, plan: Explanation) -> int:
+    def _rows(self, plan: ExplanationGraph) -> int:
         """How many rows one run takes; one where an input that all rows share is explained for each."""
         if None in (about.batch for about in plan.explained.values()):
             return 1
         return max(1, (self.memory - plan.held_bytes) // max(1, plan.row_bytes))
 
-    def _plan(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[Explanation, Session]:
+    def _plan(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[ExplanationGraph, Session]:
         key = (seeded, scores.axis, scores.whole, *((name, tuple(shape)) for name, shape in shapes.items()))
         return self._plans.get(key, lambda: self._built_for(shapes, scores, seeded))
 
-    def _built_for(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[Explanation, Session]:
+    def _built_for(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[ExplanationGraph, Session]:
         try:
             return self._built(shapes, scores, seeded)
         except OnnxrayError:
@@ -191,15 +193,15 @@ class Explainer:
                 raise
             return self._built({}, scores, seeded)
 
-    def _built(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[Explanation, Session]:
+    def _built(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[ExplanationGraph, Session]:
         with blaming_model(self.model):
-            plan = explanation(
-                self.model, self.method, score=self.score, lowering=_lowering(self.providers), seeded=seeded,
+            plan = explanation_graph(
+                self.model, self.method, score=self.score, lowering=lowering_for(self.providers), seeded=seeded,
                 shapes=shapes, builder=builder_named(self.builder, self.model, self.runtime), scores=scores,
             )  # fmt: skip
         return plan, self._opened(plan)
 
-    def _opened(self, plan: Explanation) -> Session:
+    def _opened(self, plan: ExplanationGraph) -> Session:
         if self.runtime == "training":
             return _training().open_training_session(plan.model.proto(), self.providers, self.threads)
         return open_model(plan.model, self.providers, self.threads)
@@ -210,7 +212,7 @@ class Explainer:
         return given.shapes if whole or has_open_sizes(self.model) or self.runtime == "training" else {}
 
     def _attribution(
-        self, plan: Explanation, given: Prepared, target: Target, chosen: np.ndarray, sums: Sums
+        self, plan: ExplanationGraph, given: Prepared, target: Target, chosen: np.ndarray, sums: Sums
     ) -> Attribution:
         values = {
             name: array if plan.row_axis(name) is None else np.moveaxis(array, 0, plan.row_axis(name) or 0)
@@ -229,7 +231,7 @@ class Explainer:
             reduction=self.method.reduction if _layout(plan) else "abs-max",
         )
 
-    def _provenance(self, plan: Explanation) -> dict[str, Any]:
+    def _provenance(self, plan: ExplanationGraph) -> dict[str, Any]:
         """How it was made; where embeddings are explained, of which input, and the line that says so."""
         tokens = {name: about.tokens for name, about in plan.explained.items() if about.tokens}
         said = {"note": self.note, "tokens": tokens} if self.note else {}
@@ -287,7 +289,7 @@ def _stacked(rows: Sequence[Any]) -> Any:
     return stacks if isinstance(rows[0], Mapping) else stacks[""]
 
 
-def _layout(plan: Explanation) -> Literal["NLC"] | None:
+def _layout(plan: ExplanationGraph) -> Literal["NLC"] | None:
     """That of embeddings; pictures are known by their recipe, and maps of a layer have no channels."""
     return "NLC" if not plan.cam and all(about.tokens for about in plan.explained.values()) else None
 

@@ -13,14 +13,14 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from .autodiff.backward import Activation, connected
 from .autodiff.embeddings import start_names
-from .autodiff.float32_shadow import add_twin
+from .autodiff.float32_shadow import add_float32_shadow
 from .autodiff.relu_policies import overlay_named
 from .backends import builder_named
 from .errors import ModelError
 from .graph.builder import GraphBuilder, Lowering
 from .graph.model import Source, is_float
 from .loading.load import load
-from .loading.saving import write
+from .loading.saving import write_model
 from .runtime import blaming_model
 
 __all__ = ["GradientGraph", "differentiate"]
@@ -49,7 +49,7 @@ class GradientGraph:
         for value in program.graph.initializers.values():
             if isinstance(value.const_value, ir.ExternalTensor) and self.folder is not None:
                 value.const_value.base_dir = self.folder
-        return write(program, path)
+        return write_model(program, path)
 
 
 def differentiate(
@@ -79,14 +79,14 @@ def differentiate(
         if not of:
             raise ModelError("the model has no floating-point output to differentiate; name a tensor with of=")
         wrt = wrt if wrt is not None else start_names(program, of)
-        twin = add_twin(program, of, wrt)
+        twin = add_float32_shadow(program, of, wrt)
         ys, xs = program.values(of), program.values(wrt)
         g = GraphBuilder(program.graph, lowering)
         seeds = {y: g.input(f"seed_{y.name}", twin(y).dtype or ir.DataType.FLOAT, y.shape) for y in ys}
         start = {twin(y): seed for y, seed in seeds.items()}
         found = builder_named(builder, program, runtime)(g, start, [twin(x) for x in xs], overlay_named(relu))
         outputs = {x: g.output(connected(found, twin(x), ys, x.name), f"grad_{x.name}") for x in xs}
-        twin.settle(g)
+        twin.reuse_quantized(g)
         RemoveUnusedNodesPass()(program.program)
         return GradientGraph(
             model=program.proto(),

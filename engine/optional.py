@@ -8,14 +8,14 @@ from typing import Any
 
 from .errors import RuntimeUnavailable
 
-__all__ = ["METRICS", "REPORT", "need", "need_all"]
+__all__ = ["METRICS", "REPORT", "import_extra", "need_all"]
 
 METRICS = ("scipy", "skimage", "bottleneck")  # modules that every comparison and evaluation takes
 REPORT = ("jinja2", "matplotlib")
 EXTRAS = {"pyarrow": "parquet", "quantus": "quantus"}  # all others: gate
 
 
-def need(module: str) -> Any:
+def import_extra(module: str) -> Any:
     """A module of an extra, or RuntimeUnavailable with what to install."""
     try:
         return import_module(module)
@@ -30,4 +30,4 @@ def need_all(*modules: str) -> None:
     """RuntimeUnavailable, before any work, where a module is not installed; none is imported."""
     for module in modules:
         if find_spec(module) is None:
-            need(module)
+            import_extra(module)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import onnx
 from onnxray.autodiff.registry import FLOWS, NO_GRADIENT, RULES
-from onnxray.passes.decompose import SPELLS
+from onnxray.passes.decompose import DECOMPOSITIONS
 from onnxray.passes.sequences import RESOLVED
 
 OWN = "onnxray.own"
@@ -55,7 +55,7 @@ def table() -> str:
 
 def _section(domain: str) -> Iterator[str]:
     versions = _versions(domain)
-    registered = {op for held in (RULES, FLOWS, SPELLS, NO_GRADIENT) for where, op in held if where == domain}
+    registered = {op for held in (RULES, FLOWS, DECOMPOSITIONS, NO_GRADIENT) for where, op in held if where == domain}
     kinds = {op: _kind(domain, op) for op in sorted({*versions, *registered}, key=str.lower)}
     counts = ", ".join(f"{count} {kind}" for kind, count in Counter(kinds.values()).most_common())
     yield f"## {TITLES[domain]}\n\n{len(kinds)} operators: {counts}.\n"
@@ -77,7 +77,7 @@ def _kind(domain: str, op: str) -> str:
     key = (domain, op)
     if key in NO_GRADIENT:
         return "black box" if domain in BLACK_BOXES else "no gradient"
-    held = {"rule": RULES, "flow": FLOWS, "spelled": SPELLS}
+    held = {"rule": RULES, "flow": FLOWS, "spelled": DECOMPOSITIONS}
     for kind, registry in held.items():
         if key in registry:
             return kind
@@ -101,7 +101,7 @@ def _kind_by_schema(domain: str, op: str) -> str:
 def _note(domain: str, op: str) -> str:
     """The first line of the docstring of what is registered."""
     key = (domain, op)
-    found: Callable | None = RULES[key].function if key in RULES else FLOWS.get(key, SPELLS.get(key))
+    found: Callable | None = RULES[key].function if key in RULES else FLOWS.get(key, DECOMPOSITIONS.get(key))
     return ((found.__doc__ if found else None) or "").strip().split("\n")[0].replace("|", "\\|")
 
 

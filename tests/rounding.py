@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import helper, numpy_helper
-from onnxray.autodiff.float32_shadow import float_form
+from onnxray.autodiff.float32_shadow import float32_form
 from onnxray.graph.model import Model
 
 __all__ = ["Rounded", "rounded"]
@@ -55,7 +55,7 @@ class Rounded:
 def rounded(model: Model, feeds: Mapping[str, np.ndarray]) -> Rounded:
     """The float net of a model with pairs of QuantizeLinear and DequantizeLinear, or operators made of such."""
     names = [str(model.outputs[0].name)], [str(value.name) for value in model.inputs]
-    form = float_form(model, *names).proto()
+    form = float32_form(model, *names).proto()
     grids = _grids(form)
     held = _held(model, form, grids, feeds)
     errors = {f"{q}/error": held[q] - np.clip(held[x], low, high) for q, (x, low, high, _, _) in grids.items()}

@@ -11,12 +11,12 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
 from ..graph.builder import GraphBuilder
 from ..methods.base import Method
-from .plan import Explanation
+from .plan import ExplanationGraph
 
-__all__ = ["saved"]
+__all__ = ["exported"]
 
 
-def saved(plan: Explanation, method: Method) -> ir.Model:
+def exported(plan: ExplanationGraph, method: Method) -> ir.Model:
     """The file of an explainer: the model's inputs and ``target`` in; its outputs, score and attributions out."""
     points = method.points(plan.explained)
     program = _looped(plan, points) if points else _plain(plan)
@@ -25,7 +25,7 @@ def saved(plan: Explanation, method: Method) -> ir.Model:
     return program
 
 
-def _plain(plan: Explanation) -> ir.Model:
+def _plain(plan: ExplanationGraph) -> ir.Model:
     program = plan.model.copy().program
     outputs = {value.name: value for value in program.graph.outputs}
     program.graph.outputs[:] = [outputs[name] for name in (*plan.outputs, plan.score, *plan.contributions.values())]
@@ -33,7 +33,7 @@ def _plain(plan: Explanation) -> ir.Model:
     return program
 
 
-def _looped(plan: Explanation, points: dict[str, np.ndarray]) -> ir.Model:
+def _looped(plan: ExplanationGraph, points: dict[str, np.ndarray]) -> ir.Model:
     """A Loop whose body is the explanation of one point; it carries target, reference and the sums."""
     program = plan.model.copy().program
     body = program.graph
@@ -61,7 +61,7 @@ def _looped(plan: Explanation, points: dict[str, np.ndarray]) -> ir.Model:
     return result
 
 
-def _zeros(g: GraphBuilder, x: ir.Value | None, plan: Explanation, output: str) -> ir.Value:
+def _zeros(g: GraphBuilder, x: ir.Value | None, plan: ExplanationGraph, output: str) -> ir.Value:
     """Where a sum starts: zeros in the shape of an input; of embeddings, which only the body has, in their rank."""
     nothing = g.constant(0, ir.DataType.FLOAT)
     return g.Expand(nothing, g.shape(x) if x is not None else [1] * g.rank(plan.model.value(output)))
@@ -85,7 +85,7 @@ def _capture(body: ir.Graph, inner: dict[str, ir.Value], outer: dict[str, ir.Val
         body.inputs.remove(inner[name])
 
 
-def _make_body(plan: Explanation, body: ir.Graph, inner: dict[str, ir.Value], points: dict[str, ir.Value]) -> None:
+def _make_body(plan: ExplanationGraph, body: ir.Graph, inner: dict[str, ir.Value], points: dict[str, ir.Value]) -> None:
     """Gives the graph of one point a Loop's inputs and outputs."""
     made = {str(value.name).removeprefix("body/"): value for value in body.outputs}
     g = GraphBuilder(body, prefix="body/loop")
@@ -110,7 +110,7 @@ def _make_body(plan: Explanation, body: ir.Graph, inner: dict[str, ir.Value], po
     body.outputs.extend([g.Identity(going), made[plan.chosen], reference, *totals, *results])
 
 
-def _name_results(g: GraphBuilder, plan: Explanation, loop: ir.Node, body: ir.Graph) -> None:
+def _name_results(g: GraphBuilder, plan: ExplanationGraph, loop: ir.Node, body: ir.Graph) -> None:
     """Point 0 is the input itself, so the model's outputs are the first that the Loop stacked."""
     g.graph.append(loop)
     for output, inside in zip(loop.outputs, list(body.outputs)[1:], strict=True):

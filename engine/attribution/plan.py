@@ -10,11 +10,11 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
 from ..autodiff.backward import Activation, Builder, backward
-from ..autodiff.float32_shadow import Twin, add_twin
+from ..autodiff.float32_shadow import Float32Shadow, add_float32_shadow
 from ..errors import InputError
 from ..graph.builder import GraphBuilder, Lowering
 from ..graph.model import Model
-from ..methods.base import Explained, Method, Scene
+from ..methods.base import EmitContext, Explained, Method
 from ..passes.cast_to_float32 import HALVES
 from ..passes.fix_shapes import fix_shapes
 from .axes import explained_inputs, score_axes
@@ -24,11 +24,11 @@ from .score import flat_scores, row_scores, select_scores, weigh_scores
 from .score_axes import ScoreAxes
 from .shadow_gap import rounding_bound, shadow_score_tensor, write_gap
 
-__all__ = ["Explanation", "explanation"]
+__all__ = ["ExplanationGraph", "explanation_graph"]
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class ExplanationGraph:
     """A graph that explains rows: examples, each at one point.
 
     It takes the model's inputs, ``target`` (int64 (N,): the place of a score among all of an example, -1: the top class
@@ -69,7 +69,7 @@ class Explanation:
         return 0 if self.cam else self.explained[name].batch
 
 
-def explanation(
+def explanation_graph(
     model: Model,
     method: Method,
     *,
@@ -79,7 +79,7 @@ def explanation(
     shapes: Mapping[str, Sequence[int | str | None]] | None = None,
     builder: Builder = backward,
     scores: ScoreAxes | None = None,
-) -> Explanation:
+) -> ExplanationGraph:
     """Emits the graph of a method round a model; ``shapes`` settle open dimensions, ``scores`` the axis of examples."""
     scores = _checked(scores or score_axes(model, score), method)
     program = _settled(model, shapes)
@@ -87,7 +87,7 @@ def explanation(
     explained = explained_inputs(program, scores.whole, y_name)
     tensors = {name: about.tensor or name for name, about in explained.items()}
     bound = rounding_bound(program.value(y_name))
-    twin = add_twin(program, y_name, list(tensors.values()), getattr(method, "layer", None))
+    twin = add_float32_shadow(program, y_name, list(tensors.values()), getattr(method, "layer", None))
     inputs = {name: program.value(tensor) for name, tensor in tensors.items()}
     outputs = tuple(str(value.name) for value in program.outputs)
     g = GraphBuilder(program.graph, lowering, "explain")
@@ -96,13 +96,13 @@ def explanation(
     y, twin_y = (logits(g, v) if score == "logit" else v for v in (program.value(y_name), twin(program.value(y_name))))
     target, told, smooth = _told(g, (y, twin_y, shadow_score_tensor(y, twin)), scores, seeded)
     reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else smooth
-    scene = Scene(g, program, real, seen, told["score"], smooth, points, reference, explained, builder, twin)
+    scene = EmitContext(g, program, real, seen, told["score"], smooth, points, reference, explained, builder, twin)
     parts, activations = method.emit(scene)
     g.prefix = "explain"
     names = {name: str(g.output(of, name).name) for name, of in told.items()}
     contributions = _name_outputs(g, parts, list(inputs))
     _finish(g, program, twin)
-    return Explanation(
+    return ExplanationGraph(
         program,
         explained,
         target=str(target.name),
@@ -137,8 +137,8 @@ def _checked(scores: ScoreAxes, method: Method) -> ScoreAxes:
     return scores
 
 
-def _finish(g: GraphBuilder, program: Model, twin: Twin) -> None:
-    twin.settle(g)
+def _finish(g: GraphBuilder, program: Model, twin: Float32Shadow) -> None:
+    twin.reuse_quantized(g)
     TopologicalSortPass()(program.program)
     RemoveUnusedNodesPass()(program.program)
 
@@ -175,7 +175,7 @@ def _perturb(
     inputs: Mapping[str, ir.Value],
     explained: Mapping[str, Explained],
     points: Mapping[str, ir.Value],
-    twin: Twin,
+    twin: Float32Shadow,
 ) -> tuple[dict[str, ir.Value], dict[str, ir.Value]]:
     """The inputs, half precision as float32, and what the model, or its twin, sees instead of them."""
     real = {name: twin(x) for name, x in inputs.items()}
@@ -189,7 +189,7 @@ def _perturb(
         moved = moved if moved.dtype == x.dtype else g.shaped_like(g.Cast(moved, to=x.dtype), x)
         for node, index in uses:
             node.replace_input_with(index, moved)
-        seen[name] = twin.enter(g, x, moved)
+        seen[name] = twin.substitute_input(g, x, moved)
     return real, seen
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from ..data.batch import Batch
 from ..errors import ModelError
 from ..runtime import Session
-from .plan import Explanation
+from .plan import ExplanationGraph
 from .target import Target
 
-__all__ = ["Progress", "Sums", "run_rows"]
+__all__ = ["Progress", "Sums", "run_samples"]
 
 Progress = Callable[[int, int], None]
 
@@ -32,9 +32,9 @@ class Sums:
     gaps: list[float] = field(default_factory=list)
 
 
-def run_rows(
+def run_samples(
     session: Session,
-    plan: Explanation,
+    plan: ExplanationGraph,
     batch: Batch,
     target: Target,
     points: Mapping[str, np.ndarray],
@@ -73,7 +73,7 @@ def _chunks(examples: int, count: int, limit: int) -> Iterator[tuple[np.ndarray,
 
 
 def _feeds(
-    plan: Explanation,
+    plan: ExplanationGraph,
     batch: Batch,
     target: Target,
     points: Mapping[str, np.ndarray],
@@ -91,7 +91,7 @@ def _feeds(
 
 
 def _collect(
-    plan: Explanation,
+    plan: ExplanationGraph,
     batch: Batch,
     sums: Sums,
     rows: np.ndarray,

@@ -11,9 +11,9 @@ import onnx_ir as ir
 from ..errors import NoGradientPath, UnsupportedOperator
 from ..graph.builder import GraphBuilder
 from ..graph.model import is_float
-from ..graph.node_names import PREFIX
+from ..graph.node_names import SHADOW
 from . import ops as _ops  # noqa: F401  registers the rules
-from .paths import influenced, nodes_between, stops
+from .paths import depends_on, path_nodes, stops
 from .registry import FLOWS, NO_GRADIENT, Overlay, rule_for
 from .relu_policies import ACTIVATIONS
 
@@ -54,10 +54,10 @@ def backward(
 ) -> Backward:
     """Appends the reverse pass to the graph: from seeds on some values to the gradients of others."""
     wrt = list(wrt)
-    sweep = _Sweep(g, overlay, influenced(g.graph, wrt))
+    sweep = _Sweep(g, overlay, depends_on(g.graph, wrt))
     for y, seed in seeds.items():
         sweep.add(y, seed)
-    path = nodes_between(g.graph, seeds, sweep.influenced)
+    path = path_nodes(g.graph, seeds, sweep.influenced)
     for node in reversed(path):
         sweep.visit(node)
     ends = [node for node in path if node not in sweep.blockers and stops(node)]
@@ -145,13 +145,13 @@ class _Inner:
 def describe(node: ir.Node) -> str:
     """How messages name a node."""
     domain = f"{node.domain}::" if node.domain else ""
-    node_name, output = ((name or "").removeprefix(PREFIX) for name in (node.name, node.outputs[0].name))
+    node_name, output = ((name or "").removeprefix(SHADOW) for name in (node.name, node.outputs[0].name))
     return f"operator {domain}{node.op_type} (node {node_name!r}, output {output!r})"
 
 
 def own_name(node: ir.Node) -> str:
     """The name that users know a node by, or its output's."""
-    return str(node.name or node.outputs[0].name).removeprefix(PREFIX)
+    return str(node.name or node.outputs[0].name).removeprefix(SHADOW)
 
 
 def connected(found: Backward, x: ir.Value, ys: Iterable[ir.Value], name: str | None = None) -> ir.Value:

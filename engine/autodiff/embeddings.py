@@ -18,7 +18,7 @@ import onnx_ir as ir
 from ..errors import ModelError
 from ..graph.model import Model, infer_shapes, is_float
 from ..graph.traversal import ancestors
-from ..passes.decompose import spell_out
+from ..passes.decompose import decompose_nodes
 from ..passes.dequantise_first import dequantise_first
 from .paths import stops
 
@@ -64,7 +64,7 @@ def starts(model: Model, of: Sequence[str] | str | None = None) -> list[Start]:
         return floats
     dequantise_first(model.program)
     fused = [node for node in model.graph if node.op_type == "EmbedLayerNormalization"]
-    if spell_out(model.program, fused):
+    if decompose_nodes(model.program, fused):
         infer_shapes(model.program)
     first = _first_floats(model.graph)
     tables = _one_of_each_sum([start for start in first if start.rows])

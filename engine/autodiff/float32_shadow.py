@@ -21,16 +21,16 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model
-from ..graph.node_names import PREFIX
+from ..graph.node_names import SHADOW
 from ..graph.traversal import ancestors
-from ..passes.cast_to_float32 import HALVES, widen
-from ..passes.commute_rounding import unround
+from ..passes.cast_to_float32 import HALVES, cast_to_float32
+from ..passes.commute_rounding import commute_rounding
 from ..passes.quantised import QUANTISED
-from ..passes.restore_relu import rectify
+from ..passes.restore_relu import restore_relu
 from .expand_functions import expand_functions
 from .ops.quantization import dequantised
 
-__all__ = ["Twin", "add_twin", "float_form"]
+__all__ = ["Float32Shadow", "add_float32_shadow", "float32_form"]
 
 _QUANTISING = frozenset({"DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear", "ConvInteger", "MatMulInteger"})
 _RANDOM = frozenset({"Bernoulli", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
@@ -38,11 +38,11 @@ _COMPARED = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT32,
 
 
 @dataclass(frozen=True, eq=False)
-class Twin:
+class Float32Shadow:
     """The values of a model's float32 twin by the names of the model's own; none where it is its own twin."""
 
     values: Mapping[str, ir.Value] = field(default_factory=dict)
-    anchors: Mapping[ir.Value, ir.Value] = field(default_factory=dict)
+    shared_tensors: Mapping[ir.Value, ir.Value] = field(default_factory=dict)
 
     def __call__(self, value: ir.Value) -> ir.Value:
         """The twin of a value: of a quantised one the number that it was rounded from."""
@@ -51,7 +51,7 @@ class Twin:
         rounded = self.values and producer is not None and producer.op_type == "QuantizeLinear"
         return producer.inputs[0] or found if rounded and producer is not None else found
 
-    def enter(self, g: GraphBuilder, x: ir.Value, moved: ir.Value) -> ir.Value:
+    def substitute_input(self, g: GraphBuilder, x: ir.Value, moved: ir.Value) -> ir.Value:
         """What the twin sees where the model sees ``moved`` in the place of x."""
         own = self(x)
         if own is x:
@@ -62,41 +62,41 @@ class Twin:
             return fence
         return own
 
-    def settle(self, g: GraphBuilder) -> None:
+    def reuse_quantized(self, g: GraphBuilder) -> None:
         """Ends the differentiation: the twin reads the forward pass's own quantised tensors.
 
         It spells their DequantizeLinear out, as onnxruntime would merge it with that of the forward pass.
         """
-        for own, shipped in self.anchors.items():
+        for own, shipped in self.shared_tensors.items():
             own.replace_all_uses_with(shipped if own.dtype == shipped.dtype else g.Cast(shipped, to=own.dtype))
-        for node in [node for node in g.graph if (node.name or "").startswith(PREFIX)] if self.values else ():
+        for node in [node for node in g.graph if (node.name or "").startswith(SHADOW)] if self.values else ():
             if node.op_type == "DequantizeLinear":
-                g.prefix = node.name or PREFIX
+                g.prefix = node.name or SHADOW
                 node.outputs[0].replace_all_uses_with(dequantised(g, node))
         if self.values:
             g.graph.sort()
 
 
-def add_twin(
+def add_float32_shadow(
     model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str, layers: Sequence[str] | str | None = None
-) -> Twin:
+) -> Float32Shadow:
     """Makes a model differentiable between two sets of tensors, in place; with respect to layers between, too.
 
     A float32 model gets its operators without a rule expanded; any other is left as it is and gets a twin beside it.
     """
     if not _narrow(model, of):
         expand_functions(model, of, wrt)
-        return Twin()
+        return Float32Shadow()
     form = model.copy()
-    heads = _float_form(form, of, wrt, layers)
+    heads = _float32_form(form, of, wrt, layers)
     return _merge(model, form, {**ir.convenience.create_value_mapping(form.graph), **heads, **_fenced(form, heads)})
 
 
-def float_form(model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str) -> Model:
-    """The model that ``add_twin`` differentiates, alone and under its own names."""
+def float32_form(model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str) -> Model:
+    """The model that ``add_float32_shadow`` differentiates, alone and under its own names."""
     form = model.copy()
     if _narrow(form, of):
-        _float_form(form, of, wrt, None)
+        _float32_form(form, of, wrt, None)
     else:
         expand_functions(form, of, wrt)
     return form
@@ -112,16 +112,16 @@ def _quantises(node: ir.Node | None) -> bool:
     return node is not None and (node.op_type in _QUANTISING or (node.domain, node.op_type) in QUANTISED)
 
 
-def _float_form(
+def _float32_form(
     form: Model, of: Sequence[str] | str, wrt: Sequence[str] | str, layers: Sequence[str] | str | None
 ) -> Mapping[str, ir.Value]:
     """Rewrites a copy in place; gives the float32 forms of half-precision inputs and weights, by name."""
-    heads = widen(form.program, [form.value(name).name for name in ([wrt] if isinstance(wrt, str) else wrt)])
+    heads = cast_to_float32(form.program, [form.value(name).name for name in ([wrt] if isinstance(wrt, str) else wrt)])
     expand_functions(form, of, wrt)
-    rectify(form.program)
+    restore_relu(form.program)
     named = [wrt, of, layers or ()]
     kept = [form.value(name) for names in named for name in ([names] if isinstance(names, str) else names)]
-    while unround(form.program, kept):
+    while commute_rounding(form.program, kept):
         pass
     return heads
 
@@ -147,7 +147,7 @@ def _replace_inside(value: ir.Value, own: ir.Value) -> None:
         node.replace_input_with(place, own)
 
 
-def _merge(model: Model, form: Model, values: Mapping[str, ir.Value]) -> Twin:
+def _merge(model: Model, form: Model, values: Mapping[str, ir.Value]) -> Float32Shadow:
     """Moves the nodes of the float form into the model's graph; inputs and weights are the model's own."""
     own = ir.convenience.create_value_mapping(model.graph)
     anchors = {
@@ -165,18 +165,18 @@ def _merge(model: Model, form: Model, values: Mapping[str, ir.Value]) -> Twin:
     graph.remove(nodes)
     for value in added:
         graph.initializers.pop(str(value.name))
-        value.name = f"{PREFIX}{value.name}"
+        value.name = f"{SHADOW}{value.name}"
         model.graph.register_initializer(value)
     model.graph.extend(nodes)
     kept = {name: value for name, value in values.items() if value.producer() is not None}
-    return Twin(kept, anchors)
+    return Float32Shadow(kept, anchors)
 
 
 def _rename(graph: ir.Graph) -> None:
     for node in graph.all_nodes():
-        node.name = f"{PREFIX}{node.name or node.outputs[0].name}"
+        node.name = f"{SHADOW}{node.name or node.outputs[0].name}"
         for value in node.outputs:
-            value.name = value.name and f"{PREFIX}{value.name}"
+            value.name = value.name and f"{SHADOW}{value.name}"
 
 
 def _is_quantised(value: ir.Value) -> bool:

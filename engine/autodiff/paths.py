@@ -9,10 +9,10 @@ import onnx_ir as ir
 from ..graph.traversal import inputs_of
 from .registry import NO_GRADIENT
 
-__all__ = ["influenced", "nodes_between", "reached_nodes", "stops"]
+__all__ = ["depends_on", "path_nodes", "reached_nodes", "stops"]
 
 
-def influenced(graph: ir.Graph, wrt: Iterable[ir.Value]) -> set[ir.Value]:
+def depends_on(graph: ir.Graph, wrt: Iterable[ir.Value]) -> set[ir.Value]:
     """Every value that depends on one of ``wrt`` through operators that have a gradient."""
     found = set(wrt)
     for node in graph:
@@ -21,7 +21,7 @@ def influenced(graph: ir.Graph, wrt: Iterable[ir.Value]) -> set[ir.Value]:
     return found
 
 
-def nodes_between(graph: ir.Graph, of: Iterable[ir.Value], among: set[ir.Value]) -> list[ir.Node]:
+def path_nodes(graph: ir.Graph, of: Iterable[ir.Value], among: set[ir.Value]) -> list[ir.Node]:
     """The nodes that ``of`` depends on and that read a value of ``among``, in graph order."""
     wanted = set(of)
     found = []

@@ -36,7 +36,7 @@ from .ending import (
 from .evaluate import evaluate_model
 from .explain_files import Job
 from .file_batch import Work, claim_stems, each_file
-from .flatten_options import spread
+from .flatten_options import flatten_options
 from .names import options_of
 from .options import (
     Drawing,
@@ -55,7 +55,7 @@ from .options import (
     Setup,
     TargetText,
 )
-from .preprocess_option import recipe_for
+from .preprocess_option import preprocess_from_option
 from .terminal import (
     ReaderGone,
     print_json,
@@ -115,7 +115,7 @@ def about(
 
 
 @app.command()
-@spread
+@flatten_options
 def explain(
     model: ModelFile,
     images: Images,
@@ -147,7 +147,7 @@ def explain(
     scores = score_axes(source, setup.score)
     known = fitting_labels(source, scores, read_labels(labels) if labels else None)
     wanted = target_of(target, known, scores)
-    recipe = recipe_for(source, preprocess, images)
+    recipe = preprocess_from_option(source, preprocess, images)
     explainer = Explainer(
         source, setup.method, score=setup.score, layer=setup.layer, providers=runtime.provider or None,
         threads=runtime.threads, memory=runtime.memory, preprocess=recipe, **options,
@@ -157,7 +157,7 @@ def explain(
 
 
 @app.command()
-@spread
+@flatten_options
 def activations(
     model: ModelFile,
     images: Images,
@@ -176,7 +176,7 @@ def activations(
       onnxray activations model.onnx dog.jpg --layer conv1 --layer layer4 --npz
     """
     source = load(model)
-    recipe = recipe_for(source, preprocess, images)
+    recipe = preprocess_from_option(source, preprocess, images)
     for name in layer:
         source.layer(name)
     work = FeatureMaps(source, layer, make_folder(out), recipe, provider or None, palette, npz)
@@ -212,7 +212,7 @@ def methods(as_json: Json = False) -> None:
 
 
 @app.command()
-@spread
+@flatten_options
 def save(
     model: ModelFile,
     output: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.", show_default=False)],

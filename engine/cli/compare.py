@@ -17,7 +17,7 @@ from ..gate.model_under_test import DEFAULT_METHODS
 from ..gate.provenance import other_runtime
 from ..optional import REPORT, need_all
 from ..support.writing import check_outputs, write_text
-from .flatten_options import spread
+from .flatten_options import flatten_options
 from .gate_options import (
     DataPath,
     LayerName,
@@ -86,7 +86,7 @@ class Files:
         return self.report / "journal.jsonl" if self.report else None
 
 
-@spread
+@flatten_options
 def compare_models(
     reference: Annotated[
         Path, Argument(metavar="REFERENCE", help="An .onnx file, or a .golden file of one.", show_default=False)

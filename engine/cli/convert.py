@@ -18,7 +18,7 @@ from typer import Argument, Option
 from ..errors import InputError
 from ..gradient_graph import differentiate
 from ..runtime import open_session, resolve_providers
-from .flatten_options import spread
+from .flatten_options import flatten_options
 from .options import Json, one_of
 from .terminal import print_json, say
 
@@ -92,7 +92,7 @@ class Settings:
         return vars(self) | {"inputs": parse_inputs(self.inputs or ()), "check_gradients": gradient}
 
 
-@spread
+@flatten_options
 def convert(
     source: Annotated[
         Path,

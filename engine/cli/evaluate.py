@@ -14,7 +14,7 @@ from ..gate.model_under_test import DEFAULT_METHODS
 from ..gate.summary import rises
 from ..optional import REPORT, need_all
 from ..support.writing import check_outputs, write_text
-from .flatten_options import spread
+from .flatten_options import flatten_options
 from .gate_options import (
     DataPath,
     LayerName,
@@ -32,7 +32,7 @@ from .terminal import print_table, progress_bar, say, say_error, say_text
 __all__ = ["evaluate_model"]
 
 
-@spread
+@flatten_options
 def evaluate_model(
     model: ModelFile,
     data: DataPath,

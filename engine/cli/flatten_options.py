@@ -1,4 +1,4 @@
-"""``spread``: commands take dataclasses of options, and the options of all methods as ``**options``."""
+"""``flatten_options``: commands take dataclasses of options, and the options of all methods as ``**options``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typer import BadParameter, Option
 
 from ..methods.catalogue import OptionInfo, method_options
 
-__all__ = ["spread"]
+__all__ = ["flatten_options"]
 
 HELP = {  # what the options of methods mean; one without a line here shows its methods and default
     "steps": "points on the path",
@@ -42,7 +42,7 @@ def numbers(text: str) -> Any:
     return found[0] if len(found) == 1 else found
 
 
-def spread(command: Callable[..., None]) -> Callable[..., None]:
+def flatten_options(command: Callable[..., None]) -> Callable[..., None]:
     """The command with one parameter for every field of the dataclasses that it takes.
 
     ``**options`` becomes the options of all methods; the command is given those that the user gave.

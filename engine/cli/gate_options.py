@@ -13,7 +13,7 @@ from ..data.preprocess import Preprocess
 from ..errors import InputError
 from ..loading.load import load
 from .flatten_options import numbers
-from .preprocess_option import recipe_for
+from .preprocess_option import preprocess_from_option
 
 __all__ = [
     "DataPath",
@@ -82,4 +82,4 @@ def _option(text: str) -> tuple[str, Any]:
 
 def named_recipe(model: Path, text: str | None) -> Preprocess | None:
     """What --preprocess says; None leaves it to the models."""
-    return recipe_for(load(model), text, [Path("picture")]) if text else None
+    return preprocess_from_option(load(model), text, [Path("picture")]) if text else None

@@ -12,10 +12,10 @@ from ..data.preprocess import Preprocess
 from ..errors import InputError
 from ..graph.model import Model, is_float
 
-__all__ = ["recipe_for"]
+__all__ = ["preprocess_from_option"]
 
 
-def recipe_for(model: Model, text: str | None, files: Iterable[Path]) -> Preprocess | None:
+def preprocess_from_option(model: Model, text: str | None, files: Iterable[Path]) -> Preprocess | None:
     """How pictures become the model's input: as ``text`` says, else as the model says or as its shape suggests.
 
     None where no file is a picture. ``text`` is a preset and changes of its settings, such as "imagenet,fit=crop".

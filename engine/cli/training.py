@@ -12,7 +12,7 @@ from ..diagnostics.verification import Finding, Verification, verify
 from ..loading.load import load
 from ..training.install import Status, install, status
 from .options import Json, ModelFile, Preset, Providers
-from .preprocess_option import recipe_for
+from .preprocess_option import preprocess_from_option
 from .terminal import print_json, print_table, say
 
 __all__ = ["training", "verify_command"]
@@ -52,7 +52,7 @@ def verify_command(
       onnxray verify model.onnx dog.jpg --preprocess imagenet --json
     """
     source = load(model)
-    recipe = recipe_for(source, preprocess, images or [])
+    recipe = preprocess_from_option(source, preprocess, images or [])
     given = [read_given(source, image).inputs for image in images or []] or [None]
     found = [verify(source, x, directions=directions, providers=provider or None, preprocess=recipe) for x in given]
     for one in found:

@@ -8,8 +8,8 @@ import onnx_ir as ir
 
 from ..autodiff.backward import backward
 from ..autodiff.embeddings import starts
-from ..autodiff.float32_shadow import float_form
-from ..autodiff.paths import influenced, nodes_between, reached_nodes
+from ..autodiff.float32_shadow import float32_form
+from ..autodiff.paths import depends_on, path_nodes, reached_nodes
 from ..autodiff.registry import FLOWS, NO_GRADIENT, RULES
 from ..autodiff.relu_policies import ACTIVATIONS, OVERLAYS
 from ..errors import UnsupportedOperator
@@ -55,11 +55,11 @@ def differentiation(model: Model, y: ir.Value | None) -> tuple[GradientInfo, tup
     if y is None or not names:
         return GradientInfo(differentiable=False), ()
     try:
-        copy = float_form(copy, str(y.name), names)
+        copy = float32_form(copy, str(y.name), names)
     except UnsupportedOperator as error:
         return GradientInfo(differentiable=False, reason=str(error)), ()
     score, inputs = copy.value(str(y.name)), copy.values(names)
-    path = nodes_between(copy.graph, [score], influenced(copy.graph, inputs))
+    path = path_nodes(copy.graph, [score], depends_on(copy.graph, inputs))
     kin = [node for node in path if node.domain == "" and node.op_type in ACTIVATIONS]
     found = tuple(ActivationInfo(_name(node), node.op_type, OVERLAYS["guided"].overrides(node)) for node in kin)
     return _gradient(copy, score, inputs, path), found
@@ -68,7 +68,7 @@ def differentiation(model: Model, y: ir.Value | None) -> tuple[GradientInfo, tup
 def _gradient(model: Model, y: ir.Value, xs: list[ir.Value], path: list[ir.Node]) -> GradientInfo:
     """Tries the reverse pass, which changes the model."""
     stops = {node: None for node in path if _key(node) in NO_GRADIENT and node.op_type not in _SIZES_ONLY}
-    reached = reached_nodes(model.graph, [y], influenced(model.graph, xs))
+    reached = reached_nodes(model.graph, [y], depends_on(model.graph, xs))
     unsupported = tuple(describe(node) for node in reached if _key(node) not in {*NO_GRADIENT, *FLOWS, *RULES})
     if unsupported:
         return GradientInfo(False, tuple(map(describe, stops)), unsupported)

@@ -12,10 +12,10 @@ import onnx_ir as ir
 
 from ..attribution.axes import score_axes
 from ..attribution.heads import find_head
-from ..attribution.plan import explanation
+from ..attribution.plan import explanation_graph
 from ..attribution.score import score_tensor
 from ..autodiff.embeddings import note_of
-from ..autodiff.paths import influenced, nodes_between
+from ..autodiff.paths import depends_on, path_nodes
 from ..data.preprocess import METADATA_KEY, Preprocess
 from ..errors import InputError, ModelError, NoGradientPath, UnsupportedOperator
 from ..graph.metadata import LABELS, LAYERS
@@ -133,7 +133,7 @@ def _as_explained(model: Model, found: GradientInfo) -> GradientInfo:
     """The same, or why an Explainer cannot be built all the same; which axis counts examples only a run may tell."""
     if found.differentiable:
         try:
-            explanation(model, METHODS["saliency"]())
+            explanation_graph(model, METHODS["saliency"]())
         except (NoGradientPath, UnsupportedOperator) as error:
             return replace(found, differentiable=False, reason=str(error))
         except (InputError, ModelError):
@@ -168,7 +168,7 @@ def _layers(model: Model, y: ir.Value | None) -> tuple[LayerInfo, ...]:
     """The framework's layers where the metadata have them, and every node on the way that computes something."""
     ends = () if y is None else (y,)
     floats = [value for value in model.inputs if is_float(value)]
-    path = nodes_between(model.graph, ends, influenced(model.graph, floats or model.inputs))
+    path = path_nodes(model.graph, ends, depends_on(model.graph, floats or model.inputs))
     nodes = [node for node in path if node.op_type not in _MOVES and is_float(node.outputs[0])]
     last = _cam_layer(model, y, floats or model.inputs)
     named = [_layer(name, model.value(model.layer(name).tensor), None) for name in model.layers]

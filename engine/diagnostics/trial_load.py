@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from .. import errors
-from ..loading.isolation import _digest
+from ..loading.isolation import file_digest
 
 __all__ = ["main"]
 
@@ -20,7 +20,7 @@ def _tried(file: Path) -> dict[str, str]:
     from .inspection import inspect
 
     try:
-        digest = _digest(file) if file.is_file() else ""
+        digest = file_digest(file) if file.is_file() else ""
         model = load(file)
         inspect(model)
         with contextlib.suppress(errors.OnnxrayError):  # zeros need not fit; a crash is what is looked for

@@ -18,7 +18,7 @@ from ..data.batch import Prepared
 from ..errors import OnnxrayError
 from .layers.randomise import randomised
 from .metrics.agreement import Metric, agreement
-from .model_under_test import Evidence, Side
+from .model_under_test import Evidence, ModelUnderTest
 from .summary import Summary
 
 __all__ = ["Calibration", "Scale", "calibrate", "jittered"]
@@ -81,7 +81,7 @@ class Calibration:
 
 
 def calibrate(
-    side: Side,
+    side: ModelUnderTest,
     inputs: Iterable[Any],
     metrics: Mapping[str, Metric],
     seed: int = 0,
@@ -123,7 +123,7 @@ def _noisy(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (array + level * rng.standard_normal(array.shape)).astype(array.dtype)
 
 
-def _prepared(side: Side, inputs: Iterable[Any]) -> Iterable[Prepared]:
+def _prepared(side: ModelUnderTest, inputs: Iterable[Any]) -> Iterable[Prepared]:
     """The samples that can be read; those that cannot are reported elsewhere."""
     for load in inputs:
         try:
@@ -133,7 +133,7 @@ def _prepared(side: Side, inputs: Iterable[Any]) -> Iterable[Prepared]:
 
 
 def _means(
-    side: Side, given: Sequence[Prepared], own: Sequence[Evidence], metrics: Mapping[str, Metric]
+    side: ModelUnderTest, given: Sequence[Prepared], own: Sequence[Evidence], metrics: Mapping[str, Metric]
 ) -> dict[tuple[str, str], float]:
     """By method and metric, the mean agreement of a side's maps with those that are known."""
     found: dict[tuple[str, str], list[float]] = {}

@@ -10,10 +10,10 @@ from ..attribution.score import score_tensor
 from ..errors import InputError
 from ..graph.model import Model
 
-__all__ = ["check_pair"]
+__all__ = ["check_compatible"]
 
 
-def check_pair(reference: Model, candidate: Model, score: str = "logit") -> None:
+def check_compatible(reference: Model, candidate: Model, score: str = "logit") -> None:
     """Whether two models take the same inputs and give as many scores; else an InputError of one line."""
     a, b = ([_dims(value) for value in model.inputs] for model in (reference, candidate))
     if len(a) != len(b) or not all(map(_alike, a, b)):

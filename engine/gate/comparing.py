@@ -18,21 +18,21 @@ from ..loading.load import load
 from ..optional import METRICS, need_all
 from ..support.heap import release
 from .calibration import Calibration, calibrate
-from .check_compatible import check_pair
+from .check_compatible import check_compatible
 from .comparison import Comparison, measure, warn_of_one_method
 from .explainers import SharedMemory
 from .golden import Golden, Recorder, is_golden, open_golden, read_header, recording
 from .layers.cam_layer import default_layer, same_layer, usable_methods
 from .layers.compare_layers import LayerReport, compare_layers
 from .metrics.agreement import chosen_metrics
-from .model_under_test import Side
+from .model_under_test import ModelUnderTest
 from .pair import Pair
 from .provenance import provenance
 from .record import Failed, Progress, at_least_one
 from .recorded_settings import as_recorded, recorded_methods, settings
 from .samples.masks import warn_of_no_mask
 from .samples.sample_set import Data, Samples, modules_for, open_samples
-from .settings import Gate, asked_of
+from .settings import CompareSettings, compare_settings
 from .summary import MASKED, Summary, check, parse_thresholds, summarise
 
 __all__ = ["compare"]
@@ -64,7 +64,7 @@ def compare(
     threads and memory are those of ``Explainer``.
     """
     need_all(*METRICS, *modules_for(data))
-    gate = asked_of(asked)
+    gate = compare_settings(asked)
     if not is_golden(reference):
         reference = load(reference)
         gate = replace(gate, methods=usable_methods(reference, gate.methods, gate.layer))
@@ -91,7 +91,7 @@ def compare(
     )  # fmt: skip
 
 
-def _recorder(pair: Pair, gate: Gate) -> AbstractContextManager[Recorder | None]:
+def _recorder(pair: Pair, gate: CompareSettings) -> AbstractContextManager[Recorder | None]:
     """What writes the golden file, where one is asked for."""
     if gate.golden is None:
         return nullcontext()
@@ -99,7 +99,7 @@ def _recorder(pair: Pair, gate: Gate) -> AbstractContextManager[Recorder | None]
     return recording(Path(gate.golden), gate.methods)
 
 
-def _pair(reference: Source, candidate: Source, data: Data, gate: Gate) -> Pair:
+def _pair(reference: Source, candidate: Source, data: Data, gate: CompareSettings) -> Pair:
     """Both sides, checked against each other, and the samples."""
     metrics, masks = chosen_metrics(gate.metrics), gate.opened_masks
     if is_golden(reference):
@@ -112,17 +112,17 @@ def _pair(reference: Source, candidate: Source, data: Data, gate: Gate) -> Pair:
         side: Any = open_golden(path, header, other)
     else:
         source, opposite = load(reference), load(candidate)
-        check_pair(source, opposite, gate.score)
+        check_compatible(source, opposite, gate.score)
         side = gate.side(source, gate.methods)
         other = gate.other_side(opposite, gate.methods, same_layer(opposite, default_layer(source), source))
     if other.recipe is None:
         other = replace(other, recipe=side.recipe)
     samples = _samples(data, side, other, gate)
-    shared = SharedMemory(parse_memory(gate.memory), [one for one in (side, other) if isinstance(one, Side)])
+    shared = SharedMemory(parse_memory(gate.memory), [one for one in (side, other) if isinstance(one, ModelUnderTest)])
     return Pair(side, other, samples, metrics, gate.target, masks, shared)
 
 
-def _samples(data: Data, side: Any, other: Side, gate: Gate) -> Samples:
+def _samples(data: Data, side: Any, other: ModelUnderTest, gate: CompareSettings) -> Samples:
     model = other.model if isinstance(side, Golden) else side.model
     known = fitting_labels(model, score_axes(model, gate.score), gate.labels)
     known = known or fitting_labels(other.model, score_axes(other.model, gate.score), None)
@@ -135,7 +135,9 @@ def _samples(data: Data, side: Any, other: Side, gate: Gate) -> Samples:
     return samples.drawn(gate.samples, gate.seed)
 
 
-def _calibration(pair: Pair, gate: Gate, summary: Sequence[Summary], step: Progress | None) -> Calibration | None:
+def _calibration(
+    pair: Pair, gate: CompareSettings, summary: Sequence[Summary], step: Progress | None
+) -> Calibration | None:
     if isinstance(pair.reference, Golden):
         held = pair.reference.calibration
         if gate.calibrate and held is None:
@@ -149,9 +151,9 @@ def _calibration(pair: Pair, gate: Gate, summary: Sequence[Summary], step: Progr
     return calibrate(side, (one.load for one in pair.samples), pair.metrics, gate.seed, tell).placed(summary)
 
 
-def _layers(pair: Pair, gate: Gate, step: Progress | None) -> LayerReport | None:
+def _layers(pair: Pair, gate: CompareSettings, step: Progress | None) -> LayerReport | None:
     """Where the models part; without the reference model, or where a layer cannot be run, that stays unknown."""
-    if not gate.layers or not isinstance(pair.reference, Side):
+    if not gate.layers or not isinstance(pair.reference, ModelUnderTest):
         return None
     if step:
         step("layers", 1.0)
@@ -171,8 +173,8 @@ def _make_room(pair: Pair) -> None:
         pair.memory.make_room()
 
 
-def _model_side(pair: Pair, what: str) -> Side:
-    if not isinstance(pair.reference, Side):
+def _model_side(pair: Pair, what: str) -> ModelUnderTest:
+    if not isinstance(pair.reference, ModelUnderTest):
         raise InputError(f"{what} needs the reference model, not a golden file of it")
     return pair.reference
 

@@ -23,8 +23,8 @@ from .explainers import SharedMemory
 from .layers.cam_layer import usable_methods
 from .layers.randomise import randomised
 from .metrics.quality import QUALITIES, area, chosen_qualities, curve
-from .metrics.quality_case import Subject
-from .model_under_test import DEFAULT_METHODS, Side, open_side
+from .metrics.quality_case import QualityCase
+from .model_under_test import DEFAULT_METHODS, ModelUnderTest, open_model_under_test
 from .record import EvaluationRecord, Failed, Progress, at_least_one
 from .samples.masks import Masks, open_masks, warn_of_no_mask
 from .samples.sample_set import Data, Sample, Samples, modules_for, open_samples
@@ -71,7 +71,7 @@ def evaluate(
     names = chosen_qualities([metrics] if isinstance(metrics, str) else metrics)
     wanted = (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods))
     source = load(model)
-    side = open_side(source, usable_methods(source, wanted, settings.get("layer")), **settings)
+    side = open_model_under_test(source, usable_methods(source, wanted, settings.get("layer")), **settings)
     known = fitting_labels(side.model, score_axes(side.model, side.score), labels)
     chosen = open_samples(data, side.model, known).drawn(samples, seed)
     _check_target(target, chosen)
@@ -101,8 +101,8 @@ def evaluate(
 class _Work:
     """How a sample is measured, and the sums of its curves."""
 
-    side: Side
-    random_side: Side | None
+    side: ModelUnderTest
+    random_side: ModelUnderTest | None
     metrics: Sequence[str]
     by_label: bool
     masks: Masks | None
@@ -119,16 +119,16 @@ class _Work:
         maps = {}
         for method, values in found.maps.items():
             rng = np.random.default_rng((self.seed, index))
-            subject = Subject(self.side, given, found.target, method, values, rng, self.random_side)
+            subject = QualityCase(self.side, given, found.target, method, values, rng, self.random_side)
             if self.masks is not None:
                 mask = self.masks.of(sample, given, subject.plane.shape)
-                subject = Subject(self.side, given, found.target, method, values, rng, self.random_side, mask)
+                subject = QualityCase(self.side, given, found.target, method, values, rng, self.random_side, mask)
             measured = {name: self._measure(subject, name) for name in self.metrics}
             maps[method] = {name: float(value) for name, value in measured.items() if value is not None}
         self.memory.divide()  # some sessions are opened by the metrics
         return Row(sample.name, found.target, {}, maps, sample.label)
 
-    def _measure(self, subject: Subject, name: str) -> float | None:
+    def _measure(self, subject: QualityCase, name: str) -> float | None:
         if name not in CURVES:
             return QUALITIES[name](subject)
         values = curve(subject, insert=CURVES[name])

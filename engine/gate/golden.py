@@ -27,7 +27,7 @@ from ..support.schema import Meta, decoded, typed
 from ..support.writing import make_folder, staged, writing
 from .calibration import Calibration, Scale
 from .layers.cam_layer import default_layer
-from .model_under_test import Evidence, Side, one_example
+from .model_under_test import Evidence, ModelUnderTest, one_example
 from .software import software
 
 __all__ = ["Golden", "Recorder", "is_golden", "open_golden", "recording"]
@@ -69,7 +69,7 @@ class Golden:
 
     path: Path
     header: Mapping[str, Any]
-    inputs: Side
+    inputs: ModelUnderTest
     recipe: Preprocess | None
 
     @property
@@ -140,7 +140,7 @@ def read_header(path: Path) -> dict[str, Any]:
     return header
 
 
-def open_golden(path: Path, header: Mapping[str, Any], candidate: Side) -> Golden:
+def open_golden(path: Path, header: Mapping[str, Any], candidate: ModelUnderTest) -> Golden:
     """A golden file as the reference of a candidate."""
     held = header["preprocess"]
     recipe = Preprocess.from_settings(held, f"{path}: preprocess", InputError) if held else None
@@ -183,7 +183,7 @@ class Recorder:
             self.file.writestr(zipfile.ZipInfo(_member(name)), buffer.getvalue())
         self.count += 1
 
-    def close(self, side: Side, about: Mapping[str, Any], calibration: Calibration | None) -> None:
+    def close(self, side: ModelUnderTest, about: Mapping[str, Any], calibration: Calibration | None) -> None:
         """Ends the file with its header."""
         header = {
             **about,
@@ -201,7 +201,7 @@ class Recorder:
         with writing(self.path):
             self.file.writestr("header.json", json.dumps(header, indent=1, default=str))
 
-    def watch(self, side: Side) -> Side:
+    def watch(self, side: ModelUnderTest) -> ModelUnderTest:
         """The side, whose evidence is recorded as it is given."""
         return _Watched(
             side.model, side.explainers, side.score, side.recipe, side.providers, side.threads, record=self.add
@@ -209,7 +209,7 @@ class Recorder:
 
 
 @dataclass(frozen=True, eq=False)
-class _Watched(Side):
+class _Watched(ModelUnderTest):
     record: Callable[[str, Prepared, Evidence], None] = lambda *_: None
 
     def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence:

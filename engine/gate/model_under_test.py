@@ -26,7 +26,7 @@ from ..methods.catalogue import method_options
 from ..runtime import Provider, Session, open_model, resolve_providers
 from .explainers import Explainers, held_by
 
-__all__ = ["DEFAULT_METHODS", "Evidence", "Side", "one_example", "open_side"]
+__all__ = ["DEFAULT_METHODS", "Evidence", "ModelUnderTest", "one_example", "open_model_under_test"]
 
 GRADIENT, TIMES_INPUT = "saliency", "input-x-gradient"
 DEFAULT_METHODS = ("saliency", "input-x-gradient", "integrated-gradients", "grad-cam")
@@ -43,7 +43,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class ModelUnderTest:
     """A model, its explainers by method, and how pictures become its input."""
 
     model: Model
@@ -143,20 +143,20 @@ class Side:
         """The evidence of the sample of a name, which a model does not need; a golden file does."""
         return self.evidence(given, target)
 
-    def only(self, method: str) -> Side:
+    def only(self, method: str) -> ModelUnderTest:
         """The side for one method, and for that which it is made of."""
         return replace(self, explainers=self.explainers.only({method, GRADIENT} if method == TIMES_INPUT else {method}))
 
-    def with_model(self, model: Model) -> Side:
+    def with_model(self, model: Model) -> ModelUnderTest:
         """The same questions to another model."""
         return replace(self, model=model, explainers=self.explainers.rebuilt(model, self.threads))
 
-    def with_threads(self, threads: int) -> Side:
+    def with_threads(self, threads: int) -> ModelUnderTest:
         """The same model on another number of threads."""
         return replace(self, threads=threads, explainers=self.explainers.rebuilt(self.model, threads))
 
 
-def open_side(
+def open_model_under_test(
     model: Source,
     methods: Sequence[str],
     *,
@@ -167,7 +167,7 @@ def open_side(
     threads: int | None = None,
     memory: str | int = "1GB",
     **options: Any,
-) -> Side:
+) -> ModelUnderTest:
     """A side with an explainer for each method; options go to those methods that have them."""
     source, having = load(model), method_options()
     _check_classes(source, score)
@@ -181,7 +181,7 @@ def open_side(
             own["layer"] = layer
         settings[name] = {**explained, **own}
     recipe = preprocess or Preprocess.from_metadata(source.metadata)
-    side = Side(source, Explainers(source, settings), score, recipe, providers, threads)
+    side = ModelUnderTest(source, Explainers(source, settings), score, recipe, providers, threads)
     for name in side.asked:  # what is wrong with a method or its layer is said before the first sample
         side.explainers[name]
     return side

@@ -16,12 +16,12 @@ from ..errors import InputError
 from .explainers import SharedMemory
 from .metrics.agreement import Metric, agreement, mass_inside, points_inside, strength
 from .metrics.outputs import output_agreement
-from .model_under_test import Evidence, Side
+from .model_under_test import Evidence, ModelUnderTest
 from .samples.masks import Masks
 from .samples.sample_set import Sample, Samples
 from .summary import Row
 
-__all__ = ["TARGETS", "Look", "Pair", "Reference", "TargetKind", "resized"]
+__all__ = ["TARGETS", "Pair", "Reference", "SampleResult", "TargetKind", "resized"]
 
 TargetKind = Literal["reference", "label", "own"]
 TARGETS = ("reference", "label", "own")
@@ -48,7 +48,7 @@ class Reference(Protocol):
 
 
 @dataclass(frozen=True)
-class Look:
+class SampleResult:
     """One sample as both sides see it."""
 
     sample: Sample
@@ -62,14 +62,14 @@ class Pair:
     """Reference and candidate, the samples, and what is measured of them."""
 
     reference: Reference
-    candidate: Side
+    candidate: ModelUnderTest
     samples: Samples
     metrics: Mapping[str, Metric]
     target: TargetKind = "reference"
     masks: Masks | None = None
     memory: SharedMemory | None = None
 
-    def look(self, sample: Sample) -> Look:
+    def look(self, sample: Sample) -> SampleResult:
         """What both say of a sample."""
         raw = sample.load()
         self._divide_memory()
@@ -78,13 +78,13 @@ class Pair:
         a = self.reference.evidence_named(sample.name, given, target)
         b = self.candidate.evidence(self._for_candidate(raw, given), None if self.target == "own" else a.target)
         self._divide_memory()  # a model with open sizes has its sessions only now
-        return Look(sample, given, a, b)
+        return SampleResult(sample, given, a, b)
 
     def only(self, method: str) -> Pair:
         """The pair for one method; explainers of others are closed where memory is short."""
         if self.memory is not None:
             self.memory.make_room()
-        one = self.reference.only(method) if isinstance(self.reference, Side) else self.reference
+        one = self.reference.only(method) if isinstance(self.reference, ModelUnderTest) else self.reference
         return replace(self, reference=one, candidate=self.candidate.only(method))
 
     def _divide_memory(self) -> None:
@@ -102,13 +102,13 @@ class Pair:
         correct = None if label is None else (bool(a.scores.argmax() == label), bool(b.scores.argmax() == label))
         return Row(sample.name, a.target, output_agreement(a.scores, b.scores), maps, label, correct)
 
-    def _maps(self, look: Look, method: str) -> dict[str, float]:
+    def _maps(self, look: SampleResult, method: str) -> dict[str, float]:
         a, b = look.reference.maps[method], look.candidate.maps[method]
         if a.shape != b.shape:
             b = resized(b, a)
         return agreement(a, b, self.metrics) | self._inside(look, a, b)
 
-    def _inside(self, look: Look, a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+    def _inside(self, look: SampleResult, a: np.ndarray, b: np.ndarray) -> dict[str, float]:
         """How far the shares of evidence inside of a mask agree, and whether the same side of it is pointed at."""
         mask = self.masks.of(look.sample, look.given, strength(a).shape) if self.masks else None
         if mask is None:

@@ -24,7 +24,7 @@ from ..errors import InputError
 from ..explainer import Explainer
 from ..graph.model import Model, Source
 from ..loading.load import load
-from ..optional import need
+from ..optional import import_extra
 from ..runtime import Session, open_model
 from .layers.randomise import randomised, weighted_layers
 
@@ -55,7 +55,7 @@ def explain_func(model: Any, inputs: np.ndarray, targets: np.ndarray, method: st
 
 def _interface() -> type:
     """The class, made when Quantus is there."""
-    return type("OnnxModel", (_Behaviour, need("quantus.helpers.model.model_interface").ModelInterface), {})
+    return type("OnnxModel", (_Behaviour, import_extra("quantus.helpers.model.model_interface").ModelInterface), {})
 
 
 class _Behaviour:
@@ -72,7 +72,7 @@ class _Behaviour:
     def predict(self, x: np.ndarray, **_: Any) -> np.ndarray:
         name, y = str(self.model.inputs[0].name), str(score_tensor(self.model, "output").name)
         scores = self.session.run({name: np.asarray(x, np.float32)}, [y])[y].reshape(len(x), -1)
-        return need("scipy.special").softmax(scores, axis=1) if self.softmax else scores
+        return import_extra("scipy.special").softmax(scores, axis=1) if self.softmax else scores
 
     def shape_input(self, x: np.ndarray, shape: Any, channel_first: Any = None, batched: bool = False) -> np.ndarray:
         given = x.reshape(shape) if batched else x.reshape(1, *shape)
@@ -124,7 +124,10 @@ class _Patch:
 
     @classmethod
     def open_for(cls, model: Any) -> None:
-        helpers, kind = need("quantus.helpers.utils"), need("quantus.helpers.model.model_interface").ModelInterface
+        helpers, kind = (
+            import_extra("quantus.helpers.utils"),
+            import_extra("quantus.helpers.model.model_interface").ModelInterface,
+        )
         if cls.users == 0:
             cls.original = wrap = helpers.get_wrapped_model
             helpers.get_wrapped_model = lambda model, *given, **named: (

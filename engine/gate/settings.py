@@ -15,15 +15,15 @@ from ..graph.model import Source
 from ..runtime import Provider
 from ..support.choice import choose
 from .metrics.agreement import chosen_metrics
-from .model_under_test import DEFAULT_METHODS, Side, open_side
+from .model_under_test import DEFAULT_METHODS, ModelUnderTest, open_model_under_test
 from .pair import TARGETS, TargetKind
 from .samples.masks import Masks, open_masks
 
-__all__ = ["Gate", "asked_of"]
+__all__ = ["CompareSettings", "compare_settings"]
 
 
 @dataclass(frozen=True)
-class Gate:
+class CompareSettings:
     """Everything about a comparison but the models and the data; ``compare`` tells what each is."""
 
     methods: Sequence[str] = DEFAULT_METHODS
@@ -52,17 +52,17 @@ class Gate:
         if not self.methods:
             raise InputError("no method to compare with; name one or more")
 
-    def side(self, model: Source, methods: Sequence[str]) -> Side:
+    def side(self, model: Source, methods: Sequence[str]) -> ModelUnderTest:
         """The reference with explainers for the methods."""
         return self._side(model, methods, self.providers, self.layer)
 
-    def other_side(self, model: Source, methods: Sequence[str], layer: str | None) -> Side:
+    def other_side(self, model: Source, methods: Sequence[str], layer: str | None) -> ModelUnderTest:
         """The candidate, whose ``layer`` is that of the reference where no other is named."""
         where = self.providers if self.candidate_providers is None else self.candidate_providers
         return self._side(model, methods, where, self.layer or layer)
 
-    def _side(self, model: Source, methods: Sequence[str], where: Any, layer: str | None) -> Side:
-        return open_side(
+    def _side(self, model: Source, methods: Sequence[str], where: Any, layer: str | None) -> ModelUnderTest:
+        return open_model_under_test(
             model, methods, score=self.score, layer=layer, preprocess=self.preprocess, providers=where,
             threads=self.threads, memory=self.memory, **self.options,
         )  # fmt: skip
@@ -87,13 +87,13 @@ class Gate:
         return about | {"preprocess": repr(self.preprocess) if self.preprocess else None}
 
 
-def asked_of(asked: Mapping[str, Any]) -> Gate:
+def compare_settings(asked: Mapping[str, Any]) -> CompareSettings:
     """The settings by name; what is none of them is an option of methods."""
-    known = {name: value for name, value in asked.items() if name in Gate.__dataclass_fields__}
+    known = {name: value for name, value in asked.items() if name in CompareSettings.__dataclass_fields__}
     rest = {name: value for name, value in asked.items() if name not in known}
     methods = known.get("methods", DEFAULT_METHODS)
     methods = (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods))
     metrics = known.get("metrics")
     metrics = (metrics,) if isinstance(metrics, str) else metrics
     options = {**known.pop("options", {}), **rest}
-    return Gate(**{**known, "methods": methods, "metrics": metrics, "options": options})
+    return CompareSettings(**{**known, "methods": methods, "metrics": metrics, "options": options})

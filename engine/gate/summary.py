@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import InputError
-from ..optional import need
+from ..optional import import_extra
 from ..support.choice import choose
 from .metrics.agreement import METRICS
 from .metrics.outputs import OUTPUTS
@@ -108,7 +108,7 @@ def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
     array = np.asarray(values, np.float64)
     if array.size < 2 or np.ptp(array) == 0:
         return float(array.mean()), float(array.mean())
-    interval = need("scipy.stats").bootstrap(
+    interval = import_extra("scipy.stats").bootstrap(
         (array,), np.mean, n_resamples=RESAMPLES, batch=100, confidence_level=LEVEL, method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ..errors import ExecutionError, InputError, ModelError, OnnxrayError
-from .node_names import PREFIX
+from .node_names import SHADOW
 
 __all__ = ["load_failure", "run_failure"]
 
@@ -41,9 +41,9 @@ def _model_node(op: str, name: str) -> str:
     """The model's node behind one of the gradient, which is named grad/NODE/OPERATOR."""
     first, _, rest = name.partition("/")
     if first == "grad" and "/" in rest:
-        node = rest.rpartition("/")[0].removeprefix(PREFIX)
+        node = rest.rpartition("/")[0].removeprefix(SHADOW)
         return f"the gradient of node {node!r} ({op})"
-    return f"node {name.removeprefix(PREFIX)!r} ({op})" if name else f"a node without a name ({op})"
+    return f"node {name.removeprefix(SHADOW)!r} ({op})" if name else f"a node without a name ({op})"
 
 
 def _plain(text: str) -> str:

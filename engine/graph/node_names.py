@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PREFIX"]
+__all__ = ["SHADOW"]
 
 
-PREFIX = "twin/"
+SHADOW = "twin/"

@@ -15,7 +15,7 @@ import onnx_ir as ir
 __all__ = ["LIMIT", "detached", "embedded", "own", "put_back", "take_out", "weight_bytes"]
 
 LIMIT = 2**31 - 2**26  # bytes of weights in one message, with room for the graph
-_LARGE = 2**16  # bytes of a tensor that nothing but the runtime looks into
+LARGE = 2**16  # bytes of a tensor that nothing but the runtime looks into
 _KINDS = frozenset({"FLOAT", "DOUBLE", "FLOAT16", "INT8", "UINT8", "INT16", "INT32", "INT64"})  # as NumPy knows them
 
 
@@ -80,7 +80,7 @@ def take_out(program: ir.Model) -> dict[str, ir.TensorProtocol]:
     """Makes plain inputs of large weights, in place, for tools that copy what they are given; the weights by name."""
     graph, taken = program.graph, {}
     for name, value in list(graph.initializers.items()):
-        if value.const_value is not None and value.const_value.nbytes > _LARGE:
+        if value.const_value is not None and value.const_value.nbytes > LARGE:
             taken[name] = value.const_value
             if not value.is_graph_input():
                 graph.inputs.append(value)
@@ -104,4 +104,4 @@ def _held(program: ir.Model) -> Iterator[ir.Value]:
 
 
 def _is_large(tensor: ir.TensorProtocol) -> bool:
-    return tensor.nbytes > _LARGE and tensor.dtype.name in _KINDS
+    return tensor.nbytes > LARGE and tensor.dtype.name in _KINDS

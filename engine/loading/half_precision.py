@@ -14,19 +14,19 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from ..passes.cast_to_float32 import HALVES
-from ..passes.rewrite import respell
+from ..passes.rewrite import rewrite_nodes
 
-__all__ = ["keep_half"]
+__all__ = ["preserve_half_rounding"]
 
 _MOVING = frozenset({"Concat", "Dropout", "Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 
 
-def keep_half(program: ir.Model, before: int) -> bool:
+def preserve_half_rounding(program: ir.Model, before: int) -> bool:
     """Works in place; true where there was one. ``before`` is the opset that the model had."""
     now = program.graph.opset_imports[""]
     found = [node for node in program.graph if _is_new(node, before, now) or _is_between(node)]
     rounded: set[ir.Value] = set()
-    return respell(program, found, lambda g, node: _in_float32(g, node, rounded))
+    return rewrite_nodes(program, found, lambda g, node: _in_float32(g, node, rounded))
 
 
 def _is_new(node: ir.Node, before: int, now: int) -> bool:

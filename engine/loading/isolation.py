@@ -76,10 +76,10 @@ def _answer(file: Path, where: str, limits: Limits) -> dict[str, str]:
 def _check(answer: dict[str, str], file: Path, where: str) -> None:
     if "error" in answer:
         raise getattr(errors, answer["error"])(answer["message"].replace(str(file), where))
-    if answer["digest"] != _digest(file):
+    if answer["digest"] != file_digest(file):
         raise ModelError(f"{where}: the file changed while it was looked at")
 
 
-def _digest(file: Path) -> str:
+def file_digest(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

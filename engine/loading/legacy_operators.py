@@ -14,39 +14,39 @@ import onnx
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from ..passes.decompositions import SPELLS, spelled, spells
+from ..passes.decompositions import DECOMPOSITIONS, decompose_node, decomposes
 from ..passes.fused_norm import root_mean_square
-from ..passes.rewrite import respell
+from ..passes.rewrite import rewrite_nodes
 
-__all__ = ["adopt", "set_apart"]
+__all__ = ["isolate_legacy_operators", "replace_legacy_operators"]
 
 _OWN = "onnxray.own"
 
 
-def set_apart(program: ir.Model) -> None:
+def isolate_legacy_operators(program: ir.Model) -> None:
     """Moves such operators to a domain of their own, in place."""
     opset = program.graph.opset_imports.get("", 0)
     for node in program.graph.all_nodes():
-        if node.domain == "" and (_OWN, node.op_type) in SPELLS and not onnx.defs.has(node.op_type, opset):
+        if node.domain == "" and (_OWN, node.op_type) in DECOMPOSITIONS and not onnx.defs.has(node.op_type, opset):
             node.domain = _OWN
             program.graph.opset_imports[_OWN] = 1
 
 
-def adopt(program: ir.Model) -> bool:
+def replace_legacy_operators(program: ir.Model) -> bool:
     """Puts standard operators in their place, of the opset that the model has by now; true where there was one."""
     if program.graph.opset_imports.pop(_OWN, None) is None:
         return False
     found = [node for node in program.graph.all_nodes() if node.domain == _OWN]
-    return respell(program, found, spelled)
+    return rewrite_nodes(program, found, decompose_node)
 
 
-@spells("LayerNormalization", domain=_OWN)
+@decomposes("LayerNormalization", domain=_OWN)
 def _layer_normalization(g: GraphBuilder, node: Any) -> list[ir.Value]:
     made = g.LayerNormalization(*node.inputs, outputs=len(node.outputs), **node.attributes)
     return [made] if len(node.outputs) == 1 else [*made]
 
 
-@spells("SimplifiedLayerNormalization", domain=_OWN)
+@decomposes("SimplifiedLayerNormalization", domain=_OWN)
 def _simplified_layer_normalization(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Zhang and Sennrich, 2019, arXiv:1910.07467; of halves in float32. The second output is 1 / sigma."""
     x, scale = node.inputs
@@ -57,7 +57,7 @@ def _simplified_layer_normalization(g: GraphBuilder, node: Any) -> list[ir.Value
     return [g.Mul(g.CastLike(unit, scale), scale), inverse]
 
 
-@spells("ImageScaler", domain=_OWN)
+@decomposes("ImageScaler", domain=_OWN)
 def _image_scaler(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """One factor for all channels, one shift for each."""
     (x,) = node.inputs
@@ -65,14 +65,14 @@ def _image_scaler(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [g.Add(g.Mul(x, node.attributes.get_float("scale", 1.0)), g.Unsqueeze(bias, [1, 2]))]
 
 
-@spells("Affine", "Scale", domain=_OWN)
+@decomposes("Affine", "Scale", domain=_OWN)
 def _affine(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """alpha x + beta; a Scale has neither and multiplies with its scale."""
     number = node.attributes.get_float
     return [g.Add(g.Mul(node.inputs[0], number("alpha", number("scale", 1.0))), number("beta", 0.0))]
 
 
-@spells("ParametricSoftplus", "ScaledTanh", domain=_OWN)
+@decomposes("ParametricSoftplus", "ScaledTanh", domain=_OWN)
 def _scaled(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """alpha f(beta x)."""
     alpha, beta = (node.attributes.get_float(name) for name in ("alpha", "beta"))
@@ -80,12 +80,12 @@ def _scaled(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [g.Mul(alpha, g.Softplus(inner) if node.op_type == "ParametricSoftplus" else g.Tanh(inner))]
 
 
-@spells("ThresholdedRelu", domain=_OWN)
+@decomposes("ThresholdedRelu", domain=_OWN)
 def _thresholded_relu(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [g.ThresholdedRelu(node.inputs[0], alpha=node.attributes.get_float("alpha", 1.0))]
 
 
-@spells("Crop", domain=_OWN)
+@decomposes("Crop", domain=_OWN)
 def _crop(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Borders left, top, right and bottom; or a corner, left and top, and a size."""
     (x,) = node.inputs
@@ -97,7 +97,7 @@ def _crop(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [g.Slice(x, [top, left], ends, [2, 3])]
 
 
-@spells("Erfc", domain=_OWN)
+@decomposes("Erfc", domain=_OWN)
 def _erfc(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """1 - erf(x)."""
     return [g.Sub(1, g.Erf(node.inputs[0]))]

@@ -14,12 +14,12 @@ from ..graph.validity import blaming, open_plainly
 from ..passes.one_number import one_number
 from ..passes.optimiser_safe import optimiser_safe
 from .declared_shapes import forget_shapes, recall_shapes
-from .half_precision import keep_half
+from .half_precision import preserve_half_rounding
 from .isolation import check_isolated
-from .legacy_operators import adopt
+from .legacy_operators import replace_legacy_operators
 from .reading import name_of, read
 from .shared_constants import share_constants
-from .softmax_axis import one_axis_softmax
+from .softmax_axis import normalise_softmax_axis
 from .upgrade import IR_VERSIONS, OPSET, type_bounds, upgrade
 
 __all__ = ["load"]
@@ -57,13 +57,13 @@ def _ready(source: str | PathLike[str] | bytes | onnx.ModelProto) -> Model:
     infer_shapes(program)
     while opset < OPSET and type_bounds(program):
         infer_shapes(program)
-    if adopt(program):
+    if replace_legacy_operators(program):
         infer_shapes(program)
     one_number(program, name_of(source))
-    one_axis_softmax(program)
+    normalise_softmax_axis(program)
     optimiser_safe(program)
     if opset < OPSET:
-        keep_half(program, opset)
+        preserve_half_rounding(program, opset)
     return Model(program, path, opset)
 
 

@@ -13,7 +13,7 @@ from onnx_ir.passes.common import CheckerPass
 
 from ..errors import ModelError, UnsupportedOperator
 from ..graph.weights import own
-from .legacy_operators import set_apart
+from .legacy_operators import isolate_legacy_operators
 from .wellformed import check_wellformed
 from .zipmap import unzipped
 
@@ -37,7 +37,7 @@ def read(source: str | PathLike[str] | bytes | onnx.ModelProto) -> tuple[ir.Mode
     _open_negative_sizes(program)
     _locate_external_data(program, path, where)
     own(program)
-    set_apart(program)
+    isolate_legacy_operators(program)
     _check_operators(program, where)
     _check_graph(program, where)
     return program, path

@@ -13,13 +13,13 @@ import google.protobuf.message
 import onnx
 import onnx_ir as ir
 
-from ..graph.weights import _LARGE, LIMIT, embedded, weight_bytes
+from ..graph.weights import LARGE, LIMIT, embedded, weight_bytes
 from ..support.writing import replacing
 
-__all__ = ["write"]
+__all__ = ["write_model"]
 
 
-def write(program: ir.Model, path: str | PathLike[str]) -> Path:
+def write_model(program: ir.Model, path: str | PathLike[str]) -> Path:
     """Saves a model as one file; from 2 GB on with its weights in NAME.data beside it.
 
     Two files cannot be replaced at once. So the weights get a name that is free (NAME.1.data, ...), the rename of the
@@ -34,7 +34,7 @@ def write(program: ir.Model, path: str | PathLike[str]) -> Path:
     stale = _weight_files(place)
     data = next(name for name in _weight_names(place) if not name.exists())
     with replacing(file, data) as temporary:
-        ir.save(program, temporary, external_data=data.name, size_threshold_bytes=_LARGE)
+        ir.save(program, temporary, external_data=data.name, size_threshold_bytes=LARGE)
     for old in stale:
         old.unlink(missing_ok=True)
     return file
@@ -46,7 +46,7 @@ def _weight_names(file: Path) -> Iterator[Path]:
 
 
 def _weight_files(file: Path) -> set[Path]:
-    """The files of weights that ``write`` gave the model that is there, if there is one."""
+    """The files of weights that ``write_model`` gave the model that is there, if there is one."""
     try:
         held = onnx.load(file, load_external_data=False).graph.initializer if file.exists() else ()
     except (google.protobuf.message.DecodeError, OSError, ValueError):

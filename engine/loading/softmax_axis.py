@@ -10,10 +10,10 @@ import onnx_ir as ir
 
 from ..graph.shapes import static_shape
 
-__all__ = ["one_axis_softmax"]
+__all__ = ["normalise_softmax_axis"]
 
 
-def one_axis_softmax(program: ir.Model) -> bool:
+def normalise_softmax_axis(program: ir.Model) -> bool:
     """Works in place; true where there was one."""
     found = [node for node in program.graph if (axis := _axis(node)) is not None and _shorten(node, axis)]
     return bool(found)

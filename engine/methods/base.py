@@ -18,13 +18,13 @@ import numpy as np
 import onnx_ir as ir
 
 from ..autodiff.backward import Activation, Backward, Builder, backward, connected
-from ..autodiff.float32_shadow import Twin
+from ..autodiff.float32_shadow import Float32Shadow
 from ..autodiff.relu_policies import overlay_named
 from ..errors import InputError
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model
 
-__all__ = ["Explained", "Method", "Reduction", "Scene", "broadcast_rows"]
+__all__ = ["EmitContext", "Explained", "Method", "Reduction", "broadcast_rows"]
 
 Reduction = Literal["norm", "sum", "mean"]
 
@@ -47,7 +47,7 @@ class Explained:
 
 
 @dataclass(frozen=True)
-class Scene:
+class EmitContext:
     """The forward pass, as a method sees it when it emits its nodes.
 
     ``score`` is the model's own; ``smooth`` is that of its float32 twin, which alone may be differentiated.
@@ -56,24 +56,24 @@ class Scene:
     g: GraphBuilder
     model: Model
     inputs: Mapping[str, ir.Value]
-    seen: Mapping[str, ir.Value]
+    perturbed_inputs: Mapping[str, ir.Value]
     score: ir.Value
-    smooth: ir.Value
+    differentiable_score: ir.Value
     points: Mapping[str, ir.Value]
     reference: ir.Value
     explained: Mapping[str, Explained]
     builder: Builder = backward
-    twin: Twin = field(default_factory=Twin)
+    twin: Float32Shadow = field(default_factory=Float32Shadow)
 
     def backward(self, wrt: Sequence[ir.Value], relu: str = "exact") -> Backward:
         """The reverse pass from every row's score."""
-        ones = self.g.expand_like(self.g.constant(1, ir.DataType.FLOAT), self.smooth)
-        return self.builder(self.g, {self.smooth: ones}, wrt, overlay_named(relu))
+        ones = self.g.expand_like(self.g.constant(1, ir.DataType.FLOAT), self.differentiable_score)
+        return self.builder(self.g, {self.differentiable_score: ones}, wrt, overlay_named(relu))
 
     def gradients(self, relu: str = "exact") -> tuple[list[ir.Value], tuple[Activation, ...]]:
         """The gradients of the scores with respect to what the model sees, in the order of the inputs."""
-        found = self.backward(list(self.seen.values()), relu)
-        return [connected(found, x, [self.score], name) for name, x in self.seen.items()], found.activations
+        found = self.backward(list(self.perturbed_inputs.values()), relu)
+        return [connected(found, x, [self.score], name) for name, x in self.perturbed_inputs.items()], found.activations
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Method(ABC):
     )  # why a map is zero everywhere, where nothing else explains it
 
     @abstractmethod
-    def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+    def emit(self, scene: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
         """Each row's contribution, one value per input, and the activations that were met."""
 
     def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import onnx_ir as ir
 
 from ..autodiff.ops.window import spatial_shape
-from ..autodiff.paths import influenced, reached_nodes
+from ..autodiff.paths import depends_on, reached_nodes
 from ..errors import ModelError
 from ..graph.model import Layer, Model
 from ..graph.traversal import ancestors
@@ -73,7 +73,7 @@ def default_layer(model: Model, of: ir.Value, wrt: Iterable[ir.Value]) -> Layer:
 
 def find_default_layer(graph: ir.Graph, of: ir.Value, wrt: Iterable[ir.Value]) -> ir.Node | None:
     """The last convolution that a gradient of ``of`` reaches; not one whose map has one element, as those of heads."""
-    nodes = reached_nodes(graph, [of], influenced(graph, wrt))
+    nodes = reached_nodes(graph, [of], depends_on(graph, wrt))
     convolutions = [_as_floats(node) for node in nodes if node.domain == "" and node.op_type in CONVOLUTIONS]
     return next((node for node in reversed(convolutions) if not _is_head(node.outputs[0])), None)
 
@@ -92,7 +92,7 @@ def _as_floats(node: ir.Node) -> ir.Node:
 
 def _embeds_patches(graph: ir.Graph, node: ir.Node, of: ir.Value) -> bool:
     """Whether attention, or a LayerNormalization of tokens (N, T, C), lies between a convolution and the score."""
-    behind = influenced(graph, node.outputs)
+    behind = depends_on(graph, node.outputs)
     nodes = [one for one in reached_nodes(graph, [of], behind) if one is not node]
     planes = len(node.outputs[0].shape or ()) > 3
     tokens = [one for one in nodes if one.op_type in ("LayerNormalization", "RMSNormalization") and planes]

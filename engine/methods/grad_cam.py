@@ -9,7 +9,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from ..autodiff.backward import Activation, connected
-from .base import Method, Scene
+from .base import EmitContext, Method
 from .cam_layers import channel_axis, default_layer
 from .saliency import Saliency
 
@@ -38,9 +38,13 @@ class GradCam(Method):
         rectified = [(replace(self, relu=False), negative)] if self.relu else []
         return [*rectified, (Saliency(), beside)]
 
-    def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+    def emit(self, scene: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
         model = scene.model
-        layer = model.layer(self.layer) if self.layer else default_layer(model, scene.smooth, scene.seen.values())
+        layer = (
+            model.layer(self.layer)
+            if self.layer
+            else default_layer(model, scene.differentiable_score, scene.perturbed_inputs.values())
+        )
         maps = scene.twin(model.value(layer.tensor))
         rank, channels = scene.g.rank(maps), channel_axis(model, layer, maps)
         found = scene.backward([maps])

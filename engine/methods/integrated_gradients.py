@@ -12,7 +12,7 @@ import onnx_ir as ir
 from ..autodiff.backward import Activation
 from ..errors import InputError
 from ..graph.builder import GraphBuilder
-from .base import Explained, Method, Scene, broadcast_rows
+from .base import EmitContext, Explained, Method, broadcast_rows
 from .baseline import Baseline, baseline_array, check_baseline
 from .checks import check_whole
 from .saliency import Saliency
@@ -55,7 +55,7 @@ class IntegratedGradients(Method):
         alpha = broadcast_rows(g, g.CastLike(points["alpha"], x), x, about)
         return g.shaped_like(g.Add(start, g.Mul(alpha, g.Sub(x, start))), x)
 
-    def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+    def emit(self, scene: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
         g, (gradients, activations) = scene.g, scene.gradients()
         parts = []
         for (name, x), dx in zip(scene.inputs.items(), gradients, strict=True):

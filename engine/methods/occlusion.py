@@ -13,7 +13,7 @@ import onnx_ir as ir
 from ..autodiff.backward import Activation
 from ..errors import InputError
 from ..graph.builder import GraphBuilder
-from .base import Explained, Method, Reduction, Scene, broadcast_rows
+from .base import EmitContext, Explained, Method, Reduction, broadcast_rows
 from .baseline import Baseline, baseline_array, check_baseline
 
 __all__ = ["Occlusion"]
@@ -84,7 +84,7 @@ class Occlusion(Method):
         start = g.constant(baseline_array(self.baseline, about), x.dtype)
         return g.shaped_like(g.Where(g.Greater(_weights(g, about, points), 0), start, x), x)
 
-    def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+    def emit(self, scene: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
         g, fall = scene.g, scene.g.Sub(scene.reference, scene.score)
         return [
             g.shaped_like(g.Mul(broadcast_rows(g, fall, x, about), _weights(g, about, scene.points)), x)

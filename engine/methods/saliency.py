@@ -9,7 +9,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from ..autodiff.backward import Activation
-from .base import Method, Reduction, Scene
+from .base import EmitContext, Method, Reduction
 
 __all__ = ["Deconvnet", "GuidedBackprop", "InputXGradient", "Saliency"]
 
@@ -23,7 +23,7 @@ class Saliency(Method):
     name: ClassVar[str] = "saliency"
     reduction: ClassVar[Reduction] = "norm"
 
-    def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+    def emit(self, scene: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
         return scene.gradients(self.relu_policy)
 
 
@@ -58,6 +58,8 @@ class InputXGradient(Method):
     def relaxed(self) -> list[tuple[Method, str]]:
         return [(Saliency(), "the input is zero wherever the gradient is not; saliency shows the gradient")]
 
-    def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+    def emit(self, scene: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
         gradients, activations = scene.gradients()
-        return [scene.g.Mul(x, dx) for x, dx in zip(scene.seen.values(), gradients, strict=True)], activations
+        return [
+            scene.g.Mul(x, dx) for x, dx in zip(scene.perturbed_inputs.values(), gradients, strict=True)
+        ], activations

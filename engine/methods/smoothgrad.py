@@ -12,7 +12,7 @@ import onnx_ir as ir
 from ..autodiff.backward import Activation
 from ..errors import InputError
 from ..graph.builder import GraphBuilder
-from .base import Explained, Method, Reduction, Scene, broadcast_rows
+from .base import EmitContext, Explained, Method, Reduction, broadcast_rows
 from .checks import check_level, check_whole
 
 __all__ = ["SmoothGrad"]
@@ -59,7 +59,7 @@ class SmoothGrad(Method):
             noise = g.Transpose(noise, perm=[*range(1, about.batch + 1), 0, *range(about.batch + 1, g.rank(x))])
         return g.shaped_like(g.Add(x, g.Mul(spread, g.reshape_like(noise, x) if about.batch is None else noise)), x)
 
-    def emit(self, scene: Scene) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+    def emit(self, scene: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
         g, (gradients, activations) = scene.g, scene.gradients()
         parts = []
         for (name, x), dx in zip(scene.inputs.items(), gradients, strict=True):

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-__all__ = ["HALVES", "widen"]
+__all__ = ["HALVES", "cast_to_float32"]
 
 HALVES = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 _SMALL = 1024  # elements up to which a constant is cast now, as rules may read it; the runtime casts the others
 _NAMING_A_TYPE = frozenset({"to", "dtype", "output_dtype", "output_datatype", "stash_type", "softmax_precision"})
 
 
-def widen(program: ir.Model, asked: Collection[str | None] = ()) -> Mapping[str, ir.Value]:
+def cast_to_float32(program: ir.Model, asked: Collection[str | None] = ()) -> Mapping[str, ir.Value]:
     """Works in place; gives the float32 forms of the inputs and weights, by name. Inputs keep their type.
 
     Weights that are ``asked`` for, by name, are cast in the graph, as nothing depends on a constant.

@@ -14,20 +14,20 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from ..graph.shapes import static_shape
-from .rewrite import respell
+from .rewrite import rewrite_nodes
 
-__all__ = ["unround"]
+__all__ = ["commute_rounding"]
 
 _KEEPING_ORDER = frozenset({"GlobalMaxPool", "MaxPool", "ReduceMax", "Relu", "Transpose"})
 
 
-def unround(program: ir.Model, kept: Collection[ir.Value] = ()) -> bool:
+def commute_rounding(program: ir.Model, kept: Collection[ir.Value] = ()) -> bool:
     """Works in place; true where there was one. Scales are those of whole tensors; ``kept`` values keep their place."""
     steps = 0
     for node in list(program.graph):
         if node.inputs and node.inputs[0] not in kept and (found := _rounding(node)) is not None:
             quantise, dequantise = found
-            steps += respell(program, [node], lambda g, node, q=quantise, d=dequantise: _swapped(g, node, q, d))
+            steps += rewrite_nodes(program, [node], lambda g, node, q=quantise, d=dequantise: _swapped(g, node, q, d))
     return steps > 0
 
 

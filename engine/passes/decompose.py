@@ -16,17 +16,17 @@ from . import (  # noqa: F401  they register spellings
     regions,
     support_vectors,
 )
-from .decompositions import SPELLS, spelled
-from .rewrite import respell
+from .decompositions import DECOMPOSITIONS, decompose_node
+from .rewrite import rewrite_nodes
 from .sequence_loops import stack_appended
-from .sequences import spell_sequences
+from .sequences import decompose_sequences
 
-__all__ = ["spell_out"]
+__all__ = ["decompose_nodes"]
 
 
-def spell_out(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
+def decompose_nodes(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
     """Works in place on those of the nodes that have a spelling; true where there was one."""
     nodes = list(nodes)
-    found = [node for node in nodes if (node.domain, node.op_type) in SPELLS]
-    spelt = respell(program, found, spelled)
-    return stack_appended(program, nodes) or spell_sequences(program, nodes) or spelt
+    found = [node for node in nodes if (node.domain, node.op_type) in DECOMPOSITIONS]
+    spelt = rewrite_nodes(program, found, decompose_node)
+    return stack_appended(program, nodes) or decompose_sequences(program, nodes) or spelt

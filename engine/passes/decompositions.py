@@ -11,29 +11,38 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 
-__all__ = ["MICROSOFT", "SPELLS", "Spell", "channels_first", "channels_last", "padded_inputs", "spelled", "spells"]
+__all__ = [
+    "DECOMPOSITIONS",
+    "MICROSOFT",
+    "Decomposition",
+    "channels_first",
+    "channels_last",
+    "decompose_node",
+    "decomposes",
+    "padded_inputs",
+]
 
-Spell = Callable[[GraphBuilder, Any], Sequence[ir.Value | None]]
+Decomposition = Callable[[GraphBuilder, Any], Sequence[ir.Value | None]]
 MICROSOFT = "com.microsoft"
-_spells: dict[tuple[str, str], Spell] = {}
-SPELLS: Mapping[tuple[str, str], Spell] = MappingProxyType(_spells)
+_decompositions: dict[tuple[str, str], Decomposition] = {}
+DECOMPOSITIONS: Mapping[tuple[str, str], Decomposition] = MappingProxyType(_decompositions)
 
 
-def spells(*ops: str, domain: str = MICROSOFT) -> Callable[[Spell], Spell]:
+def decomposes(*ops: str, domain: str = MICROSOFT) -> Callable[[Decomposition], Decomposition]:
     """Registers what emits the outputs of operators in standard ones, None for an output that has no spelling."""
 
-    def register(function: Spell) -> Spell:
-        _spells.update({(domain, op): function for op in ops})
+    def register(function: Decomposition) -> Decomposition:
+        _decompositions.update({(domain, op): function for op in ops})
         return function
 
     return register
 
 
-def spelled(g: GraphBuilder, node: ir.Node) -> Sequence[ir.Value | None]:
+def decompose_node(g: GraphBuilder, node: ir.Node) -> Sequence[ir.Value | None]:
     """What stands for a node. Most such operators have no schema that would find an attribute missing."""
     said = _Said(node.attributes)
     seen = SimpleNamespace(op_type=node.op_type, inputs=node.inputs, outputs=node.outputs, attributes=said)
-    return SPELLS[node.domain, node.op_type](g, seen)
+    return DECOMPOSITIONS[node.domain, node.op_type](g, seen)
 
 
 class _Said(UserDict[str, ir.Attr]):

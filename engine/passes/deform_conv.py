@@ -11,10 +11,10 @@ import numpy as np
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from .decompositions import spells
+from .decompositions import decomposes
 
 
-@spells("DeformConv", domain="")
+@decomposes("DeformConv", domain="")
 def _deform_conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, w, offset = node.inputs[:3]
     bias, mask = (*node.inputs[3:], None, None)[:2]

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from ..graph.shapes import static_shape
-from .rewrite import respell
+from .rewrite import rewrite_nodes
 
 __all__ = ["dequantise_first"]
 
@@ -25,7 +25,7 @@ def dequantise_first(program: ir.Model) -> bool:
     if not found:
         return False
     for node in found:
-        respell(program, [node], _swapped)
+        rewrite_nodes(program, [node], _swapped)
     program.graph.sort()
     dequantise_first(program)
     return True

@@ -32,11 +32,11 @@ def expand_nodes(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
         LIFT_CONSTANTS(program)
         infer_shapes(program)
         optimiser_safe(program)
-        _fold(program)
+        fold_known_shapes(program)
     return bool(bodies)
 
 
-def _fold(program: ir.Model) -> bool:
+def fold_known_shapes(program: ir.Model) -> bool:
     """Decides what the shapes decide; true where that was something."""
     steps = 0
     while fold_shapes(program):

@@ -10,10 +10,10 @@ import onnx
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from .decompositions import channels_first, channels_last, padded_inputs, spells
+from .decompositions import channels_first, channels_last, decomposes, padded_inputs
 
 
-@spells("Gelu", "BiasGelu")
+@decomposes("Gelu", "BiasGelu")
 def _gelu(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, bias = padded_inputs(node, 2)
     return [_erf_gelu(g, x if bias is None else g.Add(x, bias))]
@@ -23,7 +23,7 @@ def _erf_gelu(g: GraphBuilder, x: ir.Value) -> ir.Value:
     return g.Mul(x, g.Mul(0.5, g.Add(1, g.Erf(g.Mul(x, math.sqrt(0.5))))))
 
 
-@spells("FastGelu", "GemmFastGelu")
+@decomposes("FastGelu", "GemmFastGelu")
 def _fast_gelu(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, *rest = node.inputs
     if node.op_type == "GemmFastGelu":
@@ -33,38 +33,38 @@ def _fast_gelu(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [g.Mul(x, g.Mul(0.5, g.Add(1, g.Tanh(inner))))]
 
 
-@spells("QuickGelu")
+@decomposes("QuickGelu")
 def _quick_gelu(g: GraphBuilder, node: Any) -> list[ir.Value]:
     (x,) = node.inputs
     return [g.Mul(x, g.Sigmoid(g.Mul(node.attributes.get_float("alpha", 1.702), x)))]
 
 
-@spells("ScaledSiLU")
+@decomposes("ScaledSiLU")
 def _scaled_silu(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, scale = padded_inputs(node, 2)
     z = g.Mul(x, node.attributes.get_float("alpha", 1.0) if scale is None else g.CastLike(scale, x))
     return [g.Mul(z, g.Sigmoid(z))]
 
 
-@spells("BiasSplitGelu")
+@decomposes("BiasSplitGelu")
 def _bias_split_gelu(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """The left half of the sum times the Gelu of the right one."""
     left, right = g.Split(g.Add(*node.inputs), axis=-1, num_outputs=2, outputs=2)
     return [g.Mul(left, _erf_gelu(g, right))]
 
 
-@spells("BiasAdd")
+@decomposes("BiasAdd")
 def _bias_add(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [g.Add(*node.inputs)]
 
 
-@spells("GatedAdd")
+@decomposes("GatedAdd")
 def _gated_add(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, y, gate = node.inputs
     return [g.Add(x, g.Mul(y, gate))]
 
 
-@spells("BiasDropout")
+@decomposes("BiasDropout")
 def _bias_dropout(g: GraphBuilder, node: Any) -> list[ir.Value | None]:
     """As it works outside of training, where it drops nothing."""
     x, bias, residual, _, training = padded_inputs(node, 5)
@@ -74,7 +74,7 @@ def _bias_dropout(g: GraphBuilder, node: Any) -> list[ir.Value | None]:
     return [total if residual is None else g.Add(total, residual), None]
 
 
-@spells("BiasSoftmax")
+@decomposes("BiasSoftmax")
 def _bias_softmax(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Over all axes from one on; the bias repeats along those before it, or along those between."""
     x, bias = node.inputs
@@ -86,7 +86,7 @@ def _bias_softmax(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [g.Softmax(g.Add(x, bias), axis=-1)]
 
 
-@spells("FusedMatMul", "TransposeMatMul")
+@decomposes("FusedMatMul", "TransposeMatMul")
 def _fused_matmul(g: GraphBuilder, node: Any) -> list[ir.Value]:
     a, b = (_turned(g, x, node, k) for x, k in zip(node.inputs, "AB", strict=True))
     alpha = node.attributes.get_float("alpha", 1.0)
@@ -101,7 +101,7 @@ def _turned(g: GraphBuilder, x: ir.Value, node: Any, side: str) -> ir.Value:
     return g.swap_last(x) if node.attributes.get_int(f"trans{side}", 0) else x
 
 
-@spells("FusedGemm")
+@decomposes("FusedGemm")
 def _fused_gemm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     attributes = node.attributes
     numbers = {name: attributes.get_float(name, 1.0) for name in ("alpha", "beta")}
@@ -111,7 +111,7 @@ def _fused_gemm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [_activated(g, y, attributes.get_string("activation", ""), [attributes.get_float(name) for name in names])]
 
 
-@spells("FusedConv", "NhwcFusedConv", "NhwcConv")
+@decomposes("FusedConv", "NhwcFusedConv", "NhwcConv")
 def _fused_conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """NhwcConv has its channels last in the weights, too."""
     x, w, bias, other = padded_inputs(node, 4)
@@ -124,7 +124,7 @@ def _fused_conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [_activated(g, y, name, numbers)]
 
 
-@spells("NhwcMaxPool")
+@decomposes("NhwcMaxPool")
 def _nhwc_max_pool(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [channels_last(g, g.MaxPool(channels_first(g, node.inputs[0]), **node.attributes))]
 
@@ -141,18 +141,18 @@ def _activated(g: GraphBuilder, x: ir.Value, name: str, numbers: Sequence[float]
     return getattr(g, name)(x, **dict(zip(names, numbers, strict=False)))
 
 
-@spells("ExpandDims")
+@decomposes("ExpandDims")
 def _expand_dims(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, axis = node.inputs
     return [g.Unsqueeze(x, g.Reshape(g.Cast(axis, to=ir.DataType.INT64), [1]))]
 
 
-@spells("GatherND", "Pad", "Trilu")
+@decomposes("GatherND", "Pad", "Trilu")
 def _as_in_the_standard(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [getattr(g, node.op_type)(*node.inputs, **node.attributes)]
 
 
-@spells("GridSample")
+@decomposes("GridSample")
 def _grid_sample(g: GraphBuilder, node: Any) -> list[ir.Value]:
     mode = node.attributes.get_string("mode", "bilinear")
     return [
@@ -165,7 +165,7 @@ def _grid_sample(g: GraphBuilder, node: Any) -> list[ir.Value]:
     ]
 
 
-@spells("CDist")
+@decomposes("CDist")
 def _distances(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Between every row of one matrix and every row of another, squared or not."""
     a, b = node.inputs
@@ -182,4 +182,4 @@ def _for_one_processor(g: GraphBuilder, node: Any) -> list[ir.Value]:
 
 
 _BLOCKED = ("AveragePool", "Conv", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", "ReorderInput", "ReorderOutput")
-spells(*_BLOCKED, "Upsample", domain="com.microsoft.nchwc")(_for_one_processor)
+decomposes(*_BLOCKED, "Upsample", domain="com.microsoft.nchwc")(_for_one_processor)

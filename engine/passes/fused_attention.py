@@ -14,13 +14,13 @@ import numpy as np
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from .decompositions import padded_inputs, spells
+from .decompositions import decomposes, padded_inputs
 from .fused_norm import root_mean_square
 
 _INT64, _BOOL = ir.DataType.INT64, ir.DataType.BOOL
 
 
-@spells("Attention")
+@decomposes("Attention")
 def _attention(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Queries, keys and values are one product of the input."""
     x, weights, bias, mask, past, added, shared, *_ = padded_inputs(node, 7)
@@ -40,7 +40,7 @@ def _attention(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [_joined(g, y), *(g.Concat(*(g.Unsqueeze(x, [0]) for x in (k, v)), axis=0) for _ in node.outputs[1:])]
 
 
-@spells("MultiHeadAttention")
+@decomposes("MultiHeadAttention")
 def _multi_head_attention(g: GraphBuilder, node: Any) -> list[ir.Value]:
     *qkv, bias, mask, added, past_key, past_value, length, beams = padded_inputs(node, 10)
     if length is not None or beams is not None:
@@ -66,7 +66,7 @@ def _queries_keys_values(g: GraphBuilder, qkv: Sequence[Any], bias: Any, heads: 
     return [_heads(g, x, heads) if g.rank(x) == 3 else x for x in (q, k, v)]
 
 
-@spells("GroupQueryAttention")
+@decomposes("GroupQueryAttention")
 def _group_query_attention(g: GraphBuilder, node: Any) -> list[ir.Value | None]:
     """Masked after its own place: onnxruntime writes the cache in it, so that it stays for the outputs behind it."""
     q, k, v, past_key, past_value, lengths, _, cos, sin, places, added, sink, _, _, *norms = padded_inputs(node, 16)
@@ -137,7 +137,7 @@ def _repeated(g: GraphBuilder, x: ir.Value, times: int) -> ir.Value:
     return g.reshape(wide, [batch, _width(g, x, 1) * times, length, _width(g, x)])
 
 
-@spells("RotaryEmbedding")
+@decomposes("RotaryEmbedding")
 def _rotary_embedding(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, places, cos, sin = node.inputs
     number = node.attributes.get_int

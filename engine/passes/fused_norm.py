@@ -7,14 +7,14 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from .decompositions import padded_inputs, spells
+from .decompositions import decomposes, padded_inputs
 
 __all__ = ["root_mean_square"]
 
 _INT32 = ir.DataType.INT32
 
 
-@spells("SkipLayerNormalization", "SkipSimplifiedLayerNormalization")
+@decomposes("SkipLayerNormalization", "SkipSimplifiedLayerNormalization")
 def _skip_layer_normalization(g: GraphBuilder, node: Any) -> list[ir.Value | None]:
     """Outputs: the normalised sum, its mean, its 1 / sigma, the sum."""
     simple = node.op_type != "SkipLayerNormalization"
@@ -39,7 +39,7 @@ def root_mean_square(
     return (y if scale is None else g.Mul(y, scale)), inverse
 
 
-@spells("GatedRMSNorm")
+@decomposes("GatedRMSNorm")
 def _gated_rms_norm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Over every run of as many elements as the scale has, times Silu or the logistic function of a gate."""
     x, scale, gate = node.inputs
@@ -50,7 +50,7 @@ def _gated_rms_norm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [g.Mul(y, g.Mul(gate, opened) if silu else opened)]
 
 
-@spells("EmbedLayerNormalization")
+@decomposes("EmbedLayerNormalization")
 def _embed_layer_normalization(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Outputs: the normalised sum of the embeddings, how many words each mask leaves, the sum."""
     words, segments, word, position, segment, gamma, beta, mask, places = padded_inputs(node, 9)
@@ -67,7 +67,7 @@ def _embed_layer_normalization(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [y, kept, total]
 
 
-@spells("GroupNorm", "SkipGroupNorm")
+@decomposes("GroupNorm", "SkipGroupNorm")
 def _group_norm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Wu and He, 2018, arXiv:1803.08494, of channels that are last as a rule, with Silu behind it where it is said."""
     x, gamma, beta, skip, bias = padded_inputs(node, 5)

@@ -11,7 +11,7 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from .decompositions import MICROSOFT, SPELLS, channels_first, channels_last, padded_inputs, spells
+from .decompositions import DECOMPOSITIONS, MICROSOFT, channels_first, channels_last, decomposes, padded_inputs
 
 __all__ = ["QUANTISED"]
 
@@ -38,8 +38,8 @@ def _channels_moved(g: GraphBuilder, node: Any, x: ir.Value, *, first: bool) -> 
 # Products --------------------------------------------------------------------------------------------------------
 
 
-@spells("QLinearConv", domain="")
-@spells("QLinearConv")
+@decomposes("QLinearConv", domain="")
+@decomposes("QLinearConv")
 def _conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, sx, zx, w, sw, zw, sy, zy, bias = padded_inputs(node, 9)
     real = _channels_moved(g, node, _dequantised(g, x, sx, zx), first=True)
@@ -48,19 +48,19 @@ def _conv(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return _quantised(g, node, _channels_moved(g, node, y, first=False), sy, zy)
 
 
-@spells("QLinearMatMul", domain="")
+@decomposes("QLinearMatMul", domain="")
 def _matmul(g: GraphBuilder, node: Any) -> list[ir.Value]:
     a, sa, za, b, sb, zb, sy, zy = padded_inputs(node, 8)
     return _quantised(g, node, _product(g, a, sa, za, b, sb, zb), sy, zy)
 
 
-@spells("MatMulIntegerToFloat")
+@decomposes("MatMulIntegerToFloat")
 def _matmul_to_float(g: GraphBuilder, node: Any) -> list[ir.Value]:
     a, b, sa, sb, za, zb, bias = padded_inputs(node, 7)
     return [_plus(g, _product(g, a, sa, za, b, sb, zb), bias)]
 
 
-@spells("DynamicQuantizeMatMul")
+@decomposes("DynamicQuantizeMatMul")
 def _dynamic_matmul(g: GraphBuilder, node: Any) -> list[ir.Value]:
     a, b, sb, zb, bias = padded_inputs(node, 5)
     q, scale, zero = g.DynamicQuantizeLinear(a, outputs=3)
@@ -76,7 +76,7 @@ def _plus(g: GraphBuilder, value: ir.Value, bias: Any) -> ir.Value:
     return value if bias is None else g.Add(value, bias)
 
 
-@spells("QGemm")
+@decomposes("QGemm")
 def _gemm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """C counts steps of alpha times the scales of A and B. Without a scale of Y the result is a float."""
     a, sa, za, b, sb, zb, c, sy, zy = padded_inputs(node, 9)
@@ -86,7 +86,7 @@ def _gemm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [y] if sy is None else _quantised(g, node, y, sy, zy)
 
 
-@spells("MatMulNBits")
+@decomposes("MatMulNBits")
 def _matmul_in_blocks(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Weights (N, blocks, bytes) of 2, 4 or 8 bits, the lowest first; by default zero lies in the middle."""
     a, packed, scales, zeros, order, bias = padded_inputs(node, 6)
@@ -120,7 +120,7 @@ def _zero_of_blocks(g: GraphBuilder, zeros: Any, bits: int, n: int, blocks: int,
 # One operator on one tensor --------------------------------------------------------------------------------------
 
 
-@spells("QLinearSigmoid", "QLinearLeakyRelu", "QLinearAveragePool", "QLinearGlobalAveragePool")
+@decomposes("QLinearSigmoid", "QLinearLeakyRelu", "QLinearAveragePool", "QLinearGlobalAveragePool")
 def _unary(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, sx, zx, sy, zy = padded_inputs(node, 5)
     real = _channels_moved(g, node, _dequantised(g, x, sx, zx), first=True)
@@ -128,7 +128,7 @@ def _unary(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return _quantised(g, node, _channels_moved(g, node, y, first=False), sy, zy)
 
 
-@spells("QLinearSoftmax")
+@decomposes("QLinearSoftmax")
 def _softmax(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """As of the opset that it names: before 13, of everything from the axis on."""
     x, sx, zx, sy, zy = padded_inputs(node, 5)
@@ -141,21 +141,21 @@ def _softmax(g: GraphBuilder, node: Any) -> list[ir.Value]:
 # Several tensors -------------------------------------------------------------------------------------------------
 
 
-@spells("QLinearAdd", "QLinearMul")
+@decomposes("QLinearAdd", "QLinearMul")
 def _binary(g: GraphBuilder, node: Any) -> list[ir.Value]:
     a, sa, za, b, sb, zb, sy, zy = padded_inputs(node, 8)
     y = getattr(g, node.op_type.removeprefix("QLinear"))(_dequantised(g, a, sa, za), _dequantised(g, b, sb, zb))
     return _quantised(g, node, y, sy, zy)
 
 
-@spells("QLinearConcat")
+@decomposes("QLinearConcat")
 def _concat(g: GraphBuilder, node: Any) -> list[ir.Value]:
     sy, zy, *parts = node.inputs
     reals = [_dequantised(g, *parts[k : k + 3]) for k in range(0, len(parts), 3)]
     return _quantised(g, node, g.Concat(*reals, **node.attributes), sy, zy)
 
 
-@spells("QLinearWhere")
+@decomposes("QLinearWhere")
 def _where(g: GraphBuilder, node: Any) -> list[ir.Value]:
     condition, a, sa, za, b, sb, zb, sy, zy = padded_inputs(node, 9)
     return _quantised(g, node, g.Where(condition, _dequantised(g, a, sa, za), _dequantised(g, b, sb, zb)), sy, zy)
@@ -164,7 +164,7 @@ def _where(g: GraphBuilder, node: Any) -> list[ir.Value]:
 # Whole layers with quantised weights -----------------------------------------------------------------------------
 
 
-@spells("DynamicQuantizeLSTM")
+@decomposes("DynamicQuantizeLSTM")
 def _lstm(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """The weights are transposed and have one scale per direction, or one per direction and gate."""
     x, w, r, bias, lengths, h, c, peepholes, sw, zw, sr, zr = padded_inputs(node, 12)
@@ -181,7 +181,7 @@ def _turned_weights(g: GraphBuilder, x: Any, scale: Any, zero: Any) -> ir.Value:
     return g.Transpose(g.Mul(shifted, wide[-1]), perm=[0, 2, 1])
 
 
-@spells("QAttention")
+@decomposes("QAttention")
 def _attention(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Attention of com.microsoft, which is spelled out in turn."""
     x, w, bias, sx, sw, mask, zx, zw, past = padded_inputs(node, 9)
@@ -195,4 +195,4 @@ def _attention(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return list(made.outputs)
 
 
-QUANTISED = frozenset(key for key, spell in SPELLS.items() if spell.__module__ == __name__)
+QUANTISED = frozenset(key for key, spell in DECOMPOSITIONS.items() if spell.__module__ == __name__)

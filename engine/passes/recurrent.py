@@ -13,7 +13,7 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from .decompositions import padded_inputs, spells
+from .decompositions import decomposes, padded_inputs
 
 Step = Callable[[GraphBuilder, "_Cell", ir.Value, Sequence[ir.Value]], list[ir.Value]]
 
@@ -38,7 +38,7 @@ class _Cell:
         return self.functions[k](b, b.Clip(x, -clip, clip) if clip else x)
 
 
-@spells("LSTM", "GRU", "RNN", domain="")
+@decomposes("LSTM", "GRU", "RNN", domain="")
 def _layers(g: GraphBuilder, node: ir.Node) -> list[ir.Value]:
     """Y and the final states, of both directions and in the node's layout."""
     x: Any = node.inputs[0]

@@ -13,7 +13,7 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from .decompositions import spells
+from .decompositions import decomposes
 
 _INT64, _ROWS, _COLUMNS = ir.DataType.INT64, 2, 3
 
@@ -37,7 +37,7 @@ class _Taps:
     kept: ir.Value
 
 
-@spells("RoiAlign", domain="")
+@decomposes("RoiAlign", domain="")
 def _roi_align(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, _, batch = node.inputs
     rows, columns = (_samples(g, node, axis) for axis in (_ROWS, _COLUMNS))
@@ -117,7 +117,7 @@ def _bilinear_taps(g: GraphBuilder, x: ir.Value, s: _Samples, axis: int) -> _Tap
     return _Taps(g.Cast(g.Concat(first, second, axis=2), to=_INT64), weight, g.Concat(s.kept, s.kept, axis=2))
 
 
-@spells("MaxRoiPool", domain="")
+@decomposes("MaxRoiPool", domain="")
 def _max_roi_pool(g: GraphBuilder, node: Any) -> list[ir.Value]:
     x, rois = node.inputs
     batch = g.Cast(g.Squeeze(g.Gather(rois, [0], axis=1), [1]), to=_INT64)

@@ -13,16 +13,16 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from ..graph.shapes import constant_of
-from .rewrite import respell
+from .rewrite import rewrite_nodes
 
-__all__ = ["rectify"]
+__all__ = ["restore_relu"]
 
 _PRODUCTS = frozenset({"Conv", "Gemm", "MatMul"})
 
 
-def rectify(program: ir.Model) -> bool:
+def restore_relu(program: ir.Model) -> bool:
     """Works in place; true where there was one."""
-    return respell(program, [node for node in program.graph if _rectifies(node)], _after_a_relu)
+    return rewrite_nodes(program, [node for node in program.graph if _rectifies(node)], _after_a_relu)
 
 
 def _rectifies(node: ir.Node) -> bool:

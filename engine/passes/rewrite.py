@@ -13,12 +13,12 @@ from ..errors import UnsupportedOperator
 from ..graph.builder import GraphBuilder
 from ..graph.shapes import infer
 
-__all__ = ["respell"]
+__all__ = ["rewrite_nodes"]
 
-Spelling = Callable[[GraphBuilder, ir.Node], Sequence[ir.Value | None]]
+Rewrite = Callable[[GraphBuilder, ir.Node], Sequence[ir.Value | None]]
 
 
-def respell(program: ir.Model, nodes: Iterable[ir.Node], spell: Spelling) -> bool:
+def rewrite_nodes(program: ir.Model, nodes: Iterable[ir.Node], spell: Rewrite) -> bool:
     """Puts what ``spell`` emits in the place of each node, in place; true where there was one.
 
     A node stays beside it for the sake of outputs that are read and that ``spell`` gives none for.
@@ -31,7 +31,7 @@ def respell(program: ir.Model, nodes: Iterable[ir.Node], spell: Spelling) -> boo
     return bool(nodes)
 
 
-def _replace(around: GraphBuilder, node: ir.Node, spell: Spelling) -> None:
+def _replace(around: GraphBuilder, node: ir.Node, spell: Rewrite) -> None:
     graph: Any = node.graph
     scratch = ir.Graph([], [], nodes=[])
     around.prefix = str(node.name or node.outputs[0].name or node.op_type)

@@ -16,18 +16,20 @@ from ..graph.builder import GraphBuilder
 from ..graph.inline import inlined
 from ..graph.shapes import constant_of, static_shape
 from .decompositions import padded_inputs
-from .rewrite import respell
+from .rewrite import rewrite_nodes
 
-__all__ = ["RESOLVED", "spell_sequences"]
+__all__ = ["RESOLVED", "decompose_sequences"]
 
 MOST_PARTS = 10_000  # each becomes a node
 _HANDED_ON = ("Identity", "Optional", "OptionalGetElement", "SequenceErase", "SequenceInsert")
 
 
-def spell_sequences(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
+def decompose_sequences(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
     """Works in place; true where a tensor was taken out of a sequence."""
-    found = [node for node in nodes if node.domain == "" and node.op_type in _SPELLS and _resolvable(node, program)]
-    return respell(program, found, lambda g, node: _SPELLS[node.op_type](g, node))
+    found = [
+        node for node in nodes if node.domain == "" and node.op_type in _DECOMPOSITIONS and _resolvable(node, program)
+    ]
+    return rewrite_nodes(program, found, lambda g, node: _DECOMPOSITIONS[node.op_type](g, node))
 
 
 def _resolvable(node: ir.Node, program: ir.Model) -> bool:
@@ -163,11 +165,11 @@ def _mapped(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [g.SequenceConstruct(*parts) for parts in zip(*results, strict=True)]
 
 
-_SPELLS: dict[str, Callable[[GraphBuilder, Any], Sequence[ir.Value]]] = {
+_DECOMPOSITIONS: dict[str, Callable[[GraphBuilder, Any], Sequence[ir.Value]]] = {
     "ConcatFromSequence": _joined,
     "SequenceAt": _at,
     "SequenceMap": _mapped,
     "SplitToSequence": _split,
 }
 # All that is gone where a sequence is resolved.
-RESOLVED = frozenset({*_SPELLS, "SequenceConstruct", "SequenceErase", "SequenceInsert"})
+RESOLVED = frozenset({*_DECOMPOSITIONS, "SequenceConstruct", "SequenceErase", "SequenceInsert"})

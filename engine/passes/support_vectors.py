@@ -8,12 +8,12 @@ import numpy as np
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from .decompositions import spells
+from .decompositions import decomposes
 
 _ML = "ai.onnx.ml"
 
 
-@spells("SVMRegressor", domain=_ML)
+@decomposes("SVMRegressor", domain=_ML)
 def _regressor(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """A weighted sum over the support vectors, or a linear function where there are none."""
     _plain(node)
@@ -24,7 +24,7 @@ def _regressor(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return [g.Add(g.MatMul(read, g.constant(weights[:, None], x.dtype)), node.attributes.get_floats("rho")[0])]
 
 
-@spells("SVMClassifier", domain=_ML)
+@decomposes("SVMClassifier", domain=_ML)
 def _classifier(g: GraphBuilder, node: Any) -> list[ir.Value | None]:
     """Of the scores: of each class against each other one, or probabilities of two classes."""
     _plain(node)

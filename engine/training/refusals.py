@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..autodiff.backward import BROADCASTING
 from ..autodiff.ops.window import spatial_shape
-from ..autodiff.paths import influenced
+from ..autodiff.paths import depends_on
 from ..errors import BuilderError
 from ..graph.shapes import static_shape
 
@@ -93,8 +93,8 @@ def _reason(node: ir.Node) -> str:
 
 def _lost(graph: ir.Graph, node: ir.Node, ends: set[ir.Value]) -> str:
     """What is lost of a node with several outputs: a Split is taken back by joining the gradients that there are."""
-    if node.op_type == "Split" and any(not influenced(graph, [part]) & ends for part in node.outputs):
+    if node.op_type == "Split" and any(not depends_on(graph, [part]) & ends for part in node.outputs):
         return "a part of it leads nowhere, and its length is not known"
-    if node.op_type == "LayerNormalization" and any(influenced(graph, [v]) & ends for v in node.outputs[1:]):
+    if node.op_type == "LayerNormalization" and any(depends_on(graph, [v]) & ends for v in node.outputs[1:]):
         return "it drops the gradients of mean and deviation"
     return ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
-from ..autodiff.paths import influenced, nodes_between
+from ..autodiff.paths import depends_on, path_nodes
 from ..graph.builder import GraphBuilder
 from ..passes.expand import expand_nodes
 from .refusals import HEAD, refuse
@@ -17,7 +17,7 @@ from .rewrites.chain_sums import chain_sums
 from .rewrites.complete_layer_norm import complete_layer_norm
 from .rewrites.concrete_casts import concrete_casts
 from .rewrites.cut_splits import cut_splits
-from .rewrites.decompose_activations import spell_activations
+from .rewrites.decompose_activations import decompose_activations
 from .rewrites.downgrade import downgrade
 from .rewrites.drop_dropout import drop_dropout
 from .rewrites.expand_branches import expand_branches
@@ -44,7 +44,7 @@ def write_out_bodies(program: ir.Model) -> bool:
 
 # Activations come first, as going to an older opset would write out those that are new.
 REWRITES: tuple[Callable[[ir.Model], bool], ...] = (
-    spell_activations,
+    decompose_activations,
     to_opset,
     write_out_bodies,
     drop_dropout,
@@ -103,7 +103,7 @@ def _path(program: ir.Model, copies: Mapping[str, str]) -> list[ir.Node]:
     """The nodes that the gradient goes through."""
     values = ir.convenience.create_value_mapping(program.graph)
     starts = [values[copy] for copy in copies.values()]
-    return nodes_between(program.graph, program.graph.outputs, influenced(program.graph, starts))
+    return path_nodes(program.graph, program.graph.outputs, depends_on(program.graph, starts))
 
 
 def _name_nodes(copy: ir.Graph, graph: ir.Graph) -> dict[str, ir.Node]:

@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from ..autodiff.backward import Activation, Backward
-from ..autodiff.paths import influenced, nodes_between
+from ..autodiff.paths import depends_on, path_nodes
 from ..autodiff.registry import Overlay
 from ..autodiff.relu_policies import ACTIVATIONS
 from ..errors import BuilderError, ModelError, UnsupportedOperator
@@ -40,7 +40,7 @@ def training_backward(
     library fails, naming the model.
     """
     ends = set(seeds)
-    reached = [x for x in wrt if influenced(g.graph, [x]) & ends]
+    reached = [x for x in wrt if depends_on(g.graph, [x]) & ends]
     if not reached:
         return Backward({}, (), ())
     try:
@@ -79,7 +79,7 @@ class _Reverse:
 
     def patched(self, overlay: Overlay) -> tuple[Activation, ...]:
         """Applies the Relu policy to every activation on the way; says what became of each."""
-        between = set(nodes_between(self.g.graph, self.seeds, influenced(self.g.graph, self.wrt)))
+        between = set(path_nodes(self.g.graph, self.seeds, depends_on(self.g.graph, self.wrt)))
         forward = {str(v.name) for node in self.request.program.graph for v in node.outputs}
         report = []
         for name, node in self.request.origins.items():

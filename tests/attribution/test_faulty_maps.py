@@ -13,7 +13,7 @@ import onnxray
 import pytest
 from by_hand import CONV, DENSE, Convolutional, model, normal
 from onnxray.cli.app import run
-from onnxray.gate.model_under_test import open_side
+from onnxray.gate.model_under_test import open_model_under_test
 
 
 def told(method: str, proto: onnx.ModelProto, x: np.ndarray, target: Any = 0, **options: Any) -> list[str]:
@@ -164,6 +164,6 @@ def test_the_command_line_names_file_and_reason(tmp_path: Path, capsys: pytest.C
 
 
 def test_the_gate_tells_it_too() -> None:
-    side = open_side(dead(), ["saliency"], threads=1)
+    side = open_model_under_test(dead(), ["saliency"], threads=1)
     with pytest.warns(UserWarning, match="the saliency map is zero everywhere"):
         side.evidence(side.prepared(DENSE.x(1)), 0)

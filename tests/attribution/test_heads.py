@@ -8,8 +8,8 @@ import onnxray
 import pytest
 from by_hand import DENSE, Array, Dense, distance, normal
 from onnxray.diagnostics.inspection import inspect
-from onnxray.gate.metrics.quality_case import Subject
-from onnxray.gate.model_under_test import open_side
+from onnxray.gate.metrics.quality_case import QualityCase
+from onnxray.gate.model_under_test import open_model_under_test
 
 ONE = Dense(classes=1)
 ML = '<ir_version: 8, opset_import: ["" : 18, "ai.onnx.ml" : 3]>'
@@ -127,8 +127,8 @@ def test_inspect_tells_of_the_log_odds() -> None:
 
 def test_the_gate_reads_probabilities_and_logits_of_a_pair() -> None:
     x = ONE.x(1)
-    side = open_side(pair(PAIRS["MLPClassifier"]), ["saliency"], threads=1)
-    subject = Subject(side, side.prepared(x), 0, "saliency", ONE.gradient(x, 0)[0], np.random.default_rng(0))
+    side = open_model_under_test(pair(PAIRS["MLPClassifier"]), ["saliency"], threads=1)
+    subject = QualityCase(side, side.prepared(x), 0, "saliency", ONE.gradient(x, 0)[0], np.random.default_rng(0))
     z = ONE.scores(x)[:, 0]
     np.testing.assert_allclose(subject.probabilities(x), 1 / (1 + np.exp(z)), rtol=1e-5)
     np.testing.assert_allclose(subject.scores(x), -z, rtol=1e-4)

@@ -14,7 +14,7 @@ import pytest
 from gradcheck import normal
 from kernels import products_saturate
 from onnx import numpy_helper
-from onnxray.autodiff.float32_shadow import float_form
+from onnxray.autodiff.float32_shadow import float32_form
 from onnxray.models import path
 from onnxruntime.quantization import quantize_dynamic
 from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -96,7 +96,7 @@ def test_a_recurrence_that_amplifies_rounding_is_told(method: str, tmp_path: Pat
     model, x = quantised(tmp_path, gain=12, reduce_range=True), frames(80)
     options = {"steps": 2} if method == "integrated-gradients" else {}
     found, (line,) = explained(model, x, method=method, **options)
-    shipped, shadow = scores(model, x), scores(float_form(onnxray.load(model), "y", "x").proto(), x)
+    shipped, shadow = scores(model, x), scores(float32_form(onnxray.load(model), "y", "x").proto(), x)
     expected = max(rms(shadow - shipped), abs(shadow[0, 3] - shipped[0, 3])) / rms(shipped)
     assert found.provenance["gap"] >= 0.9 * rms(shadow - shipped) / rms(shipped)
     assert found.provenance["gap"] <= 1.1 * expected

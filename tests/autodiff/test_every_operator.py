@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 import pytest
 from onnxray.autodiff.registry import FLOWS, NO_GRADIENT, RULES
-from onnxray.passes.decompositions import SPELLS
+from onnxray.passes.decompositions import DECOMPOSITIONS
 from onnxray.passes.sequences import RESOLVED
 
 DOMAINS = ("", "ai.onnx.ml")
@@ -21,7 +21,7 @@ def way(schema: Any) -> str | None:
     ways = {
         "a rule": key in RULES or key in FLOWS,
         "no gradient": key in NO_GRADIENT,
-        "a spelling": key in SPELLS or (schema.domain == "" and schema.name in RESOLVED),
+        "a spelling": key in DECOMPOSITIONS or (schema.domain == "" and schema.name in RESOLVED),
         "a body": schema.has_function or schema.has_context_dependent_function,
         "upgraded": schema.deprecated and schema.name in UPGRADED,
     }
@@ -38,7 +38,7 @@ def test_none_is_missing(domain: str) -> None:
 def test_the_registries_name_what_exists() -> None:
     """A rule of a misspelt name would never be found."""
     known = {(schema.domain, schema.name) for schema in onnx.defs.get_all_schemas_with_history()}
-    named = {*RULES, *FLOWS, *NO_GRADIENT, *SPELLS}
+    named = {*RULES, *FLOWS, *NO_GRADIENT, *DECOMPOSITIONS}
     assert {key for key in named if key[0] in DOMAINS and key not in known} == set()
     runtime = pytest.importorskip("onnxruntime.capi.onnxruntime_pybind11_state", reason="no onnxruntime")
     own = {(schema.domain, schema.name) for schema in runtime.get_all_operator_schema()}

@@ -11,7 +11,7 @@ import onnxruntime as ort
 import pytest
 from kernels import products_saturate
 from onnxray.attribution.inputs import prepare
-from onnxray.autodiff.float32_shadow import float_form
+from onnxray.autodiff.float32_shadow import float32_form
 from PIL import Image
 from rounding import rounded
 
@@ -81,7 +81,7 @@ def test_central_differences(name: str) -> None:
     found = session(graph.model).run(names, {**feeds, **seeds(graph, feeds, dy)})
     for x, dx in zip(inputs, found, strict=True):
         assert dx.dtype == np.float32
-        form = session(float32(float_form(model, output, inputs).proto()))
+        form = session(float32(float32_form(model, output, inputs).proto()))
         check(form, wide, output, x, dx, dy, step)
 
 

@@ -16,7 +16,7 @@ from onnxray.diagnostics.inspection import inspect
 from onnxray.errors import NoGradientPath, UnsupportedOperator
 from onnxray.gradient_graph import differentiate
 from onnxray.loading.load import load
-from onnxray.passes.decompositions import SPELLS
+from onnxray.passes.decompositions import DECOMPOSITIONS
 
 HEAD = '<ir_version: 10, opset_import: ["" : 18, "ai.onnx.ml" : 3]>'
 ML = "ai.onnx.ml"
@@ -189,4 +189,6 @@ def test_a_tree_with_a_dictionary_is_explained_by_occlusion() -> None:
 
 
 def test_every_rule_is_tried() -> None:
-    assert {name.partition("-")[0] for name in CASES} == {op for domain, op in (*RULES, *SPELLS) if domain == ML}
+    assert {name.partition("-")[0] for name in CASES} == {
+        op for domain, op in (*RULES, *DECOMPOSITIONS) if domain == ML
+    }

@@ -14,7 +14,7 @@ import pytest
 from gradcheck import normal
 from onnxray.attribution.inputs import prepare
 from onnxray.gate.layers.dequantise import dequantised
-from onnxray.graph.node_names import PREFIX
+from onnxray.graph.node_names import SHADOW
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -178,7 +178,7 @@ def test_relu_policies_find_what_was_merged(kind: str, method: str, tmp_path: Pa
 def test_float_models_have_no_twin() -> None:
     names = [node.name for node in onnxray.differentiate(float_net()).model.graph.node]
     assert names
-    assert not any(name.startswith(PREFIX) for name in names)
+    assert not any(name.startswith(SHADOW) for name in names)
 
 
 @pytest.mark.parametrize("method", ["saliency", "integrated-gradients", "grad-cam"])

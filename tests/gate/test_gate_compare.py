@@ -16,7 +16,7 @@ from onnxray.gate.calibration import calibrate
 from onnxray.gate.layers.randomise import randomised, weighted_layers
 from onnxray.gate.metrics.agreement import METRICS
 from onnxray.gate.metrics.outputs import OUTPUTS
-from onnxray.gate.model_under_test import DEFAULT_METHODS, open_side
+from onnxray.gate.model_under_test import DEFAULT_METHODS, open_model_under_test
 from onnxray.models.data import digits
 
 DIGITS, CANCER = models.path("digits.onnx"), models.path("breast_cancer.onnx")
@@ -106,7 +106,7 @@ def test_randomising_goes_from_the_top() -> None:
 
 
 def test_the_noise_floor_is_better_than_noise() -> None:
-    side = open_side(DIGITS, ["saliency"], threads=1)
+    side = open_model_under_test(DIGITS, ["saliency"], threads=1)
     found = calibrate(side, [lambda k=k: X[k : k + 1] for k in range(4)], METRICS)
     assert found.samples == 4
     for scale in found.scales:

@@ -13,7 +13,7 @@ import scipy.spatial.distance
 import scipy.stats
 from onnxray import InputError
 from onnxray.gate.metrics.agreement import METRICS, agreement, chosen_metrics, mass_inside, points_inside, strength
-from onnxray.gate.metrics.attribution_map import Seen
+from onnxray.gate.metrics.attribution_map import AttributionMap
 from onnxray.gate.metrics.outputs import output_agreement
 from skimage.metrics import structural_similarity
 
@@ -58,7 +58,7 @@ def test_ranks_let_go_of_the_map(order: Literal["C", "F"], dtype: type[np.floati
     """bottleneck 1.6 holds arrays of several axes for ever."""
     a = np.array(RNG.normal(size=(3, 16, 20)), dtype, order=order)
     held = weakref.ref(a)
-    np.testing.assert_array_equal(Seen(a).ranks, scipy.stats.rankdata(a))
+    np.testing.assert_array_equal(AttributionMap(a).ranks, scipy.stats.rankdata(a))
     del a
     gc.collect()
     assert held() is None

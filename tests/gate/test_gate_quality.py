@@ -9,8 +9,8 @@ import onnx_ir as ir
 import onnxray
 import pytest
 from onnxray import InputError, evaluate
-from onnxray.gate.metrics.quality_case import Subject
-from onnxray.gate.model_under_test import open_side
+from onnxray.gate.metrics.quality_case import QualityCase
+from onnxray.gate.model_under_test import open_model_under_test
 from scipy.special import softmax
 from scipy.stats import spearmanr
 
@@ -124,9 +124,9 @@ def test_a_map_without_numbers_is_refused() -> None:
     """Ranks of NaN would be numbers, and mean nothing."""
     x, y = (ir.val(name, ir.DataType.FLOAT, ["batch", 3]) for name in "xy")
     graph = ir.Graph([x], [y], nodes=[ir.node("Sqrt", [x], outputs=[y])], opset_imports={"": 18}, name="roots")
-    side = open_side(onnxray.load(ir.to_proto(ir.Model(graph, ir_version=10))), ["saliency"], threads=1)
+    side = open_model_under_test(onnxray.load(ir.to_proto(ir.Model(graph, ir_version=10))), ["saliency"], threads=1)
     given = side.prepared(np.ones((1, 3), np.float32))
-    subject = Subject(side, given, 0, "saliency", side.evidence(given).maps["saliency"], np.random.default_rng(0))
+    subject = QualityCase(side, given, 0, "saliency", side.evidence(given).maps["saliency"], np.random.default_rng(0))
     np.testing.assert_allclose(subject.attribution(4 * subject.x), [0.25, 0, 0])
     with pytest.raises(InputError, match="the map of saliency of a changed input, class or model holds NaN"):
         subject.attribution(-subject.x)
@@ -136,12 +136,14 @@ def test_a_map_without_numbers_is_refused() -> None:
 def test_changed_inputs_run_in_as_much_memory_as_is_allowed(
     rows: int, size: int, net: onnxray.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    side = open_side(net, [METHOD], memory=rows * 4 * (8 + 8 + 3))  # bytes of the values that a row computes
+    side = open_model_under_test(
+        net, [METHOD], memory=rows * 4 * (8 + 8 + 3)
+    )  # bytes of the values that a row computes
     given = side.prepared(X)
-    subject = Subject(side, given, TOP, METHOD, side.evidence(given).maps[METHOD], np.random.default_rng(0))
+    subject = QualityCase(side, given, TOP, METHOD, side.evidence(given).maps[METHOD], np.random.default_rng(0))
     runs: list[int] = []
-    plain = Subject._chunk
-    monkeypatch.setattr(Subject, "_chunk", lambda one, inputs: runs.append(len(inputs)) or plain(one, inputs))
+    plain = QualityCase._chunk
+    monkeypatch.setattr(QualityCase, "_chunk", lambda one, inputs: runs.append(len(inputs)) or plain(one, inputs))
     many = RNG.normal(size=(20, 6)).astype(np.float32)
     np.testing.assert_allclose(subject.scores(many), logits(many)[:, TOP], rtol=1e-5)
     assert max(runs) == size

@@ -8,15 +8,15 @@ import pytest
 from onnxray import models
 from onnxray.explainer import Explainer
 from onnxray.gate.explainers import SharedMemory, held_by
-from onnxray.gate.model_under_test import Side, open_side
+from onnxray.gate.model_under_test import ModelUnderTest, open_model_under_test
 
 DIGITS = models.path("digits.onnx")
 METHODS = ("saliency", "input-x-gradient", "integrated-gradients")
 DATA = np.random.default_rng(0).random((2, 1, 28, 28)).astype(np.float32)
 
 
-def sides() -> list[Side]:
-    return [open_side(DIGITS, METHODS, threads=1) for _ in range(2)]
+def sides() -> list[ModelUnderTest]:
+    return [open_model_under_test(DIGITS, METHODS, threads=1) for _ in range(2)]
 
 
 def test_a_method_that_needs_no_run_opens_no_session() -> None:

@@ -12,7 +12,7 @@ import onnxray
 import pytest
 from onnxray import Explainer, models
 from onnxray.gate.layers.cam_layer import default_layer, same_layer
-from onnxray.gate.model_under_test import Side, open_side
+from onnxray.gate.model_under_test import ModelUnderTest, open_model_under_test
 from onnxray.models.data import digits
 from onnxray.runtime import open_session
 from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -36,7 +36,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def check(side: Side, given: Any, target: int | None = None) -> None:
+def check(side: ModelUnderTest, given: Any, target: int | None = None) -> None:
     """Scores, class and maps are those of the model and of each explainer by itself."""
     prepared = side.prepared(given)
     found, scores = side.evidence(prepared, target), side.scores(prepared)
@@ -51,7 +51,7 @@ def check(side: Side, given: Any, target: int | None = None) -> None:
 
 @pytest.mark.parametrize("target", [None, 3])
 def test_a_float_model_is_run_once_for_each_other_map(runs: list[str], target: int | None) -> None:
-    side = open_side(DIGITS, METHODS, threads=1)
+    side = open_model_under_test(DIGITS, METHODS, threads=1)
     side.evidence(side.prepared(X), target)
     assert runs == ["grad-cam", "saliency"]
     assert "forward" not in vars(side)
@@ -59,7 +59,7 @@ def test_a_float_model_is_run_once_for_each_other_map(runs: list[str], target: i
 
 
 def test_input_times_gradient_runs_where_nobody_asks_for_the_gradient(runs: list[str]) -> None:
-    side = open_side(DIGITS, ["input-x-gradient"], threads=1)
+    side = open_model_under_test(DIGITS, ["input-x-gradient"], threads=1)
     check(side, X)
     assert set(runs) == {"input-x-gradient"}
 
@@ -70,13 +70,13 @@ def test_several_inputs() -> None:
     nodes = [ir.node("Mul", [a, b], outputs=[product]), ir.node("Softmax", [product], outputs=[y])]
     graph = ir.Graph([a, b], [y], nodes=nodes, opset_imports={"": 18}, name="product")
     model = onnxray.load(ir.to_proto(ir.Model(graph, ir_version=10)))
-    side = open_side(model, ["saliency", "input-x-gradient", "integrated-gradients"], threads=1)
+    side = open_model_under_test(model, ["saliency", "input-x-gradient", "integrated-gradients"], threads=1)
     check(side, {"a": np.array([[1, 2, 3]], np.float32), "b": np.array([[3, 2, -1]], np.float32)})
 
 
 @pytest.mark.skipif(not QDQ.is_file(), reason="the real int8 classifier of shared/data is not here")
 def test_an_int8_model_answers_as_it_is_deployed() -> None:
-    side = open_side(QDQ, ["saliency", "input-x-gradient"], threads=1)
+    side = open_model_under_test(QDQ, ["saliency", "input-x-gradient"], threads=1)
     x = np.random.default_rng(0).standard_normal((1, 3, 244, 244)).astype(np.float32)
     found = side.evidence(side.prepared(x))
     session = open_session(str(QDQ), threads=1)
@@ -86,10 +86,10 @@ def test_an_int8_model_answers_as_it_is_deployed() -> None:
 
 def test_half_precision_answers_as_it_is_deployed() -> None:
     half = convert_float_to_float16(onnx.load(DIGITS), keep_io_types=True)
-    side = open_side(half, ["saliency"], threads=1)
+    side = open_model_under_test(half, ["saliency"], threads=1)
     found, session = side.evidence(side.prepared(X)), open_session(half, threads=1)
     assert side.rounds
-    assert not open_side(DIGITS, ["saliency"]).rounds
+    assert not open_model_under_test(DIGITS, ["saliency"]).rounds
     np.testing.assert_array_equal(found.scores, session.run({"image": X}).popitem()[1][0])
 
 

@@ -11,7 +11,7 @@ import onnxray
 import pytest
 from by_hand import Array, model, normal
 from onnxray.cli.app import run
-from onnxray.gate.model_under_test import map_of, open_side
+from onnxray.gate.model_under_test import map_of, open_model_under_test
 from PIL import Image
 
 IDS = np.array([[3, 1, 8, 0, 5]])
@@ -58,7 +58,7 @@ def test_one_reduction_everywhere(method: str, tmp_path: Path, capsys: pytest.Ca
     numbers = reduce(found.values, axis=2)
     np.testing.assert_allclose(found.map(), numbers, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(told(method, tmp_path, capsys), numbers[0], rtol=1e-5, atol=1e-6)
-    side = open_side(normalised(), [method], threads=1)
+    side = open_model_under_test(normalised(), [method], threads=1)
     np.testing.assert_allclose(side.evidence(side.prepared(IDS), 1).maps[method], numbers[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(map_of(found), found.map()[0])
 

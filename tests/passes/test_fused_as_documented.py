@@ -8,7 +8,7 @@ from differences import run_on_runtime
 from fused import CASES, MS, PROJECTED, B, H, N, S, X, net
 from gradcheck import normal
 from onnxray.gradient_graph import differentiate
-from onnxray.passes.decompositions import SPELLS
+from onnxray.passes.decompositions import DECOMPOSITIONS
 from onnxray.passes.quantised import QUANTISED
 from scipy import special
 
@@ -113,4 +113,4 @@ def test_against_what_is_documented(name: str) -> None:
 def test_every_spelling_is_tried() -> None:
     tried = {name.partition("-")[0] for name in (*CASES, *REPLICAS)} | {"NhwcMaxPool"}
     elsewhere = {op for _, op in QUANTISED}  # test_qoperator.py, test_quantised_layers.py
-    assert {op for domain, op in SPELLS if domain == MS} - elsewhere == tried
+    assert {op for domain, op in DECOMPOSITIONS if domain == MS} - elsewhere == tried

@@ -13,7 +13,7 @@ import pytest
 from differences import run_on_runtime
 from gradcheck import normal
 from onnx import helper
-from onnxray.autodiff.float32_shadow import float_form
+from onnxray.autodiff.float32_shadow import float32_form
 from onnxray.gradient_graph import differentiate
 from onnxray.loading.load import load
 from onnxray.passes.quantised import QUANTISED
@@ -118,7 +118,7 @@ def net(layer: Layer) -> onnx.ModelProto:
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 def test_the_spelling_computes_the_same(layer: Layer) -> None:
     model, x = net(layer), normal(*layer.x).astype(F)
-    form = float_form(load(model), "y", "x").proto()
+    form = float32_form(load(model), "y", "x").proto()
     assert not {node.op_type for node in form.graph.node} & {op for _, op in QUANTISED}
     found, expected = (run_on_runtime(m, {"x": x})["y"] for m in (form, model))
     assert np.ptp(expected) > 0.1
@@ -129,7 +129,7 @@ def test_the_spelling_computes_the_same(layer: Layer) -> None:
 def test_the_gradient_is_that_of_the_spelling(layer: Layer) -> None:
     """Along a direction, on steps that are longer than those of the grids; what is clipped or rounded adds noise."""
     model, x = net(layer), normal(*layer.x).astype(F) * F(0.7)
-    graph, form = differentiate(model), float_form(load(model), "y", "x").proto()
+    graph, form = differentiate(model), float32_form(load(model), "y", "x").proto()
     outputs = run_on_runtime(model, {"x": x})["y"]
     dy = normal(*outputs.shape, seed=1).astype(F)
     found = run_on_runtime(graph.model, {"x": x, graph.seeds["y"]: dy})

@@ -15,6 +15,7 @@ import onnxray
 import pytest
 from onnxray import OutputError
 from onnxray.graph import weights
+from onnxray.loading import saving
 from onnxray.models import path as shipped
 from onnxray.support import writing
 
@@ -135,8 +136,9 @@ def test_a_record_knows_what_was_written_and_what_is_half_written(file: Path) ->
 @pytest.fixture
 def save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     """Writes a gradient graph as if its weights were over 2 GB; ``of`` tells one version from another."""
-    monkeypatch.setattr(weights, "LIMIT", 1000)
-    monkeypatch.setattr(weights, "_LARGE", 1000)
+    for module in (saving, weights):
+        monkeypatch.setattr(module, "LIMIT", 1000)
+        monkeypatch.setattr(module, "LARGE", 1000)
     graph = onnxray.differentiate(shipped("digits.onnx"))
 
     def write(version: str) -> Path:

@@ -20,7 +20,7 @@ from onnxray.training.rewrites.chain_sums import chain_sums
 from onnxray.training.rewrites.complete_layer_norm import complete_layer_norm
 from onnxray.training.rewrites.concrete_casts import concrete_casts
 from onnxray.training.rewrites.cut_splits import cut_splits
-from onnxray.training.rewrites.decompose_activations import spell_activations
+from onnxray.training.rewrites.decompose_activations import decompose_activations
 from onnxray.training.rewrites.downgrade import downgrade
 from onnxray.training.rewrites.drop_dropout import drop_dropout
 from onnxray.training.rewrites.expand_branches import expand_branches
@@ -65,9 +65,9 @@ CASES = [
         None,
         {"s": (8,), "b": (8,)},
     ),
-    *(Rewrite(spell_activations, f"{{ y = {text}(x) }}", op, opset=22) for text, op in ACTIVATIONS.items()),
-    Rewrite(spell_activations, "{ y = Swish<alpha=1.5>(x) }", "Swish", opset=24),
-    Rewrite(spell_activations, "{ y = PRelu(x, s) }", "PRelu", {"s": (3, 1, 1)}),
+    *(Rewrite(decompose_activations, f"{{ y = {text}(x) }}", op, opset=22) for text, op in ACTIVATIONS.items()),
+    Rewrite(decompose_activations, "{ y = Swish<alpha=1.5>(x) }", "Swish", opset=24),
+    Rewrite(decompose_activations, "{ y = PRelu(x, s) }", "PRelu", {"s": (3, 1, 1)}),
     *(
         Rewrite(explicit_pads, f'{{ y = Conv<auto_pad="{how}", strides=[2,2]>(x, w) }}', None, {"w": (4, 3, 3, 3)})
         for how in ("SAME_UPPER", "SAME_LOWER", "VALID")

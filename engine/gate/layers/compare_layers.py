@@ -11,9 +11,9 @@ import numpy as np
 
 from ...errors import OnnxrayError
 from ..metrics.agreement import METRICS
-from ..model_under_test import Side
+from ..model_under_test import ModelUnderTest
 from .match import Matched, match_layers
-from .recorder import Probe, open_probe
+from .recorder import LayerRecorder, open_layer_recorder
 
 __all__ = ["LayerLoss", "LayerReport", "TensorLoss", "compare_layers"]
 
@@ -66,11 +66,11 @@ class LayerReport:
         return asdict(self)
 
 
-def compare_layers(reference: Side, candidate: Side, inputs: Iterable[Any]) -> LayerReport:
+def compare_layers(reference: ModelUnderTest, candidate: ModelUnderTest, inputs: Iterable[Any]) -> LayerReport:
     """The losses of all layers of both models that match, over the first samples."""
     matched = match_layers(reference.model, candidate.model)
-    a = open_probe(reference, [one.reference for one in matched])
-    b = open_probe(candidate, [one.candidate for one in matched if one.candidate])
+    a = open_layer_recorder(reference, [one.reference for one in matched])
+    b = open_layer_recorder(candidate, [one.candidate for one in matched if one.candidate])
     sums = _Sums()
     for load in islice(inputs, SAMPLES):
         try:
@@ -152,7 +152,7 @@ def _arrived(name: str, matched: Iterable[Matched], errors: Mapping[str, float])
     return found
 
 
-def _weight_losses(matched: Iterable[Matched], a: Probe, b: Probe) -> dict[str, float]:
+def _weight_losses(matched: Iterable[Matched], a: LayerRecorder, b: LayerRecorder) -> dict[str, float]:
     """The largest loss of a layer's weights."""
     found = {}
     for one in matched:
@@ -162,7 +162,7 @@ def _weight_losses(matched: Iterable[Matched], a: Probe, b: Probe) -> dict[str, 
     return found
 
 
-def _constants(one: Matched, a: Probe, b: Probe) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def _constants(one: Matched, a: LayerRecorder, b: LayerRecorder) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """The weights of a layer on both sides, where they have one shape, by the candidate's name."""
     for name, other in one.weights:
         x, y = a.constants.get(name), b.constants.get(other)
@@ -170,7 +170,9 @@ def _constants(one: Matched, a: Probe, b: Probe) -> Iterator[tuple[str, np.ndarr
             yield other, x, y
 
 
-def _tensor_losses(matched: Iterable[Matched], sums: _Sums, a: Probe, b: Probe) -> tuple[TensorLoss, ...]:
+def _tensor_losses(
+    matched: Iterable[Matched], sums: _Sums, a: LayerRecorder, b: LayerRecorder
+) -> tuple[TensorLoss, ...]:
     found = []
     for one in matched:
         for name, before, after in _constants(one, a, b):

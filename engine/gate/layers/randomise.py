@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from ...attribution.axes import explained_inputs
 from ...attribution.score import score_tensor
-from ...autodiff.paths import influenced, nodes_between
+from ...autodiff.paths import depends_on, path_nodes
 from ...errors import ModelError
 from ...graph.model import Model
 
@@ -50,7 +50,7 @@ def layer_nodes(model: Model) -> list[ir.Node]:
     """The nodes between the inputs and the score, in graph order."""
     inputs = [value for value in model.inputs if str(value.name) in explained_inputs(model)]
     score = score_tensor(model, "output")
-    return nodes_between(model.graph, [score], influenced(model.graph, inputs))
+    return path_nodes(model.graph, [score], depends_on(model.graph, inputs))
 
 
 def weighted_layers(model: Model) -> list[WeightedLayer]:

@@ -17,15 +17,15 @@ from ...errors import ModelError
 from ...gradient_graph import differentiate
 from ...graph.model import Model, is_float
 from ...runtime import Session, open_session
-from ..model_under_test import Side
+from ..model_under_test import ModelUnderTest
 from .dequantise import quantise_before
 from .match import is_fixed
 
-__all__ = ["Probe", "open_probe"]
+__all__ = ["LayerRecorder", "open_layer_recorder"]
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
+class LayerRecorder:
     """A session with the tensors to look at, the pairs round each quantisation, and constants by name.
 
     ``pair``: two classes share one logit, which counts against the first.
@@ -77,7 +77,7 @@ class Probe:
         return tuple(n if isinstance(n, int) else 1 for n in sizes)
 
 
-def open_probe(side: Side, tensors: Sequence[str]) -> Probe:
+def open_layer_recorder(side: ModelUnderTest, tensors: Sequence[str]) -> LayerRecorder:
     """A probe of a model; without gradients where it has none."""
     model, y = side.model, score_tensor(side.model, side.score)
     head = find_head(y) if side.score == "logit" else None
@@ -96,7 +96,7 @@ def open_probe(side: Side, tensors: Sequence[str]) -> Probe:
     held = _held(program, constants, side)
     behind = frozenset(name for name, value in constants.items() if value.const_value is None)
     pair = head is not None and head.pair and head.tensor is not None
-    return Probe(session, tensors, quantised, seed, gradients, held, behind, logits, pair)
+    return LayerRecorder(session, tensors, quantised, seed, gradients, held, behind, logits, pair)
 
 
 def _with_outputs(model: Model, names: Sequence[str]) -> Model:
@@ -127,7 +127,7 @@ def _constants(model: Model) -> dict[str, ir.Value]:
     }
 
 
-def _held(program: Model, constants: Mapping[str, ir.Value], side: Side) -> dict[str, np.ndarray]:
+def _held(program: Model, constants: Mapping[str, ir.Value], side: ModelUnderTest) -> dict[str, np.ndarray]:
     """The constants as arrays; those that are dequantised from a run of the nodes that do it."""
     direct = {name: v.const_value.numpy() for name, v in constants.items() if v.const_value is not None}
     computed = [name for name in constants if name not in direct]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...optional import need
+from ...optional import import_extra
 from ...support.choice import choose
-from .attribution_map import Map, Seen, strength
+from .attribution_map import AttributionMap, Map, strength
 
 __all__ = ["METRICS", "TOP_SHARE", "Metric", "agreement", "chosen_metrics", "mass_inside", "points_inside", "strength"]
 
@@ -28,7 +28,7 @@ class Metric:
     """A measure of agreement: its value where maps are equal, and where nothing is shared."""
 
     name: str
-    measure: Callable[[Seen, Seen], float]
+    measure: Callable[[AttributionMap, AttributionMap], float]
     perfect: float
     worst: float
 
@@ -39,45 +39,49 @@ class Metric:
 
     def __call__(self, reference: Map, candidate: Map) -> float:
         """The agreement; perfect for equal maps even where a formula divides by zero, worst where it has no value."""
-        return self.perfect if np.array_equal(reference, candidate) else self.of(Seen(reference), Seen(candidate))
+        return (
+            self.perfect
+            if np.array_equal(reference, candidate)
+            else self.of(AttributionMap(reference), AttributionMap(candidate))
+        )
 
-    def of(self, reference: Seen, candidate: Seen) -> float:
+    def of(self, reference: AttributionMap, candidate: AttributionMap) -> float:
         """The agreement of maps that differ."""
         with np.errstate(all="ignore"):
             value = self.measure(reference, candidate)
         return float(value) if np.isfinite(value) else self.worst
 
 
-def spearman(reference: Seen, candidate: Seen) -> float:
+def spearman(reference: AttributionMap, candidate: AttributionMap) -> float:
     """Rank correlation of the signed values (Spearman, 1904; of maps: Adebayo et al., 2018, arXiv:1810.03292)."""
     return 1 - _distance(reference.ranks, candidate.ranks, "correlation")
 
 
-def cosine(reference: Seen, candidate: Seen) -> float:
+def cosine(reference: AttributionMap, candidate: AttributionMap) -> float:
     """Cosine of the angle between the signed values."""
     return 1 - _distance(reference.values, candidate.values, "cosine")
 
 
-def ssim(reference: Seen, candidate: Seen) -> float:
+def ssim(reference: AttributionMap, candidate: AttributionMap) -> float:
     """Structural similarity of the strengths, each scaled to 0..1 (Wang et al., 2004, doi:10.1109/TIP.2003.819861)."""
     a, b = (one.strength / (one.strength.max() or 1.0) for one in (reference, candidate))
     side = min(SSIM_SIDE, *a.shape)
-    return need("skimage.metrics").structural_similarity(a, b, data_range=1.0, win_size=side - (side + 1) % 2)
+    return import_extra("skimage.metrics").structural_similarity(a, b, data_range=1.0, win_size=side - (side + 1) % 2)
 
 
-def top_iou(reference: Seen, candidate: Seen) -> float:
+def top_iou(reference: AttributionMap, candidate: AttributionMap) -> float:
     """Intersection over union of the strongest tenth of the elements (Jaccard, 1901; as in Ghorbani et al., 2017,
     arXiv:1710.10547, who take the intersection alone)."""
     a, b = (_top(one.strength) for one in (reference, candidate))
     return float((a & b).sum() / (a | b).sum())
 
 
-def relative_l2(reference: Seen, candidate: Seen) -> float:
+def relative_l2(reference: AttributionMap, candidate: AttributionMap) -> float:
     """Euclidean norm of the difference over that of the reference; the only metric that sees a change of scale."""
     return _distance(reference.values, candidate.values, "euclidean") / np.sqrt(np.square(reference.values).sum())
 
 
-def sign_agreement(reference: Seen, candidate: Seen) -> float:
+def sign_agreement(reference: AttributionMap, candidate: AttributionMap) -> float:
     """Share of the reference's evidence whose sign the candidate keeps (sign agreement of Krishna et al., 2022,
     arXiv:2202.01602, over all elements and weighted by their magnitude, so that noise near zero does not count)."""
     a, b = reference.values, candidate.values
@@ -85,9 +89,9 @@ def sign_agreement(reference: Seen, candidate: Seen) -> float:
     return float((weight * kept).sum() / weight.sum())
 
 
-def centre_distance(reference: Seen, candidate: Seen) -> float:
+def centre_distance(reference: AttributionMap, candidate: AttributionMap) -> float:
     """Distance of the centres of mass of the strengths, as a share of the map's diagonal."""
-    centre, shape = need("scipy.ndimage").center_of_mass, reference.strength.shape
+    centre, shape = import_extra("scipy.ndimage").center_of_mass, reference.strength.shape
     apart = np.subtract(centre(reference.strength), centre(candidate.strength))
     return float(np.linalg.norm(apart) / np.linalg.norm(np.subtract(shape, 1)))
 
@@ -108,7 +112,7 @@ METRICS: dict[str, Metric] = {
 
 def agreement(reference: Map, candidate: Map, names: Mapping[str, Metric]) -> dict[str, float]:
     """The metrics that can be taken of such maps."""
-    a, b = Seen(reference), Seen(candidate)
+    a, b = AttributionMap(reference), AttributionMap(candidate)
     plane, same = a.strength.shape, np.array_equal(reference, candidate)
     drawable = len(plane) == 2 and min(plane) >= SSIM_LEAST
     skipped = ({"ssim"} if not drawable else set()) | ({"centre-distance"} if len(plane) != 2 else set())
@@ -135,7 +139,7 @@ def chosen_metrics(names: Sequence[str] | None) -> dict[str, Metric]:
 
 def _distance(a: Map, b: Map, kind: str) -> float:
     """A distance of scipy.spatial; by ``cdist``, which is without BLAS, whose threads wait for those of the runtime."""
-    return need("scipy.spatial.distance").cdist(a.reshape(1, -1), b.reshape(1, -1), kind)[0, 0]
+    return import_extra("scipy.spatial.distance").cdist(a.reshape(1, -1), b.reshape(1, -1), kind)[0, 0]
 
 
 def _top(plane: Map) -> NDArray[np.bool_]:

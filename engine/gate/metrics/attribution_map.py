@@ -8,15 +8,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ...optional import need
+from ...optional import import_extra
 
-__all__ = ["Map", "Seen", "strength"]
+__all__ = ["AttributionMap", "Map", "strength"]
 
 Map = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class AttributionMap:
     """A map as it came from its method: (C, H, W), (H, W) or (features,), signed."""
 
     raw: Map
@@ -35,7 +35,7 @@ class Seen:
     def ranks(self) -> NDArray[np.float64]:
         """The ranks of the signed values in one row, equal values sharing their mean rank; made of one row, as an array
         of several axes would never be freed (bottleneck 1.6, pydata/bottleneck#521)."""
-        return need("bottleneck").rankdata(self.raw.ravel())
+        return import_extra("bottleneck").rankdata(self.raw.ravel())
 
 
 def strength(values: Map) -> NDArray[np.float64]:

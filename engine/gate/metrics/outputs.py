@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .agreement import METRICS, Metric
-from .attribution_map import Seen
+from .attribution_map import AttributionMap
 
 __all__ = ["OUTPUTS", "output_agreement"]
 
@@ -16,12 +16,12 @@ Scores = NDArray[np.floating]
 TOP = 5
 
 
-def top1(reference: Seen, candidate: Seen) -> float:
+def top1(reference: AttributionMap, candidate: AttributionMap) -> float:
     """Whether the top class is the same."""
     return float(reference.values.argmax() == candidate.values.argmax())
 
 
-def top5(reference: Seen, candidate: Seen) -> float:
+def top5(reference: AttributionMap, candidate: AttributionMap) -> float:
     """Share of the reference's top five classes that are among the candidate's."""
     count = min(TOP, reference.values.size)
     a, b = (set(np.argsort(-one.values, kind="stable")[:count].tolist()) for one in (reference, candidate))

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ...optional import need
+from ...optional import import_extra
 from ...support.choice import choose
 from .agreement import METRICS, points_inside
-from .quality_case import Subject
+from .quality_case import QualityCase
 
 __all__ = ["QUALITIES", "chosen_qualities", "curve", "gini"]
 
@@ -23,31 +23,31 @@ COVER = 0.2  # of the places, that one perturbation takes away
 BLUR = 0.1  # of the side of a picture: what insertion starts from
 
 
-def deletion(s: Subject) -> float:
+def deletion(s: QualityCase) -> float:
     """Area under the target's probability as the strongest places are taken away (Petsiuk et al., 2018,
     arXiv:1806.07421); less is better."""
     return area(curve(s, insert=False))
 
 
-def insertion(s: Subject) -> float:
+def insertion(s: QualityCase) -> float:
     """Area under the target's probability as the strongest places are put into a blurred picture, or a vector of zeros
     (Petsiuk et al., 2018, arXiv:1806.07421)."""
     return area(curve(s, insert=True))
 
 
-def pointing_game(s: Subject) -> float | None:
+def pointing_game(s: QualityCase) -> float | None:
     """Whether the strongest place lies inside of the mask (Zhang et al., 2016, arXiv:1608.00507)."""
     return None if s.mask is None or s.plane.shape != s.mask.shape else float(points_inside(s.plane, s.mask))
 
 
-def max_sensitivity(s: Subject) -> float:
+def max_sensitivity(s: QualityCase) -> float:
     """Largest relative change of the map among neighbours of the input (Yeh et al., 2019, arXiv:1901.09392)."""
     _check_floats(s)
     steps = [RADIUS * s.span * s.rng.uniform(-1, 1, s.x.shape) for _ in range(DRAWS)]
     return max(METRICS["relative-l2"](s.map, s.attribution(s.x + step)) for step in steps)
 
 
-def infidelity(s: Subject) -> float:
+def infidelity(s: QualityCase) -> float:
     """Mean squared error of the change of score that the map foretells when places are taken away (Yeh et al., 2019,
     arXiv:1901.09392), at the best scale of the map, over the mean squared change: 0 is perfect, 1 useless."""
     _check_floats(s)
@@ -59,7 +59,7 @@ def infidelity(s: Subject) -> float:
     return float(np.mean((scale * foretold - fall) ** 2) / np.mean(fall**2)) if fall.any() else 0.0
 
 
-def completeness(s: Subject) -> float | None:
+def completeness(s: QualityCase) -> float | None:
     """How far the sum of the map misses the fall of the score from the input to the baseline of zeros, over that fall
     (Sundararajan et al., 2017, arXiv:1703.01365); not for maps of layers."""
     _check_floats(s)
@@ -73,12 +73,12 @@ def completeness(s: Subject) -> float | None:
     return abs(float(s.map.sum(dtype=np.float64)) - fall) / abs(fall) if fall else None
 
 
-def sparseness(s: Subject) -> float:
+def sparseness(s: QualityCase) -> float:
     """Gini index of the magnitudes (Chalasani et al., 2020, arXiv:1810.06583): 0 if all are equal, to 1."""
     return gini(s.map)
 
 
-def parameter_randomisation(s: Subject) -> float | None:
+def parameter_randomisation(s: QualityCase) -> float | None:
     """Rank correlation, as a magnitude, with the map of the same model with randomised weights (Adebayo et al., 2018,
     arXiv:1810.03292); a map that depends on what was learned has little."""
     if s.random_side is None:
@@ -87,7 +87,7 @@ def parameter_randomisation(s: Subject) -> float | None:
     return abs(METRICS["spearman"](s.map, other))
 
 
-def label_randomisation(s: Subject) -> float | None:
+def label_randomisation(s: QualityCase) -> float | None:
     """Rank correlation, as a magnitude, with the map of a random other class (random logit of Sixt et al., 2020,
     arXiv:1912.09818, which asks without training what Adebayo's test with random labels asks)."""
     if s.classes < 2:
@@ -96,7 +96,7 @@ def label_randomisation(s: Subject) -> float | None:
     return abs(METRICS["spearman"](s.map, s.attribution(s.x, target=other)))
 
 
-QUALITIES: dict[str, Callable[[Subject], float | None]] = {
+QUALITIES: dict[str, Callable[[QualityCase], float | None]] = {
     "deletion": deletion,
     "insertion": insertion,
     "pointing-game": pointing_game,
@@ -109,7 +109,7 @@ QUALITIES: dict[str, Callable[[Subject], float | None]] = {
 }
 
 
-def curve(s: Subject, insert: bool) -> NDArray[np.floating]:
+def curve(s: QualityCase, insert: bool) -> NDArray[np.floating]:
     """The target's probability as the strongest places are taken away or put in, in equal steps."""
     _check_floats(s)
     order = np.argsort(-s.plane, axis=None, kind="stable")
@@ -126,7 +126,7 @@ def curve(s: Subject, insert: bool) -> NDArray[np.floating]:
 
 def area(values: NDArray) -> float:
     """The area under a curve over 0..1."""
-    return float(need("scipy.integrate").trapezoid(values, dx=1 / (len(values) - 1)))
+    return float(import_extra("scipy.integrate").trapezoid(values, dx=1 / (len(values) - 1)))
 
 
 def gini(values: NDArray) -> float:
@@ -141,7 +141,7 @@ def chosen_qualities(names: Sequence[str] | None) -> list[str]:
     return [choose(one, QUALITIES, "metric") for one in names or QUALITIES]
 
 
-def _check_floats(s: Subject) -> None:
+def _check_floats(s: QualityCase) -> None:
     """Token ids cannot be changed a little, and zero is a token like others."""
     if s.x.dtype.kind != "f":
         raise InputError("this metric perturbs the input, which are integers; choose sparseness or a randomisation")
@@ -158,10 +158,10 @@ def _nothing(x: NDArray) -> NDArray:
 def _blurred(x: NDArray) -> NDArray:
     channels = 1 + int(np.argmin(x.shape[1:]))
     widths = [0 if axis in (0, channels) else BLUR * size for axis, size in enumerate(x.shape)]
-    return need("scipy.ndimage").gaussian_filter(x, widths)
+    return import_extra("scipy.ndimage").gaussian_filter(x, widths)
 
 
-def _foretold(s: Subject, mask: NDArray, change: NDArray) -> float:
+def _foretold(s: QualityCase, mask: NDArray, change: NDArray) -> float:
     """What a map says of a change: contributions are summed, gradients multiplied with it."""
     if s.map.shape != s.x.shape[1:]:
         return float((s.over(s.plane) * np.ones_like(s.x) * mask).sum())

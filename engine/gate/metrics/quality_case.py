@@ -12,26 +12,26 @@ from ...attribution.heads import find_head
 from ...data.batch import Batch, Prepared
 from ...drawing import heatmap
 from ...errors import InputError
-from ...optional import need
-from ..model_under_test import Side, finite, map_of
+from ...optional import import_extra
+from ..model_under_test import ModelUnderTest, finite, map_of
 from .agreement import strength
 
-__all__ = ["Subject"]
+__all__ = ["QualityCase"]
 
 CHUNK = 16  # inputs that are run at once, unless they take more memory than allowed
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class QualityCase:
     """A method's map of one example, with what its quality is asked by; ``rng`` makes every question repeatable."""
 
-    side: Side
+    side: ModelUnderTest
     given: Prepared
     target: int
     method: str
     map: NDArray[np.floating]
     rng: np.random.Generator
-    random_side: Side | None = None
+    random_side: ModelUnderTest | None = None
     mask: NDArray[np.bool_] | None = None
 
     @cached_property
@@ -76,7 +76,9 @@ class Subject:
         """The target's probability for each of many inputs."""
         return self._run(inputs, logits=False)
 
-    def attribution(self, x: NDArray, target: int | None = None, side: Side | None = None) -> NDArray[np.floating]:
+    def attribution(
+        self, x: NDArray, target: int | None = None, side: ModelUnderTest | None = None
+    ) -> NDArray[np.floating]:
         """The method's map of another input, of another class, or by another model."""
         explainer = (side or self.side).explainers[self.method]
         name = next(iter(self.given.batch.feeds))
@@ -94,7 +96,7 @@ class Subject:
         if logits and head is not None and head.kind != "LogSoftmax":
             return _logit(rows, head.kind)[:, self.target]
         if not logits and head is None and rows.shape[1] > 1:
-            return need("scipy.special").softmax(rows, axis=1)[:, self.target]
+            return import_extra("scipy.special").softmax(rows, axis=1)[:, self.target]
         return rows[:, self.target]
 
     @cached_property

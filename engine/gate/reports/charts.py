@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...optional import need
+from ...optional import import_extra
 from ..calibration import Calibration
 from ..layers.compare_layers import LayerLoss
 from ..summary import Row, rises
@@ -94,7 +94,7 @@ def curves_chart(curves: Mapping[str, Sequence[float]], across: str, up: str) ->
 
 
 def _figure(height: float) -> tuple[Any, Any]:
-    figure = need("matplotlib.figure").Figure((WIDTH, height), layout="constrained")
+    figure = import_extra("matplotlib.figure").Figure((WIDTH, height), layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=9)
@@ -103,7 +103,7 @@ def _figure(height: float) -> tuple[Any, Any]:
 
 def _svg(figure: Any) -> str:
     """The figure as the address of an image; without a date, so that the same chart is the same text."""
-    with need("matplotlib").rc_context({"svg.fonttype": "path", "svg.hashsalt": "onnxray"}):
+    with import_extra("matplotlib").rc_context({"svg.fonttype": "path", "svg.hashsalt": "onnxray"}):
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()

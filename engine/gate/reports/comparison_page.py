@@ -15,11 +15,11 @@ from PIL import Image
 
 from ...drawing import heatmap
 from ...drawing.bar_chart import bar_chart, rank_features
-from ...optional import need
+from ...optional import import_extra
 from ...support.writing import write_text
 from ..metrics.agreement import METRICS, strength
 from ..metrics.outputs import OUTPUTS
-from ..pair import Look, Pair, resized
+from ..pair import Pair, SampleResult, resized
 from ..record import ComparisonRecord
 from ..summary import OF_OUTPUTS, Row, rises
 from .charts import calibration_chart, distribution_chart, layer_chart
@@ -62,7 +62,7 @@ def write_report(comparison: ComparisonRecord, folder: Path, worst: int = 6) -> 
 
 def render(template: str, **values: Any) -> str:
     """A page from a template of this package; all text is escaped."""
-    folder, jinja = resources.files(__name__.rpartition(".")[0]), need("jinja2")
+    folder, jinja = resources.files(__name__.rpartition(".")[0]), import_extra("jinja2")
     environment = jinja.Environment(
         loader=jinja.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined,
@@ -129,7 +129,7 @@ def _lowest(row: Row) -> tuple[str, float]:
     return min(found, key=lambda one: one[1])
 
 
-def _shown(look: Look, row: Row, method: str) -> Shown:
+def _shown(look: SampleResult, row: Row, method: str) -> Shown:
     a, b = look.reference.maps[method], look.candidate.maps[method]
     b = resized(b, a) if a.shape != b.shape else b
     said = ", ".join(f"{name} {value:.3f}" for name, value in row.maps[method].items())

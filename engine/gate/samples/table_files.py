@@ -15,7 +15,7 @@ from ...data.files import check_header
 from ...errors import InputError
 from ...graph.metadata import FEATURES, entry
 from ...graph.model import Model
-from ...optional import need
+from ...optional import import_extra
 from ...support.damaged import readable
 from .array_files import LABELS, Row, Rows
 
@@ -39,7 +39,7 @@ def csv_rows(path: Path, model: Model) -> Rows:
 
 def parquet_rows(path: Path, model: Model) -> Rows:
     """The rows of a .parquet file; a column named label, labels, target or y holds classes."""
-    parquet = need("pyarrow.parquet")
+    parquet = import_extra("pyarrow.parquet")
     with readable(path, ".parquet file", InputError):
         file = parquet.ParquetFile(path)
     features, label = _columns(path, list(file.schema_arrow.names), model)

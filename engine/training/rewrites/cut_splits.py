@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ...autodiff.paths import influenced
+from ...autodiff.paths import depends_on
 from ...graph.builder import GraphBuilder
 from ...passes.replace import nodes_of
 
@@ -19,7 +19,7 @@ def cut_splits(program: ir.Model) -> bool:
     found = [
         node
         for node in nodes_of(program, "Split")
-        if any(not influenced(program.graph, [v]) & ends for v in node.outputs)
+        if any(not depends_on(program.graph, [v]) & ends for v in node.outputs)
     ]
     cuts = [(node, starts) for node in found if (starts := _starts(node)) is not None]
     for node, starts in cuts:

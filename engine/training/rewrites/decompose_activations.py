@@ -9,13 +9,13 @@ import onnx_ir as ir
 from ...graph.builder import GraphBuilder
 from ...passes.replace import nodes_of, replace
 
-__all__ = ["ENTRY", "EXIT", "spell_activations"]
+__all__ = ["ENTRY", "EXIT", "decompose_activations"]
 
 # The first and the last node of a spelt-out activation take its name and these.
 ENTRY, EXIT = "/entry", "/exit"
 
 
-def spell_activations(program: ir.Model) -> bool:
+def decompose_activations(program: ir.Model) -> bool:
     """Works in place, leaves the graph unsorted.
 
     All of an activation's input enters through one Identity, all of its output leaves through another.
