@@ -1,4 +1,4 @@
-"""What a caller may ask of a conversion, and what every converter hands back."""
+"""The options of a conversion, and the result that every converter returns."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def record(model: Any, run: Callable[[], Any], inputs: Mapping[str, np.ndarray])
 
 @contextmanager
 def watching(kind: type, keep: Callable[[Any, Any], None]) -> Iterator[None]:
-    """Show every call of a layer to `keep`; Keras has no hooks, so the class lends its `__call__`."""
+    """Show every call of a layer to `keep`; Keras has no hooks, so `__call__` of the class is replaced."""
     original: Any = kind.__call__
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:

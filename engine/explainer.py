@@ -1,4 +1,4 @@
-"""The door: explain(), Explainer, jacobian()."""
+"""The public entry point: explain(), Explainer, jacobian()."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ class Explainer:
         )
 
     def _rows(self, plan: ExplanationGraph) -> int:
-        """How many rows one run takes; one where an input that all rows share is explained for each."""
+        """Rows per run; 1 if an explained input has no batch axis."""
         if None in (about.batch for about in plan.explained.values()):
             return 1
         return max(1, (self.memory - plan.held_bytes) // max(1, plan.row_bytes))

@@ -79,14 +79,14 @@ def differentiate(
         if not of:
             raise ModelError("the model has no floating-point output to differentiate; name a tensor with of=")
         wrt = wrt if wrt is not None else start_names(program, of)
-        twin = add_float32_shadow(program, of, wrt)
+        shadow = add_float32_shadow(program, of, wrt)
         ys, xs = program.values(of), program.values(wrt)
         g = GraphBuilder(program.graph, lowering)
-        seeds = {y: g.input(f"seed_{y.name}", twin(y).dtype or ir.DataType.FLOAT, y.shape) for y in ys}
-        start = {twin(y): seed for y, seed in seeds.items()}
-        found = builder_named(builder, program, runtime)(g, start, [twin(x) for x in xs], overlay_named(relu))
-        outputs = {x: g.output(connected(found, twin(x), ys, x.name), f"grad_{x.name}") for x in xs}
-        twin.reuse_quantized(g)
+        seeds = {y: g.input(f"seed_{y.name}", shadow(y).dtype or ir.DataType.FLOAT, y.shape) for y in ys}
+        start = {shadow(y): seed for y, seed in seeds.items()}
+        found = builder_named(builder, program, runtime)(g, start, [shadow(x) for x in xs], overlay_named(relu))
+        outputs = {x: g.output(connected(found, shadow(x), ys, x.name), f"grad_{x.name}") for x in xs}
+        shadow.reuse_quantized(g)
         RemoveUnusedNodesPass()(program.program)
         return GradientGraph(
             model=program.proto(),

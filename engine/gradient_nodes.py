@@ -1,7 +1,7 @@
-"""Gradient nodes: the operator that the ONNX standard has for gradients, and that no runtime computes, spelled out.
+"""Gradient nodes: the operator that the ONNX standard has for gradients and that no runtime computes, is lowered here.
 
 ``ai.onnx.preview.training.Gradient`` names, by attributes, a tensor y and the tensors xs and zs that determine it; its
-inputs are the values of xs and zs at which dy/dx is asked for (onnx/docs/Operators.md).
+inputs are the values of xs and zs at which dy/dx is evaluated (onnx/docs/Operators.md).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def lower_gradients(model: Source) -> onnx.ModelProto:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Request:
     """What one node asks for: dy/dx for each of xs, at the values that are given for xs and zs."""
 
     xs: Sequence[ir.Value]
@@ -64,7 +64,7 @@ def _is_gradient(node: ir.Node) -> bool:
     return (node.domain, node.op_type) == (DOMAIN, "Gradient")
 
 
-def _asked(model: Model, node: ir.Node) -> _Asked:
+def _request(model: Model, node: ir.Node) -> _Request:
     known = ir.convenience.create_value_mapping(model.graph)
     names = {name: list(node.attributes.get_strings(name, ())) for name in ("xs", "zs")}
     names["y"] = [node.attributes.get_string("y", "")]
@@ -79,7 +79,7 @@ def _asked(model: Model, node: ir.Node) -> _Asked:
     for value in (*xs, y):
         if not is_float(value):
             raise ModelError(f"{_name(node)}: tensor {value.name!r} is {value.dtype}, which has no gradient")
-    return _Asked(xs, zs, y, given)
+    return _Request(xs, zs, y, given)
 
 
 def _name(node: ir.Node) -> str:
@@ -91,15 +91,15 @@ def _next(model: Model, waiting: Sequence[ir.Node]) -> ir.Node:
     for node in waiting:
         if node.graph is not model.graph:
             raise ModelError(f"{_name(node)} is in a subgraph; only those of the main graph can be lowered")
-        if not _makers(_asked(model, node).y).intersection(waiting):
+        if not _makers(_request(model, node).y).intersection(waiting):
             return node
     raise ModelError(f"{_name(waiting[0])} is a gradient of itself")
 
 
 def _lower(model: Model, node: ir.Node) -> None:
-    asked = _asked(model, node)
+    request = _request(model, node)
     g = GraphBuilder(model.graph, prefix=node.name or "Gradient")
-    xs, y = (asked.xs, asked.y) if asked.in_place else _at_given(g, asked)
+    xs, y = (request.xs, request.y) if request.in_place else _at_given(g, request)
     names, end = [str(x.name) for x in xs], str(y.name)
     if expand_functions(model, end, names):
         g = GraphBuilder(model.graph, prefix=node.name or "Gradient")
@@ -117,15 +117,15 @@ def _take_over(old: ir.Value, new: ir.Value) -> None:
     new.name = name
 
 
-def _at_given(g: GraphBuilder, asked: _Asked) -> tuple[list[ir.Value], ir.Value]:
+def _at_given(g: GraphBuilder, request: _Request) -> tuple[list[ir.Value], ir.Value]:
     """The part of the graph between, once more, where the given values stand for xs and zs."""
-    ends = (*asked.xs, *asked.zs)
-    among = _makers(asked.y, ends)
+    ends = (*request.xs, *request.zs)
+    among = _makers(request.y, ends)
     between = [node for node in g.graph if node in among]
     made = {*ends, *(output for node in between for output in node.outputs)}
     others = list(dict.fromkeys(x for node in between for x in inputs_of(node) if x not in made and x.graph is g.graph))
-    copied = ir.GraphView([*ends, *others], [asked.y], nodes=between, name="between").clone()
-    starts = [g.Identity(value) for value in asked.given]
+    copied = ir.GraphView([*ends, *others], [request.y], nodes=between, name="between").clone()
+    starts = [g.Identity(value) for value in request.given]
     for inside, start in zip(copied.inputs, (*starts, *others), strict=True):
         inside.replace_all_uses_with(start)
     (y,), nodes = copied.outputs, list(copied)
@@ -136,7 +136,7 @@ def _at_given(g: GraphBuilder, asked: _Asked) -> tuple[list[ir.Value], ir.Value]
         for output in node.outputs:
             output.name = g.fresh(f"{g.prefix}/{output.name}") if output.name else output.name
     g.graph.extend(nodes)
-    return starts[: len(asked.xs)], y
+    return starts[: len(request.xs)], y
 
 
 def _makers(y: ir.Value, ends: Collection[ir.Value] = ()) -> set[ir.Node]:

@@ -1,4 +1,4 @@
-"""Session: an ONNX model on onnxruntime, on the provider that was asked for or not at all."""
+"""Session: an ONNX model on onnxruntime, on the requested provider, or an error."""
 
 from __future__ import annotations
 

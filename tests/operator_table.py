@@ -22,7 +22,7 @@ TITLES = {
 MEANINGS = {
     "rule": "a vector-Jacobian product of its own",
     "flow": "a rule that goes through its subgraphs",
-    "spelled": "replaced, before the reverse pass, by operators that have rules",
+    "decomposed": "replaced, before the reverse pass, by operators that have rules",
     "body": "replaced by the function body that the ONNX standard gives it",
     "resolved": "a sequence or optional value: replaced by the tensors that flow through it",
     "lowered": "expanded by `onnxray.lower_gradients`",
@@ -77,7 +77,7 @@ def _kind(domain: str, op: str) -> str:
     key = (domain, op)
     if key in NO_GRADIENT:
         return "black box" if domain in BLACK_BOXES else "no gradient"
-    held = {"rule": RULES, "flow": FLOWS, "spelled": DECOMPOSITIONS}
+    held = {"rule": RULES, "flow": FLOWS, "decomposed": DECOMPOSITIONS}
     for kind, registry in held.items():
         if key in registry:
             return kind

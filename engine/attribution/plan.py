@@ -33,7 +33,7 @@ class ExplanationGraph:
 
     It takes the model's inputs, ``target`` (int64 (N,): the place of a score among all of an example, -1: the top class
     where scores are those of classes; or a seed, weights of the scores) and, for methods of many points, ``reference``
-    and the ``points``; it gives the model's outputs, ``score``, ``chosen`` (the target, settled), ``examples`` (their
+    and the ``points``; it gives the model's outputs, ``score``, ``chosen`` (the target's index), ``examples`` (their
     number) and each row's contributions. All are names, as the model may have taken the obvious ones.
     Of a float32 shadow it gives the ``gap`` of each row's scores, too, of which rounding explains ``bound``.
     """
@@ -80,28 +80,28 @@ def explanation_graph(
     builder: Builder = backward,
     scores: ScoreAxes | None = None,
 ) -> ExplanationGraph:
-    """Emits the graph of a method round a model; ``shapes`` settle open dimensions, ``scores`` the axis of examples."""
+    """Emits the graph of a method round a model; ``shapes`` fix open dimensions, ``scores`` the axis of examples."""
     scores = _checked(scores or score_axes(model, score), method)
-    program = _settled(model, shapes)
+    program = _with_shapes(model, shapes)
     y_name = str(row_scores(program, score).name)
     explained = explained_inputs(program, scores.whole, y_name)
     tensors = {name: about.tensor or name for name, about in explained.items()}
     bound = rounding_bound(program.value(y_name))
-    twin = add_float32_shadow(program, y_name, list(tensors.values()), getattr(method, "layer", None))
+    shadow = add_float32_shadow(program, y_name, list(tensors.values()), getattr(method, "layer", None))
     inputs = {name: program.value(tensor) for name, tensor in tensors.items()}
     outputs = tuple(str(value.name) for value in program.outputs)
     g = GraphBuilder(program.graph, lowering, "explain")
     points = _point_inputs(g, method, explained)
-    real, seen = _perturb(g, method, inputs, explained, points, twin)
-    y, twin_y = (logits(g, v) if score == "logit" else v for v in (program.value(y_name), twin(program.value(y_name))))
-    target, told, smooth = _told(g, (y, twin_y, shadow_score_tensor(y, twin)), scores, seeded)
-    reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else smooth
-    scene = EmitContext(g, program, real, seen, told["score"], smooth, points, reference, explained, builder, twin)
-    parts, activations = method.emit(scene)
+    original, perturbed = _perturb(g, method, inputs, explained, points, shadow)
+    y, y32 = (logits(g, v) if score == "logit" else v for v in (program.value(y_name), shadow(program.value(y_name))))
+    target, told, differentiable = _told(g, (y, y32, shadow_score_tensor(y, shadow)), scores, seeded)
+    reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else differentiable
+    tensors_of_run = (original, perturbed, told["score"], differentiable, points, reference)
+    parts, activations = method.emit(EmitContext(g, program, *tensors_of_run, explained, builder, shadow))
     g.prefix = "explain"
     names = {name: str(g.output(of, name).name) for name, of in told.items()}
     contributions = _name_outputs(g, parts, list(inputs))
-    _finish(g, program, twin)
+    _finish(g, program, shadow)
     return ExplanationGraph(
         program,
         explained,
@@ -121,7 +121,7 @@ def explanation_graph(
     )
 
 
-def _settled(model: Model, shapes: Mapping[str, Sequence[int | str | None]] | None) -> Model:
+def _with_shapes(model: Model, shapes: Mapping[str, Sequence[int | str | None]] | None) -> Model:
     """A copy of the model, of inputs in these shapes."""
     program = model.copy()
     if shapes:
@@ -137,8 +137,8 @@ def _checked(scores: ScoreAxes, method: Method) -> ScoreAxes:
     return scores
 
 
-def _finish(g: GraphBuilder, program: Model, twin: Float32Shadow) -> None:
-    twin.reuse_quantized(g)
+def _finish(g: GraphBuilder, program: Model, shadow: Float32Shadow) -> None:
+    shadow.reuse_quantized(g)
     TopologicalSortPass()(program.program)
     RemoveUnusedNodesPass()(program.program)
 
@@ -146,20 +146,20 @@ def _finish(g: GraphBuilder, program: Model, twin: Float32Shadow) -> None:
 def _told(
     g: GraphBuilder, heads: tuple[ir.Value, ir.Value, ir.Value], scores: ScoreAxes, seeded: bool
 ) -> tuple[ir.Value, dict[str, ir.Value], ir.Value]:
-    """The target, what is told of the scores, and the score of the twin, from both tensors of scores.
+    """The target, the outputs that describe the scores, and the differentiable score.
 
-    The third is the twin's before it is rounded, by which the gap to the model's own is measured.
+    ``heads``: the scores of the model, those of its shadow graph, and the latter before rounding, which give the gap.
     """
-    y, twin_y, unrounded = heads
+    y, y32, unrounded = heads
     target, flat = _target_input(g, scores, seeded), flat_scores(g, y, scores)
     value, chosen = _score(g, flat, target, scores)
     told = {"score": value, "chosen": chosen, "examples": g.Shape(flat, start=0, end=1)}
-    if twin_y is y:
+    if y32 is y:
         return target, told, value
-    asked, shadow = target if seeded else chosen, flat_scores(g, unrounded, scores)
-    smooth, _ = _score(g, flat_scores(g, twin_y, scores), asked, scores)
-    told["gap"] = write_gap(g, (flat, shadow), (value, _score(g, shadow, asked, scores)[0]), asked, scores.count == 1)
-    return target, told, smooth
+    index, exact = target if seeded else chosen, flat_scores(g, unrounded, scores)
+    differentiable, _ = _score(g, flat_scores(g, y32, scores), index, scores)
+    told["gap"] = write_gap(g, (flat, exact), (value, _score(g, exact, index, scores)[0]), index, scores.count == 1)
+    return target, told, differentiable
 
 
 def _point_inputs(g: GraphBuilder, method: Method, explained: Mapping[str, Explained]) -> dict[str, ir.Value]:
@@ -175,22 +175,22 @@ def _perturb(
     inputs: Mapping[str, ir.Value],
     explained: Mapping[str, Explained],
     points: Mapping[str, ir.Value],
-    twin: Float32Shadow,
+    shadow: Float32Shadow,
 ) -> tuple[dict[str, ir.Value], dict[str, ir.Value]]:
-    """The inputs, half precision as float32, and what the model, or its twin, sees instead of them."""
-    real = {name: twin(x) for name, x in inputs.items()}
+    """The original inputs (half precision as float32) and the perturbed inputs of the model or its shadow graph."""
+    original = {name: shadow(x) for name, x in inputs.items()}
     if not points:
-        return real, real
-    seen = dict(real)
+        return original, original
+    perturbed = dict(original)
     for name, x in inputs.items():
         uses = list(x.uses())
-        real[name] = g.Cast(x, to=ir.DataType.FLOAT) if x.dtype in HALVES else x
-        moved = method.perturb(g, real[name], explained[name], points)
+        original[name] = g.Cast(x, to=ir.DataType.FLOAT) if x.dtype in HALVES else x
+        moved = method.perturb(g, original[name], explained[name], points)
         moved = moved if moved.dtype == x.dtype else g.shaped_like(g.Cast(moved, to=x.dtype), x)
         for node, index in uses:
             node.replace_input_with(index, moved)
-        seen[name] = twin.substitute_input(g, x, moved)
-    return real, seen
+        perturbed[name] = shadow.substitute_input(g, x, moved)
+    return original, perturbed
 
 
 def _target_input(g: GraphBuilder, scores: ScoreAxes, seeded: bool) -> ir.Value:
@@ -201,7 +201,7 @@ def _target_input(g: GraphBuilder, scores: ScoreAxes, seeded: bool) -> ir.Value:
 
 
 def _score(g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> tuple[ir.Value, ir.Value]:
-    """Each row's score and settled target."""
+    """Each row's score and the index of its target."""
     if target.dtype == ir.DataType.INT64:
         return select_scores(g, flat, target, scores.single)
     return weigh_scores(g, flat, target), g.ArgMax(flat, axis=1, keepdims=0)

@@ -57,7 +57,7 @@ def backward(
     sweep = _Sweep(g, overlay, depends_on(g.graph, wrt))
     for y, seed in seeds.items():
         sweep.add(y, seed)
-    path = path_nodes(g.graph, seeds, sweep.influenced)
+    path = path_nodes(g.graph, seeds, sweep.dependents)
     for node in reversed(path):
         sweep.visit(node)
     ends = [node for node in path if node not in sweep.blockers and stops(node)]
@@ -74,7 +74,7 @@ class _Sweep:
 
     g: GraphBuilder
     overlay: Overlay
-    influenced: set[ir.Value]
+    dependents: set[ir.Value]
     parts: dict[ir.Value, ir.Value] = field(default_factory=dict)
     activations: list[Activation] = field(default_factory=list)
     blockers: list[ir.Node] = field(default_factory=list)
@@ -101,7 +101,7 @@ class _Sweep:
             self.blockers.append(node)
 
     def _reach(self, node: ir.Node, x: ir.Value | None, dx: ir.Value | None) -> bool:
-        if x is None or dx is None or x not in self.influenced:
+        if x is None or dx is None or x not in self.dependents:
             return False
         self.add(x, self.g.sum_to(dx, x) if node.op_type in BROADCASTING else self.g.shaped_like(dx, x))
         return True
@@ -131,7 +131,7 @@ class _Inner:
     outer: _Sweep
 
     def wants(self, value: ir.Value | None) -> bool:
-        return value is not None and value in self.outer.influenced and is_float(value)
+        return value is not None and value in self.outer.dependents and is_float(value)
 
     def __call__(
         self, g: GraphBuilder, seeds: Mapping[ir.Value, ir.Value], wrt: Iterable[ir.Value]

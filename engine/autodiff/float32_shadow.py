@@ -1,15 +1,15 @@
-"""The float32 twin of a quantised or half-precision model: what the gradient is taken of.
+"""The float32 shadow graph of a quantised or half-precision model; the gradient is taken of it.
 
 The forward pass stays as it was shipped, bit for bit: its scores are the model's. onnxruntime runs DequantizeLinear,
-Conv, QuantizeLinear as one integer kernel as long as nobody else reads the floats between, so the reverse pass reads a
-twin, which computes them anew:
+Conv, QuantizeLinear as one integer kernel only while no other node reads the floats between them. So the reverse pass
+reads a shadow graph, which computes these floats again:
 
-* quantised tensors are those of the forward pass (``settle``), so every layer sees the activations that were deployed;
+* quantised tensors are those of the forward pass (``reuse_quantized``), so every layer sees the deployed activations;
   around them QuantizeLinear differentiates straight through, by numbers that are not rounded yet;
-* what dynamic quantisation and half precision compute is computed again from the model's inputs, in float32.
+* results of dynamic quantisation and of half precision are computed again from the model's inputs, in float32.
 
-The two share no node that an optimiser could merge: the inputs pass through a Cast, or the maximum with themselves.
-Float32 models are their own twins.
+Forward pass and shadow graph share no node that an optimiser could merge: the inputs pass through a Cast, or through
+Max(x, x). A float32 model has no shadow graph.
 """
 
 from __future__ import annotations
@@ -39,33 +39,33 @@ _COMPARED = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT32,
 
 @dataclass(frozen=True, eq=False)
 class Float32Shadow:
-    """The values of a model's float32 twin by the names of the model's own; none where it is its own twin."""
+    """The values of the shadow graph by the names of the model's values; empty for a float32 model."""
 
     values: Mapping[str, ir.Value] = field(default_factory=dict)
     shared_tensors: Mapping[ir.Value, ir.Value] = field(default_factory=dict)
 
     def __call__(self, value: ir.Value) -> ir.Value:
-        """The twin of a value: of a quantised one the number that it was rounded from."""
+        """The value of the shadow graph for a value of the model; for a quantised value, its input before rounding."""
         found = self.values.get(str(value.name), value)
         producer = found.producer()
         rounded = self.values and producer is not None and producer.op_type == "QuantizeLinear"
         return producer.inputs[0] or found if rounded and producer is not None else found
 
     def substitute_input(self, g: GraphBuilder, x: ir.Value, moved: ir.Value) -> ir.Value:
-        """What the twin sees where the model sees ``moved`` in the place of x."""
+        """Replaces x in the shadow graph by its perturbed value ``moved`` and returns it."""
         own = self(x)
         if own is x:
             return moved
-        if not x.is_graph_input():  # the twin computes such a value itself
+        if not x.is_graph_input():  # the shadow graph computes such a value itself
             fence = g.Cast(moved, to=own.dtype) if moved.dtype != own.dtype else g.Max(moved, moved)
             own.replace_all_uses_with(g.shaped_like(fence, x))
             return fence
         return own
 
     def reuse_quantized(self, g: GraphBuilder) -> None:
-        """Ends the differentiation: the twin reads the forward pass's own quantised tensors.
+        """Connects the shadow graph to the quantised tensors of the forward pass; call it after the differentiation.
 
-        It spells their DequantizeLinear out, as onnxruntime would merge it with that of the forward pass.
+        Their DequantizeLinear is decomposed, as onnxruntime would merge it with that of the forward pass.
         """
         for own, shipped in self.shared_tensors.items():
             own.replace_all_uses_with(shipped if own.dtype == shipped.dtype else g.Cast(shipped, to=own.dtype))
@@ -82,7 +82,8 @@ def add_float32_shadow(
 ) -> Float32Shadow:
     """Makes a model differentiable between two sets of tensors, in place; with respect to layers between, too.
 
-    A float32 model gets its operators without a rule expanded; any other is left as it is and gets a twin beside it.
+    In a float32 model, operators without a rule are expanded. Any other model is left as it is, and a shadow graph is
+    added beside it.
     """
     if not _narrow(model, of):
         expand_functions(model, of, wrt)
@@ -103,7 +104,7 @@ def float32_form(model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str
 
 
 def _narrow(model: Model, of: Sequence[str] | str) -> bool:
-    """Whether anything that leads to a tensor is quantised or in half precision."""
+    """Whether a tensor depends on values that are quantised or in half precision."""
     heads = [model.value(name) for name in ([of] if isinstance(of, str) else of)]
     return any(value.dtype in HALVES or _quantises(value.producer()) for value in ancestors(heads))
 
@@ -127,7 +128,7 @@ def _float32_form(
 
 
 def _fenced(form: Model, heads: Mapping[str, ir.Value]) -> dict[str, ir.Value]:
-    """Forms of the other inputs that no optimiser takes for the inputs."""
+    """Copies of the other inputs that the optimiser cannot merge with the originals."""
     g, fences = GraphBuilder(form.graph, prefix="input"), {}
     for value in form.graph.inputs:
         if str(value.name) not in heads and value.dtype in _COMPARED:
@@ -150,7 +151,7 @@ def _replace_inside(value: ir.Value, own: ir.Value) -> None:
 def _merge(model: Model, form: Model, values: Mapping[str, ir.Value]) -> Float32Shadow:
     """Moves the nodes of the float form into the model's graph; inputs and weights are the model's own."""
     own = ir.convenience.create_value_mapping(model.graph)
-    anchors = {
+    shared_tensors = {
         value: own[name]
         for name, value in values.items()
         if name in own and (_is_quantised(value) or _is_random(value)) and value.producer() is not None
@@ -169,7 +170,7 @@ def _merge(model: Model, form: Model, values: Mapping[str, ir.Value]) -> Float32
         model.graph.register_initializer(value)
     model.graph.extend(nodes)
     kept = {name: value for name, value in values.items() if value.producer() is not None}
-    return Float32Shadow(kept, anchors)
+    return Float32Shadow(kept, shared_tensors)
 
 
 def _rename(graph: ir.Graph) -> None:
@@ -180,9 +181,9 @@ def _rename(graph: ir.Graph) -> None:
 
 
 def _is_quantised(value: ir.Value) -> bool:
-    """Whether the forward pass holds it as it is, and gives it away unharmed.
+    """Whether the forward pass materialises this quantised tensor, so that the shadow graph can read it.
 
-    A runtime may fuse DynamicQuantizeLinear with the product that reads it, so what that gives is left alone.
+    The output of DynamicQuantizeLinear is excluded: a runtime may fuse the operator with the product that reads it.
     """
     kind, node = value.dtype, value.producer()
     if kind is None or node is None or node.op_type == "DynamicQuantizeLinear":

@@ -69,7 +69,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Overlay:
-    """Rules laid over the registry for one backward pass; ``applies`` may leave single nodes alone."""
+    """Rules that replace those of the registry for one backward pass; ``applies`` may exclude single nodes."""
 
     name: str
     rules: Mapping[str, Rule] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Inner(Protocol):
     """The reverse pass of a subgraph, as flow rules call it."""
 
     def wants(self, value: ir.Value | None) -> bool:
-        """Whether the gradient with respect to a value is asked for."""
+        """Whether the gradient with respect to a value is requested."""
         ...
 
     def __call__(

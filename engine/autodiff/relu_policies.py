@@ -1,4 +1,4 @@
-"""Relu policies: guided backprop and the deconvnet as rules laid over the registry.
+"""Relu policies: guided backprop and the deconvnet as rules that replace those of the registry.
 
 Both change what an activation sends back, and nothing else of the model. For Relu and its kin they are one formula:
 guided backprop sends the exact gradient of the positive part of dY, for Relu (X>0)(dY>0)dY; the deconvnet sends the

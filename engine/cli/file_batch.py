@@ -18,7 +18,7 @@ __all__ = ["Failure", "Rows", "Work", "claim_stems", "each_file", "unique_stems"
 INDEX = "sources.json"  # in a folder of results: which file each name stands for
 
 T = TypeVar("T")
-Rows = Callable[[int, int], None]  # hears of rows done and rows in all
+Rows = Callable[[int, int], None]  # called with rows done and rows in all
 Work = Callable[[Path, str, Rows | None], Iterator[T]]
 
 
@@ -41,7 +41,7 @@ def each_file(
     failed: Callable[[Failure], None],
     step: Callable[[str, float], None],
 ) -> Iterator[T]:
-    """What ``work`` yields for each file and its stem; ``failed`` hears of those that raise.
+    """What ``work`` yields for each file and its stem; errors are reported to the callback ``failed``.
 
     An error that is not about one file (no such layer, no runtime, a full disk) ends the rest, as it would meet every
     one of them.

@@ -1,4 +1,4 @@
-"""What `onnxray compare` and `onnxray evaluate` are both asked by on the command line."""
+"""The options that `onnxray compare` and `onnxray evaluate` share on the command line."""
 
 from __future__ import annotations
 

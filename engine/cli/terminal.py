@@ -43,7 +43,7 @@ _DIRECTIONS = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
 _CONTROL = re.compile(f"[\x00-\x1f\x7f-\x9f{_DIRECTIONS}]")
 _CONTROL_IN_JSON = re.compile(f"[\x7f-\x9f{_DIRECTIONS}]")  # the others are escaped already
 _options: ContextVar[dict[str, str]] = ContextVar("options", default={})  # noqa: B039  never filled
-WIDE = 200  # columns where nobody looks: a file or a pipe
+WIDE = 200  # width in columns when stdout is not a terminal
 
 
 class ReaderGone(Exception):

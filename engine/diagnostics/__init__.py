@@ -1,1 +1,1 @@
-"""What a model can be asked: its layers, what a gradient reaches, whether two builders agree."""
+"""Reports on a model: its layers, which nodes a gradient reaches, whether two gradient builders agree."""

@@ -1,4 +1,4 @@
-"""How far the gradient gets in a model: what stops it, what nobody can differentiate, what a Relu policy overrides."""
+"""Differentiability of a model: nodes that stop the gradient, have no rule, or are overridden by a Relu policy."""
 
 from __future__ import annotations
 

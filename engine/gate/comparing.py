@@ -1,4 +1,4 @@
-"""compare(): two models, the same inputs; what each looks at, and a verdict."""
+"""``compare()``: attributes the same inputs on two models, compares the maps, and gives a verdict."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def compare(
     """Whether two models look at the same evidence: attributions of the same inputs on both, and a verdict.
 
     ``reference`` may be a golden file. ``data``: picture files, a folder (sub-folders are labels), .npy, .npz, .csv or
-    .parquet, arrays, or a pair of arrays and labels. ``failed`` hears of every sample that is skipped. Settings:
+    .parquet, arrays, or a pair of arrays and labels. The callback ``failed`` gets every skipped sample. Settings:
 
     methods: names, several of them; ``options`` go to those that have them. target: whose class is explained on both,
     "reference" (its top class), "label", or "own" (each side its top class). metrics: names, all by default.
@@ -82,7 +82,7 @@ def compare(
         summary = summarise(rows, gate.seed)
         calibration = _calibration(pair, gate, summary, progress)
         if recorder is not None:
-            recorder.close(_model_side(pair, "golden"), gate.about | {"settings": settings(**gate.asked)}, calibration)
+            recorder.close(_model_side(pair, "golden"), gate.about | {"settings": settings(**gate.shared)}, calibration)
     default = DEFAULT_CALIBRATED if calibration else {k: v for k, v in DEFAULT_THRESHOLDS.items() if k in metrics}
     checks = check(thresholds or default, summary, calibration.scores if calibration else {})
     return Comparison(
@@ -92,7 +92,7 @@ def compare(
 
 
 def _recorder(pair: Pair, gate: CompareSettings) -> AbstractContextManager[Recorder | None]:
-    """What writes the golden file, where one is asked for."""
+    """The recorder of the golden file, if ``golden`` names one."""
     if gate.golden is None:
         return nullcontext()
     _model_side(pair, "golden")
@@ -107,7 +107,7 @@ def _pair(reference: Source, candidate: Source, data: Data, gate: CompareSetting
         header = read_header(path)
         opposite = load(candidate)
         methods = recorded_methods(path, header, gate.methods)
-        gate = replace(gate, **as_recorded(path, header, gate.asked, methods))
+        gate = replace(gate, **as_recorded(path, header, gate.shared, methods))
         other = gate.other_side(opposite, methods, same_layer(opposite, header.get("cam_layer")))
         side: Any = open_golden(path, header, other)
     else:
@@ -179,9 +179,9 @@ def _model_side(pair: Pair, what: str) -> ModelUnderTest:
     return pair.reference
 
 
-def _both(*hear: Callable[[Failed], None]) -> Callable[[Failed], None]:
+def _both(*callbacks: Callable[[Failed], None]) -> Callable[[Failed], None]:
     def tell(failure: Failed) -> None:
-        for one in hear:
-            one(failure)
+        for callback in callbacks:
+            callback(failure)
 
     return tell

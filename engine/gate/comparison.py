@@ -23,7 +23,7 @@ __all__ = ["Comparison", "measure", "warn_of_one_method"]
 class Comparison(ComparisonRecord):
     """What a comparison found: rows by sample, their summary, the checks of thresholds, and the verdict.
 
-    ``failed`` are the samples that were skipped. ``calibration`` and ``layers`` are there if they were asked for.
+    ``failed`` are the samples that were skipped. ``calibration`` and ``layers`` are there if they were requested.
     ``provenance`` says what was run how. ``report`` and ``junit`` write files.
     """
 
@@ -43,7 +43,7 @@ class Comparison(ComparisonRecord):
 def measure(
     pair: Pair, journal: Path | None, about: Mapping[str, Any], failed: Callable[[Failed], None], step: Progress | None
 ) -> Iterator[Row]:
-    """The rows of all samples but those that fail, which ``failed`` hears of; those in the journal are not redone."""
+    """Measures every sample; a failure is reported to the callback ``failed``; rows in the journal are reused."""
     with open_journal(journal, about) as book:
         for index, sample in zip(count(), pair.samples, strict=False):
             if step:

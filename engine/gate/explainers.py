@@ -18,7 +18,7 @@ MB = 2**20
 
 @dataclass(frozen=True, eq=False)
 class Explainers(Mapping[str, Explainer]):
-    """Explainers by method, each built when it is first asked for; ``settings`` are the arguments of each."""
+    """Explainers by method, each built at its first use; ``settings`` are the arguments of each."""
 
     model: Model
     settings: Mapping[str, dict[str, Any]]
@@ -87,7 +87,7 @@ class SharedMemory:
             warnings.warn(_too_little(held, self), UserWarning, stacklevel=2)
 
     def make_room(self) -> None:
-        """Closes the explainers, which open again when they are asked for, unless as much again fits beside them."""
+        """Closes the explainers, which open again at the next use, unless as much again fits beside them."""
         if 2 * self.held > self.total:
             for side in self.sides:
                 side.explainers.opened.clear()

@@ -31,7 +31,7 @@ class Journal:
     file: TextIO | None = None
 
     def key(self, index: int, sample: Sample) -> tuple[int, str]:
-        """By which a sample is known; nobody asks where nothing is written."""
+        """The key of a sample: its index and its hash; the hash is skipped when journaling is off."""
         return index, "" if self.file is None else sample.mark
 
     def add(self, key: tuple[int, str], row: Row) -> None:

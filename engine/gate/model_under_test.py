@@ -1,4 +1,4 @@
-"""One side of a comparison: a model with what it needs to say, of an input, its scores and its evidence."""
+"""A model with its explainers: gives the scores and the attribution maps of an example."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ModelUnderTest:
 
     @cached_property
     def row_bytes(self) -> int:
-        """What a run of the model takes for one row at most."""
+        """The most memory that a run of the model takes for one row, in bytes."""
         return bytes_per_row(self.model)
 
     def prepared(self, given: Any) -> Prepared:
@@ -100,9 +100,9 @@ class ModelUnderTest:
         feeds = dict(given.batch.feeds)
         scores, found = self._answer(given, target)
         chosen = target if target is not None else int(next((one.target[0] for one in found.values()), scores.argmax()))
-        found |= {name: self.explainers[name](feeds, chosen) for name in self.asked if name not in found}
+        found |= {name: self.explainers[name](feeds, chosen) for name in self.run_methods if name not in found}
         maps = {name: map_of(one) for name, one in found.items()}
-        if TIMES_INPUT not in self.asked and TIMES_INPUT in self.explainers:
+        if TIMES_INPUT not in self.run_methods and TIMES_INPUT in self.explainers:
             maps[TIMES_INPUT] = _times(found[GRADIENT].values, feeds)
         score = next((float(one.score[0]) for one in found.values()), float(scores[chosen]))
         checked = {name: finite(maps[name], f"the map of {name}") for name in self.explainers}
@@ -111,9 +111,9 @@ class ModelUnderTest:
     def _answer(self, given: Prepared, target: int | None) -> tuple[NDArray[np.floating], dict[str, Attribution]]:
         """All scores; they come with the run of the first method, but for arithmetic that rounds, which only the model
         as it is computes as it will be deployed."""
-        if self.rounds or not self.asked or self.scored not in self.model.outputs:
+        if self.rounds or not self.run_methods or self.scored not in self.model.outputs:
             return self.scores(given), {}
-        name = self.asked[0]
+        name = self.run_methods[0]
         found, outputs = self.explainers[name].with_outputs(
             dict(given.batch.feeds), "top1" if target is None else target
         )
@@ -128,8 +128,8 @@ class ModelUnderTest:
         return integer or any(v.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16) for v in values)
 
     @cached_property
-    def asked(self) -> tuple[str, ...]:
-        """The methods whose explainers run: input times gradient is made of saliency, where that is asked for, too."""
+    def run_methods(self) -> tuple[str, ...]:
+        """The methods whose explainers run; input times gradient is computed from saliency if both are requested."""
         made = GRADIENT in self.explainers and all(is_float(value) for value in self.model.inputs)
         return tuple(name for name in self.explainers if not (made and name == TIMES_INPUT))
 
@@ -148,7 +148,7 @@ class ModelUnderTest:
         return replace(self, explainers=self.explainers.only({method, GRADIENT} if method == TIMES_INPUT else {method}))
 
     def with_model(self, model: Model) -> ModelUnderTest:
-        """The same questions to another model."""
+        """A copy with another model and the same settings."""
         return replace(self, model=model, explainers=self.explainers.rebuilt(model, self.threads))
 
     def with_threads(self, threads: int) -> ModelUnderTest:
@@ -182,7 +182,7 @@ def open_model_under_test(
         settings[name] = {**explained, **own}
     recipe = preprocess or Preprocess.from_metadata(source.metadata)
     side = ModelUnderTest(source, Explainers(source, settings), score, recipe, providers, threads)
-    for name in side.asked:  # what is wrong with a method or its layer is said before the first sample
+    for name in side.run_methods:  # what is wrong with a method or its layer is said before the first sample
         side.explainers[name]
     return side
 

@@ -15,10 +15,10 @@ RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 RECORDED = ("versions", "providers", "python", "machine", "seed", "samples")
 
 
-def provenance(pair: Pair, asked: Mapping[str, Any]) -> dict[str, Any]:
+def provenance(pair: Pair, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that may change a number, beside the samples themselves."""
     reference, candidate = pair.reference, pair.candidate
-    found = {**asked, "reference": reference.digest, "candidate": candidate.digest, **software()}
+    found = {**settings, "reference": reference.digest, "candidate": candidate.digest, **software()}
     found |= {"providers": {"reference": list(reference.where), "candidate": list(candidate.where)}}
     if isinstance(reference, Golden):
         found["recorded"] = {name: reference.header[name] for name in RECORDED if name in reference.header}

@@ -32,7 +32,7 @@ class Failed:
 
 
 def at_least_one(rows: Sequence[Row], failed: Sequence[Failed]) -> None:
-    """Nothing can be concluded from nothing."""
+    """Raises InputError if every sample failed."""
     if not rows:
         raise InputError(f"none of {len(failed)} samples could be compared; the first: {failed[0] if failed else '-'}")
 

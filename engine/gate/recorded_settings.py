@@ -1,4 +1,4 @@
-"""What a golden file was asked by is what the candidate is asked by: score, layer, and the options of methods."""
+"""The candidate takes the settings recorded in the golden file: score, layer, and the options of methods."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def as_recorded(
 
 
 def recorded_methods(path: Path, header: Mapping[str, Any], methods: Sequence[str]) -> list[str]:
-    """Those that are asked for; of the default ones, those that were recorded."""
+    """The requested methods, if all were recorded; of the default methods, the recorded ones."""
     held = list(header["methods"])
     missing = [name for name in methods if name not in held]
     if missing and tuple(methods) != DEFAULT_METHODS:

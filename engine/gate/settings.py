@@ -1,4 +1,4 @@
-"""What a comparison is asked by, beside models and data."""
+"""Settings of ``compare()``: every argument but the models and the data."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class CompareSettings:
         )  # fmt: skip
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """What both sides must be asked by alike."""
+    def shared(self) -> dict[str, Any]:
+        """Settings that both models must share."""
         return {"score": self.score, "layer": self.layer, "options": dict(self.options)}
 
     @cached_property

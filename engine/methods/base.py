@@ -50,7 +50,8 @@ class Explained:
 class EmitContext:
     """The forward pass, as a method sees it when it emits its nodes.
 
-    ``score`` is the model's own; ``smooth`` is that of its float32 twin, which alone may be differentiated.
+    ``score`` is the model's own; ``differentiable_score`` is that of its float32 shadow
+    graph (the same for a float32 model); only the latter may be differentiated.
     """
 
     g: GraphBuilder
@@ -63,7 +64,7 @@ class EmitContext:
     reference: ir.Value
     explained: Mapping[str, Explained]
     builder: Builder = backward
-    twin: Float32Shadow = field(default_factory=Float32Shadow)
+    shadow: Float32Shadow = field(default_factory=Float32Shadow)
 
     def backward(self, wrt: Sequence[ir.Value], relu: str = "exact") -> Backward:
         """The reverse pass from every row's score."""
@@ -96,7 +97,7 @@ class Method(ABC):
     )  # why a map is zero everywhere, where nothing else explains it
 
     @abstractmethod
-    def emit(self, scene: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+    def emit(self, context: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
         """Each row's contribution, one value per input, and the activations that were met."""
 
     def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:

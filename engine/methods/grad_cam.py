@@ -38,17 +38,17 @@ class GradCam(Method):
         rectified = [(replace(self, relu=False), negative)] if self.relu else []
         return [*rectified, (Saliency(), beside)]
 
-    def emit(self, scene: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
-        model = scene.model
+    def emit(self, context: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+        model = context.model
         layer = (
             model.layer(self.layer)
             if self.layer
-            else default_layer(model, scene.differentiable_score, scene.perturbed_inputs.values())
+            else default_layer(model, context.differentiable_score, context.perturbed_inputs.values())
         )
-        maps = scene.twin(model.value(layer.tensor))
-        rank, channels = scene.g.rank(maps), channel_axis(model, layer, maps)
-        found = scene.backward([maps])
+        maps = context.shadow(model.value(layer.tensor))
+        rank, channels = context.g.rank(maps), channel_axis(model, layer, maps)
+        found = context.backward([maps])
         places = [axis for axis in range(1, rank) if axis != channels]
-        g, gradient = scene.g, connected(found, maps, [scene.score], layer.name)
+        g, gradient = context.g, connected(found, maps, [context.score], layer.name)
         cam = g.ReduceSum(g.Mul(g.ReduceMean(gradient, places, keepdims=1), maps), [channels], keepdims=0)
         return [g.Relu(cam) if self.relu else cam], found.activations

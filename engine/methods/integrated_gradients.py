@@ -55,13 +55,13 @@ class IntegratedGradients(Method):
         alpha = broadcast_rows(g, g.CastLike(points["alpha"], x), x, about)
         return g.shaped_like(g.Add(start, g.Mul(alpha, g.Sub(x, start))), x)
 
-    def emit(self, scene: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
-        g, (gradients, activations) = scene.g, scene.gradients()
+    def emit(self, context: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+        g, (gradients, activations) = context.g, context.gradients()
         parts = []
-        for (name, x), dx in zip(scene.inputs.items(), gradients, strict=True):
-            about = scene.explained[name]
+        for (name, x), dx in zip(context.inputs.items(), gradients, strict=True):
+            about = context.explained[name]
             way = g.Sub(x, g.constant(baseline_array(self.baseline, about), x.dtype))
-            weight = broadcast_rows(g, g.CastLike(scene.points["weight"], x), x, about)
+            weight = broadcast_rows(g, g.CastLike(context.points["weight"], x), x, about)
             parts.append(g.Mul(weight, g.Mul(way, dx)))
         return parts, activations
 

@@ -84,11 +84,11 @@ class Occlusion(Method):
         start = g.constant(baseline_array(self.baseline, about), x.dtype)
         return g.shaped_like(g.Where(g.Greater(_weights(g, about, points), 0), start, x), x)
 
-    def emit(self, scene: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
-        g, fall = scene.g, scene.g.Sub(scene.reference, scene.score)
+    def emit(self, context: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+        g, fall = context.g, context.g.Sub(context.reference, context.score)
         return [
-            g.shaped_like(g.Mul(broadcast_rows(g, fall, x, about), _weights(g, about, scene.points)), x)
-            for x, about in zip(scene.inputs.values(), scene.explained.values(), strict=True)
+            g.shaped_like(g.Mul(broadcast_rows(g, fall, x, about), _weights(g, about, context.points)), x)
+            for x, about in zip(context.inputs.values(), context.explained.values(), strict=True)
         ], ()
 
 

@@ -23,8 +23,8 @@ class Saliency(Method):
     name: ClassVar[str] = "saliency"
     reduction: ClassVar[Reduction] = "norm"
 
-    def emit(self, scene: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
-        return scene.gradients(self.relu_policy)
+    def emit(self, context: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+        return context.gradients(self.relu_policy)
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class InputXGradient(Method):
     def relaxed(self) -> list[tuple[Method, str]]:
         return [(Saliency(), "the input is zero wherever the gradient is not; saliency shows the gradient")]
 
-    def emit(self, scene: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
-        gradients, activations = scene.gradients()
+    def emit(self, context: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+        gradients, activations = context.gradients()
         return [
-            scene.g.Mul(x, dx) for x, dx in zip(scene.perturbed_inputs.values(), gradients, strict=True)
+            context.g.Mul(x, dx) for x, dx in zip(context.perturbed_inputs.values(), gradients, strict=True)
         ], activations

@@ -59,10 +59,10 @@ class SmoothGrad(Method):
             noise = g.Transpose(noise, perm=[*range(1, about.batch + 1), 0, *range(about.batch + 1, g.rank(x))])
         return g.shaped_like(g.Add(x, g.Mul(spread, g.reshape_like(noise, x) if about.batch is None else noise)), x)
 
-    def emit(self, scene: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
-        g, (gradients, activations) = scene.g, scene.gradients()
+    def emit(self, context: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+        g, (gradients, activations) = context.g, context.gradients()
         parts = []
-        for (name, x), dx in zip(scene.inputs.items(), gradients, strict=True):
-            weight = broadcast_rows(g, g.CastLike(scene.points["weight"], x), x, scene.explained[name])
+        for (name, x), dx in zip(context.inputs.items(), gradients, strict=True):
+            weight = broadcast_rows(g, g.CastLike(context.points["weight"], x), x, context.explained[name])
             parts.append(g.Mul(weight, dx))
         return parts, activations

@@ -15,24 +15,24 @@ _SMALL = 1024  # elements up to which a constant is cast now, as rules may read 
 _NAMING_A_TYPE = frozenset({"to", "dtype", "output_dtype", "output_datatype", "stash_type", "softmax_precision"})
 
 
-def cast_to_float32(program: ir.Model, asked: Collection[str | None] = ()) -> Mapping[str, ir.Value]:
+def cast_to_float32(program: ir.Model, requested: Collection[str | None] = ()) -> Mapping[str, ir.Value]:
     """Works in place; gives the float32 forms of the inputs and weights, by name. Inputs keep their type.
 
-    Weights that are ``asked`` for, by name, are cast in the graph, as nothing depends on a constant.
+    Weights named in ``requested`` are cast by a node, so that gradients can reach them.
     """
     graph = program.graph
     ends = {value for value in (*graph.inputs, *graph.initializers.values()) if value.dtype in HALVES}
     for node in list(graph.all_nodes()):
         for attribute in list(node.attributes.values()):
-            _widen_attribute(node, attribute)
+            _cast_attribute(node, attribute)
     for value in _values(program):
         if value not in ends and value.type is not None:
-            value.type = _wide(value.type)
-    return {str(value.name): _float32(graph, value, value.name in asked) for value in ends}
+            value.type = _float32_type(value.type)
+    return {str(value.name): _float32(graph, value, value.name in requested) for value in ends}
 
 
 def _values(program: ir.Model) -> list[ir.Value]:
-    """All of them, weights of subgraphs in float32 already."""
+    """All values of the graphs; weights of subgraphs are converted to float32 here."""
     found = []
     for graph in program.graphs():
         for value in graph.initializers.values():
@@ -42,24 +42,24 @@ def _values(program: ir.Model) -> list[ir.Value]:
     return found
 
 
-def _wide(kind: Any) -> Any:
+def _float32_type(kind: Any) -> Any:
     """A type with float32 in the place of a half, inside sequences and optionals, too."""
     if isinstance(kind, ir.TensorType):
         return ir.TensorType(ir.DataType.FLOAT) if kind.dtype in HALVES else kind
-    return type(kind)(_wide(kind.elem_type))
+    return type(kind)(_float32_type(kind.elem_type))
 
 
-def _widen_attribute(node: ir.Node, attribute: ir.Attr) -> None:
+def _cast_attribute(node: ir.Node, attribute: ir.Attr) -> None:
     if attribute.type == ir.AttributeType.INT and attribute.name in _NAMING_A_TYPE and attribute.value in HALVES:
         node.attributes.add(ir.AttrInt64(attribute.name, ir.DataType.FLOAT.value))
     elif attribute.type == ir.AttributeType.TENSOR and attribute.value.dtype in HALVES:
         node.attributes.add(ir.AttrTensor(attribute.name, _converted(attribute.value)))
 
 
-def _float32(graph: ir.Graph, value: ir.Value, asked: bool) -> ir.Value:
-    """What every reader of a half sees instead."""
+def _float32(graph: ir.Graph, value: ir.Value, requested: bool) -> ir.Value:
+    """Replaces a half-precision value by its float32 form for every reader."""
     uses = list(value.uses())
-    if value.const_value is not None and value.const_value.size <= _SMALL and not asked:
+    if value.const_value is not None and value.const_value.size <= _SMALL and not requested:
         wide = ir.Value(name=f"{value.name}/float32", shape=value.shape)
         wide.const_value = value.const_value
         _convert(wide)

@@ -1,8 +1,8 @@
 """Replaces f(round(x)) by round(f(x)) where f keeps the order of numbers: equal results, but f sees what x was.
 
-After rounding several elements of a window may share the maximum, and a small positive number may be 0; before it the
-largest is one, and a rectifier lets it through. A straight-through gradient counts rounding as nothing, so it is that
-of f at x.
+Max and Relu commute with rounding; applying them first avoids ties: after rounding, several elements of a window may
+share the maximum, and a small positive number may be 0. A straight-through gradient takes the derivative of rounding as
+1, so it is the gradient of f at x.
 """
 
 from __future__ import annotations

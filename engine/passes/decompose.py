@@ -1,4 +1,4 @@
-"""Puts what stands for an operator in its place, and tensors in that of what takes them out of sequences."""
+"""Replaces non-standard operators by standard ones, and removes sequence operators."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
-from . import (  # noqa: F401  they register spellings
+from . import (  # noqa: F401  they register decompositions
     deform_conv,
     fused,
     fused_attention,
@@ -25,8 +25,8 @@ __all__ = ["decompose_nodes"]
 
 
 def decompose_nodes(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
-    """Works in place on those of the nodes that have a spelling; true where there was one."""
+    """Decomposes the nodes that have a decomposition, in place; returns whether any had one."""
     nodes = list(nodes)
     found = [node for node in nodes if (node.domain, node.op_type) in DECOMPOSITIONS]
-    spelt = rewrite_nodes(program, found, decompose_node)
-    return stack_appended(program, nodes) or decompose_sequences(program, nodes) or spelt
+    rewritten = rewrite_nodes(program, found, decompose_node)
+    return stack_appended(program, nodes) or decompose_sequences(program, nodes) or rewritten

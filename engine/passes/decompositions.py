@@ -1,4 +1,4 @@
-"""The registry of spellings: what stands for an operator that the standard does not have."""
+"""The registry of decompositions: standard operators that replace an operator outside the standard."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DECOMPOSITIONS: Mapping[tuple[str, str], Decomposition] = MappingProxyType(_deco
 
 
 def decomposes(*ops: str, domain: str = MICROSOFT) -> Callable[[Decomposition], Decomposition]:
-    """Registers what emits the outputs of operators in standard ones, None for an output that has no spelling."""
+    """Registers a function that emits the outputs of ``ops`` by standard operators, None for one it cannot emit."""
 
     def register(function: Decomposition) -> Decomposition:
         _decompositions.update({(domain, op): function for op in ops})
@@ -39,14 +39,14 @@ def decomposes(*ops: str, domain: str = MICROSOFT) -> Callable[[Decomposition], 
 
 
 def decompose_node(g: GraphBuilder, node: ir.Node) -> Sequence[ir.Value | None]:
-    """What stands for a node. Most such operators have no schema that would find an attribute missing."""
-    said = _Said(node.attributes)
-    seen = SimpleNamespace(op_type=node.op_type, inputs=node.inputs, outputs=node.outputs, attributes=said)
-    return DECOMPOSITIONS[node.domain, node.op_type](g, seen)
+    """Emits the decomposition of a node. Most such operators have no schema that would report a missing attribute."""
+    attributes = _RequiredAttributes(node.attributes)
+    view = SimpleNamespace(op_type=node.op_type, inputs=node.inputs, outputs=node.outputs, attributes=attributes)
+    return DECOMPOSITIONS[node.domain, node.op_type](g, view)
 
 
-class _Said(UserDict[str, ir.Attr]):
-    """The attributes of a node, of which one that is asked for without a default must be there."""
+class _RequiredAttributes(UserDict[str, ir.Attr]):
+    """Attribute access that raises ValueError when a required attribute is missing."""
 
     def __init__(self, attributes: Any) -> None:
         self.data = attributes
@@ -61,7 +61,7 @@ class _Said(UserDict[str, ir.Attr]):
 
 
 def padded_inputs(node: Any, count: int) -> list[Any]:
-    """As many inputs as are asked for, None for those that are left out."""
+    """``count`` inputs of a node, None for each that is left out."""
     return [*node.inputs, *[None] * count][:count]
 
 

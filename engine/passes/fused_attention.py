@@ -1,4 +1,4 @@
-"""The attentions of com.microsoft, spelled out: softmax(Q K^T / sqrt(d) + masks) V, head by head.
+"""The attentions of com.microsoft, decomposed: softmax(Q K^T / sqrt(d) + masks) V, head by head.
 
 Vaswani et al., 2017, arXiv:1706.03762; the rotation of Su et al., 2021, arXiv:2104.09864; several queries to a key,
 Ainslie et al., 2023, arXiv:2305.13245. Heads are (batch, heads, length, width).

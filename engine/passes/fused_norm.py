@@ -1,4 +1,4 @@
-"""The normalisations of com.microsoft, spelled out: fused with sums, with gates and with embeddings before them."""
+"""The normalisations of com.microsoft, decomposed: fused with sums, with gates and with embeddings before them."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def _turned_weights(g: GraphBuilder, x: Any, scale: Any, zero: Any) -> ir.Value:
 
 @decomposes("QAttention")
 def _attention(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    """Attention of com.microsoft, which is spelled out in turn."""
+    """Attention of com.microsoft, which is decomposed in turn."""
     x, w, bias, sx, sw, mask, zx, zw, past = padded_inputs(node, 9)
     inputs = [_dequantised(g, x, sx, zx), _dequantised(g, w, sw, zw, axis=1), bias, mask, past]
     made = ir.node("Attention", inputs, node.attributes, domain=MICROSOFT, num_outputs=len(node.outputs))
@@ -195,4 +195,4 @@ def _attention(g: GraphBuilder, node: Any) -> list[ir.Value]:
     return list(made.outputs)
 
 
-QUANTISED = frozenset(key for key, spell in DECOMPOSITIONS.items() if spell.__module__ == __name__)
+QUANTISED = frozenset(key for key, rewrite in DECOMPOSITIONS.items() if rewrite.__module__ == __name__)

@@ -18,26 +18,26 @@ __all__ = ["rewrite_nodes"]
 Rewrite = Callable[[GraphBuilder, ir.Node], Sequence[ir.Value | None]]
 
 
-def rewrite_nodes(program: ir.Model, nodes: Iterable[ir.Node], spell: Rewrite) -> bool:
-    """Puts what ``spell`` emits in the place of each node, in place; true where there was one.
+def rewrite_nodes(program: ir.Model, nodes: Iterable[ir.Node], rewrite: Rewrite) -> bool:
+    """Replaces each node by the nodes that ``rewrite`` emits, in place; returns whether there was a node.
 
-    A node stays beside it for the sake of outputs that are read and that ``spell`` gives none for.
+    The node is kept when an output in use has no replacement.
     """
     nodes = list(nodes)
     around = GraphBuilder(program.graph) if nodes else None
     for node in nodes:
         if around is not None:
-            _replace(around, node, spell)
+            _replace(around, node, rewrite)
     return bool(nodes)
 
 
-def _replace(around: GraphBuilder, node: ir.Node, spell: Rewrite) -> None:
+def _replace(around: GraphBuilder, node: ir.Node, rewrite: Rewrite) -> None:
     graph: Any = node.graph
     scratch = ir.Graph([], [], nodes=[])
     around.prefix = str(node.name or node.outputs[0].name or node.op_type)
     _learn_shapes(node, around.opset)
     try:
-        outputs = spell(around.nested(scratch), node)
+        outputs = rewrite(around.nested(scratch), node)
     except (ValueError, onnx.shape_inference.InferenceError) as error:
         where = f"operator {node.domain}{'::' if node.domain else ''}{node.op_type} (node {node.name!r})"
         raise UnsupportedOperator(f"{where} cannot be differentiated: {error}") from error

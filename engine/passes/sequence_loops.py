@@ -1,7 +1,8 @@
 """Replaces a sequence that a Loop does nothing but append to by the tensor that the Loop stacks of what it appends.
 
 That is how exporters write a list that grows in a loop. Behind the loop the tensor is split into a sequence again,
-which spell_sequences resolves. Sequences hold tensors of any shapes, stacks those of one: onnxruntime says so if not.
+which decompose_sequences resolves. A stack holds tensors of one shape only; onnxruntime
+reports an error where the shapes differ.
 """
 
 from __future__ import annotations

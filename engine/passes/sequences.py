@@ -33,7 +33,7 @@ def decompose_sequences(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
 
 
 def _resolvable(node: ir.Node, program: ir.Model) -> bool:
-    """Whether to try: what nobody can resolve is refused by name, unless it may lie off the way, in a subgraph."""
+    """Whether to try: an unresolvable sequence is refused by name, unless it may lie off the path, in a subgraph."""
     if node.op_type == "SplitToSequence":
         return _lengths(node) is not None
     try:

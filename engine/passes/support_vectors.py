@@ -1,4 +1,4 @@
-"""Support vector machines of ai.onnx.ml, spelled out: sums of kernels (Chang and Lin, 2011, LIBSVM, section 4)."""
+"""Support vector machines of ai.onnx.ml, decomposed: sums of kernels (Chang and Lin, 2011, LIBSVM, section 4)."""
 
 from __future__ import annotations
 

@@ -138,10 +138,10 @@ class Graft:
 
     def _raw(self, node: ir.Node, inputs: Sequence[Any]) -> Sequence[Any]:
         """The node as it is; where only an output is new of a node that is there, that output."""
-        twin = self._twin(node)
-        if twin is not None:
-            twin.resize_outputs(len(node.outputs))
-            return [_described(new, old, new.name) for new, old in zip(twin.outputs, node.outputs, strict=True)]
+        equal = self._equal_node(node)
+        if equal is not None:
+            equal.resize_outputs(len(node.outputs))
+            return [_described(new, old, new.name) for new, old in zip(equal.outputs, node.outputs, strict=True)]
         made = ir.node(
             node.op_type, inputs, domain=node.domain, num_outputs=len(node.outputs), name=self.g.fresh(str(node.name))
         )
@@ -153,10 +153,10 @@ class Graft:
             for new, old in zip(made.outputs, node.outputs, strict=True)
         ]
 
-    def _twin(self, node: ir.Node) -> ir.Node | None:
+    def _equal_node(self, node: ir.Node) -> ir.Node | None:
         first = self.values.get(str(node.outputs[0].name))
-        twin = first.producer() if first is not None else None
-        return twin if twin is not None and twin.op_type == node.op_type else None
+        found = first.producer() if first is not None else None
+        return found if found is not None and found.op_type == node.op_type else None
 
     # Operators that say more here than alone ---------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 Guided backprop puts the positive part of dY before an activation's ReluGrad, the deconvnet puts it in the place of
 the ReluGrad. The nodes that the library emits for a forward node bear its name, so that Clip and LeakyRelu, and
-activations that were spelt out before, take the same two edits.
+activations that were decomposed before, take the same two edits.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ def refuse_raw(path: Iterable[ir.Node]) -> None:
 
 
 def _open_shape(node: ir.Node) -> str:
-    """Its MaxPoolGrad writes out of bounds, its AveragePoolGrad gives nothing; two open names count as equal."""
+    """Why a node with open dimensions is refused, or "": MaxPoolGrad writes out of bounds; AveragePoolGrad returns an
+    empty tensor; open dimensions with different names are treated as equal."""
     fix = "fix the sizes of the model's inputs"
     x = node.inputs[0] if node.inputs else None
     if node.op_type == "AveragePool" and (x is None or static_shape(x) is None):

@@ -1,4 +1,4 @@
-"""Every operator of the standard has a rule, a spelling or a body, or is declared to have no gradient."""
+"""Every operator of the standard has a rule, a decomposition or a body, or is declared to have no gradient."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def way(schema: Any) -> str | None:
     ways = {
         "a rule": key in RULES or key in FLOWS,
         "no gradient": key in NO_GRADIENT,
-        "a spelling": key in DECOMPOSITIONS or (schema.domain == "" and schema.name in RESOLVED),
+        "a decomposition": key in DECOMPOSITIONS or (schema.domain == "" and schema.name in RESOLVED),
         "a body": schema.has_function or schema.has_context_dependent_function,
         "upgraded": schema.deprecated and schema.name in UPGRADED,
     }

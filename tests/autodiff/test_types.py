@@ -2,7 +2,7 @@
 float64's numbers.
 
 test_rules.py has float64 and float32. Of bfloat16 onnxruntime's CPU has next to no kernels; but the gradient reads the
-float32 twin of the forward pass, so that it runs there without the forward pass as shipped.
+float32 shadow of the forward pass, so that it runs there without the forward pass as shipped.
 """
 
 from __future__ import annotations

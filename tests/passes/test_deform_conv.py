@@ -1,4 +1,4 @@
-"""DeformConv spelled out gives the same numbers, and has a gradient with respect to everything that it reads."""
+"""DeformConv decomposed gives the same numbers, and has a gradient with respect to everything that it reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What onnxruntime's optimiser fuses gives the same numbers when it is spelled out, and has a gradient."""
+"""Operators that onnxruntime's optimiser fuses give the same numbers when decomposed, and have a gradient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""onnxruntime's layers with quantised weights: what they are spelled as computes what they do, and its gradient."""
+"""onnxruntime's layers with quantised weights: their decompositions compute the same numbers and the right gradient."""
 
 from __future__ import annotations
 

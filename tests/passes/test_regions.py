@@ -1,4 +1,4 @@
-"""RoiAlign and MaxRoiPool spelled out give onnxruntime's numbers, and the gradient of what they read."""
+"""RoiAlign and MaxRoiPool decomposed give onnxruntime's numbers, and the gradient of what they read."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ def test_an_input_that_a_node_reads_twice(op: str) -> None:
 
 @pytest.mark.parametrize(("kind", "dtype", "found_in"), [("double", "f8", "f8"), ("float16", "f2", "f4")])
 def test_scores_of_other_types(kind: str, dtype: str, found_in: str) -> None:
-    """The library's loss is a float32, whatever type the score has; of half precision the float32 twin is explained."""
+    """The library's loss is a float32, whatever type the score has; a half is explained by its float32 shadow."""
     made = model("{ r = Relu(x) y = Mul(r, x) }", f"{kind}[2,9] x", f"{kind}[2,9] y")
     feeds = {"x": numbers(2, 9).astype(dtype)}
     found = by("ort-training", made, feeds)

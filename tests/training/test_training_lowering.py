@@ -1,6 +1,6 @@
 """Every training-only operator: the library emits it, and what it is lowered to is standard and gives the same.
 
-Where a model cannot be made to emit one any more (loading brings opset 18 and spells contrib operators out), the
+Where a model cannot be made to emit one any more (loading brings opset 18 and decomposes contrib operators), the
 library's kernel of that operator is run alone and compared with what it is lowered to.
 """
 

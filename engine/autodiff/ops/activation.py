@@ -20,7 +20,7 @@ def relu(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 @vjp("Clip")
 def clip(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    """1 strictly inside; the bounds take the gradient of what they cut off, all of it the upper one that is below."""
+    """dx is dy strictly inside; a bound gets the sum of dy that it cut off; where low >= high, high gets all of it."""
     x, low, high = (*node.inputs, None, None)[:3]
     bounds = [constant_of(bound) for bound in (low, high)]
     if all(bound is None or constant is not None for bound, constant in zip((low, high), bounds, strict=True)):

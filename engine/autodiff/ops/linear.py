@@ -11,9 +11,9 @@ from .einsum import operand_gradients
 
 @vjp("MatMul")
 def matmul(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    """A vector is a matrix with one row, or one column, that numpy's rules add and take away again.
+    """A vector counts as a matrix with one row or one column, which numpy's rules add and remove again.
 
-    Of plain matrices Gemm takes B as it lies: a transposed copy would be there beside it while a runtime loads.
+    For plain matrices, Gemm(transB=1) avoids a transposed copy of B, which a runtime would hold while it loads.
     """
     a, b = node.inputs
     row, column = g.rank(a) == 1, g.rank(b) == 1

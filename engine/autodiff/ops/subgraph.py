@@ -1,4 +1,4 @@
-"""Subgraphs of control flow: what they capture, copies of them, and states kept for the way back."""
+"""Subgraphs of control flow: what they capture, copies of them, and states kept for the backward pass."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ __all__ = ["LayerRecorder", "open_layer_recorder"]
 
 @dataclass(frozen=True, eq=False)
 class LayerRecorder:
-    """A session with the tensors to look at, the pairs round each quantisation, and constants by name.
+    """A session with the tensors to record, the pairs round each quantisation, and constants by name.
 
     ``pair``: two classes share one logit, which counts against the first.
     """
@@ -60,7 +60,7 @@ class LayerRecorder:
         return self.quantised[name][1] if name in self.quantised else name
 
     def _seed(self, feeds: Mapping[str, np.ndarray], target: int) -> np.ndarray:
-        """One at the target; its shape is that of the scores of a run whose seed does not matter."""
+        """One-hot seed at the target, in the shape of the scores."""
         shape = self._shape
         seed = np.zeros(shape, np.float32)
         rows = seed.reshape(shape[0], -1)

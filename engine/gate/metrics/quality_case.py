@@ -23,7 +23,7 @@ CHUNK = 16  # inputs that are run at once, unless they take more memory than all
 
 @dataclass(frozen=True, eq=False)
 class QualityCase:
-    """A method's map of one example, with what its quality is asked by; ``rng`` makes every question repeatable."""
+    """A method's map of one example, with everything that the quality metrics need; ``rng`` makes them repeatable."""
 
     side: ModelUnderTest
     given: Prepared

@@ -11,7 +11,7 @@ from ...passes.replace import nodes_of, replace
 
 __all__ = ["ENTRY", "EXIT", "decompose_activations"]
 
-# The first and the last node of a spelt-out activation take its name and these.
+# The first and the last node of a decomposed activation take its name and these.
 ENTRY, EXIT = "/entry", "/exit"
 
 
