@@ -72,7 +72,7 @@ def evaluate_model(
             labels=read_labels(labels) if labels else None, samples=sampling.samples, seed=sampling.seed,
             failed=say_error, progress=step, score=score, layer=layer, preprocess=named_recipe(model, preprocess),
             providers=runtime.provider, threads=runtime.threads, memory=runtime.memory,
-            **parse_options(option or ()),
+            options=parse_options(option or ()),
         )  # fmt: skip
     if json is not None and str(json) != "-":
         write_text(json, found.json_text() + "\n")

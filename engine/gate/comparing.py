@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from ..attribution.axes import score_axes
 from ..attribution.memory import parse_memory
 from ..attribution.target_text import fitting_labels
+from ..data.labels import Labels
+from ..data.preprocess import Preprocess
 from ..errors import InputError, OnnxrayError
 from ..graph.model import Source
 from ..loading.load import load
+from ..methods.baseline import Baseline
+from ..methods.occlusion import Extent
 from ..optional import METRICS, need_all
+from ..runtime import Provider
 from ..support.heap import release
 from .calibration import Calibration, calibrate
 from .check_compatible import check_compatible
@@ -25,14 +31,14 @@ from .golden import Golden, Recorder, is_golden, open_golden, read_header, recor
 from .layers.cam_layer import default_layer, same_layer, usable_methods
 from .layers.compare_layers import LayerReport, compare_layers
 from .metrics.agreement import chosen_metrics
-from .model_under_test import ModelUnderTest
-from .pair import Pair
+from .model_under_test import DEFAULT_METHODS, ModelUnderTest
+from .pair import Pair, TargetKind
 from .provenance import provenance
 from .record import Failed, Progress, at_least_one
 from .recorded_settings import as_recorded, recorded_methods, settings
 from .samples.masks import warn_of_no_mask
 from .samples.sample_set import Data, Samples, modules_for, open_samples
-from .settings import CompareSettings, compare_settings
+from .settings import CompareSettings, listed, method_settings
 from .summary import MASKED, Summary, check, parse_thresholds, summarise
 
 __all__ = ["compare"]
@@ -42,35 +48,102 @@ DEFAULT_CALIBRATED = {"calibrated": 0.5}
 
 
 def compare(
-    reference: Source,
-    candidate: Source,
-    data: Data,
-    *,
-    failed: Callable[[Failed], None] = lambda _: None,
-    progress: Progress | None = None,
-    **asked: Any,
-) -> Comparison:
-    """Whether two models look at the same evidence: attributions of the same inputs on both, and a verdict.
+    reference: Source, candidate: Source, data: Data, *,
+    methods: Sequence[str] | str = DEFAULT_METHODS, target: TargetKind = "reference",
+    metrics: Sequence[str] | str | None = None, fail_under: Mapping[str, float] | Sequence[str] | None = None,
+    samples: int | None = None, seed: int = 0, calibrate: bool = False, layers: bool = True,
+    masks: Any = None, labels: Labels | None = None,
+    golden: str | PathLike[str] | None = None, journal: str | PathLike[str] | None = None,
+    score: str = "logit", layer: str | None = None, preprocess: Preprocess | None = None,
+    providers: Sequence[Provider] | Provider | None = None,
+    candidate_providers: Sequence[Provider] | Provider | None = None,
+    threads: int | None = None, memory: str | int = "1GB",
+    steps: int | None = None, baseline: Baseline | None = None, rule: str | None = None, noise: float | None = None,
+    relu: bool | None = None, window: Extent = None, stride: Extent = None, overlap: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    failed: Callable[[Failed], None] = lambda _: None, progress: Progress | None = None,
+) -> Comparison:  # fmt: skip
+    """Compares the attributions of two models on the same inputs and decides whether they look at the same evidence.
 
-    ``reference`` may be a golden file. ``data``: picture files, a folder (sub-folders are labels), .npy, .npz, .csv or
-    .parquet, arrays, or a pair of arrays and labels. The callback ``failed`` gets every skipped sample. Settings:
+    Args:
+        reference: The trusted model: path, bytes, ModelProto or ``Model``; or the path of a golden file of it.
+        candidate: The model to check, such as its int8 export, with the same inputs and number of classes.
+        data: Picture files, a folder (its sub-folders are labels), a .npy, .npz, .csv or .parquet file, an array
+            ``(N, *input)``, a dict of arrays by input name, or a pair of these and labels ``(N,)``.
+        methods: Names of attribution methods; ``onnxray.METHODS`` has them all.
+        target: The class that both models explain: "reference" (top class of the reference), "label", or "own" (each
+            model its own top class).
+        metrics: Names of metrics of two maps; None for all.
+        fail_under: Thresholds by metric, ``{"spearman": 0.8, "grad-cam.ssim": 0.7, "calibrated": 0.8}`` or
+            ``["spearman=0.8"]``; distances fail above theirs. None: spearman 0.5, or calibrated 0.5 if calibrated.
+        samples: How many samples are drawn at random; None for all, in their order.
+        seed: Seed of everything that is random.
+        calibrate: Whether each metric is placed between noise (1) and randomised weights (0) of the reference.
+        layers: Whether the activations of matching layers are compared, too.
+        masks: A folder of masks named as the samples, a JSON file, or boxes ``{name: (left, top, right, bottom)}`` in
+            pixels.
+        labels: Names of the classes by index, which sub-folders are named by; None for those that a model carries.
+        golden: Path of a golden file in which the reference is recorded.
+        journal: Path of a file from which an interrupted comparison continues.
+        score: "logit" (before a final Softmax or Sigmoid), "output", or the name of a tensor.
+        layer: Layer that grad-cam explains; None for the last convolution.
+        preprocess: How pictures become inputs; None for what the models carry.
+        providers: Execution providers of both models, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
+        candidate_providers: Those of the candidate; None for ``providers``.
+        threads: CPU threads of one run; None for all cores.
+        memory: Bytes, or text such as "512MB", that sessions and one run may take beside the weights.
+        steps: Points on the path of integrated-gradients. For this and the next seven, None leaves the method's own
+            default, which ``onnxray methods`` lists.
+        baseline: Input without evidence for integrated-gradients and occlusion: a number, one per channel, or an array.
+        rule: "gauss-legendre" or "inclusive", the quadrature of integrated-gradients.
+        noise: Standard deviation of smoothgrad's noise, as a share of the example's range.
+        relu: Whether grad-cam keeps the positive part only.
+        window: Size of occlusion's window in elements, a number or one per axis of an example.
+        stride: How far that window moves, likewise.
+        overlap: "mean" or "sum", over the windows that cover an element.
+        options: Options of methods by name; needed for ``samples`` and ``seed`` of smoothgrad.
+        failed: Called with every sample that is skipped, and why.
+        progress: Called with what is being done and the share of samples that are done, 0 to 1.
 
-    methods: names, several of them; ``options`` go to those that have them. target: whose class is explained on both,
-    "reference" (its top class), "label", or "own" (each side its top class). metrics: names, all by default.
-    fail_under: thresholds by metric, {"spearman": 0.8, "grad-cam.ssim": 0.7, "calibrated": 0.8}; distances fail above.
-    samples, seed: so many at random. calibrate: place the numbers between noise and randomised weights. layers: where
-    the models part. masks: a folder of masks, or boxes by sample. golden: record the reference into this file.
-    journal: where an interrupted comparison continues. score, layer, preprocess, providers, candidate_providers,
-    threads and memory are those of ``Explainer``.
+    Returns:
+        Comparison: ``passed``, ``checks`` of the thresholds, ``summary`` (mean with a 95 % interval, by method and
+            metric) and ``rows`` by sample; ``report`` and ``junit`` write files.
+
+    Raises:
+        InputError: Data, settings or models that do not fit together, or no sample that could be compared.
+        ModelError: A model that cannot be read or run, or lacks the layer or score.
+        NoGradientPath: A score that does not depend differentiably on the input.
+        RuntimeUnavailable: A package of the extra ``gate``, onnxruntime or a provider that is missing.
+
+    Example:
+        >>> import onnxray.models
+        >>> digits, picture = onnxray.models.path("digits.onnx"), onnxray.models.path("digit.png")
+        >>> found = onnxray.compare(digits, digits, picture, methods="saliency", fail_under={"spearman": 0.9})
+        >>> found.verdict, round(found.value("saliency", "spearman"), 2)
+        ('pass', 1.0)
     """
     need_all(*METRICS, *modules_for(data))
-    gate = compare_settings(asked)
+    gate = CompareSettings(
+        methods=listed(methods), target=target, metrics=(metrics,) if isinstance(metrics, str) else metrics,
+        fail_under=fail_under, samples=samples, seed=seed, calibrate=calibrate, layers=layers, masks=masks,
+        labels=labels, golden=golden, journal=journal, score=score, layer=layer, preprocess=preprocess,
+        providers=providers, candidate_providers=candidate_providers, threads=threads, memory=memory,
+        options=method_settings(options, steps=steps, baseline=baseline, rule=rule, noise=noise, relu=relu,
+                                window=window, stride=stride, overlap=overlap),
+    )  # fmt: skip
     if not is_golden(reference):
         reference = load(reference)
         gate = replace(gate, methods=usable_methods(reference, gate.methods, gate.layer))
-    thresholds, metrics = parse_thresholds(gate.fail_under), chosen_metrics(gate.metrics)
     warn_of_one_method(gate.methods)
-    pair = _pair(reference, candidate, data, gate)
+    found = _compared(_pair(reference, candidate, data, gate), gate, failed, progress)
+    warn_of_no_mask(gate.opened_masks, found.rows, MASKED)
+    return found
+
+
+def _compared(
+    pair: Pair, gate: CompareSettings, failed: Callable[[Failed], None], progress: Progress | None
+) -> Comparison:
+    thresholds, metrics = parse_thresholds(gate.fail_under), chosen_metrics(gate.metrics)
     losses: list[Failed] = []
     about = provenance(pair, gate.about)
     with _recorder(pair, gate) as recorder:
@@ -78,7 +151,6 @@ def compare(
         journal = Path(gate.journal) if gate.journal is not None and recorder is None else None
         rows = tuple(measure(watched, journal, about, _both(losses.append, failed), progress))
         at_least_one(rows, losses)
-        warn_of_no_mask(pair.masks, rows, MASKED)
         summary = summarise(rows, gate.seed)
         calibration = _calibration(pair, gate, summary, progress)
         if recorder is not None:
@@ -161,7 +233,7 @@ def _layers(pair: Pair, gate: CompareSettings, step: Progress | None) -> LayerRe
     try:
         return compare_layers(pair.reference, pair.candidate, (one.load for one in pair.samples))
     except OnnxrayError as error:
-        warnings.warn(f"the layers could not be compared: {error}", UserWarning, stacklevel=3)
+        warnings.warn(f"the layers could not be compared: {error}", UserWarning, stacklevel=4)
         return None
     finally:
         release()  # a report opens the explainers again

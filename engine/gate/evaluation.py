@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -14,10 +14,14 @@ from ..attribution.axes import score_axes
 from ..attribution.memory import parse_memory
 from ..attribution.target_text import fitting_labels
 from ..data.labels import Labels
+from ..data.preprocess import Preprocess
 from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
 from ..graph.model import Source
 from ..loading.load import load
+from ..methods.baseline import Baseline
+from ..methods.occlusion import Extent
 from ..optional import METRICS, need_all
+from ..runtime import Provider
 from ..support.choice import choose
 from .explainers import SharedMemory
 from .layers.cam_layer import usable_methods
@@ -28,6 +32,7 @@ from .model_under_test import DEFAULT_METHODS, ModelUnderTest, open_model_under_
 from .record import EvaluationRecord, Failed, Progress, at_least_one
 from .samples.masks import Masks, open_masks, warn_of_no_mask
 from .samples.sample_set import Data, Sample, Samples, modules_for, open_samples
+from .settings import listed, method_settings
 from .software import software
 from .summary import Row, summarise
 
@@ -48,40 +53,101 @@ class Evaluation(EvaluationRecord):
 
 
 def evaluate(
-    model: Source,
-    data: Data,
-    *,
-    methods: Sequence[str] | str = DEFAULT_METHODS,
-    metrics: Sequence[str] | None = None,
-    target: str = "top1",
-    masks: Any = None,
-    labels: Labels | None = None,
-    samples: int | None = None,
-    seed: int = 0,
-    failed: Callable[[Failed], None] = lambda _: None,
-    progress: Progress | None = None,
-    **settings: Any,
-) -> Evaluation:
-    """Measures the maps of a model on samples, by ``metrics`` of ``QUALITIES``, all by default.
+    model: Source, data: Data, *,
+    methods: Sequence[str] | str = DEFAULT_METHODS, metrics: Sequence[str] | str | None = None, target: str = "top1",
+    masks: Any = None, labels: Labels | None = None, samples: int | None = None, seed: int = 0,
+    score: str = "logit", layer: str | None = None, preprocess: Preprocess | None = None,
+    providers: Sequence[Provider] | Provider | None = None, threads: int | None = None, memory: str | int = "1GB",
+    steps: int | None = None, baseline: Baseline | None = None, rule: str | None = None, noise: float | None = None,
+    relu: bool | None = None, window: Extent = None, stride: Extent = None, overlap: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    failed: Callable[[Failed], None] = lambda _: None, progress: Progress | None = None,
+) -> Evaluation:  # fmt: skip
+    """Measures on samples how good the attributions of a model are, method by method.
 
-    ``target`` is "top1" or "label". ``data``, ``masks``, ``labels``, ``samples`` and ``seed`` are those of ``compare``;
-    ``settings`` are those of ``Explainer`` and options of methods.
+    Args:
+        model: Path, bytes, ModelProto or ``Model``.
+        data: Samples, as ``compare`` takes them.
+        methods: Names of attribution methods; ``onnxray.METHODS`` has them all.
+        metrics: Names of metrics of a map, such as "deletion" (Petsiuk et al., 2018, arXiv:1806.07421); None for all.
+        target: The class that is explained: "top1" or "label".
+        masks: Where the objects are, for "pointing-game", as ``compare`` takes them.
+        labels: Names of the classes by index; None for those that the model carries.
+        samples: How many samples are drawn at random; None for all, in their order.
+        seed: Seed of everything that is random.
+        score: "logit" (before a final Softmax or Sigmoid), "output", or the name of a tensor.
+        layer: Layer that grad-cam explains; None for the last convolution.
+        preprocess: How pictures become inputs; None for what the model carries.
+        providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
+        threads: CPU threads of one run; None for all cores.
+        memory: Bytes, or text such as "512MB", that sessions and one run may take beside the weights.
+        steps: Points on the path of integrated-gradients. For this and the next seven, which ``compare`` tells more
+            of, None leaves the method's own default.
+        baseline: Input without evidence for integrated-gradients and occlusion.
+        rule: Quadrature of integrated-gradients.
+        noise: Standard deviation of smoothgrad's noise, as a share of the example's range.
+        relu: Whether grad-cam keeps the positive part only.
+        window: Size of occlusion's window in elements.
+        stride: How far that window moves.
+        overlap: "mean" or "sum", over the windows that cover an element.
+        options: Options of methods by name; needed for ``samples`` and ``seed`` of smoothgrad.
+        failed: Called with every sample that is skipped, and why.
+        progress: Called with what is being done and the share of samples that are done, 0 to 1.
+
+    Returns:
+        Evaluation: ``summary`` (mean with a 95 % interval, by method and metric), ``rows`` by sample, and mean
+            ``curves`` of deletion and insertion by method; ``report`` writes a page.
+
+    Raises:
+        InputError: Data or settings that do not fit, or no sample that could be measured.
+        ModelError: A model that cannot be read or run, or lacks the layer or score.
+        NoGradientPath: A score that does not depend differentiably on the input.
+        RuntimeUnavailable: A package of the extra ``gate``, onnxruntime or a provider that is missing.
+
+    Example:
+        >>> import onnxray.models
+        >>> digits, picture = onnxray.models.path("digits.onnx"), onnxray.models.path("digit.png")
+        >>> found = onnxray.evaluate(digits, picture, methods=["saliency", "grad-cam"], metrics="sparseness")
+        >>> [(one.method, one.metric) for one in found.summary]
+        [('saliency', 'sparseness'), ('grad-cam', 'sparseness')]
+        >>> 0 < found.value("saliency", "sparseness") < 1
+        True
     """
     need_all(*METRICS, *modules_for(data))
     names = chosen_qualities([metrics] if isinstance(metrics, str) else metrics)
-    wanted = (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods))
-    source = load(model)
-    side = open_model_under_test(source, usable_methods(source, wanted, settings.get("layer")), **settings)
+    source, wanted = load(model), listed(methods)
+    asked = method_settings(
+        options, steps=steps, baseline=baseline, rule=rule, noise=noise, relu=relu, window=window, stride=stride,
+        overlap=overlap,
+    )  # fmt: skip
+    settings: dict[str, Any] = {"score": score, "layer": layer, "preprocess": preprocess, "providers": providers}
+    settings |= {"threads": threads, "memory": memory}
+    side = open_model_under_test(source, usable_methods(source, wanted, layer), options=asked, **settings)
     known = fitting_labels(side.model, score_axes(side.model, side.score), labels)
     chosen = open_samples(data, side.model, known).drawn(samples, seed)
     _check_target(target, chosen)
     other = side.with_model(randomised(side.model, seed)) if "parameter-randomisation" in names else None
-    shared = SharedMemory(parse_memory(settings.get("memory", "1GB")), [side, other] if other else [side])
+    shared = SharedMemory(parse_memory(memory), [side, other] if other else [side])
     work = _Work(side, other, names, target == "label", open_masks(masks), seed, shared)
-    rows, losses = [], []
-    for index, sample in enumerate(chosen):
+    rows, losses = _measure(work, chosen, failed, progress)
+    at_least_one(rows, losses)
+    if "pointing-game" in names:
+        warn_of_no_mask(work.masks, rows, "pointing-game")
+    about = {"digest": side.digest, "methods": list(side.explainers), "metrics": names, "target": target}
+    about |= {"samples": samples, "seed": seed, "settings": repr(settings | asked), **software()}
+    about |= {"providers": side.where}
+    return Evaluation(side.name, tuple(rows), tuple(losses), summarise(rows, seed), work.means(len(rows)), about)
+
+
+def _measure(
+    work: _Work, samples: Samples, failed: Callable[[Failed], None], progress: Progress | None
+) -> tuple[list[Row], list[Failed]]:
+    """The rows of the samples, and those that fail, each of which ``failed`` is called with."""
+    rows: list[Row] = []
+    losses: list[Failed] = []
+    for index, sample in enumerate(samples):
         if progress:
-            progress(sample.name, index / len(chosen))
+            progress(sample.name, index / len(samples))
         try:
             rows.append(work.row(sample, index))
         except (ModelError, RuntimeUnavailable):
@@ -89,12 +155,7 @@ def evaluate(
         except (OnnxrayError, OSError) as error:
             losses.append(Failed(sample.name, " ".join(str(error).split())))
             failed(losses[-1])
-    at_least_one(rows, losses)
-    if "pointing-game" in names:
-        warn_of_no_mask(work.masks, rows, "pointing-game")
-    about = {"digest": side.digest, "methods": list(side.explainers), "metrics": names, "target": target}
-    about |= {"samples": samples, "seed": seed, "settings": repr(settings), **software(), "providers": side.where}
-    return Evaluation(side.name, tuple(rows), tuple(losses), summarise(rows, seed), work.means(len(rows)), about)
+    return rows, losses
 
 
 @dataclass

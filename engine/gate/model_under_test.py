@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -166,11 +167,13 @@ def open_model_under_test(
     providers: Sequence[Provider] | Provider | None = None,
     threads: int | None = None,
     memory: str | int = "1GB",
-    **options: Any,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> ModelUnderTest:
     """A side with an explainer for each method; options go to those methods that have them."""
     source, having = load(model), method_options()
     _check_classes(source, score)
+    if "layer" in options:
+        raise InputError(f"layer {options['layer']!r} among the options of methods: name it by layer= (--layer)")
     if unknown := [name for name in options if not any(m in methods for m, _ in having.get(name, []))]:
         raise InputError(f"no method of {', '.join(methods)} has an option {unknown[0]!r}")
     explained = {"score": score, "providers": providers, "threads": threads, "memory": memory}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -15,37 +15,37 @@ from ..graph.model import Source
 from ..runtime import Provider
 from ..support.choice import choose
 from .metrics.agreement import chosen_metrics
-from .model_under_test import DEFAULT_METHODS, ModelUnderTest, open_model_under_test
+from .model_under_test import ModelUnderTest, open_model_under_test
 from .pair import TARGETS, TargetKind
 from .samples.masks import Masks, open_masks
 
-__all__ = ["CompareSettings", "compare_settings"]
+__all__ = ["CompareSettings", "listed", "method_settings"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CompareSettings:
-    """Everything about a comparison but the models and the data; ``compare`` tells what each is."""
+    """Everything about a comparison but the models and the data; ``compare`` tells what each is, and its default."""
 
-    methods: Sequence[str] = DEFAULT_METHODS
-    target: TargetKind = "reference"
-    metrics: Sequence[str] | None = None
-    fail_under: Mapping[str, float] | Sequence[str] | None = None
-    samples: int | None = None
-    seed: int = 0
-    calibrate: bool = False
-    layers: bool = True
-    masks: Any = None
-    labels: Labels | None = None
-    golden: str | PathLike[str] | None = None
-    journal: str | PathLike[str] | None = None
-    score: str = "logit"
-    layer: str | None = None
-    preprocess: Preprocess | None = None
-    providers: Sequence[Provider] | Provider | None = None
-    candidate_providers: Sequence[Provider] | Provider | None = None
-    threads: int | None = None
-    memory: str | int = "1GB"
-    options: Mapping[str, Any] = field(default_factory=dict)
+    methods: Sequence[str]
+    target: TargetKind
+    metrics: Sequence[str] | None
+    fail_under: Mapping[str, float] | Sequence[str] | None
+    samples: int | None
+    seed: int
+    calibrate: bool
+    layers: bool
+    masks: Any
+    labels: Labels | None
+    golden: str | PathLike[str] | None
+    journal: str | PathLike[str] | None
+    score: str
+    layer: str | None
+    preprocess: Preprocess | None
+    providers: Sequence[Provider] | Provider | None
+    candidate_providers: Sequence[Provider] | Provider | None
+    threads: int | None
+    memory: str | int
+    options: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         choose(self.target, TARGETS, "kind of target")
@@ -64,7 +64,7 @@ class CompareSettings:
     def _side(self, model: Source, methods: Sequence[str], where: Any, layer: str | None) -> ModelUnderTest:
         return open_model_under_test(
             model, methods, score=self.score, layer=layer, preprocess=self.preprocess, providers=where,
-            threads=self.threads, memory=self.memory, **self.options,
+            threads=self.threads, memory=self.memory, options=self.options,
         )  # fmt: skip
 
     @property
@@ -87,13 +87,11 @@ class CompareSettings:
         return about | {"preprocess": repr(self.preprocess) if self.preprocess else None}
 
 
-def compare_settings(asked: Mapping[str, Any]) -> CompareSettings:
-    """The settings by name; what is none of them is an option of methods."""
-    known = {name: value for name, value in asked.items() if name in CompareSettings.__dataclass_fields__}
-    rest = {name: value for name, value in asked.items() if name not in known}
-    methods = known.get("methods", DEFAULT_METHODS)
-    methods = (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods))
-    metrics = known.get("metrics")
-    metrics = (metrics,) if isinstance(metrics, str) else metrics
-    options = {**known.pop("options", {}), **rest}
-    return CompareSettings(**{**known, "methods": methods, "metrics": metrics, "options": options})
+def listed(names: Sequence[str] | str) -> tuple[str, ...]:
+    """Names in their order, each once; a name alone is a list of one."""
+    return (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
+
+
+def method_settings(options: Mapping[str, Any] | None, **keywords: Any) -> dict[str, Any]:
+    """The options of methods by name: those of the mapping and the keywords that are given, which are not None."""
+    return {**(options or {}), **{name: value for name, value in keywords.items() if value is not None}}

@@ -16,7 +16,7 @@ from ..graph.builder import GraphBuilder
 from .base import EmitContext, Explained, Method, Reduction, broadcast_rows
 from .baseline import Baseline, baseline_array, check_baseline
 
-__all__ = ["Occlusion"]
+__all__ = ["Extent", "Occlusion"]
 
 Extent = int | Sequence[int] | None
 

@@ -193,4 +193,4 @@ def test_models_that_do_not_fit_are_one_line() -> None:
     with pytest.raises(InputError, match="choose from"):
         compare(DIGITS, DIGITS, X, target="mine")
     with pytest.raises(InputError, match="option 'stepz'"):
-        compare(DIGITS, DIGITS, X, stepz=3)
+        compare(DIGITS, DIGITS, X, options={"stepz": 3})
