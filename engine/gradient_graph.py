@@ -62,15 +62,40 @@ def differentiate(
     builder: str = "portable",
     runtime: str = "onnxruntime",
 ) -> GradientGraph:
-    """The gradient graph of a model: vector-Jacobian products as an ONNX model of standard operators.
+    """Makes the gradient graph of a model: an ONNX model of standard operators that computes vector-Jacobian products.
 
-    ``of`` names the tensors that are differentiated (default: the floating-point outputs) and ``wrt`` those with
-    respect to which (default: the floating-point inputs; where there is none, what token ids are embedded as, of which
-    a warning tells); both may name intermediate tensors and layers. ``relu`` is
-    "exact", "guided" (Springenberg et al., 2014, arXiv:1412.6806) or "deconvnet" (Zeiler and Fergus, 2013,
-    arXiv:1311.2901). ``builder`` is "portable" or "ort-training" (onnxruntime-training's own), whose graph
-    ``runtime="training"`` leaves as it was built, for ``open_training_session``. Raises UnsupportedOperator or
-    NoGradientPath, naming the node, and BuilderError.
+    Args:
+        model: Path, bytes, ModelProto or ``Model``.
+        of: Names of the tensors or layers y to differentiate; None for the floating-point outputs.
+        wrt: Names of the tensors or layers x to differentiate with respect to; None for the floating-point inputs, or,
+            where there are none, the embeddings of token ids, as a warning tells.
+        relu: What Relu passes back: "exact", "guided" (Springenberg et al., 2014, arXiv:1412.6806) or "deconvnet"
+            (Zeiler and Fergus, 2013, arXiv:1311.2901).
+        lowering: The runtime that the nodes are chosen for: "portable", "cpu" or "cuda" of onnxruntime.
+        builder: "portable", or "ort-training" for the gradient graph of onnxruntime-training.
+        runtime: "onnxruntime", or "training", which leaves the graph of "ort-training" as it was built, for
+            ``open_training_session``.
+
+    Returns:
+        GradientGraph: The model with an input more for each y, its seed v in the shape of y, and an output more for
+            each x, the sum over y of v dy/dx in the shape of x; ``seeds`` and ``gradients`` have their names.
+
+    Raises:
+        ModelError: A model that cannot be read, has no floating-point output, or lacks a tensor that is named.
+        NoGradientPath: No y depends differentiably on an x.
+        UnsupportedOperator: An operator between them, which the message names, has no gradient rule.
+        InputError: An unknown ``relu``, ``builder`` or ``runtime``.
+        BuilderError: onnxruntime-training failed.
+
+    Example:
+        >>> import numpy as np, onnxruntime, onnxray.models
+        >>> graph = onnxray.differentiate(onnxray.models.path("digits.onnx"))
+        >>> graph.seeds, graph.gradients
+        ({'logits': 'seed_logits'}, {'image': 'grad_image'})
+        >>> session = onnxruntime.InferenceSession(graph.model.SerializeToString(), providers=["CPUExecutionProvider"])
+        >>> x, v = np.zeros((2, 1, 28, 28), np.float32), np.eye(10, dtype=np.float32)[[3, 5]]
+        >>> session.run(["grad_image"], {"image": x, "seed_logits": v})[0].shape
+        (2, 1, 28, 28)
     """
     source = load(model)
     program = source.copy()

@@ -28,10 +28,36 @@ DOMAIN = "ai.onnx.preview.training"
 
 
 def lower_gradients(model: Source) -> onnx.ModelProto:
-    """The model with standard operators in the place of every Gradient node, for runtimes to run.
+    """Replaces every Gradient node of a model by standard operators, which any runtime runs.
 
-    Where y holds several numbers the gradient is that of their sum. Gradients of gradients are lowered, too. Raises
-    ModelError for names that the model does not have, NoGradientPath and UnsupportedOperator as ``differentiate`` does.
+    Each node ``ai.onnx.preview.training.Gradient`` gives dy/dx for the tensors x that it names
+    (onnx/docs/Operators.md); of a y with several numbers, the gradient of their sum. Gradients of gradients are
+    replaced, too.
+
+    Args:
+        model: Path, bytes, ModelProto or ``Model``.
+
+    Returns:
+        onnx.ModelProto: The model with the same inputs and outputs and without Gradient nodes.
+
+    Raises:
+        ModelError: A model that cannot be read, or a Gradient node that is in a subgraph, names a tensor that the model
+            has not or that holds no floats, or depends on itself.
+        NoGradientPath: A y that does not depend differentiably on an x.
+        UnsupportedOperator: An operator between them that has no gradient rule.
+
+    Example:
+        >>> import numpy as np, onnx, onnxray
+        >>> from onnx.reference import ReferenceEvaluator
+        >>> square = onnx.parser.parse_model('''
+        ... <ir_version: 8, opset_import: ["": 17, "ai.onnx.preview.training": 1]>
+        ... square (float[N] x) => (float[N] dx) {
+        ...     y = Mul(x, x)
+        ...     dx = ai.onnx.preview.training.Gradient <xs = ["x"], y = "y"> (x)
+        ... }''')
+        >>> lowered = onnxray.lower_gradients(square)
+        >>> ReferenceEvaluator(lowered).run(None, {"x": np.array([1, 2, 3], np.float32)})[0].tolist()
+        [2.0, 4.0, 6.0]
     """
     program = load(model).copy()
     waiting = [node for node in program.graph.all_nodes() if _is_gradient(node)]

@@ -13,6 +13,12 @@ import onnxray
 import pytest
 
 SHOWN = {
+    "load": onnxray.load,
+    "activations": onnxray.activations,
+    "differentiate": onnxray.differentiate,
+    "lower_gradients": onnxray.lower_gradients,
+    "Attribution": onnxray.Attribution,
+    "Preprocess": onnxray.Preprocess,
     "compare": onnxray.compare,
     "evaluate": onnxray.evaluate,
 }

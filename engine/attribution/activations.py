@@ -26,10 +26,38 @@ def activations(
     providers: Sequence[Provider] | Provider | None = None,
     preprocess: Preprocess | None = None,
 ) -> dict[str, np.ndarray]:
-    """What layers compute: arrays by layer name, for all examples. A layer is named by its node, tensor or framework
-    name. One whose array counts no examples, as a mean over the batch is, is given whole.
+    """Returns what layers of a model compute for a batch of inputs.
 
-    For more than one call on a model build a ``LayerReader``, whose arguments these are.
+    For more than one call on a model build an ``onnxray.attribution.activations.LayerReader``, which is called with
+    inputs.
+
+    Args:
+        model: Path, bytes, ModelProto or ``Model``.
+        inputs: An array ``(N, *input)``, a dict of arrays by input name, or pictures (paths or PIL images).
+        layers: Name of a layer, or several: of a node, of a tensor, or of a layer in the framework that the model is
+            from.
+        providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
+        preprocess: How pictures become inputs; None for what the model carries.
+
+    Returns:
+        dict: Arrays by the names in ``layers``, ``(N, *layer)``; an array without an axis that counts examples, such as
+            a mean over the batch, is given whole.
+
+    Raises:
+        InputError: Inputs that do not fit the model; or an array without such an axis that differs between the runs
+            that a fixed batch size takes.
+        ModelError: A model that cannot be read or run, or that has no layer of this name.
+        ExecutionError: onnxruntime failed at a node, which the message names.
+        RuntimeUnavailable: onnxruntime or the provider is missing.
+
+    Example:
+        >>> import onnxray.models
+        >>> digits, picture = onnxray.models.path("digits.onnx"), onnxray.models.path("digit.png")
+        >>> found = onnxray.activations(digits, picture, ["conv4", "logits"])
+        >>> {name: array.shape for name, array in found.items()}
+        {'conv4': (1, 32, 7, 7), 'logits': (1, 10)}
+        >>> int(found["logits"].argmax())
+        6
     """
     return LayerReader(model, layers, providers=providers, preprocess=preprocess)(inputs)
 

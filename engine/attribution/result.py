@@ -40,13 +40,33 @@ SHEET_COLUMNS = 8
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What a batch of inputs contributed to the scores that were explained.
+    """What each element of a batch of inputs contributed to the scores that were explained.
 
-    values: float32 ``(N, *input)``, signed, raw; (N, h, w) from CAM methods; a dict of them where several inputs were
-    explained. target and score: what was explained of each example, (N,). delta: the gap of completeness, (N,), where
-    the method defines it. layout: the axes of image values, guessed if None; "NLC" of embedded tokens. pictures: what
-    maps are drawn over, one per example or none. provenance: whatever is worth keeping of how it was made. reduction:
-    how ``map`` reduces channels unless it is told: of embedded tokens the method decides.
+    Args:
+        values: float32 array ``(N, *input)``, signed, as the method gave it; ``(N, h, w)`` of a layer's size from
+            grad-cam; a dict of arrays by name where several inputs were explained.
+        target: What was explained: class indices ``(N,)`` or ``(N, axes)``, or the weights of the scores.
+        score: The scores that were explained, ``(N,)``, in the model's unit.
+        method: Name of the method.
+        delta: Gap of completeness ``(N,)``, in the unit of the score: the sum of the values less the change of the
+            score (Sundararajan et al., 2017, arXiv:1703.01365); None where the method does not define it.
+        layout: Axes of image values, "NCHW" or "NHWC"; "NLC" of embedded tokens; None to have them guessed.
+        pictures: What the maps are drawn over, one PIL image per example, or none.
+        provenance: How the attribution was made: options, score, layer, and faults of its maps.
+        reduction: How ``map`` reduces channels unless told otherwise.
+
+    Raises:
+        InputError: Pictures that are not one per example, or an unknown layout; of the methods, an example, input or
+            reduction that is not there, or values that have no map.
+
+    Example:
+        >>> import onnxray.models
+        >>> digits, picture = onnxray.models.path("digits.onnx"), onnxray.models.path("digit.png")
+        >>> found = onnxray.explain(digits, picture)
+        >>> len(found), found.values.shape, found.map().shape, found.target.tolist()
+        (1, (1, 1, 28, 28), (1, 28, 28), [6])
+        >>> found.save("six.npz").name, onnxray.Attribution.load("six.npz").method
+        ('six.npz', 'saliency')
     """
 
     values: Any

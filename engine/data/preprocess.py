@@ -51,12 +51,32 @@ class _Settings(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a picture becomes a model's input: pixels 0..255 go to `range`, then minus mean, over std.
+    """How a picture becomes a model's input: ``(low + pixels / 255 * (high - low) - mean) / std``.
 
-    size is (height, width), or None for pictures as they are. fit "resize" goes straight to that size; "crop"
-    keeps the aspect: the picture is resized to cover 256/224 of the size, then its centre is cut out. mean and
-    std hold one value, or one per channel in the order that the model sees (BGR: blue first). A range of (1, 0)
-    inverts the picture.
+    An instance is called with one picture, a path or PIL image, or several, and returns a float32 array, ``(N, C, H,
+    W)`` or ``(N, H, W, C)`` after ``layout``.
+
+    Args:
+        size: (height, width) in pixels; None for pictures as they are.
+        layout: Axes of the array, "NCHW" or "NHWC".
+        channels: "RGB", "BGR" or "L" (grey).
+        fit: "resize" goes straight to ``size``; "crop" keeps the aspect: the picture is resized to cover 256/224 of the
+            size, then its centre is cut out.
+        range: (low, high), what pixels of 0 and 255 become before mean and std; (1, 0) inverts the picture.
+        mean: One number, or one per channel in the order that the model sees (BGR: blue first), in units of ``range``.
+        std: Likewise, none of them 0.
+
+    Raises:
+        InputError: A setting that is none of these; of a call, pictures that cannot be read, or that differ in size.
+
+    Example:
+        >>> import onnxray.models
+        >>> recipe = onnxray.Preprocess(size=(28, 28), channels="L")
+        >>> batch = recipe(onnxray.models.path("digit.png"))
+        >>> batch.shape, batch.dtype.name, float(batch.min())
+        ((1, 1, 28, 28), 'float32', 0.0)
+        >>> onnxray.Preprocess.preset("imagenet", size=(224, 224)).mean
+        (0.485, 0.456, 0.406)
     """
 
     size: tuple[int, int] | None = None

@@ -26,12 +26,27 @@ __all__ = ["load"]
 
 
 def load(source: Source, *, isolated: bool = False) -> Model:
-    """Reads, checks and shape-infers a model.
+    """Reads a model, checks it, upgrades it to opset 18 where it is older, and infers its shapes.
 
-    Takes a path (with external data beside it), bytes, a ModelProto or a Model. Files from opset 7 on load; those
-    before opset 18 are upgraded. ``isolated`` loads a file that is not trusted in a process of its own first, with
-    limits of memory and time (``isolation.LIMITS``), where it may crash without harm.
-    Raises ModelError, naming the file and what is wrong with it.
+    Args:
+        source: Path of an .onnx file (external data beside it), its bytes, a ModelProto, or a ``Model``, which is
+            returned as it is. Opset 7 is the oldest that is read.
+        isolated: Whether a file that is not trusted is first loaded and run in a process of its own, with limits of
+            memory and time (``onnxray.loading.isolation.LIMITS``), where it may crash without harm.
+
+    Returns:
+        Model: The model with its ``inputs`` and ``outputs``, which every function of onnxray takes in place of the
+            file.
+
+    Raises:
+        ModelError: A file that cannot be read, is damaged or invalid, or that the isolated process did not survive; the
+            message names the file and what is wrong with it.
+
+    Example:
+        >>> import onnxray.models
+        >>> model = onnxray.load(onnxray.models.path("digits.onnx"))
+        >>> [(value.name, str(value.shape)) for value in (*model.inputs, *model.outputs)]
+        [('image', '[batch,1,28,28]'), ('logits', '[batch,10]')]
     """
     if isinstance(source, Model):
         return source
