@@ -30,6 +30,8 @@ myst_heading_anchors = 3  # pages link to each other's headings
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 
 
 class LinksWithinRepository(SphinxPostTransform):
@@ -48,6 +50,13 @@ class LinksWithinRepository(SphinxPostTransform):
                 node.replace_self(node.children)
 
 
+def parsable_signature(*event: Any) -> tuple[str | None, str | None]:
+    """Writes ``...`` for a default that a factory makes: Sphinx shortens types only where the signature is Python."""
+    signature, returns = event[-2:]
+    return signature and signature.replace("<factory>", "..."), returns
+
+
 def setup(app: Sphinx) -> None:
-    """Registers the transform."""
+    """Registers the transform and the signatures."""
     app.add_post_transform(LinksWithinRepository)
+    app.connect("autodoc-process-signature", parsable_signature)
