@@ -14,7 +14,9 @@ from .graph.model import Model
 from .runtime import Provider
 from .support.choice import choose
 
-__all__ = ["builder_named", "with_fixed_batch"]
+__all__ = ["BUILDERS", "builder_named", "lowering_for", "with_fixed_batch"]
+
+BUILDERS = ("portable", "ort-training")
 
 
 def with_fixed_batch(given: Prepared) -> Prepared:
@@ -26,7 +28,7 @@ def builder_named(builder: str, model: Model, runtime: str = "onnxruntime") -> B
     """What appends the reverse pass to a graph."""
     if runtime not in ("onnxruntime", "training") or (runtime == "training" and builder != "ort-training"):
         raise InputError(f"no runtime {runtime!r} for {builder!r}; 'ort-training' has 'onnxruntime' and 'training'")
-    if choose(builder, ("portable", "ort-training"), "gradient builder") == "portable":
+    if choose(builder, BUILDERS, "gradient builder") == "portable":
         return backward
     from .training import training_backward  # imported late: few need it
 

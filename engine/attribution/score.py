@@ -12,6 +12,7 @@ from ..support.choice import nearest
 from .score_axes import ScoreAxes
 
 __all__ = [
+    "SCORES",
     "flat_scores",
     "row_scores",
     "score_tensor",
@@ -19,10 +20,12 @@ __all__ = [
     "weigh_scores",
 ]
 
+SCORES = ("logit", "output")  # kinds of score by name; any other name is that of a tensor
+
 
 def score_tensor(model: Model, score: str) -> ir.Value:
     """The tensor whose elements are scores: the first float output, or the tensor that ``score`` names."""
-    if score not in ("logit", "output"):
+    if score not in SCORES:
         return _named(model, score)
     outputs = [value for value in model.outputs if is_float(value)]
     if not outputs:
@@ -34,7 +37,7 @@ def _named(model: Model, score: str) -> ir.Value:
     try:
         return model.values(score)[0]
     except ModelError as error:
-        if near := nearest(score, ("logit", "output")):
+        if near := nearest(score, SCORES):
             raise ModelError(f"no score {score!r}; did you mean {near[0]!r}? or name a tensor") from error
         raise
 

@@ -14,14 +14,21 @@ import onnx_ir as ir
 from ..errors import BuilderError
 from .rewrites.decompose_activations import ENTRY, EXIT
 
-__all__ = ["GRADIENT_OF", "gradient_nodes", "patch", "strict_bounds"]
+__all__ = ["GRADIENT_OF", "POLICIES", "gradient_nodes", "patch", "strict_bounds"]
+
+POLICIES = ("guided", "deconvnet")  # the overlays that ``patch`` can put on the library's graph
 
 GRADIENT_OF = "_Grad/"  # stands between a forward node's name and what names its gradient's nodes
 _STRICT = {"GreaterOrEqual": "Greater", "LessOrEqual": "Less"}
 
 
 def patch(gradient: ir.Graph, activation: str, policy: str, forward: Collection[str]) -> bool:
-    """Edits the gradient of one activation, by the name of its node, in place; false where the graph has none."""
+    """Edits the gradient of one activation, by the name of its node, in place; false where the graph has none.
+
+    Raises BuilderError for a policy other than ``POLICIES``.
+    """
+    if policy not in POLICIES:
+        raise BuilderError(f"the Relu policy {policy!r} has no form for onnxruntime-training; use builder='portable'")
     entry, leave = (gradient_nodes(gradient, f"{activation}{place}") for place in (ENTRY, EXIT))
     entry, leave = (entry, leave) if leave else (gradient_nodes(gradient, activation),) * 2
     if not leave:

@@ -1,9 +1,12 @@
 """Every rule against central differences in float64, and onnxruntime's float32 against that."""
 
+from typing import get_args
+
 import pytest
 from cases import CASES
 from gradcheck import Case, check_against_differences, check_on_runtime
 from onnxray.autodiff.registry import RULES
+from onnxray.graph.builder import Lowering
 
 ELSEWHERE = {
     "Cast": "test_shape_rules.py: the type to cast to is an attribute, float64 cannot stand in for it",
@@ -24,7 +27,7 @@ def test_against_central_differences(case: Case) -> None:
     check_against_differences(case)
 
 
-@pytest.mark.parametrize("lowering", ["portable", "cpu", "cuda"])
+@pytest.mark.parametrize("lowering", get_args(Lowering))
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_on_the_runtime(case: Case, lowering: str) -> None:
     check_on_runtime(case, "none", lowering)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxray
 import onnxruntime
 import pytest
 from by_hand import CONV, DENSE, TOLERANCE, Array, ByHand, distance, label, normal
 from onnxray.attribution.activations import LayerReader
+from onnxray.autodiff.relu_policies import OVERLAYS
+from onnxray.backends import BUILDERS
+from onnxray.training.patch import POLICIES, patch
 
 
 @pytest.mark.parametrize("by_hand", [DENSE, CONV], ids=label)
@@ -89,7 +95,7 @@ def test_a_tensor_that_is_named_twice_counts_once() -> None:
     assert distance(run(graph, x=x, **{graph.seeds["y"]: seed})["x"], DENSE.gradient(x, 2)) <= TOLERANCE
 
 
-@pytest.mark.parametrize("relu", ["exact", "guided", "deconvnet"])
+@pytest.mark.parametrize("relu", OVERLAYS)
 def test_differentiate_lists_the_relus(relu: str) -> None:
     x, seed = DENSE.x(), np.eye(4, dtype=np.float32)[[2, 2, 2]]
     graph = onnxray.differentiate(DENSE.proto(), relu=relu)
@@ -97,3 +103,17 @@ def test_differentiate_lists_the_relus(relu: str) -> None:
     assert distance(found["x"], DENSE.gradient(x, 2, relu)) <= TOLERANCE
     (activation,) = graph.activations
     assert (activation.node, activation.op, activation.overridden) == ("relu", "Relu", relu != "exact")
+
+
+def test_every_relu_policy_is_known_to_the_second_builder() -> None:
+    assert {"exact", *POLICIES} == set(OVERLAYS)
+    with pytest.raises(onnxray.BuilderError, match="'lrp' has no form for onnxruntime-training"):
+        patch(ir.Graph([], [], nodes=[]), "relu", "lrp", ())
+
+
+def test_every_relu_policy_and_gradient_builder_is_documented() -> None:
+    text = onnxray.differentiate.__doc__ or ""
+    assert [name for name in (*OVERLAYS, *BUILDERS) if f'"{name}"' not in text] == []
+    assert [name for name in BUILDERS if f'"{name}"' not in (onnxray.Explainer.__doc__ or "")] == []
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    assert [name for name in BUILDERS if name not in page] == []

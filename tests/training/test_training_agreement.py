@@ -21,6 +21,7 @@ import onnx
 import onnxray
 import pytest
 from onnxray.autodiff.backward import Activation
+from onnxray.autodiff.relu_policies import OVERLAYS
 from onnxray.gradient_graph import differentiate
 from training_tools import distance, fixed, gradient, model, numbers, with_weights
 
@@ -42,7 +43,7 @@ LARGE = [
     "deit-tiny",
     "vit-b16",
 ]
-POLICIES = ["exact", "guided", "deconvnet"]
+POLICIES = list(OVERLAYS)
 RUNTIMES = ["onnxruntime", "training"]
 TARGETS = (3, 7)
 SEED = np.eye(10, dtype=np.float32)[list(TARGETS)]
