@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import onnx
 import pytest
 from onnxray.autodiff.registry import FLOWS, NO_GRADIENT, RULES
+from onnxray.autodiff.relu_policies import ACTIVATIONS
+from onnxray.loading import load as _load  # noqa: F401  registers what legacy operators stand for
 from onnxray.passes.decompositions import DECOMPOSITIONS
 from onnxray.passes.sequences import RESOLVED
 
@@ -43,6 +47,21 @@ def test_the_registries_name_what_exists() -> None:
     runtime = pytest.importorskip("onnxruntime.capi.onnxruntime_pybind11_state", reason="no onnxruntime")
     own = {(schema.domain, schema.name) for schema in runtime.get_all_operator_schema()}
     assert {key for key in named if key[0].startswith("com.microsoft") and key not in own} == set()
+
+
+def test_every_decomposition_of_the_standards_domain_is_tried() -> None:
+    """In a test of passes or of loading that names it; those of other domains are counted in tests of their own."""
+    folders = [Path(__file__).parents[1] / name for name in ("passes", "loading")]
+    tried = "".join(file.read_text(encoding="utf-8") for folder in folders for file in folder.glob("test_*.py"))
+    named = [op for domain, op in DECOMPOSITIONS if domain in ("", "onnxray.own")]
+    assert len(named) > 15
+    assert [op for op in named if not re.search(rf"\b{op}\b", tried)] == []
+
+
+def test_every_rule_for_an_activation_is_listed_as_one() -> None:
+    """Relu policies and ``inspect`` speak of these alone."""
+    rules = {op for (_, op), rule in RULES.items() if rule.function.__module__ == "onnxray.autodiff.ops.activation"}
+    assert rules == ACTIVATIONS
 
 
 def test_operators_that_are_gone_are_upgraded() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,11 @@ import pytest
 import typer.main
 from cli_reference import reference
 from cli_tools import DIGIT, DIGITS, last_convolution, records
+from onnxray import Explainer
+from onnxray.attribution.score import SCORES
 from onnxray.cli.app import app, run
+from onnxray.cli.flatten_options import HELP
+from onnxray.methods.catalogue import describe_methods, method_options
 from PIL import Image
 
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
@@ -64,11 +69,40 @@ def test_methods_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_method_option_is_an_option() -> None:
-    from onnxray.methods.catalogue import method_options
-
     group = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for command in ("explain", "save"):
         assert set(method_options()) <= {parameter.name for parameter in group[command].params}
+
+
+def test_every_method_says_its_paper_and_its_options() -> None:
+    assert [method.name for method in describe_methods() if not method.paper or not method.summary] == []
+    assert set(method_options()) - {"layer"} == set(HELP)  # Setup has --layer for all
+
+
+def test_every_kind_of_score_is_in_the_help() -> None:
+    told = {
+        f"onnxray {name} --score": parameter.help
+        for name, command in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
+        for parameter in command.params
+        if parameter.name == "score"
+    }
+    assert len(told) == 4
+    told["Explainer"] = Explainer.__doc__
+    assert [(where, kind) for where, text in told.items() for kind in SCORES if kind not in text] == []
+
+
+def test_every_option_is_tried() -> None:
+    """Under one of its names, in a test somewhere."""
+    tried = "".join(file.read_text(encoding="utf-8") for file in Path(__file__).parents[1].rglob("*.py"))
+    waiting, missing = [typer.main.get_command(app)], []
+    while waiting:
+        command = waiting.pop()
+        waiting += getattr(command, "commands", {}).values()
+        for parameter in command.params:
+            names = [name for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("-")]
+            if names and not re.search(rf"""["' ]({"|".join(names)})["' =]""", tried):
+                missing.append((command.name, names))
+    assert missing == []
 
 
 def test_save_writes_an_explainer(capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,6 +94,13 @@ def test_weights_with_a_factory_of_this_folder(weights: str, capsys: pytest.Capt
     onnx.checker.check_model("model.onnx", full_check=True)
 
 
+def test_a_batch_of_one_size(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert convert(weights, "--factory", "nets_here:build", "--inputs", "3,3,8,8", "--batch", "3", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["parity"]["batch_sizes"] == [3]
+    shape = onnx.load("model.onnx").graph.input[0].type.tensor_type.shape
+    assert [size.dim_value for size in shape.dim] == [3, 3, 8, 8]
+
+
 def test_the_report_for_people(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
     np.save("rows.npy", np.ones((3, 3, 8, 8), np.float32))
     assert convert(weights, "--factory", "nets_here:build", "--inputs", "rows.npy", "--opset", "20") == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy as np
 import onnx
 import pytest
 from onnxray.converters import Spec, to_onnx
+from onnxray.converters.quiet import EXTRAS
+from onnxray.converters.sources import FILES, MAGIC, TYPES, WEIGHTS, converter
 from onnxray.errors import ConversionError
 
 
@@ -61,6 +64,24 @@ def test_other_objects(source):
     with pytest.raises(ConversionError, match="give one of these") as caught:
         to_onnx(source)
     assert one_line(caught)
+
+
+def test_every_kind_of_source_has_a_converter_and_is_on_the_page():
+    """In the first column of its table of sources."""
+    page = (Path(__file__).parents[2] / "docs" / "converters.md").read_text(encoding="utf-8")
+    lines = page[page.index("## Sources") : page.index("## What is verified")].splitlines()
+    named = " ".join(line.split("|")[1] for line in lines if line.startswith("|"))
+    named = named.lower().replace("scikit-learn", "sklearn")
+    frameworks = {module.partition(".")[0] for module, _ in TYPES.values()}
+    assert [kind for kind in (*frameworks, *FILES) if kind not in named] == []
+    assert set(MAGIC.values()) <= set(FILES)
+    assert all(callable(converter(target)) for target in (*TYPES, *FILES.values()))
+    assert set(WEIGHTS) <= set(FILES.values())
+
+
+def test_every_extra_of_a_framework_is_one_of_the_package():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert set(EXTRAS.values()) <= set(project["optional-dependencies"])
 
 
 def test_a_missing_framework_is_named_with_its_pip_line(tmp_path, monkeypatch):

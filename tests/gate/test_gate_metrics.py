@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import re
 import weakref
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -155,6 +157,12 @@ def test_masks() -> None:
 
 def test_vectors_have_no_picture_metrics() -> None:
     assert set(agreement(*pair((30,)), METRICS)) == set(METRICS) - {"ssim", "centre-distance"}
+
+
+def test_every_metric_is_held_against_its_formula() -> None:
+    """By a test above that names it; ``test_answers`` lists those of answers."""
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [name for name in METRICS if not re.search(rf'assert METRICS\["{name}"\]', text)] == []
 
 
 def test_unknown_metrics_are_named() -> None:

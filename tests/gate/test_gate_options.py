@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import inspect
 import shutil
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from onnxray import models
 from onnxray.cli.app import run
 from onnxray.cli.compare import compare_models
 from onnxray.cli.evaluate import evaluate_model
+from onnxray.gate.settings import compare_settings
 from onnxray.models.data import digits
 
 HELD = digits()
@@ -187,6 +189,16 @@ def test_every_option_is_tried_here_or_in_the_tests_beside() -> None:
         options = {"method": "-m", "layers": "--no-layers"}
         missing = [name for name in names if f'"{options.get(name, "--" + name.replace("_", "-"))}"' not in tried]
         assert missing == []
+
+
+def test_every_setting_is_in_the_journal_or_changes_no_row() -> None:
+    """A journal is continued where ``about`` is the same, so what changes a row must be in it."""
+    settings = compare_settings({})
+    of_the_verdict = {"fail_under", "calibrate", "layers"}  # taken of rows, or beside them
+    of_the_run = {"golden", "journal", "threads", "memory"}
+    elsewhere = {"providers", "candidate_providers", "labels"}  # in the provenance, and in the marks of the samples
+    named = {field.name for field in fields(settings)}
+    assert named - set(settings.about) == of_the_verdict | of_the_run | elsewhere
 
 
 def test_a_sample_that_is_no_picture_is_counted(asked: Asked, folder: str) -> None:

@@ -9,8 +9,10 @@ import onnx_ir as ir
 import onnxray
 import pytest
 from onnxray import InputError, evaluate
+from onnxray.gate.metrics.quality import QUALITIES
 from onnxray.gate.metrics.quality_case import QualityCase
 from onnxray.gate.model_under_test import open_model_under_test
+from onnxray.gate.summary import FALLING, rises
 from scipy.special import softmax
 from scipy.stats import spearmanr
 
@@ -108,6 +110,15 @@ def test_a_metric_is_its_formula(metric: str, net: onnxray.Model) -> None:
     found = evaluate(net, X, methods=METHOD, metrics=metric, threads=1).value(METHOD, metric)
     assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)
     assert metric == "completeness" or expected > 1e-3
+
+
+def test_every_quality_has_a_formula_and_a_direction() -> None:
+    """Whoever adds one says which way is better: what is in neither list would be taken to rise."""
+    elsewhere = {"parameter-randomisation", "pointing-game"}  # test_randomised_parameters, test_gate_evaluate.py
+    assert {*FORMULAS, *elsewhere} == set(QUALITIES)
+    rising = {"insertion", "pointing-game", "sparseness"}
+    assert sorted([*rising, *FALLING]) == sorted(QUALITIES)
+    assert {name for name in QUALITIES if rises(name)} == rising
 
 
 def test_randomised_parameters(net: onnxray.Model) -> None:

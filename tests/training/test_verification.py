@@ -104,7 +104,7 @@ def test_exit_code_1_and_json(commands: Typer, file: Path, wrong: None) -> None:
 
 def test_arrays_on_the_command_line(commands: Typer, file: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", numbers(3, 8, 8))
-    done = CliRunner().invoke(commands, ["verify", str(file), str(tmp_path / "x.npy"), "--json"])
+    done = CliRunner().invoke(commands, ["verify", str(file), str(tmp_path / "x.npy"), "--directions", "2", "--json"])
     assert done.exit_code == 0, done.output
 
 
