@@ -26,6 +26,7 @@ extensions = [
 ]
 html_theme = "furo"
 html_title = f"onnxray {release}"
+myst_fence_as_directive = ["mermaid"]  # a plain block, which GitHub draws as well
 myst_heading_anchors = 3  # pages link to each other's headings
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -43,9 +44,11 @@ class LinksWithinRepository(SphinxPostTransform):
         """Replaces the references; what is no file of the repository is left to the resolver, and its warning."""
         for node in list(self.document.findall(pending_xref)):
             target = node.get("reftarget", "")
-            if target in PAGES:
+            name = target.removeprefix(f"{ROOT}/")  # how MyST writes a page above docs/, and without its .md
+            page = PAGES.get(name) or PAGES.get(f"{name}.md")
+            if page:
                 text = node.children[0].deepcopy()
-                node.replace_self(make_refnode(self.app.builder, self.env.docname, PAGES[target], "", text))
+                node.replace_self(make_refnode(self.app.builder, self.env.docname, page, "", text))
             elif node.get("reftype") == "myst" and any((folder / target).exists() for folder in (ROOT, ROOT / "docs")):
                 node.replace_self(node.children)
 
