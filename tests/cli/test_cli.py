@@ -12,7 +12,7 @@ import pytest
 import typer.main
 from cli_reference import reference
 from cli_tools import DIGIT, DIGITS, last_convolution, records
-from onnxray import Explainer
+from onnxray import Explainer, compare, evaluate
 from onnxray.attribution.score import SCORES
 from onnxray.cli.app import app, run
 from onnxray.cli.flatten_options import HELP
@@ -87,7 +87,7 @@ def test_every_kind_of_score_is_in_the_help() -> None:
         if parameter.name == "score"
     }
     assert len(told) == 4
-    told["Explainer"] = Explainer.__doc__
+    told |= {call.__name__: call.__doc__ for call in (Explainer, compare, evaluate)}
     assert [(where, kind) for where, text in told.items() for kind in SCORES if kind not in text] == []
 
 
