@@ -260,17 +260,18 @@ def main() -> None:
 
 HEAD = """## Architectures of timm
 
-The saliency of one logit beside PyTorch's own gradient, of {nets} architectures of timm {timm}, exported by torch
-{torch} as it comes. A row is one export; an exporter without a row was not tried. *Relative L2* is the distance from
-autograd in float64, *float32* that of autograd in float32: as much noise as the net has by itself. *Equal* is at most
-{allowed:g}, or {times} times that noise, where that is at most {noisy:g}. A Relu whose input rounds to the other side
-of 0 spoils some pictures, a wrong rule all of them: up to {pictures} are drawn until one is equal, and *picture* is the
-number of that one. Where none is, a float64 export is compared, by the reference evaluator of the ONNX project, and may
-differ by {exact:g}: {deep}.
-onnxruntime has no Conv in float64 on the CPU, so the others are not compared so. Autograd itself is held to central
-differences of the net in float64, and its batch norms are given contiguous gradients: torch 2.13.0 computes a wrong
-gradient of them for one picture that is cut into tokens (xcit, levit, efficientvit_m0).
-`python benchmarks/architectures.py` measures all this, on the CPU with onnxruntime {runtime}.
+The table compares the saliency of one logit with PyTorch's own gradient, for {nets} architectures of timm {timm},
+exported by torch {torch}. Each row is one export; an exporter without a row was not tried. *Relative L2* is the
+distance of onnxray's saliency from autograd in float64; *float32* is the distance of autograd in float32 from
+autograd in float64: the noise of the network itself. A result is *equal* if the relative L2 distance is at most
+{allowed:g}, or at most {times} times the noise, of which at most {noisy:g} counts. A Relu whose input rounds to the
+other side of 0 spoils some pictures; a wrong rule spoils all pictures. So up to {pictures} pictures are drawn until
+one is equal, and *picture* is the number of that picture. If no picture is equal, a float64 export is run by the
+reference evaluator of the ONNX project, and may differ by {exact:g}: {deep}. The other networks are not compared in
+float64, as onnxruntime has no Conv in float64 on the CPU. Autograd itself is compared with central differences of the
+network in float64. Its batch norms get contiguous gradients, because torch 2.13.0 computes a wrong gradient of batch
+norms for one picture that is cut into tokens (xcit, levit, efficientvit_m0). `python benchmarks/architectures.py`
+measures all this, on the CPU with onnxruntime {runtime}.
 
 {counts}
 

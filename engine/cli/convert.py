@@ -67,19 +67,19 @@ class Settings:
     ] = None
     opset: Annotated[int, Option(help="ONNX opset to write.", min=13)] = 18
     factory: Annotated[
-        str | None, Option(metavar="MODULE:NAME", help="What builds the model whose weights SOURCE holds.")
+        str | None, Option(metavar="MODULE:NAME", help="Function that builds the model whose weights are in SOURCE.")
     ] = None
     exporter: Annotated[
         str,
         Option(
             metavar="NAME",
-            help="default, or legacy for PyTorch's tracing exporter, which bakes one branch in.",
+            help="default, or legacy: PyTorch's tracing exporter, which keeps only the branch it ran.",
             parser=one_of("default", "legacy"),
         ),
     ] = "default"
-    batch: Annotated[int | None, Option(help="Batch size, for a model that works at one only.", min=1)] = None
+    batch: Annotated[int | None, Option(help="Batch size, for a model that accepts only one size.", min=1)] = None
     allow_pickle: Annotated[
-        bool, Option("--allow-pickle", help="Accept a pickle, which runs code of its author as it loads.")
+        bool, Option("--allow-pickle", help="Accept a pickle; loading it runs code of its author.")
     ] = False
     allow_lambda: Annotated[bool, Option("--allow-lambda", help="Accept Keras Lambda layers, which are code.")] = False
     check_gradients: Annotated[
@@ -96,7 +96,9 @@ class Settings:
 def convert(
     source: Annotated[
         Path,
-        Argument(metavar="SOURCE", help="A file or SavedModel folder, told by its content.", show_default=False),
+        Argument(
+            metavar="SOURCE", help="A file or SavedModel folder; its kind is found by its content.", show_default=False
+        ),
     ],
     output: Annotated[Path, Option("--output", "-o", metavar="MODEL.onnx", help="The file to write.")],
     settings: Settings,
@@ -104,8 +106,8 @@ def convert(
 ) -> None:
     """Turn a Keras, PyTorch or scikit-learn model into ONNX, checked against its framework.
 
-    Outputs, layers and, if asked for, gradients are compared; where they differ, nothing is written.
-    A .pt2 file, TorchScript and a SavedModel are programs: convert only what you trust.
+    Outputs and layers are compared, and gradients by --check-gradients; if they differ, no file is written.
+    A .pt2 file, TorchScript and a SavedModel are programs: convert them only from sources that you trust.
 
     \b
     Example:

@@ -27,8 +27,8 @@ __all__ = [
     "settled_streams",
 ]
 
-ERROR, UNEXPECTED = 2, 3  # 0: done; 1: a check said no, or some of several inputs failed
-CLOSED = 141  # nobody reads stdout any more: the code of a program that SIGPIPE ended
+ERROR, UNEXPECTED = 2, 3  # 0: done; 1: a check failed, or some of several inputs failed
+CLOSED = 141  # the reader of stdout has gone: the code of a program that SIGPIPE ended
 KINDS = {int(signal.SIGINT): "interrupted", int(signal.SIGTERM): "terminated"}
 TRACEBACK = "--traceback"
 GRACE = 1.0  # seconds in which Python code has to unwind; native code never does
@@ -41,7 +41,7 @@ def say_failure(error: Exception | str) -> int:
     if isinstance(error, str | OnnxrayError):
         say_error(error)
         return ERROR
-    what = f"{type(error).__name__}: {error}; this is a mistake of onnxray"
+    what = f"{type(error).__name__}: {error}; this is a bug of onnxray"
     say_error(f"{what}, and {TRACEBACK} at the end of the same line shows where", "unexpected error")
     return UNEXPECTED
 

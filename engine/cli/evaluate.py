@@ -40,19 +40,19 @@ def evaluate_model(
     metric: Annotated[
         list[str] | None, Option(metavar="NAME", help="Metric of quality; repeat it for several. All by default.")
     ] = None,
-    target: Annotated[str, Option(metavar="NAME", help="Whose class is explained: top1 or label.")] = "top1",
+    target: Annotated[str, Option(metavar="NAME", help="The class to explain: top1 or label.")] = "top1",
     masks: Masks = None,
     layer: LayerName = None,
     score: ScoreName = "logit",
     sampling: Sampling = Sampling(),  # noqa: B008  a frozen value
-    report: Annotated[Path | None, Option(metavar="DIR", help="Write one HTML page with plots there.")] = None,
+    report: Annotated[Path | None, Option(metavar="DIR", help="Write one HTML page with plots into DIR.")] = None,
     json: Annotated[Path | None, Option(metavar="FILE", help="Write everything as JSON; - for stdout.")] = None,
     labels: LabelsFile = None,
     preprocess: Preset = None,
     runtime: Runtime = Runtime(),  # noqa: B008  a frozen value
     option: MethodOptions = None,
 ) -> None:
-    """Measure how good the maps of one model are: faithful, steady, sparse, and made by what it learned.
+    """Measure how good the maps of one model are: faithful, stable, sparse, dependent on the weights.
 
     Deletion, insertion, pointing game (with --masks), max-sensitivity, infidelity,
     completeness, sparseness, and the sanity checks by randomised weights and classes.

@@ -14,10 +14,10 @@ from ..methods.catalogue import OptionInfo, method_options
 
 __all__ = ["flatten_options"]
 
-HELP = {  # what the options of methods mean; one without a line here shows its methods and default
+HELP = {  # the meaning of each option; an option without a line here shows its methods and default only
     "steps": "points on the path",
     "rule": "gauss-legendre or inclusive (equal weights, both ends)",
-    "baseline": "what stands for nothing there: a number, one per channel as in 0.4,0.4,0.4, or an .npy file",
+    "baseline": "value of an empty input: a number, one per channel as in 0.4,0.4,0.4, or an .npy file",
     "samples": "noisy copies",
     "noise": "level of the noise, as a share of the input's range",
     "seed": "seed of the random numbers",

@@ -42,14 +42,14 @@ Methods = Annotated[
 ]  # fmt: skip
 MethodOptions = Annotated[
     list[str] | None,
-    Option(metavar="NAME=VALUE", help="Option of the methods that have it, as in steps=20; repeat it for several."),
+    Option(metavar="NAME=VALUE", help="Option for every method that has it, as in steps=20; repeat it for several."),
 ]
 Masks = Annotated[
     Path | None,
-    Option(metavar="PATH", help="Where the objects are: a folder of masks named as the samples, or JSON of boxes."),
+    Option(metavar="PATH", help="Masks of the objects: a folder of masks named like the samples, or JSON with boxes."),
 ]
 
-LayerName = Annotated[str | None, Option(metavar="NAME", help="Layer for grad-cam and its like.")]
+LayerName = Annotated[str | None, Option(metavar="NAME", help="Layer for grad-cam and other layer methods.")]
 ScoreName = Annotated[
     str, Option(metavar="NAME", help="logit (before a final softmax or sigmoid), output, or a tensor's name.")
 ]
@@ -59,8 +59,8 @@ ScoreName = Annotated[
 class Sampling:
     """Which samples are taken."""
 
-    samples: Annotated[int | None, Option(help="So many samples at random; all by default.", min=1)] = None
-    seed: Annotated[int, Option(help="Seed of whatever is random.")] = 0
+    samples: Annotated[int | None, Option(help="Number of random samples; all by default.", min=1)] = None
+    seed: Annotated[int, Option(help="Seed of all random numbers.")] = 0
 
 
 def parse_options(texts: Sequence[str]) -> dict[str, Any]:

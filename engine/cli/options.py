@@ -52,14 +52,14 @@ Images = Annotated[
     list[Path],
     Argument(
         metavar="IMAGE...",
-        help="Pictures; or .npy and .npz arrays ready for the model; or .csv tables, a line of feature names first.",
+        help="Pictures; or .npy and .npz arrays ready for the model; or .csv tables with feature names first.",
         show_default=False,
     ),
 ]
-Out = Annotated[Path, Option(metavar="DIR", help="Folder for the results, made where it is missing.")]
+Out = Annotated[Path, Option(metavar="DIR", help="Folder for the results; created if missing.")]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of text.")]
 Isolated = Annotated[
-    bool, Option("--isolated", help="Load the file in a process of its own first, with limits, where it may crash.")
+    bool, Option("--isolated", help="First load the file in a separate process with limits, which may crash safely.")
 ]
 LabelsFile = Annotated[
     Path | None,
@@ -84,7 +84,7 @@ TargetText = Annotated[
 Layers = Annotated[
     list[str], Option("--layer", "-l", metavar="NAME", help="A layer, node or tensor; repeat it for several.")
 ]
-Numbers = Annotated[bool, Option("--npz", help="Write the numbers too, as .npz.")]
+Numbers = Annotated[bool, Option("--npz", help="Also write the numbers, as .npz.")]
 MapsPalette = Annotated[str, _choice("Colours of the maps", *PALETTES)]
 Providers = Annotated[
     list[str] | None, Option("--provider", metavar="NAME", help="Where to run: cpu, cuda, ...; repeat it for several.")
@@ -101,7 +101,7 @@ class Runtime:
         str,
         Option(
             metavar="SIZE",
-            help="What all sessions and one run take beside the weights of the models; results stay the same.",
+            help="Memory for all sessions and one run, besides the weights of the models; results stay the same.",
         ),
     ] = "1GB"
 
@@ -114,7 +114,7 @@ class Setup:
         str, Option("--method", "-m", metavar="NAME", help="Attribution method, see 'onnxray methods'.")
     ] = "saliency"
     layer: Annotated[
-        str | None, Option(metavar="NAME", help="Layer for grad-cam and its like, see 'onnxray inspect'.")
+        str | None, Option(metavar="NAME", help="Layer for grad-cam and other layer methods, see 'onnxray inspect'.")
     ] = None
     score: Annotated[
         str, Option(metavar="NAME", help="logit (before a final softmax or sigmoid), output, or a tensor's name.")

@@ -41,7 +41,7 @@ def verify_command(
     directions: Annotated[int, typer.Option(help="Random directions of the central differences.", min=1)] = 4,
     as_json: Json = False,
 ) -> None:
-    """Check a model's gradient: both builders against each other and against differences.
+    """Check a model's gradient: both builders against each other and against central differences.
 
     Exit code 0 if all ways to the gradient agree, 1 if they do not. Without
     onnxruntime-training (see 'onnxray training') the rest is compared.

@@ -262,7 +262,7 @@ def test_a_mistake_of_ours_is_one_line(capsys: pytest.CaptureFixture[str], monke
     assert run(["methods"]) == 3
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
-    assert err.startswith("onnxray: unexpected error: KeyError: 'key'; this is a mistake of onnxray, and --traceback")
+    assert err.startswith("onnxray: unexpected error: KeyError: 'key'; this is a bug of onnxray, and --traceback")
 
 
 @pytest.mark.parametrize("arguments", [["--traceback", "methods"], ["methods", "--traceback"]])
