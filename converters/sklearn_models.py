@@ -124,7 +124,7 @@ def only_scores(proto: onnx.ModelProto) -> None:
 
 
 def scores_of(estimator: Any, source: str, columns: int) -> Callable[[Feed], list[np.ndarray]]:
-    """What the estimator says of a feed: probabilities, decision values of every class, or predictions."""
+    """The estimator's output for a feed: probabilities, decision values of every class, or predictions."""
 
     def run(feed: Feed) -> list[np.ndarray]:
         rows = next(iter(feed.values()))

@@ -1,4 +1,4 @@
-"""What a SavedModel and a .tflite file have in common once tf2onnx has read them."""
+"""Shared handling of SavedModel and .tflite files after tf2onnx has read them."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def legacy(
 
 
 def traced(call: Call, example: Sequence[np.ndarray], names: list[str], results: list[str], options: Options) -> bytes:
-    """What the exporter by tracing writes; the mode is preserved (eval) because that keeps batch norms unfolded."""
+    """The model of the tracing exporter; the mode (eval) is preserved, because that keeps batch norms unfolded."""
     torch, buffer = require("torch"), io.BytesIO()
     args, kwargs = call.arguments(example)
     torch.onnx.export(

@@ -25,7 +25,7 @@ def with_fixed_batch(given: Prepared) -> Prepared:
 
 
 def builder_named(builder: str, model: Model, runtime: str = "onnxruntime") -> Builder:
-    """What appends the reverse pass to a graph."""
+    """A function that appends the reverse pass to a graph."""
     if runtime not in ("onnxruntime", "training") or (runtime == "training" and builder != "ort-training"):
         raise InputError(f"no runtime {runtime!r} for {builder!r}; 'ort-training' has 'onnxruntime' and 'training'")
     if choose(builder, BUILDERS, "gradient builder") == "portable":

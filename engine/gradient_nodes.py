@@ -73,7 +73,7 @@ def lower_gradients(model: Source) -> onnx.ModelProto:
 
 @dataclass(frozen=True)
 class _Request:
-    """What one node asks for: dy/dx for each of xs, at the values that are given for xs and zs."""
+    """The request of a Gradient node: dy/dx for each of xs, at the given values of xs and zs."""
 
     xs: Sequence[ir.Value]
     zs: Sequence[ir.Value]

@@ -1,4 +1,4 @@
-"""What layers compute: activations(), and LayerReader for more than one call."""
+"""Outputs of layers: activations(), and LayerReader for more than one call."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ NOT_FINITE = "holds NaN or infinity"
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with the map of an example, and why."""
+    """The fault of the map of an example, and its cause."""
 
     example: int
     what: str
@@ -168,5 +168,5 @@ def recorded(faults: Sequence[Fault]) -> dict[str, Any]:
 
 
 def unusable(provenance: Mapping[str, Any]) -> str | None:
-    """What is wrong with the map of the only example, if it cannot be drawn or listed."""
+    """The fault of the map of the only example, if the map cannot be drawn or listed."""
     return next((text for _, text in provenance.get("faults", ()) if text.startswith(NOT_FINITE)), None)

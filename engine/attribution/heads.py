@@ -72,7 +72,7 @@ def find_head(y: ir.Value) -> Head | None:
 
 
 def logits(g: GraphBuilder, y: ir.Value) -> ir.Value:
-    """What stands before a final Softmax, LogSoftmax or Sigmoid, in the shape of y; y itself where there is none."""
+    """The input of a final Softmax, LogSoftmax or Sigmoid, in the shape of y; y itself if there is none."""
     head = find_head(y)
     return y if head is None else head.logits(g)
 

@@ -37,7 +37,7 @@ def parse_memory(memory: str | int) -> int:
 
 
 def bytes_per_row(model: Model) -> int:
-    """What all values that a graph computes for one row take together.
+    """The memory of all values that a graph computes for one row.
 
     An upper bound: the runtime frees what is used no more. Open dimensions count as 1, as batches do.
     """
@@ -48,7 +48,7 @@ def bytes_per_row(model: Model) -> int:
 
 
 def bytes_held(model: Model) -> int:
-    """What a session of a graph holds beside the weights of the graph.
+    """The memory that a session of a graph holds in addition to the weights of the graph.
 
     An upper bound: values computed from weights alone, which the optimiser computes once, and packed weights.
     """

@@ -56,12 +56,12 @@ class ExplanationGraph:
 
     @cached_property
     def row_bytes(self) -> int:
-        """What a run computes for one row at most, in bytes."""
+        """The most memory that a run computes for one row, in bytes."""
         return bytes_per_row(self.model)
 
     @cached_property
     def held_bytes(self) -> int:
-        """What a session holds beside the weights at most, in bytes."""
+        """The most memory that a session holds in addition to the weights, in bytes."""
         return bytes_held(self.model)
 
     def row_axis(self, name: str) -> int | None:
@@ -194,7 +194,7 @@ def _perturb(
 
 
 def _target_input(g: GraphBuilder, scores: ScoreAxes, seeded: bool) -> ir.Value:
-    """What selects the score: one index per row, or weights of its scores."""
+    """The input that selects the score: one index per row, or one weight per score of a row."""
     if seeded:
         return g.input("seed", ir.DataType.FLOAT, ["rows", *scores.shape])
     return g.input("target", ir.DataType.INT64, ["rows"])

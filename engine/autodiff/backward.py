@@ -39,7 +39,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class Backward:
-    """What one reverse pass found: gradients by value, activation nodes, and the nodes that let nothing through."""
+    """The result of a reverse pass: gradients by value, activation nodes, and nodes that stop the gradient."""
 
     gradients: Mapping[ir.Value, ir.Value]
     activations: tuple[Activation, ...]

@@ -42,7 +42,7 @@ class Start:
 
     @property
     def name(self) -> str:
-        """What its attribution is called: an input that is only cast by its own name."""
+        """The name of its attribution; an input that is only cast keeps its own name."""
         return str(self.source.name) if self.source is not None and _is_cast(self.value, self.source) else self.tensor
 
     def __str__(self) -> str:

@@ -35,7 +35,7 @@ def path_nodes(graph: ir.Graph, of: Iterable[ir.Value], among: set[ir.Value]) ->
 
 
 def reached_nodes(graph: ir.Graph, of: Iterable[ir.Value], among: set[ir.Value]) -> list[ir.Node]:
-    """Those of the nodes between that a gradient gets to: none that lead on only through one that has no gradient."""
+    """The nodes on the paths that a gradient reaches; a node without a gradient ends its paths."""
     wanted = set(of)
     found = []
     for node in reversed(graph):

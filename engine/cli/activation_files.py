@@ -1,4 +1,4 @@
-"""What layers computed, as files: a grid of feature maps as a picture, the numbers as .npz."""
+"""Writes the outputs of layers to files: a grid of feature maps as a picture, the numbers as .npz."""
 
 from __future__ import annotations
 

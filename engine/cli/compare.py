@@ -63,7 +63,7 @@ class Questions:
 
 @dataclass(frozen=True)
 class Files:
-    """What is written."""
+    """The files to write."""
 
     report: Annotated[
         Path | None, Option(metavar="DIR", help="Write an HTML page into DIR, and a journal to continue from.")

@@ -89,7 +89,7 @@ def plain(report: Any) -> dict[str, Any]:
 
 
 def usage_hint(error: Any) -> str:
-    """What typer says of wrong usage, and where help is."""
+    """Typer's message on wrong usage, and where to find help."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "onnxray"
     return f"{error.format_message().rstrip('.')}; see '{command} --help'"

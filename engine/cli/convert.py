@@ -29,7 +29,7 @@ _SHAPE = re.compile(r"(?:(?P<name>[^=:]+)=)?(?P<sizes>(?:\d+|\?)(?:[,x](?:\d+|\?
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion found: a record for --json, and a line for people."""
+    """The result of a conversion: a record for --json, and a line of text."""
 
     source: str
     model: str
@@ -55,7 +55,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a conversion may be told."""
+    """The settings of a conversion."""
 
     inputs: Annotated[
         list[str] | None,
@@ -174,7 +174,7 @@ def engine_gradient(model: onnx.ModelProto, feed: dict[str, np.ndarray]) -> dict
 
 
 def _read(model: onnx.ModelProto, source: Path, output: Path) -> Conversion:
-    """What the conversion noted in the model's metadata."""
+    """The conversion's results in the model's metadata."""
     notes = {entry.key.removeprefix("onnxray."): entry.value for entry in model.metadata_props}
     parity, layers, missing, gradients = (
         json.loads(notes.get(key, "null")) for key in ("parity", "layers", "layers.missing", "gradients")

@@ -41,7 +41,7 @@ def each_file(
     failed: Callable[[Failure], None],
     step: Callable[[str, float], None],
 ) -> Iterator[T]:
-    """What ``work`` yields for each file and its stem; errors are reported to the callback ``failed``.
+    """Yields the results of ``work`` for each file and its stem; errors are reported to the callback ``failed``.
 
     An error that is not about one file (no such layer, no runtime, a full disk) ends the rest, as it would meet every
     one of them.

@@ -81,5 +81,5 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def named_recipe(model: Path, text: str | None) -> Preprocess | None:
-    """What --preprocess says; None leaves it to the models."""
+    """The value of --preprocess; None leaves it to the models."""
     return preprocess_from_option(load(model), text, [Path("picture")]) if text else None

@@ -1,4 +1,4 @@
-"""What the arguments of Python are called on the command line."""
+"""Names of Python arguments on the command line."""
 
 from __future__ import annotations
 

@@ -135,5 +135,5 @@ class Drawing:
     ] = None
 
     def settings(self) -> dict[str, Any]:
-        """What Attribution.image takes."""
+        """The keyword arguments of Attribution.image."""
         return {"palette": self.palette, "reduce": self.reduce}

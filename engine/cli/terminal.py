@@ -1,4 +1,4 @@
-"""What the command line says: results on stdout, one line each for errors and warnings on stderr, bars for people."""
+"""Output of the command line: results on stdout; errors, warnings and progress bars on stderr."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WIDE = 200  # width in columns when stdout is not a terminal
 
 
 class ReaderGone(Exception):
-    """Who read stdout has gone, as `head` does; typer would end a command with exit code 1 at a BrokenPipeError."""
+    """The reader of stdout has closed it, as `head` does; typer would end with exit code 1 at a BrokenPipeError."""
 
 
 def say(*lines: str) -> None:

@@ -1,1 +1,1 @@
-"""What users give: pictures and their preprocessing, tables, labels."""
+"""Data of users: pictures and their preprocessing, tables, labels."""

@@ -23,7 +23,7 @@ CLASSES = ("label", "labels", "target", "y")  # names of arrays and columns that
 
 @dataclass(frozen=True)
 class Given:
-    """What a file holds, ready for the engine; the names of the features of a table."""
+    """The content of a file as input of a model; for a table, the names of its features, too."""
 
     inputs: Any
     features: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What a model is and what can be explained of it: inputs, score, layers, gradient, activations."""
+"""Description of a model and of what can be explained: inputs, score, layers, gradient, activations."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found of a model's gradient; it ``agrees`` where every way that there is leads to the same."""
+    """The result of a verification; ``agrees`` is true if all available ways to compute the gradient agree."""
 
     model: str
     findings: tuple[Finding, ...]

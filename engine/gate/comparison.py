@@ -21,7 +21,7 @@ __all__ = ["Comparison", "measure", "warn_of_one_method"]
 
 @dataclass(frozen=True)
 class Comparison(ComparisonRecord):
-    """What a comparison found: rows by sample, their summary, the checks of thresholds, and the verdict.
+    """The results of a comparison: rows by sample, their summary, the checks of thresholds, and the verdict.
 
     ``failed`` are the samples that were skipped. ``calibration`` and ``layers`` are there if they were requested.
     ``provenance`` says what was run how. ``report`` and ``junit`` write files.

@@ -43,7 +43,7 @@ CURVES = {"deletion": False, "insertion": True}
 
 @dataclass(frozen=True)
 class Evaluation(EvaluationRecord):
-    """What an evaluation found: rows by sample, their summary, and mean curves of deletion and insertion by method."""
+    """The results of an evaluation: rows by sample, their summary, and mean deletion and insertion curves by method."""
 
     def report(self, folder: str | PathLike[str]) -> Path:
         """Writes one self-contained HTML page into a folder."""

@@ -95,7 +95,7 @@ class SharedMemory:
 
 
 def held_by(explainer: Explainer) -> int:
-    """What the open sessions of an explainer hold beside the weights of its model at most, in bytes."""
+    """The most memory that an explainer's open sessions hold in addition to the model's weights, in bytes."""
     return sum(plan.held_bytes for plan in explainer.plans)
 
 

@@ -48,7 +48,7 @@ class _Settings(TypedDict, total=False):
 
 
 class _Header(TypedDict):
-    """What a header has to hold, and of which type what else is read of it is."""
+    """The fields that a header must have, and the types of its optional fields."""
 
     format: Literal[1]
     model: str
@@ -99,7 +99,7 @@ class Golden:
         return one_example(prepare(self.inputs.model, given, self.recipe))
 
     def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence:
-        """What was recorded of a sample; an InputError where it is another input, or another class."""
+        """The record of a sample; an InputError if the input or the class differs from the recorded one."""
         found, print_ = self._member(name)
         if print_.shape != (wanted := _print(given)).shape or not np.allclose(print_, wanted, rtol=SAME, atol=SAME):
             raise InputError(f"{name}: the input is not the one that {self.path} was recorded from")
@@ -108,7 +108,7 @@ class Golden:
         return found
 
     def _member(self, name: str) -> tuple[Evidence, np.ndarray]:
-        """What was recorded of a sample, and of its input."""
+        """The record of a sample and of its input."""
         with readable(self.path, "golden file", InputError), zipfile.ZipFile(self.path) as file:
             if _member(name) not in file.namelist():
                 raise InputError(f"{name} is not in {self.path}, which holds {self.header['samples']} samples")
@@ -131,7 +131,7 @@ def is_golden(path: object) -> bool:
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """What a golden file says of its run; an InputError where it is none."""
+    """The header of a golden file; an InputError if the file is not a golden file."""
     with readable(path, "golden file, which --golden records", InputError), zipfile.ZipFile(path) as file:
         text = file.read("header.json")
     where = f"{path} cannot be read as a golden file: its header"

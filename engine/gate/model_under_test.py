@@ -35,7 +35,7 @@ DEFAULT_METHODS = ("saliency", "input-x-gradient", "integrated-gradients", "grad
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a side says of one input: all its scores, the class that is explained, and a map for each method."""
+    """The results of a model for one input: all scores, the explained class, and a map for each method."""
 
     scores: NDArray[np.floating]
     target: int
@@ -136,7 +136,7 @@ class ModelUnderTest:
 
     @property
     def held(self) -> int:
-        """What the open sessions hold beside the weights of the model at most, in bytes."""
+        """The most memory that the open sessions hold in addition to the model's weights, in bytes."""
         forward = bytes_held(self.model) if "forward" in vars(self) else 0
         return forward + sum(map(held_by, self.explainers.opened.values()))
 
@@ -240,5 +240,5 @@ def finite(array: NDArray[np.floating], what: str) -> NDArray[np.floating]:
 
 
 def picture_of(given: Prepared) -> Image.Image | None:
-    """What the model saw, if it was a picture."""
+    """The picture that the model got, if its input was a picture."""
     return given.pictures[0] if given.pictures else None

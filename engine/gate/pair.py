@@ -28,7 +28,7 @@ TARGETS = ("reference", "label", "own")
 
 
 class Reference(Protocol):
-    """What a candidate is held against: a model, or the record of one."""
+    """The reference of a comparison: a model, or the golden file of a model."""
 
     @property
     def name(self) -> str: ...
@@ -70,7 +70,7 @@ class Pair:
     memory: SharedMemory | None = None
 
     def look(self, sample: Sample) -> SampleResult:
-        """What both say of a sample."""
+        """The results of both models for a sample."""
         raw = sample.load()
         self._divide_memory()
         given = self.reference.prepared(raw)

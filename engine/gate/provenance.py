@@ -1,4 +1,4 @@
-"""What a comparison was made of and with: digests, versions, providers, and those of a recorded reference."""
+"""Provenance of a comparison: digests, versions and providers, also of a recorded reference."""
 
 from __future__ import annotations
 

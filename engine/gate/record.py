@@ -52,7 +52,7 @@ def _finite(record: Any) -> Any:
 
 @dataclass(frozen=True)
 class ComparisonRecord:
-    """What a comparison found: rows by sample, their summary, the checks of thresholds, and the verdict."""
+    """The results of a comparison: rows by sample, their summary, the checks of thresholds, and the verdict."""
 
     reference: str
     candidate: str
@@ -100,7 +100,7 @@ class ComparisonRecord:
 
 @dataclass(frozen=True)
 class EvaluationRecord:
-    """What an evaluation found: rows by sample, their summary, and mean curves of deletion and insertion by method."""
+    """The results of an evaluation: rows by sample, their summary, and mean deletion and insertion curves by method."""
 
     model: str
     rows: tuple[Row, ...]

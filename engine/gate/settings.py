@@ -74,7 +74,7 @@ class CompareSettings:
 
     @cached_property
     def opened_masks(self) -> Masks | None:
-        """What ``masks`` names, read once."""
+        """The masks named by ``masks``, read once."""
         return open_masks(self.masks)
 
     @property

@@ -1,4 +1,4 @@
-"""What software runs here."""
+"""Versions of the installed software."""
 
 from __future__ import annotations
 

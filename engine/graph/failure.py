@@ -1,4 +1,4 @@
-"""What onnxruntime says when it fails, in one line of ours: what was given is told from what is wrong in the graph."""
+"""Turns an error of onnxruntime into one line, which says whether the inputs or the graph caused it."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def _independent(tensor: ir.serde.TensorProtoTensor) -> ir.TensorProtocol:
 
 
 def weight_bytes(program: ir.Model) -> int:
-    """What all weights take together."""
+    """The memory of all weights together."""
     return sum(value.const_value.nbytes for value in _held(program) if value.const_value is not None)
 
 

@@ -1,4 +1,4 @@
-"""What has to hold of the messages of a model file before its graph is built: tensors, opsets, calls of functions."""
+"""Checks of a model file's messages before its graph is built: tensors, opsets, calls of functions."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ class Method(ABC):
         return {}
 
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
-        """What the model sees at a point."""
+        """The input of the model at a point."""
         return x
 
     def delta(self, total: np.ndarray, scores: np.ndarray) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""What can be chosen from: methods with their options, as the docstrings and fields of their classes say."""
+"""The methods with their options, read from the docstrings and fields of their classes."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def _rounding(node: ir.Node) -> tuple[ir.Node, ir.Node | None] | None:
 
 
 def _uncast(node: ir.Node | None) -> ir.Node | None:
-    """What stands before a Cast that changes nothing."""
+    """The input of a Cast that changes nothing."""
     while node is not None and node.op_type == "Cast" and (x := node.inputs[0]) is not None:
         if x.dtype != node.outputs[0].dtype:
             return node

@@ -33,7 +33,7 @@ def fix_shapes(model: Model, shapes: Mapping[str, Sequence[int | str | None]]) -
 
 
 def _settled(inferred: ir.Shape, before: list[int | ir.SymbolicDim]) -> list[int | ir.SymbolicDim]:
-    """What inference says of the sizes at hand; a size that it leaves open is the one known before."""
+    """Inferred sizes; a size that inference leaves open keeps its known value."""
     if len(inferred) != len(before):
         return list(inferred)
     return [p if isinstance(p, int) or not isinstance(q, int) else q for p, q in zip(inferred, before, strict=True)]

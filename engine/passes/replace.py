@@ -1,4 +1,4 @@
-"""What rewriting passes share: one value of a graph in the place of another."""
+"""Replaces one value of a graph by another; shared by the rewriting passes."""
 
 from __future__ import annotations
 

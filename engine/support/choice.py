@@ -24,7 +24,7 @@ def choose(name: object, known: Iterable[Name], what: str) -> Name:
 
 
 def alternatives(name: object, known: Iterable[str]) -> str:
-    """What could have been given instead."""
+    """The names that could have been given instead."""
     names = list(known)
     near = nearest(name, names)
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""

@@ -136,7 +136,7 @@ class Worker:
         return f"ended with exit code {code}{said}"
 
     def _last_words(self) -> str:
-        """What stands last among the errors that the library printed."""
+        """The last of the errors that the library printed."""
         if self._noise is None:
             return ""
         self._noise.seek(0)

@@ -1,4 +1,4 @@
-"""What the library is known to get wrong without a word, and no rewrite puts right."""
+"""Refuses nodes that the library is known to differentiate wrongly in silence and that no rewrite corrects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the library gets: a copy of the graph with one scalar score, rewritten to what it differentiates rightly."""
+"""The request to the library: a copy of the graph with one scalar score, rewritten for the library's needs."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def dequantize_linear(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 
 def dequantised(g: GraphBuilder, node: Node) -> ir.Value:
-    """What a DequantizeLinear gives, to the last bit, by other operators."""
+    """The output of a DequantizeLinear, to the last bit, computed by other operators."""
     x, scale, *zero = node.inputs
     kind = node.outputs[0].dtype
     steps = _real(g, x, kind)

@@ -94,7 +94,7 @@ def first_break(layers: Iterable[LayerLoss]) -> str | None:
 
 
 class _Sums:
-    """What is summed over samples: losses by matched layer and by quantised tensor."""
+    """Sums over the samples: losses by matched layer and by quantised tensor."""
 
     def __init__(self) -> None:
         self.activation: dict[str, list[float]] = {}

@@ -64,7 +64,7 @@ def _clip_instead(graph: ir.Graph, node: ir.Node, quantise: ir.Node) -> None:
 
 
 def _movers(node: ir.Node) -> list[ir.Node]:
-    """What stands between a DequantizeLinear and its QuantizeLinear, in the order of the run."""
+    """The nodes between a DequantizeLinear and its QuantizeLinear, in the order of execution."""
     before = node.inputs[0].producer() if node.inputs[0] is not None else None
     if before is None or before.op_type == "QuantizeLinear":
         return []

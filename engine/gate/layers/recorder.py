@@ -56,7 +56,7 @@ class LayerRecorder:
         }
 
     def _seen(self, name: str) -> str:
-        """What the next layer sees of a tensor: its quantised form, if it is quantised."""
+        """The name of the tensor that the next layer reads: the quantised form, if the tensor is quantised."""
         return self.quantised[name][1] if name in self.quantised else name
 
     def _seed(self, feeds: Mapping[str, np.ndarray], target: int) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""What maps are measured by."""
+"""Metrics of attribution maps and outputs."""

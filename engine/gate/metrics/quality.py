@@ -148,7 +148,7 @@ def _check_floats(s: QualityCase) -> None:
 
 
 def _nothing(x: NDArray) -> NDArray:
-    """What stands for nothing: of a picture its mean colour, of a vector zeros."""
+    """The value of an empty input: the mean colour of a picture, zeros for a vector."""
     if x.ndim != 4:
         return np.zeros_like(x)
     axes = tuple(axis for axis in (1, 2, 3) if axis != 1 + int(np.argmin(x.shape[1:])))
@@ -162,7 +162,7 @@ def _blurred(x: NDArray) -> NDArray:
 
 
 def _foretold(s: QualityCase, mask: NDArray, change: NDArray) -> float:
-    """What a map says of a change: contributions are summed, gradients multiplied with it."""
+    """The change of score that a map predicts: contributions are summed, gradients are multiplied with the change."""
     if s.map.shape != s.x.shape[1:]:
         return float((s.over(s.plane) * np.ones_like(s.x) * mask).sum())
     gradient = s.side.explainers[s.method].method.reduction == "norm"

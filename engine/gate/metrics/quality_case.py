@@ -1,4 +1,4 @@
-"""What the quality of a map is measured on: a model, one input, a method's map of it, and perturbed inputs."""
+"""The subject of the quality metrics: a model, one input, a method's map of it, and perturbed inputs."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class QualityCase:
 
     @cached_property
     def _at_once(self) -> int:
-        """As many inputs as an explainer's memory has room for."""
+        """The number of inputs that fit an explainer's memory."""
         return max(1, min(CHUNK, self.side.explainers[self.method].memory // max(1, self.side.row_bytes)))
 
     def _chunk(self, inputs: NDArray) -> NDArray[np.floating]:

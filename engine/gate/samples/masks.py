@@ -48,7 +48,7 @@ class Masks:
 
     @property
     def mark(self) -> str:
-        """What tells these masks from others: boxes, sizes and times of files."""
+        """The identity of the masks: boxes, or sizes and times of files."""
         return f"{zlib.crc32(repr([(name, _mark(one)) for name, one in self.held.items()]).encode()):08x}"
 
 

@@ -1,4 +1,4 @@
-"""What models are compared on: samples one after another, so that memory does not grow with their number.
+"""The samples of a comparison, read one after another, so that memory does not grow with their number.
 
 Pictures, a folder (its sub-folders are labels), .npy and .npz arrays whose first axis counts samples, tables as .csv
 and .parquet; in Python arrays, and pairs of inputs and labels, too.
@@ -42,7 +42,7 @@ class Sample:
 
     @property
     def mark(self) -> str:
-        """What tells it from another sample of its name: its label, and its file's size and time or its numbers."""
+        """The identity of a sample besides its name: its label, and its file's size and time or its numbers."""
         if self.path is not None:
             file = self.path.stat()
             return f"{self.label} {self.path.resolve()} {file.st_size} {file.st_mtime_ns}"

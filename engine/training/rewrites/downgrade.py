@@ -30,7 +30,7 @@ def downgrade(program: ir.Model, opset: int) -> bool:
 
 
 def _lacks(node: ir.Node, program: ir.Model, opset: int) -> str:
-    """What a node uses that the older opset has not; empty where it means the same in both."""
+    """The feature of a node that the older opset lacks; empty if the node means the same in both opsets."""
     if node.domain != "":
         return ""
     now = onnx.defs.get_schema(node.op_type, program.graph.opset_imports[""], "")
