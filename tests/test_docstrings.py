@@ -13,6 +13,11 @@ import onnxray
 import pytest
 
 SHOWN = {
+    "explain": onnxray.explain,
+    "Explainer": onnxray.Explainer,
+    "Explainer.__call__": onnxray.Explainer.__call__,
+    "Explainer.save": onnxray.Explainer.save,
+    "jacobian": onnxray.jacobian,
     "load": onnxray.load,
     "activations": onnxray.activations,
     "differentiate": onnxray.differentiate,
@@ -50,7 +55,7 @@ def test_the_first_line_is_a_sentence(name: str) -> None:
 @each
 def test_every_parameter_is_told(name: str) -> None:
     told = section(name, "Args")
-    names = re.findall(r"^(\w+):", told, re.MULTILINE)
+    names = re.findall(r"^(?:\*\*)?(\w+):", told, re.MULTILINE)
     assert names == [one for one in inspect.signature(SHOWN[name]).parameters if one != "self"]
 
 

@@ -1,4 +1,4 @@
-"""The public entry point: explain(), Explainer, jacobian()."""
+"""Explainer: one method on one model, built once, called often."""
 
 from __future__ import annotations
 
@@ -8,52 +8,76 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from .attribution.axes import Shapes, declared_axes, explained_inputs, is_mixed
-from .attribution.export import exported
-from .attribution.faulty_maps import Question, faults_of, final_activation, not_zero, recorded, scaled_target, warn_of
-from .attribution.inputs import Inputs, prepare
-from .attribution.joining import joined
-from .attribution.memory import parse_memory
-from .attribution.plan import ExplanationGraph, explanation_graph
-from .attribution.plan_cache import Plans, has_branches, has_open_sizes
-from .attribution.result import Attribution
-from .attribution.run import Progress, Sums, run_samples
-from .attribution.score import row_scores
-from .attribution.score_axes import ScoreAxes
-from .attribution.score_finder import ScoreFinder
-from .attribution.shadow_gap import gap_record, warn_of_gap
-from .attribution.target import Target, is_seed, resolve_target
-from .autodiff.backward import Activation
-from .autodiff.embeddings import note_of
-from .backends import builder_named, lowering_for, with_fixed_batch
-from .data.batch import Prepared
-from .data.preprocess import Preprocess
-from .errors import InputError, OnnxrayError
-from .graph.builder import Lowering
-from .graph.model import Source
-from .loading.load import load
-from .loading.saving import write_model
-from .methods import Method, method_named
-from .runtime import Provider, Session, blaming_model, open_model, resolve_providers
+from ..attribution.axes import Shapes, declared_axes, explained_inputs, is_mixed
+from ..attribution.export import exported
+from ..attribution.faulty_maps import Question, faults_of, final_activation, not_zero, recorded, scaled_target, warn_of
+from ..attribution.inputs import Inputs, prepare
+from ..attribution.joining import joined
+from ..attribution.memory import parse_memory
+from ..attribution.plan import ExplanationGraph, explanation_graph
+from ..attribution.plan_cache import Plans, has_branches, has_open_sizes
+from ..attribution.result import Attribution
+from ..attribution.run import Progress, Sums, run_samples
+from ..attribution.score import row_scores
+from ..attribution.score_axes import ScoreAxes
+from ..attribution.score_finder import ScoreFinder
+from ..attribution.shadow_gap import warn_of_gap
+from ..attribution.target import is_seed, resolve_target
+from ..autodiff.backward import Activation
+from ..autodiff.embeddings import note_of
+from ..backends import builder_named, lowering_for, with_fixed_batch
+from ..data.batch import Prepared
+from ..data.preprocess import Preprocess
+from ..errors import OnnxrayError
+from ..graph.builder import Lowering
+from ..graph.model import Source
+from ..loading.load import load
+from ..loading.saving import write_model
+from ..methods import Method, method_named
+from ..runtime import Provider, Session, blaming_model, open_model, resolve_providers
+from .assemble import attribution_of, provenance_of
 
-__all__ = ["Explainer", "explain", "jacobian"]
+__all__ = ["Explainer"]
 
 
 class Explainer:
-    """One method on one model: built once, called often.
+    """One attribution method on one model: built once, called often.
 
-    ``score`` is "logit" (before a final Softmax, LogSoftmax or Sigmoid), "output" (the output as it is) or the name of
-    a tensor. ``layer`` is for methods that explain a layer. ``memory`` bounds what its session and one run take beside
-    the weights, and never changes a result. ``builder`` is "portable" or "ort-training", whose graph
-    ``runtime="training"`` runs in onnxruntime-training itself. ``options`` are the method's own; ``onnxray methods``
-    lists them. ``note`` tells, as a warning does, what is explained of a model that takes integers, such as the
-    embeddings of token ids.
+    A model with open sizes is built for each size of input anew; the last eight of these graphs are kept.
 
-    A model with open sizes is built for each size of input anew; the last eight of these are kept (``plans.KEPT``).
+    Args:
+        model: Path, bytes, ModelProto or ``Model``.
+        method: Name of an attribution method, which ``onnxray.METHODS`` has, or an instance of it.
+        score: "logit" (before a final Softmax, LogSoftmax or Sigmoid), "output" (as it is), or the name of a tensor.
+        layer: Layer that grad-cam explains; None for the last convolution.
+        providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
+        builder: "portable", or "ort-training" for the gradient graph of onnxruntime-training.
+        runtime: "onnxruntime", or "training" to run the graph of "ort-training" in onnxruntime-training itself.
+        threads: CPU threads of one run; None for all cores.
+        memory: Bytes, or text such as "512MB", that its session and one run may take beside the weights; it never
+            changes a result.
+        preprocess: How pictures become inputs; None for what the model carries.
+        **options: Options of the method, which ``onnxray methods`` lists, such as ``steps=20``.
+
+    Raises:
+        ModelError: A model that cannot be read or run, or lacks the layer or score.
+        NoGradientPath: A score that does not depend differentiably on the input.
+        UnsupportedOperator: An operator between input and score that has no gradient rule.
+        InputError: An unknown method, option, builder or runtime, or a value that is none.
+        BuilderError: onnxruntime-training failed.
+        RuntimeUnavailable: onnxruntime or the provider is missing.
+
+    Example:
+        >>> import numpy as np, onnxray.models
+        >>> explainer = onnxray.Explainer(onnxray.models.path("digits.onnx"), "integrated-gradients", steps=20)
+        >>> for x in np.random.default_rng(0).random((2, 3, 1, 28, 28), np.float32):
+        ...     print(explainer(x).values.shape)
+        (3, 1, 28, 28)
+        (3, 1, 28, 28)
     """
 
     def __init__(
@@ -94,11 +118,27 @@ class Explainer:
             explained_inputs(self.model.copy())
 
     def __call__(self, inputs: Inputs, target: Any = "top1", *, progress: Progress | None = None) -> Attribution:
-        """The attribution of a batch.
+        """Explains a batch of inputs.
 
-        ``target`` is "top1" or a class index where scores are those of classes; a tuple of indices where the scores of
-        an example have several axes; a sequence of these, one per example; or a float array in the shape of the scores,
-        which weights them. ``progress`` is called with rows done and rows in all.
+        Args:
+            inputs: An array ``(N, *input)``, a dict of arrays by input name, or pictures (paths or PIL images).
+            target: "top1" or a class index; a tuple of indices where the scores of an example have several axes; a list
+                of one for each example; or a float array in the shape of the scores, which weights them.
+            progress: Called with the rows that are done and the rows in all.
+
+        Returns:
+            Attribution: ``values`` ``(N, *input)``, a dict of these for several inputs, or ``(N, h, w)`` from grad-cam.
+
+        Raises:
+            InputError: Inputs or a target that do not fit the model.
+            ExecutionError: onnxruntime failed at a node, which the message names.
+
+        Example:
+            >>> import onnxray.models
+            >>> explainer = onnxray.Explainer(onnxray.models.path("digits.onnx"), "grad-cam")
+            >>> found = explainer(onnxray.models.path("digit.png"), target=6)
+            >>> found.values.shape, found.target.tolist()
+            ((1, 7, 7), [6])
         """
         return self._checked(*self._explained(inputs, target, progress))
 
@@ -119,7 +159,8 @@ class Explainer:
         points = self.method.points(plan.explained)
         rows = self._rows(plan) if given.batch.examples > 1 or points else 1
         sums = run_samples(session, plan, given.batch, wanted, points, rows, progress, keep)
-        return self._attribution(plan, given, wanted, scores.named(sums.chosen), sums), given, sums
+        made = provenance_of(plan, self.method, self.score, self.note)
+        return attribution_of(plan, self.method, given, wanted, scores.named(sums.chosen), sums, made), given, sums
 
     def _checked(self, found: Attribution, given: Prepared, sums: Sums) -> Attribution:
         """The attribution; what is wrong with its maps is warned of and kept in its provenance."""
@@ -158,11 +199,29 @@ class Explainer:
     def save(self, path: str | PathLike[str]) -> Path:
         """Writes the explainer as one ONNX file of standard operators, with the weights beside it from 2 GB on.
 
-        It runs anywhere; an explainer on CUDA writes convolutions as they are fastest there.
-        Inputs are the model's and ``target``, int64 (N,), -1 for the top class (of scores of several axes a place in C
-        order); outputs are the model's, then ``score`` (N,) and ``attribution`` (``attribution_NAME`` where several
-        inputs are explained). Of an input that all rows share the file takes one row at a time: with more, the gradient
-        is the sum of theirs, and methods of many points fail.
+        Inputs of the file are the model's and ``target``, int64 ``(N,)``, -1 for the top class (of scores of several
+        axes a place in C order); outputs are the model's, then ``score`` ``(N,)`` and ``attribution``
+        (``attribution_NAME`` where several inputs are explained). It runs anywhere; an explainer on CUDA writes
+        convolutions as they are fastest there. Of an input that all rows share the file takes one row at a time: with
+        more, the gradient is the sum of theirs, and methods of many points fail.
+
+        Args:
+            path: Where the file is written.
+
+        Returns:
+            Path: The file.
+
+        Raises:
+            OutputError: The file cannot be written.
+            ModelError: The explanation cannot be built for inputs of any size.
+
+        Example:
+            >>> import numpy as np, onnxruntime, onnxray.models
+            >>> file = onnxray.Explainer(onnxray.models.path("digits.onnx")).save("explainer.onnx")
+            >>> session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+            >>> feeds = {"image": np.zeros((2, 1, 28, 28), np.float32), "target": np.array([3, -1])}
+            >>> session.run(["attribution"], feeds)[0].shape
+            (2, 1, 28, 28)
         """
         plan = self._open_plan("cuda" if lowering_for(self.providers) == "cuda" else "portable", self._scores.settled)
         return write_model(exported(plan, self.method), path)
@@ -211,90 +270,8 @@ class Explainer:
         whole = all(axis is None for axis in given.batch.axes.values())
         return given.shapes if whole or has_open_sizes(self.model) or self.runtime == "training" else {}
 
-    def _attribution(
-        self, plan: ExplanationGraph, given: Prepared, target: Target, chosen: np.ndarray, sums: Sums
-    ) -> Attribution:
-        values = {
-            name: array if plan.row_axis(name) is None else np.moveaxis(array, 0, plan.row_axis(name) or 0)
-            for name, array in sums.values.items()
-        }
-        total = np.sum([array.reshape(len(array), -1).sum(1, dtype=np.float64) for array in sums.values.values()], 0)
-        return Attribution(
-            values=next(iter(values.values())) if len(values) == 1 else values,
-            target=chosen if target.seed is None else target.seed,
-            score=sums.scores[:, 0],
-            method=self.method.name,
-            delta=self.method.delta(total, sums.scores),
-            layout=given.recipe.layout if given.recipe else _layout(plan),
-            pictures=given.pictures,
-            provenance=self._provenance(plan) | gap_record(sums.gaps, plan.bound),
-            reduction=self.method.reduction if _layout(plan) else "abs-max",
-        )
-
-    def _provenance(self, plan: ExplanationGraph) -> dict[str, Any]:
-        """How it was made; where embeddings are explained, of which input, and the line that says so."""
-        tokens = {name: about.tokens for name, about in plan.explained.items() if about.tokens}
-        said = {"note": self.note, "tokens": tokens} if self.note else {}
-        layer = {"layer": getattr(self.method, "layer", None) or "default"} if plan.cam else {}
-        return {"options": repr(self.method), "score": self.score, **said, **layer}
-
-
-def explain(
-    model: Source,
-    inputs: Inputs,
-    method: str | Method = "saliency",
-    *,
-    target: Any = "top1",
-    score: str = "logit",
-    layer: str | None = None,
-    providers: Sequence[Provider] | Provider | None = None,
-    builder: str = "portable",
-    **options: Any,
-) -> Attribution:
-    """Which parts of the inputs a model used for a score: an attribution, by one call. For more calls build an
-    ``Explainer``, whose arguments these are.
-    """
-    explainer = Explainer(model, method, score=score, layer=layer, providers=providers, builder=builder, **options)
-    return explainer(inputs, target)
-
-
-def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options: Any) -> Any:
-    """The derivative of every score with respect to the input, ``(N, C, *input)`` for C scores per example, in C order.
-
-    Of several inputs a dict of them. Raises InputError for an input whose examples are not counted by an axis.
-    """
-    explainer = Explainer(model, "saliency", score=score, **options)
-    given = prepare(explainer.model, inputs, explainer.preprocess)
-    scores = explainer._scores(given, explainer._shapes(given))
-    classes, examples = scores.count or 0, given.batch.examples
-    if scores.whole:
-        runs = (explainer._explained(given.batch.feeds, scores.named(np.array([k]))) for k in range(classes))
-        return _stacked([found[0].values for found in runs])
-    plan, _ = explainer._plan(explainer._shapes(given), scores, seeded=False)
-    for name in plan.explained:
-        if plan.row_axis(name) is None:
-            raise InputError(f"jacobian() needs an axis that counts examples, which {name!r} has not")
-    rows = given.batch.take(np.repeat(np.arange(examples), classes))
-    found = explainer._explained(rows, scores.named(np.tile(np.arange(classes), examples)))[0].values
-    several = found if isinstance(found, Mapping) else {next(iter(plan.explained)): found}
-    moved = {name: np.moveaxis(array, plan.row_axis(name) or 0, 0) for name, array in several.items()}
-    shaped = {name: array.reshape(examples, classes, *array.shape[1:]) for name, array in moved.items()}
-    return shaped if isinstance(found, Mapping) else next(iter(shaped.values()))
-
-
-def _stacked(rows: Sequence[Any]) -> Any:
-    """The attributions of one example's scores as a Jacobian."""
-    named = {name: [row[name] for row in rows] for name in rows[0]} if isinstance(rows[0], Mapping) else {"": rows}
-    stacks = {name: np.stack(each, axis=1) for name, each in named.items()}
-    return stacks if isinstance(rows[0], Mapping) else stacks[""]
-
-
-def _layout(plan: ExplanationGraph) -> Literal["NLC"] | None:
-    """That of embeddings; pictures are known by their recipe, and maps of a layer have no channels."""
-    return "NLC" if not plan.cam and all(about.tokens for about in plan.explained.values()) else None
-
 
 def _training() -> ModuleType:
-    from . import training  # onnxruntime-training's side, imported late as few need it
+    from .. import training  # onnxruntime-training's side, imported late as few need it
 
     return training

@@ -1,0 +1,124 @@
+"""explain() and jacobian(): an explanation of one batch by one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..attribution.inputs import Inputs, prepare
+from ..attribution.result import Attribution
+from ..errors import InputError
+from ..graph.model import Source
+from ..methods import Method
+from ..runtime import Provider
+from .explainer import Explainer
+
+__all__ = ["explain", "jacobian"]
+
+
+def explain(
+    model: Source,
+    inputs: Inputs,
+    method: str | Method = "saliency",
+    *,
+    target: Any = "top1",
+    score: str = "logit",
+    layer: str | None = None,
+    providers: Sequence[Provider] | Provider | None = None,
+    builder: str = "portable",
+    **options: Any,
+) -> Attribution:
+    """Explains which parts of the inputs a model used for a score.
+
+    For more than one call on a model build an ``Explainer``.
+
+    Args:
+        model: Path, bytes, ModelProto or ``Model``.
+        inputs: An array ``(N, *input)``, a dict of arrays by input name, or pictures (paths or PIL images).
+        method: Name of an attribution method, which ``onnxray.METHODS`` has with its paper, or an instance of it.
+        target: "top1" or a class index; a tuple of indices where the scores of an example have several axes; a list of
+            one for each example; or a float array in the shape of the scores, which weights them.
+        score: "logit" (before a final Softmax, LogSoftmax or Sigmoid), "output" (as it is), or the name of a tensor.
+        layer: Layer that grad-cam explains; None for the last convolution.
+        providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
+        builder: "portable", or "ort-training" for the gradient graph of onnxruntime-training.
+        **options: Options of the method, which ``onnxray methods`` lists, such as ``steps=20``; and ``runtime``,
+            ``threads``, ``memory`` and ``preprocess`` of ``Explainer``.
+
+    Returns:
+        Attribution: ``values`` ``(N, *input)``, a dict of these for several inputs, or ``(N, h, w)`` from grad-cam; it
+            draws and saves them.
+
+    Raises:
+        ModelError: A model that cannot be read or run, or lacks the layer or score.
+        NoGradientPath: A score that does not depend differentiably on the input.
+        UnsupportedOperator: An operator between input and score that has no gradient rule.
+        InputError: Inputs, a target, a method or an option that does not fit.
+        ExecutionError: onnxruntime failed at a node, which the message names.
+        BuilderError: onnxruntime-training failed.
+        RuntimeUnavailable: onnxruntime or the provider is missing.
+
+    Example:
+        >>> import onnxray.models
+        >>> digits, picture = onnxray.models.path("digits.onnx"), onnxray.models.path("digit.png")
+        >>> found = onnxray.explain(digits, picture, "integrated-gradients", steps=20)
+        >>> found.values.shape, found.target.tolist()
+        ((1, 1, 28, 28), [6])
+    """
+    explainer = Explainer(model, method, score=score, layer=layer, providers=providers, builder=builder, **options)
+    return explainer(inputs, target)
+
+
+def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options: Any) -> Any:
+    """Computes the derivative of every score with respect to every element of the input.
+
+    Args:
+        model: Path, bytes, ModelProto or ``Model``.
+        inputs: An array ``(N, *input)``, a dict of arrays by input name, or pictures (paths or PIL images).
+        score: "output" (the output as it is), "logit" (before a final Softmax, LogSoftmax or Sigmoid), or the name of a
+            tensor.
+        **options: ``providers``, ``builder``, ``runtime``, ``threads``, ``memory`` and ``preprocess`` of ``Explainer``.
+
+    Returns:
+        numpy.ndarray: float32 ``(N, C, *input)`` for the C scores of an example, in C order; a dict of these by name
+            for several inputs.
+
+    Raises:
+        InputError: Inputs that do not fit the model, or an input without an axis that counts examples.
+        ModelError: A model that cannot be read or run, or lacks the score.
+        NoGradientPath: A score that does not depend differentiably on the input.
+        UnsupportedOperator: An operator between input and score that has no gradient rule.
+        RuntimeUnavailable: onnxruntime or the provider is missing.
+
+    Example:
+        >>> import onnxray.models
+        >>> digits, picture = onnxray.models.path("digits.onnx"), onnxray.models.path("digit.png")
+        >>> onnxray.jacobian(digits, picture).shape
+        (1, 10, 1, 28, 28)
+    """
+    explainer = Explainer(model, "saliency", score=score, **options)
+    given = prepare(explainer.model, inputs, explainer.preprocess)
+    scores = explainer._scores(given, explainer._shapes(given))
+    classes, examples = scores.count or 0, given.batch.examples
+    if scores.whole:
+        runs = (explainer._explained(given.batch.feeds, scores.named(np.array([k]))) for k in range(classes))
+        return _stacked([found[0].values for found in runs])
+    plan, _ = explainer._plan(explainer._shapes(given), scores, seeded=False)
+    for name in plan.explained:
+        if plan.row_axis(name) is None:
+            raise InputError(f"jacobian() needs an axis that counts examples, which {name!r} has not")
+    rows = given.batch.take(np.repeat(np.arange(examples), classes))
+    found = explainer._explained(rows, scores.named(np.tile(np.arange(classes), examples)))[0].values
+    several = found if isinstance(found, Mapping) else {next(iter(plan.explained)): found}
+    moved = {name: np.moveaxis(array, plan.row_axis(name) or 0, 0) for name, array in several.items()}
+    shaped = {name: array.reshape(examples, classes, *array.shape[1:]) for name, array in moved.items()}
+    return shaped if isinstance(found, Mapping) else next(iter(shaped.values()))
+
+
+def _stacked(rows: Sequence[Any]) -> Any:
+    """The attributions of one example's scores as a Jacobian."""
+    named = {name: [row[name] for row in rows] for name in rows[0]} if isinstance(rows[0], Mapping) else {"": rows}
+    stacks = {name: np.stack(each, axis=1) for name, each in named.items()}
+    return stacks if isinstance(rows[0], Mapping) else stacks[""]
