@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..explainer import Explainer
 from ..methods import Method
 from ..support.writing import replacing
-from .file_batch import Rows
+from .file_batch import RowProgress
 
 __all__ = ["Done", "Job"]
 
@@ -80,7 +80,7 @@ class Job:
     drawing: Mapping[str, Any] = field(default_factory=dict)
     numbers: bool = False
 
-    def __call__(self, file: Path, stem: str, progress: Rows | None = None) -> Iterator[Done]:
+    def __call__(self, file: Path, stem: str, progress: RowProgress | None = None) -> Iterator[Done]:
         """Explains every example of a file and writes what belongs to it."""
         given = read_given(self.explainer.model, file)
         attribution = self._explained(file, given, progress)
@@ -88,7 +88,7 @@ class Job:
             several = len(attribution) > 1
             yield self._done(file, f"{stem}-row{row}" if several else stem, row if several else None, one, given)
 
-    def _explained(self, file: Path, given: Given, progress: Rows | None) -> Attribution:
+    def _explained(self, file: Path, given: Given, progress: RowProgress | None) -> Attribution:
         """The attribution of a file, which the warnings about it name."""
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")

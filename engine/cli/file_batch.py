@@ -13,13 +13,13 @@ from typing import TypeVar
 from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
 from ..support.writing import disk_is_full, write_text
 
-__all__ = ["Failure", "Rows", "Work", "claim_stems", "each_file", "unique_stems"]
+__all__ = ["Failure", "RowProgress", "Work", "claim_stems", "each_file", "unique_stems"]
 
 INDEX = "sources.json"  # in a folder of results: which file each name stands for
 
 T = TypeVar("T")
-Rows = Callable[[int, int], None]  # called with rows done and rows in all
-Work = Callable[[Path, str, Rows | None], Iterator[T]]
+RowProgress = Callable[[int, int], None]  # called with rows done and rows in all
+Work = Callable[[Path, str, RowProgress | None], Iterator[T]]
 
 
 @dataclass(frozen=True)

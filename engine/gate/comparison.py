@@ -1,4 +1,4 @@
-"""compare(): do two models look at the same evidence?"""
+"""Comparison, the result of ``compare()``, and the measurement of its samples."""
 
 from __future__ import annotations
 

@@ -17,23 +17,23 @@ from ...errors import InputError
 from ...graph.model import Model
 from ...support.damaged import readable
 
-__all__ = ["LABELS", "Row", "Rows", "npy_rows", "npz_rows"]
+__all__ = ["LABELS", "ArrayRow", "ArrayRows", "npy_rows", "npz_rows"]
 
 KIND = "NumPy file of numbers"
 
-Row = tuple[Callable[[], Any], int | None]
+ArrayRow = tuple[Callable[[], Any], int | None]
 
 
 @dataclass(frozen=True)
-class Rows:
+class ArrayRows:
     """Rows of a file: how many, and how to go through them: what loads a row, and its label."""
 
     count: int
-    each: Callable[[], Iterator[Row]]
+    each: Callable[[], Iterator[ArrayRow]]
     labelled: bool
 
 
-def npy_rows(path: Path, model: Model) -> Rows:
+def npy_rows(path: Path, model: Model) -> ArrayRows:
     """The rows of an .npy array, mapped into memory, so that only the row in hand is read."""
     with readable(path, KIND, InputError):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -41,10 +41,10 @@ def npy_rows(path: Path, model: Model) -> Rows:
         raise InputError(f"{path} is an .npz file; name it so")
     if array.ndim == 0:
         raise InputError(f"{path} holds one number, no samples")
-    return Rows(len(array), lambda: ((partial(_copied, array, k), None) for k in range(len(array))), False)
+    return ArrayRows(len(array), lambda: ((partial(_copied, array, k), None) for k in range(len(array))), False)
 
 
-def npz_rows(path: Path, model: Model) -> Rows:
+def npz_rows(path: Path, model: Model) -> ArrayRows:
     """The rows of the arrays of an .npz file: one, or one for each input by its name; and one of labels."""
     with readable(path, KIND, InputError), zipfile.ZipFile(path) as file:
         shapes = {name.removesuffix(".npy"): _header(file, name)[0] for name in file.namelist()}
@@ -55,10 +55,10 @@ def npz_rows(path: Path, model: Model) -> Rows:
     wanted = {str(value.name) for value in model.inputs}
     if len(inputs) > 1 and set(inputs) != wanted:
         raise InputError(f"{path} holds {', '.join(inputs)}; the model takes {', '.join(sorted(wanted))}")
-    return Rows(shapes[inputs[0]][0], partial(_npz_each, path, inputs, label), label is not None)
+    return ArrayRows(shapes[inputs[0]][0], partial(_npz_each, path, inputs, label), label is not None)
 
 
-def _npz_each(path: Path, inputs: list[str], label: str | None) -> Iterator[Row]:
+def _npz_each(path: Path, inputs: list[str], label: str | None) -> Iterator[ArrayRow]:
     with readable(path, KIND, InputError), ExitStack() as stack:
         file = stack.enter_context(zipfile.ZipFile(path))
         names = [*inputs, *([label] if label else [])]

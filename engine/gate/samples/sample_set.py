@@ -21,7 +21,7 @@ from ...data.files import read_given
 from ...data.labels import Labels, labels_of
 from ...errors import InputError
 from ...graph.model import Model
-from .array_files import Row, Rows, npy_rows, npz_rows
+from .array_files import ArrayRow, ArrayRows, npy_rows, npz_rows
 from .table_files import csv_rows, parquet_rows
 
 __all__ = ["Data", "Sample", "Samples", "modules_for", "open_samples"]
@@ -148,7 +148,7 @@ def _files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
 
 
-def _of_rows(rows: Rows, name: str) -> Samples:
+def _of_rows(rows: ArrayRows, name: str) -> Samples:
     def each() -> Iterator[Sample]:
         for index, (load, label) in enumerate(rows.each()):
             yield Sample(f"{name}:{index}", load, label)
@@ -169,7 +169,7 @@ def _of_arrays(data: Any, model: Model) -> Samples:
     def one(k: int) -> Any:
         return {n: a[k : k + 1] for n, a in arrays.items()} if isinstance(arrays, dict) else arrays[k : k + 1]
 
-    def each() -> Iterator[Row]:
+    def each() -> Iterator[ArrayRow]:
         return ((lambda k=k: one(k), None if labels is None else int(labels[k])) for k in range(count))
 
-    return _of_rows(Rows(count, each, labels is not None), "sample")
+    return _of_rows(ArrayRows(count, each, labels is not None), "sample")

@@ -17,14 +17,14 @@ from ...graph.metadata import FEATURES, entry
 from ...graph.model import Model
 from ...optional import import_extra
 from ...support.damaged import readable
-from .array_files import LABELS, Row, Rows
+from .array_files import LABELS, ArrayRow, ArrayRows
 
 __all__ = ["csv_rows", "parquet_rows"]
 
 BATCH = 256  # rows of a .parquet file that are read at once
 
 
-def csv_rows(path: Path, model: Model) -> Rows:
+def csv_rows(path: Path, model: Model) -> ArrayRows:
     """The rows of a .csv file; a column named label, labels, target or y holds classes."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -34,16 +34,16 @@ def csv_rows(path: Path, model: Model) -> Rows:
         raise InputError(f"{path} cannot be read as a table with a line of names first") from error
     names = [name.strip() for name in header]
     features, label = _columns(path, names, model)
-    return Rows(count, partial(_csv_each, path, names, features, label), label is not None)
+    return ArrayRows(count, partial(_csv_each, path, names, features, label), label is not None)
 
 
-def parquet_rows(path: Path, model: Model) -> Rows:
+def parquet_rows(path: Path, model: Model) -> ArrayRows:
     """The rows of a .parquet file; a column named label, labels, target or y holds classes."""
     parquet = import_extra("pyarrow.parquet")
     with readable(path, ".parquet file", InputError):
         file = parquet.ParquetFile(path)
     features, label = _columns(path, list(file.schema_arrow.names), model)
-    return Rows(file.metadata.num_rows, partial(_parquet_each, path, file, features, label), label is not None)
+    return ArrayRows(file.metadata.num_rows, partial(_parquet_each, path, file, features, label), label is not None)
 
 
 def _columns(path: Path, names: Sequence[str], model: Model) -> tuple[list[str], str | None]:
@@ -54,14 +54,14 @@ def _columns(path: Path, names: Sequence[str], model: Model) -> tuple[list[str],
     return wanted or [name for name in names if name != label], label
 
 
-def _csv_each(path: Path, names: Sequence[str], features: Sequence[str], label: str | None) -> Iterator[Row]:
+def _csv_each(path: Path, names: Sequence[str], features: Sequence[str], label: str | None) -> Iterator[ArrayRow]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         for row in islice((row for row in csv.reader(file) if row), 1, None):
             held = dict(zip(names, row, strict=False))
             yield partial(_numbers, held, features), _class(held, label)
 
 
-def _parquet_each(path: Path, file: Any, features: Sequence[str], label: str | None) -> Iterator[Row]:
+def _parquet_each(path: Path, file: Any, features: Sequence[str], label: str | None) -> Iterator[ArrayRow]:
     with readable(path, ".parquet file", InputError):
         for batch in file.iter_batches(BATCH, columns=[*features, *([label] if label else [])]):
             for held in batch.to_pylist():
