@@ -166,17 +166,17 @@ def counting_axis(model: Model, name: str, shapes: Sequence[Sequence[int]], rows
 def _marked(model: Model, name: str, shapes: Shapes, marked: bool) -> ir.Value:
     """The scores of a copy of the model whose examples have a name of their own."""
     program = model.copy()
-    settled: dict[str, list[Any]] = {
+    known: dict[str, list[Any]] = {
         str(v.name): list(shapes.get(str(v.name), v.shape)) for v in model.inputs if v.shape is not None
     }
     for value in model.inputs if marked else ():
         axis = batch_axis(model, value)
-        if axis is not None and str(value.name) in settled:
-            settled[str(value.name)][axis] = EXAMPLES
+        if axis is not None and str(value.name) in known:
+            known[str(value.name)][axis] = EXAMPLES
     for value in program.outputs:
         if not value.is_graph_input():
             value.shape = None  # what a file declares is what its exporter was told
-    fix_shapes(program, settled)
+    fix_shapes(program, known)
     return program.value(name)
 
 

@@ -20,7 +20,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Sums:
-    """Attributions by input, and each example's settled target and scores (N, points); of the examples themselves the
+    """Attributions by input, and each example's final target and scores (N, points); of the examples themselves the
     model's outputs in each run of so many ``rows``, if they are kept, and the gaps between their scores and a float32
     shadow's, if there is one."""
 
@@ -64,7 +64,7 @@ def run_samples(
 
 
 def _chunks(examples: int, count: int, limit: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Example and point of each row; all examples at point 0 come first, as they settle the targets."""
+    """Example and point of each row; all examples at point 0 come first, as they determine the targets."""
     everything = np.arange(examples * count)
     for group in (everything[:examples], everything[examples:]):
         for start in range(0, len(group), limit):

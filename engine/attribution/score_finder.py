@@ -41,8 +41,8 @@ class ScoreFinder:
         return scores if None not in scores.shape else self._sized(scores, given)
 
     @property
-    def settled(self) -> ScoreAxes:
-        """The axes without inputs at hand; a ModelError where only inputs tell."""
+    def known(self) -> ScoreAxes:
+        """The score axes without any inputs; a ModelError if they cannot be found without inputs."""
         if self.found:
             return next(reversed(self.found.values()))
         mixed = is_mixed(self.model)

@@ -76,7 +76,7 @@ def answering_signals(record: Record) -> Iterator[None]:
     """Raises Interrupted at the first signal; ends the process where that has no effect in time, or at a second one.
 
     A signal handler of Python runs when native code returns, which may take minutes: onnxruntime cannot be interrupted
-    while it loads a model. So a thread, which hears of the signal at once, removes what is half written and ends
+    while it loads a model. So a thread, which is notified of the signal at once, removes what is half written and ends
     the process. Files are written by rename, so that none is left in halves.
     """
     heard, wakes = socket.socketpair()

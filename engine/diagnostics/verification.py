@@ -84,9 +84,9 @@ def verify(
     """
     source, draw = load(model), np.random.default_rng(seed)
     feeds = _random(source, draw) if inputs is None else dict(prepare(source, inputs, preprocess).batch.feeds)
-    settled = source.copy()
-    fix_shapes(settled, {name: x.shape for name, x in feeds.items()})
-    trial = _Trial(settled, feeds, draw, providers)
+    fixed = source.copy()
+    fix_shapes(fixed, {name: x.shape for name, x in feeds.items()})
+    trial = _Trial(fixed, feeds, draw, providers)
     truth, first = trial.gradient("portable", lambda graph: open_session(graph.model, providers))
     lowered = trial.against("ort-training, lowered", truth, lambda graph: open_session(graph.model, providers))
     raw = trial.against("ort-training, raw", truth, trial.in_training, runtime="training")

@@ -223,7 +223,7 @@ class Explainer:
             >>> session.run(["attribution"], feeds)[0].shape
             (2, 1, 28, 28)
         """
-        plan = self._open_plan("cuda" if lowering_for(self.providers) == "cuda" else "portable", self._scores.settled)
+        plan = self._open_plan("cuda" if lowering_for(self.providers) == "cuda" else "portable", self._scores.known)
         return write_model(exported(plan, self.method), path)
 
     def _open_plan(self, lowering: Lowering = "portable", scores: ScoreAxes | None = None) -> ExplanationGraph:

@@ -22,7 +22,7 @@ def operand_gradients(g: GraphBuilder, node: Node, dy: ir.Value) -> list[ir.Valu
 def _operand_gradient(
     g: GraphBuilder, inputs: Sequence[ir.Value], terms: list[str], output: str, dy: ir.Value, k: int
 ) -> ir.Value:
-    """Sums over letters that only this operand has become repetitions, which a factor of ones spells out.
+    """Sums over letters that only this operand has become repetitions, which a factor of ones writes.
 
     A letter that it has twice is a diagonal: the second one gets a name of its own and a unit matrix ties the two.
     onnxruntime refuses terms without letters, so that a scalar dY is multiplied in at the end.
