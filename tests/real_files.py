@@ -10,11 +10,19 @@ import onnxray
 import onnxruntime as ort
 from onnxray.attribution.inputs import prepare
 
-__all__ = ["DATA", "FILES", "feeds", "top_class"]
+__all__ = ["DATA", "FILES", "PICTURES", "QUANTISED", "RECIPES", "feeds", "path", "photograph", "top_class"]
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FILES = sorted((DATA / "onnx").glob("*.onnx"))
 SIZES = {"sequence": 512}  # of open dimensions, by name; any other is 2
+PICTURES = ["doberman.png", "owl.jpg", "parrot.jpg", "elephant.jpg"]
+RECIPES = {
+    "mobilenetv2like_qdq_244": onnxray.Preprocess.preset("imagenet", size=(244, 244)),
+    "shufflenet-v2-12-int8": onnxray.Preprocess.preset("imagenet", size=(224, 224)),
+    "squeezenet_fp16_winml": onnxray.Preprocess.preset("caffe", size=(224, 224)),
+    "yolox_nano_224": onnxray.Preprocess.preset("imagenet", size=(224, 224)),
+}
+QUANTISED = ["mobilenetv2like_qdq_244", "shufflenet-v2-12-int8"]
 RATES = {"sr": 16000}  # an integer that is no id: a sampling rate
 IDS = 2  # token ids, kinds of tokens and masks know at least 0 and 1
 
@@ -31,6 +39,14 @@ def _array(x: onnx.ValueInfoProto, rng: np.random.Generator, scale: float) -> np
     if x.name in RATES:
         return np.full(shape, RATES[x.name], kind)
     return np.asarray(rng.integers(IDS, size=shape) if kind.kind in "iub" else scale * rng.normal(size=shape), kind)
+
+
+def path(name: str) -> Path:
+    return DATA / "onnx" / f"{name}.onnx"
+
+
+def photograph(name: str, picture: str = "doberman.png") -> dict[str, np.ndarray]:
+    return dict(prepare(onnxray.load(path(name)), DATA / "images" / picture, RECIPES[name]).batch.feeds)
 
 
 def top_class(file: Path, picture: Path, recipe: onnxray.Preprocess) -> int:

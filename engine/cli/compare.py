@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from typer import Argument, Option
@@ -14,6 +14,7 @@ from ..data.labels import read_labels
 from ..gate import Comparison, compare
 from ..gate.golden import is_golden
 from ..gate.model_under_test import DEFAULT_METHODS
+from ..gate.pair import TargetKind
 from ..gate.provenance import other_runtime
 from ..optional import REPORT, need_all
 from ..support.writing import check_outputs, write_text
@@ -125,7 +126,7 @@ def compare_models(
     recipe = named_recipe(candidate if is_golden(reference) else reference, preprocess)
     with progress_bar(1, worth=True) as step:
         found = compare(
-            reference, candidate, data, methods=method or DEFAULT_METHODS, target=questions.target,
+            reference, candidate, data, methods=method or DEFAULT_METHODS, target=cast(TargetKind, questions.target),
             metrics=questions.metric, fail_under=questions.fail_under, samples=sampling.samples, seed=sampling.seed,
             calibrate=questions.calibrate, layers=questions.layers, masks=questions.masks,
             labels=read_labels(labels) if labels else None, golden=files.golden, journal=files.journal,

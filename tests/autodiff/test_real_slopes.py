@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import onnxray
 import onnxruntime as ort
 import pytest
 from kernels import products_saturate
-from onnxray.attribution.inputs import prepare
 from onnxray.autodiff.float32_shadow import float32_form
 from PIL import Image
+from real_files import DATA, PICTURES, QUANTISED, path, photograph
 from rounding import rounded
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(
     not DATA.is_dir(), reason="../shared/data, with real models and photographs, is not here"
 )
-PICTURES = ["doberman.png", "owl.jpg", "parrot.jpg", "elephant.jpg"]
-RECIPES = {
-    "mobilenetv2like_qdq_244": onnxray.Preprocess.preset("imagenet", size=(244, 244)),
-    "shufflenet-v2-12-int8": onnxray.Preprocess.preset("imagenet", size=(224, 224)),
-    "squeezenet_fp16_winml": onnxray.Preprocess.preset("caffe", size=(224, 224)),
-    "yolox_nano_224": onnxray.Preprocess.preset("imagenet", size=(224, 224)),
-}
-QUANTISED = ["mobilenetv2like_qdq_244", "shufflenet-v2-12-int8"]
 Feeds = dict[str, np.ndarray]
-
-
-def path(name: str) -> Path:
-    return DATA / "onnx" / f"{name}.onnx"
-
-
-def photograph(name: str, picture: str = "doberman.png") -> Feeds:
-    return dict(prepare(onnxray.load(path(name)), DATA / "images" / picture, RECIPES[name]).batch.feeds)
 
 
 def session(model: onnx.ModelProto) -> ort.InferenceSession:

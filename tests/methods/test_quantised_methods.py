@@ -6,9 +6,9 @@ import numpy as np
 import onnxray
 import pytest
 from kernels import exact_products
+from real_files import DATA, PICTURES, QUANTISED, RECIPES, path, photograph
 from rounding import rounded
 from scipy.stats import spearmanr
-from test_real_slopes import DATA, PICTURES, QUANTISED, RECIPES, path, photograph
 
 ALIKE = {"guided-backprop": 0.9, "deconvnet": 0.9, "grad-cam": 0.9, "saliency": 0.6}  # docs/quantised.md says why
 pytestmark = pytest.mark.skipif(
