@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "architectures.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "timm_architectures.py"
 WHEELS = {"2.13": ("timm==1.0.31", "torchvision==0.28.0")}  # by the release of torch, which torchvision fixes
 
 

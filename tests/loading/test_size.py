@@ -18,7 +18,7 @@ from onnxray.graph.weights import LIMIT
 from onnxray.loading.load import load
 from onnxray.runtime import open_model, open_session
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 size: Any = import_module("size")
 
 RNG = np.random.default_rng(0)

@@ -1,6 +1,6 @@
 """The ONNX project's operator suite by onnxray, by onnxruntime-training's own builder and by onnx2torch with autograd.
 
-python benchmarks/suite.py [--every 1] [--ways onnxray ort-training onnx2torch] > suite.json
+python benchmarks/operator_suite.py [--every 1] [--ways onnxray ort-training onnx2torch] > suite.json
 
 The harness is that of the tests (tests/suite.py): a case counts where a float input reaches a float output and stock
 onnxruntime runs it; the gradient is compared with central differences. onnxruntime-training builds and runs its graph

@@ -1,7 +1,7 @@
 """timm's architectures as torch.onnx exports them: saliency beside autograd's, as a table in docs/coverage.md.
 
     pip install --no-deps --target timm timm==1.0.31 torchvision==0.28.0  # beside torch 2.13.0, the CPU's too
-    PYTHONPATH=timm python benchmarks/architectures.py --results results.jsonl --write docs/coverage.md
+    PYTHONPATH=timm python benchmarks/timm_architectures.py --results results.jsonl --write docs/coverage.md
 
 All by both exporters take more than an hour on two cores; results that are there already are not measured again.
 Weights are random, and what an architecture starts at a constant (scales of layers, norms, tokens) is shaken, so that
@@ -270,7 +270,7 @@ one is equal, and *picture* is the number of that picture. If no picture is equa
 reference evaluator of the ONNX project, and may differ by {exact:g}: {deep}. The other networks are not compared in
 float64, as onnxruntime has no Conv in float64 on the CPU. Autograd itself is compared with central differences of the
 network in float64. Its batch norms get contiguous gradients, because torch 2.13.0 computes a wrong gradient of batch
-norms for one picture that is cut into tokens (xcit, levit, efficientvit_m0). `python benchmarks/architectures.py`
+norms for one picture that is cut into tokens (xcit, levit, efficientvit_m0). `python benchmarks/timm_architectures.py`
 measures all this, on the CPU with onnxruntime {runtime}.
 
 {counts}
