@@ -113,4 +113,4 @@ def test_delta_is_small_without_kinks(measured: Note) -> None:
     assert a.delta is not None
     share = np.abs(a.delta) / way(one.double, torch.from_numpy(x).double()).abs().numpy()
     measured(f"|delta| / |f(x) - f(baseline)|: {share.max():.1e}")
-    assert share.max() < 1e-3
+    assert share.max() < 3e-3  # of random weights, which are others in other releases of PyTorch
