@@ -48,12 +48,15 @@ VECTORS = {
 
 @pytest.mark.parametrize("op", VECTORS)
 def test_a_loss_that_is_no_scalar(op: str) -> None:
-    """Its gradient starts from one number for the whole loss; onnxray adds the scores up first."""
+    """Its gradient starts from one number for the whole loss; onnxray adds the scores up first.
+
+    Behind that number the library reads what lies in memory, once in a while the ones that would be right.
+    """
     made, x = model(VECTORS[op], "float[2,9] x", "float[2,9] y"), numbers(2, 9)
+    raws = [gradient_of(made, {"x": x}, loss="y") for _ in range(5)]
     ones = np.ones((2, 9), np.float32)
-    raw = gradient_of(made, {"x": x}, loss="y")
     summed = gradient_of(score_of(made, ones), {"x": x})
-    assert raw.shape != x.shape or np.abs(raw - summed).max() > WRONG
+    assert any(raw.shape != x.shape or np.abs(raw - summed).max() > WRONG for raw in raws)
     graph = differentiate(made, builder="ort-training")
     assert np.abs(gradient(graph, {"x": x}, {"y": ones})["x"] - summed).max() <= 1e-6
     assert right(made, x)
