@@ -101,7 +101,7 @@ def busy(*arguments, **options):
     return real(*arguments, **options)
 onnxruntime.InferenceSession.{method} = busy
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from onnxray.cli.app.app import main
+from onnxray.cli.app import main
 main()"""
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
