@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted(file for folder in ("engine", "converters", "models") for file in (ROOT / folder).rglob("*.py"))
-TESTS = sorted((ROOT / "tests").rglob("*.py"))
+TESTS = sorted(file for folder in ("tests", "benchmarks") for file in (ROOT / folder).rglob("*.py"))
 MAX_FILE = 300
 MAX_FUNCTION = 50
 
@@ -44,7 +44,7 @@ def test_every_file_says_what_it_is(file: Path) -> None:
     assert ast.get_docstring(ast.parse(file.read_text()))
 
 
-def test_the_files_of_the_tests_are_short() -> None:
+def test_the_files_of_tests_and_benchmarks_are_short() -> None:
     lines = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in TESTS}
     assert {file: count for file, count in lines.items() if count > MAX_FILE} == {}
 

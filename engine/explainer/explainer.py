@@ -182,7 +182,9 @@ class Explainer:
         if (method, score) not in self._others:
             where = self.providers if self.runtime == "onnxruntime" else None
             with warnings.catch_warnings(action="ignore"):  # the note was told
-                other = Explainer(self.model, method, score=score, providers=where, memory=self.memory)
+                other = Explainer(
+                    self.model, method, score=score, providers=where, memory=self.memory, threads=self.threads
+                )
             self._others[method, score] = other
         return self._others[method, score]
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..attribution.axes import score_axes
 from ..attribution.inputs import prepare
@@ -237,8 +236,3 @@ def finite(array: NDArray[np.floating], what: str) -> NDArray[np.floating]:
     if not np.isfinite(array).all():
         raise InputError(f"{what} holds NaN or infinity")
     return array
-
-
-def picture_of(given: Prepared) -> Image.Image | None:
-    """The picture that the model got, if its input was a picture."""
-    return given.pictures[0] if given.pictures else None

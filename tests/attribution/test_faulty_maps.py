@@ -57,6 +57,15 @@ def test_a_relu_that_removes_everything() -> None:
     assert told("grad-cam", one_way(1), PICTURE) == []
 
 
+def test_the_reason_is_looked_for_on_the_threads_allowed() -> None:
+    """Another explainer tries the map without its ReLU."""
+    explainer = onnxray.Explainer(one_way(-1), "grad-cam", threads=1)
+    with pytest.warns(UserWarning, match="the ReLU removed all"):
+        explainer(PICTURE, target=0)
+    (other,) = explainer._others.values()
+    assert other.threads == 1
+
+
 def test_a_layer_that_the_score_does_not_depend_on() -> None:
     """The second head has a convolution of its own, which is the last one."""
     proto = model(
