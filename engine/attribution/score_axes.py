@@ -95,8 +95,9 @@ class ScoreAxes:
 
 def axes_at(tensor: str, dims: Sequence[object], axis: int | None, whole: bool = False) -> ScoreAxes:
     """The axes of a tensor of scores whose examples one axis counts; an InputError where there is none."""
-    shape = tuple(d if isinstance(d, int) else None for k, d in enumerate(dims) if k != axis)
-    if 0 in dims:
-        text = ", ".join(str(d) if isinstance(d, int) else "?" for d in dims)
-        raise InputError(f"the scores {tensor!r} of this input have shape ({text}): there is no score to explain")
+    sizes = tuple(d if isinstance(d, int) else None for d in dims)
+    if 0 in sizes:
+        text = ScoreAxes(tensor, sizes).text
+        raise InputError(f"the scores {tensor!r} of this input have shape {text}: there is no score to explain")
+    shape = tuple(size for k, size in enumerate(sizes) if k != axis)
     return ScoreAxes(tensor, shape, axis, whole)
