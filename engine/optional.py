@@ -8,9 +8,9 @@ from typing import Any
 
 from .errors import RuntimeUnavailable
 
-__all__ = ["METRICS", "REPORT", "import_extra", "need_all"]
+__all__ = ["MEASURING", "REPORT", "import_extra", "need_all"]
 
-METRICS = ("scipy", "skimage", "bottleneck")  # modules that every comparison and evaluation takes
+MEASURING = ("scipy", "skimage", "bottleneck")  # modules that every comparison and evaluation takes
 REPORT = ("jinja2", "matplotlib")
 EXTRAS = {"pyarrow": "parquet", "quantus": "quantus"}  # all others: gate
 

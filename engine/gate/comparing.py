@@ -20,7 +20,7 @@ from ..graph.model import Source
 from ..loading.load import load
 from ..methods.baseline import Baseline
 from ..methods.occlusion import Extent
-from ..optional import METRICS, need_all
+from ..optional import MEASURING, need_all
 from ..runtime import Provider
 from ..support.heap import release
 from .calibration import Calibration, calibrate
@@ -31,6 +31,7 @@ from .golden import Golden, Recorder, is_golden, open_golden, read_header, recor
 from .layers.cam_layer import default_layer, same_layer, usable_methods
 from .layers.compare_layers import LayerReport, compare_layers
 from .metrics.agreement import chosen_metrics
+from .metrics.inside_mask import MASKED
 from .model_under_test import DEFAULT_METHODS, ModelUnderTest
 from .pair import Pair, TargetKind
 from .provenance import provenance
@@ -39,7 +40,7 @@ from .recorded_settings import as_recorded, recorded_methods, settings
 from .samples.masks import warn_of_no_mask
 from .samples.sample_set import Data, Samples, modules_for, open_samples
 from .settings import CompareSettings, listed, method_settings
-from .summary import MASKED, Summary, check, parse_thresholds, summarise
+from .summary import Summary, check, parse_thresholds, summarise
 
 __all__ = ["compare"]
 
@@ -122,7 +123,7 @@ def compare(
         >>> found.verdict, round(found.value("saliency", "spearman"), 2)
         ('pass', 1.0)
     """
-    need_all(*METRICS, *modules_for(data))
+    need_all(*MEASURING, *modules_for(data))
     gate = CompareSettings(
         methods=listed(methods), target=target, metrics=(metrics,) if isinstance(metrics, str) else metrics,
         fail_under=fail_under, samples=samples, seed=seed, calibrate=calibrate, layers=layers, masks=masks,
@@ -136,7 +137,7 @@ def compare(
         gate = replace(gate, methods=usable_methods(reference, gate.methods, gate.layer))
     warn_of_one_method(gate.methods)
     found = _compared(_pair(reference, candidate, data, gate), gate, failed, progress)
-    warn_of_no_mask(gate.opened_masks, found.rows, MASKED)
+    warn_of_no_mask(gate.opened_masks, found.rows, MASKED.keys())
     return found
 
 

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError, OnnxrayError, OutputError, RuntimeUnavailable
+from ..methods import METHODS
 from .journal import open_journal
 from .pair import Pair
 from .record import ComparisonRecord, Failed, Progress
 from .summary import Row
 
 __all__ = ["Comparison", "measure", "warn_of_one_method"]
+
+HARDLY_OF_WEIGHTS = frozenset({"guided", "deconvnet"})  # Relu policies whose maps hardly depend on the weights
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,8 @@ def measure(
 
 
 def warn_of_one_method(methods: Sequence[str]) -> None:
-    """Guided backprop and deconvnet alone show little of what a model learned."""
-    if set(methods) <= {"guided-backprop", "deconvnet"}:
+    """Warns of methods that show little of what a model learned, unless another is beside them."""
+    if all(name in METHODS and METHODS[name].relu_policy in HARDLY_OF_WEIGHTS for name in methods):
         warnings.warn(
             f"{' and '.join(methods)} alone: its maps hardly depend on the weights (Adebayo et al., 2018), so two "
             "different models agree; add saliency or integrated-gradients",

@@ -20,13 +20,13 @@ from ..graph.model import Source
 from ..loading.load import load
 from ..methods.baseline import Baseline
 from ..methods.occlusion import Extent
-from ..optional import METRICS, need_all
+from ..optional import MEASURING, need_all
 from ..runtime import Provider
 from ..support.choice import choose
 from .explainers import SharedMemory
 from .layers.cam_layer import usable_methods
 from .layers.randomise import randomised
-from .metrics.quality import QUALITIES, area, chosen_qualities, curve
+from .metrics.quality import Quality, area, chosen_qualities
 from .metrics.quality_case import QualityCase
 from .model_under_test import DEFAULT_METHODS, ModelUnderTest, open_model_under_test
 from .record import EvaluationRecord, Failed, Progress, at_least_one
@@ -37,8 +37,6 @@ from .software import software
 from .summary import Row, summarise
 
 __all__ = ["Evaluation", "evaluate"]
-
-CURVES = {"deletion": False, "insertion": True}
 
 
 @dataclass(frozen=True)
@@ -113,8 +111,8 @@ def evaluate(
         >>> 0 < found.value("saliency", "sparseness") < 1
         True
     """
-    need_all(*METRICS, *modules_for(data))
-    names = chosen_qualities([metrics] if isinstance(metrics, str) else metrics)
+    need_all(*MEASURING, *modules_for(data))
+    qualities = chosen_qualities([metrics] if isinstance(metrics, str) else metrics)
     source, wanted = load(model), listed(methods)
     asked = method_settings(
         options, steps=steps, baseline=baseline, rule=rule, noise=noise, relu=relu, window=window, stride=stride,
@@ -126,15 +124,15 @@ def evaluate(
     known = fitting_labels(side.model, score_axes(side.model, side.score), labels)
     chosen = open_samples(data, side.model, known).drawn(samples, seed)
     _check_target(target, chosen)
-    other = side.with_model(randomised(side.model, seed)) if "parameter-randomisation" in names else None
+    other = side.with_model(randomised(side.model, seed)) if any(one.needs_random_model for one in qualities) else None
     shared = SharedMemory(parse_memory(memory), [side, other] if other else [side])
-    work = _Work(side, other, names, target == "label", open_masks(masks), seed, shared)
+    work = _Work(side, other, qualities, target == "label", open_masks(masks), seed, shared)
     rows, losses = _measure(work, chosen, failed, progress)
     at_least_one(rows, losses)
-    if "pointing-game" in names:
-        warn_of_no_mask(work.masks, rows, "pointing-game")
-    about = {"digest": side.digest, "methods": list(side.explainers), "metrics": names, "target": target}
-    about |= {"samples": samples, "seed": seed, "settings": repr(settings | asked), **software()}
+    if masked := {one.name for one in qualities if one.needs_mask}:
+        warn_of_no_mask(work.masks, rows, masked)
+    about = {"digest": side.digest, "methods": list(side.explainers), "metrics": [one.name for one in qualities]}
+    about |= {"target": target, "samples": samples, "seed": seed, "settings": repr(settings | asked), **software()}
     about |= {"providers": side.where}
     return Evaluation(side.name, tuple(rows), tuple(losses), summarise(rows, seed), work.means(len(rows)), about)
 
@@ -164,7 +162,7 @@ class _Work:
 
     side: ModelUnderTest
     random_side: ModelUnderTest | None
-    metrics: Sequence[str]
+    metrics: Sequence[Quality]
     by_label: bool
     masks: Masks | None
     seed: int
@@ -184,16 +182,16 @@ class _Work:
             if self.masks is not None:
                 mask = self.masks.of(sample, given, subject.plane.shape)
                 subject = QualityCase(self.side, given, found.target, method, values, rng, self.random_side, mask)
-            measured = {name: self._measure(subject, name) for name in self.metrics}
+            measured = {one.name: self._measure(subject, one) for one in self.metrics}
             maps[method] = {name: float(value) for name, value in measured.items() if value is not None}
         self.memory.divide()  # some sessions are opened by the metrics
         return Row(sample.name, found.target, {}, maps, sample.label)
 
-    def _measure(self, subject: QualityCase, name: str) -> float | None:
-        if name not in CURVES:
-            return QUALITIES[name](subject)
-        values = curve(subject, insert=CURVES[name])
-        held = self.sums.setdefault(name, {})
+    def _measure(self, subject: QualityCase, quality: Quality) -> float | None:
+        values = quality.measure(subject)
+        if not isinstance(values, np.ndarray):
+            return values
+        held = self.sums.setdefault(quality.name, {})
         held[subject.method] = held.get(subject.method, 0) + values
         return area(values)
 

@@ -14,7 +14,8 @@ from ..data.preprocess import Preprocess
 from ..drawing import heatmap
 from ..errors import InputError
 from .explainers import SharedMemory
-from .metrics.agreement import Metric, agreement, mass_inside, points_inside, strength
+from .metrics.agreement import Metric, agreement, strength
+from .metrics.inside_mask import mask_agreement
 from .metrics.outputs import output_agreement
 from .model_under_test import Evidence, ModelUnderTest
 from .samples.masks import Masks
@@ -111,10 +112,7 @@ class Pair:
     def _inside(self, look: SampleResult, a: np.ndarray, b: np.ndarray) -> dict[str, float]:
         """How far the shares of evidence inside of a mask agree, and whether the same side of it is pointed at."""
         mask = self.masks.of(look.sample, look.given, strength(a).shape) if self.masks else None
-        if mask is None:
-            return {}
-        shares, hits = [mass_inside(one, mask) for one in (a, b)], [points_inside(one, mask) for one in (a, b)]
-        return {"mass-inside": 1 - abs(shares[0] - shares[1]), "pointing": float(hits[0] == hits[1])}
+        return {} if mask is None else mask_agreement(a, b, mask)
 
     def _label(self, sample: Sample) -> int:
         if sample.label is None:

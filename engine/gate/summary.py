@@ -12,7 +12,9 @@ from ..errors import InputError
 from ..optional import import_extra
 from ..support.choice import choose
 from .metrics.agreement import METRICS
+from .metrics.inside_mask import MASKED
 from .metrics.outputs import OUTPUTS
+from .metrics.quality import QUALITIES
 
 __all__ = ["Check", "Row", "Summary", "Verdict", "bootstrap", "check", "parse_thresholds", "summarise"]
 
@@ -22,10 +24,7 @@ RESAMPLES = 999
 LEVEL = 0.95
 OF_OUTPUTS = "outputs"  # stands where a method does
 CALIBRATED = "calibrated"
-MASKED = "mass-inside"
-FALLING = frozenset(  # qualities of which less is better
-    {"deletion", "infidelity", "max-sensitivity", "completeness", "parameter-randomisation", "label-randomisation"}
-)
+TABLES = (METRICS, OUTPUTS, MASKED, QUALITIES)  # of all that is measured
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,8 @@ class Check:
 
 
 def rises(metric: str) -> bool:
-    """Whether more of a metric is better."""
-    known = METRICS.get(metric) or OUTPUTS.get(metric)
-    return known.rises if known else metric not in FALLING
+    """Whether more of a metric is better, as its table says."""
+    return metric == CALIBRATED or next(table[metric].rises for table in TABLES if metric in table)
 
 
 def summarise(rows: Sequence[Row], seed: int = 0) -> tuple[Summary, ...]:
@@ -118,10 +116,10 @@ def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
 def parse_thresholds(given: Mapping[str, float] | Sequence[str] | None) -> dict[str, float]:
     """Thresholds from {"spearman": 0.8} or ["spearman=0.8", "grad-cam.ssim=0.7"]."""
     pairs = given.items() if isinstance(given, Mapping) else map(_pair, given or ())
-    thresholds = {}
+    thresholds, masked = {}, [name for name, metric in MASKED.items() if metric.thresholds]
     for key, value in pairs:
         metric = key.rpartition(".")[2]
-        choose(metric, (*METRICS, *OUTPUTS, MASKED, CALIBRATED), "metric for fail-under")
+        choose(metric, (*METRICS, *OUTPUTS, *masked, CALIBRATED), "metric for fail-under")
         thresholds[key] = _number(key, value)
     return thresholds
 
@@ -147,7 +145,7 @@ def check(
 def _unmeasured(metric: str) -> str:
     if metric == CALIBRATED:
         return "nothing was calibrated; add --calibrate"
-    return "add --masks" if metric == MASKED else "this metric was not measured on these maps"
+    return "add --masks" if metric in MASKED else "this metric was not measured on these maps"
 
 
 def _pair(text: str) -> tuple[str, Any]:

@@ -14,8 +14,9 @@ import scipy.ndimage
 import scipy.spatial.distance
 import scipy.stats
 from onnxray import InputError
-from onnxray.gate.metrics.agreement import METRICS, agreement, chosen_metrics, mass_inside, points_inside, strength
+from onnxray.gate.metrics.agreement import METRICS, agreement, chosen_metrics, strength
 from onnxray.gate.metrics.attribution_map import AttributionMap
+from onnxray.gate.metrics.inside_mask import mass_inside, points_inside
 from onnxray.gate.metrics.outputs import output_agreement
 from skimage.metrics import structural_similarity
 
@@ -71,8 +72,8 @@ def test_ranks_let_go_of_the_map(order: Literal["C", "F"], dtype: type[np.floati
 @pytest.mark.parametrize("metric", ["spearman", "cosine"])
 def test_maps_without_an_order_or_a_direction(metric: str, shape: tuple[int, ...]) -> None:
     zeros, other = np.zeros(shape, np.float32), RNG.normal(size=shape).astype(np.float32)
-    assert METRICS[metric](zeros, other) == METRICS[metric](other, zeros) == METRICS[metric].worst
-    assert METRICS["spearman"](zeros + 2, other) == METRICS["spearman"].worst
+    assert METRICS[metric](zeros, other) == METRICS[metric](other, zeros) == METRICS[metric].unrelated
+    assert METRICS["spearman"](zeros + 2, other) == METRICS["spearman"].unrelated
 
 
 def test_ssim_is_scikit_images() -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import onnxray
 import pytest
 from onnxray import models
-from onnxray.gate.metrics.agreement import METRICS, mass_inside, points_inside, strength
+from onnxray.gate.metrics.agreement import METRICS, strength
+from onnxray.gate.metrics.inside_mask import mass_inside, points_inside
 from onnxray.gate.metrics.quality import gini
 from onnxray.models.data import digits
 

@@ -16,29 +16,39 @@ from ...optional import import_extra
 from ...support.choice import choose
 from .attribution_map import AttributionMap, Map, strength
 
-__all__ = ["METRICS", "TOP_SHARE", "Metric", "agreement", "chosen_metrics", "mass_inside", "points_inside", "strength"]
+__all__ = ["METRICS", "TOP_SHARE", "Metric", "agreement", "chosen_metrics", "strength"]
 
 TOP_SHARE = 0.1  # of the elements: how many count as the top
 SSIM_SIDE = 7  # scikit-image's window; a smaller map gets the largest odd one that fits
-SSIM_LEAST = 3
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of agreement: its value where maps are equal, and where nothing is shared."""
+    """A measure of agreement.
+
+    ``perfect`` is its value for equal maps, ``unrelated`` its value for maps that share nothing; ``title`` names it in
+    a report. ``least_side``: it is measured on maps of two axes alone, of at least so many elements each; 0: on all.
+    """
 
     name: str
     measure: Callable[[AttributionMap, AttributionMap], float]
     perfect: float
-    worst: float
+    unrelated: float
+    title: str = ""
+    least_side: int = 0
 
     @property
     def rises(self) -> bool:
         """Whether more is better."""
-        return self.perfect > self.worst
+        return self.perfect > self.unrelated
+
+    def measures(self, shape: Sequence[int]) -> bool:
+        """Whether it is measured on maps whose strength has this shape."""
+        return not self.least_side or (len(shape) == 2 and min(shape) >= self.least_side)
 
     def __call__(self, reference: Map, candidate: Map) -> float:
-        """The agreement; perfect for equal maps even where a formula divides by zero, worst where it has no value."""
+        """The agreement; perfect for equal maps even where a formula divides by zero, ``unrelated`` where it has no
+        value."""
         return (
             self.perfect
             if np.array_equal(reference, candidate)
@@ -49,7 +59,7 @@ class Metric:
         """The agreement of maps that differ."""
         with np.errstate(all="ignore"):
             value = self.measure(reference, candidate)
-        return float(value) if np.isfinite(value) else self.worst
+        return float(value) if np.isfinite(value) else self.unrelated
 
 
 def spearman(reference: AttributionMap, candidate: AttributionMap) -> float:
@@ -101,11 +111,11 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("spearman", spearman, 1.0, 0.0),
         Metric("cosine", cosine, 1.0, 0.0),
-        Metric("ssim", ssim, 1.0, 0.0),
+        Metric("ssim", ssim, 1.0, 0.0, least_side=3),
         Metric("top-iou", top_iou, 1.0, 0.0),
         Metric("relative-l2", relative_l2, 0.0, 1.0),
         Metric("sign-agreement", sign_agreement, 1.0, 0.0),
-        Metric("centre-distance", centre_distance, 0.0, 1.0),
+        Metric("centre-distance", centre_distance, 0.0, 1.0, least_side=1),
     )
 }
 
@@ -113,23 +123,9 @@ METRICS: dict[str, Metric] = {
 def agreement(reference: Map, candidate: Map, names: Mapping[str, Metric]) -> dict[str, float]:
     """The metrics that can be taken of such maps."""
     a, b = AttributionMap(reference), AttributionMap(candidate)
-    plane, same = a.strength.shape, np.array_equal(reference, candidate)
-    drawable = len(plane) == 2 and min(plane) >= SSIM_LEAST
-    skipped = ({"ssim"} if not drawable else set()) | ({"centre-distance"} if len(plane) != 2 else set())
-    kept = {name: metric for name, metric in names.items() if name not in skipped}
+    kept = {name: metric for name, metric in names.items() if metric.measures(a.strength.shape)}
+    same = np.array_equal(reference, candidate)
     return {name: metric.perfect if same else metric.of(a, b) for name, metric in kept.items()}
-
-
-def mass_inside(values: Map, mask: NDArray[np.bool_]) -> float:
-    """Share of the strength inside of a mask (relevance mass accuracy, Arras et al., 2020, arXiv:2003.07258)."""
-    plane = strength(values)
-    return float(plane[mask].sum() / plane.sum()) if plane.sum() else 0.0
-
-
-def points_inside(values: Map, mask: NDArray[np.bool_]) -> bool:
-    """The pointing game: whether the strongest element lies inside (Zhang et al., 2016, arXiv:1608.00507)."""
-    plane = strength(values)
-    return bool(mask[np.unravel_index(plane.argmax(), plane.shape)])
 
 
 def chosen_metrics(names: Sequence[str] | None) -> dict[str, Metric]:

@@ -31,9 +31,9 @@ def top5(reference: AttributionMap, candidate: AttributionMap) -> float:
 OUTPUTS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("top1", top1, 1.0, 0.0),
-        Metric("top5", top5, 1.0, 0.0),
-        replace(METRICS["relative-l2"], name="score-drift"),  # of all scores
+        Metric("top1", top1, 1.0, 0.0, "same top class"),
+        Metric("top5", top5, 1.0, 0.0, "shared top five"),
+        replace(METRICS["relative-l2"], name="score-drift", title="drift of scores (relative L2)"),  # of all scores
     )
 }
 

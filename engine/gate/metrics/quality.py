@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ...optional import import_extra
 from ...support.choice import choose
-from .agreement import METRICS, points_inside
+from .agreement import METRICS
+from .inside_mask import points_inside
 from .quality_case import QualityCase
 
-__all__ = ["QUALITIES", "chosen_qualities", "curve", "gini"]
+__all__ = ["QUALITIES", "Quality", "area", "chosen_qualities", "curve", "gini"]
 
 STEPS = 20  # of a curve of deletion or insertion
 DRAWS = 8  # of neighbours, for max-sensitivity
@@ -23,16 +25,37 @@ COVER = 0.2  # of the places, that one perturbation takes away
 BLUR = 0.1  # of the side of a picture: what insertion starts from
 
 
-def deletion(s: QualityCase) -> float:
+@dataclass(frozen=True)
+class Quality:
+    """A metric of one map; its formula and paper are the docstring of ``measure``, which is None where it has no value.
+
+    ``across`` names the axis of the curve that ``measure`` gives, whose area is the number; without it ``measure``
+    gives the number. The case has a mask or a model with random weights for those that need it.
+    """
+
+    name: str
+    measure: Callable[[QualityCase], float | NDArray[np.floating] | None]
+    rises: bool  # whether more is better
+    across: str | None = None
+    needs_mask: bool = False
+    needs_random_model: bool = False
+
+    @property
+    def about(self) -> str:
+        """Its formula and paper, in one line."""
+        return " ".join((self.measure.__doc__ or "").split())
+
+
+def deletion(s: QualityCase) -> NDArray[np.floating]:
     """Area under the target's probability as the strongest places are taken away (Petsiuk et al., 2018,
     arXiv:1806.07421); less is better."""
-    return area(curve(s, insert=False))
+    return curve(s, insert=False)
 
 
-def insertion(s: QualityCase) -> float:
+def insertion(s: QualityCase) -> NDArray[np.floating]:
     """Area under the target's probability as the strongest places are put into a blurred picture, or a vector of zeros
     (Petsiuk et al., 2018, arXiv:1806.07421)."""
-    return area(curve(s, insert=True))
+    return curve(s, insert=True)
 
 
 def pointing_game(s: QualityCase) -> float | None:
@@ -96,16 +119,19 @@ def label_randomisation(s: QualityCase) -> float | None:
     return abs(METRICS["spearman"](s.map, s.attribution(s.x, target=other)))
 
 
-QUALITIES: dict[str, Callable[[QualityCase], float | None]] = {
-    "deletion": deletion,
-    "insertion": insertion,
-    "pointing-game": pointing_game,
-    "max-sensitivity": max_sensitivity,
-    "infidelity": infidelity,
-    "completeness": completeness,
-    "sparseness": sparseness,
-    "parameter-randomisation": parameter_randomisation,
-    "label-randomisation": label_randomisation,
+QUALITIES: dict[str, Quality] = {
+    quality.name: quality
+    for quality in (
+        Quality("deletion", deletion, rises=False, across="share of places taken away"),
+        Quality("insertion", insertion, rises=True, across="share of places put in"),
+        Quality("pointing-game", pointing_game, rises=True, needs_mask=True),
+        Quality("max-sensitivity", max_sensitivity, rises=False),
+        Quality("infidelity", infidelity, rises=False),
+        Quality("completeness", completeness, rises=False),
+        Quality("sparseness", sparseness, rises=True),
+        Quality("parameter-randomisation", parameter_randomisation, rises=False, needs_random_model=True),
+        Quality("label-randomisation", label_randomisation, rises=False),
+    )
 }
 
 
@@ -136,9 +162,9 @@ def gini(values: NDArray) -> float:
     return float(((2 * places - sizes.size - 1) @ sizes) / (sizes.size * sizes.sum())) if sizes.any() else 0.0
 
 
-def chosen_qualities(names: Sequence[str] | None) -> list[str]:
+def chosen_qualities(names: Sequence[str] | None) -> list[Quality]:
     """Qualities by name, all by default; an unknown one is an InputError that lists them."""
-    return [choose(one, QUALITIES, "metric") for one in names or QUALITIES]
+    return [QUALITIES[choose(one, QUALITIES, "metric")] for one in names or QUALITIES]
 
 
 def _check_floats(s: QualityCase) -> None:

@@ -18,6 +18,7 @@ from ...drawing.bar_chart import bar_chart, rank_features
 from ...optional import import_extra
 from ...support.writing import write_text
 from ..metrics.agreement import METRICS, strength
+from ..metrics.inside_mask import MASKED
 from ..metrics.outputs import OUTPUTS
 from ..pair import Pair, SampleResult, resized
 from ..record import ComparisonRecord
@@ -47,8 +48,8 @@ def write_report(comparison: ComparisonRecord, folder: Path, worst: int = 6) -> 
         found=comparison,
         methods=list(dict.fromkeys(one.method for one in comparison.summary if one.method != OF_OUTPUTS)),
         cells={(one.method, one.metric): one for one in comparison.summary},
-        metrics=[name for name in (*METRICS, "mass-inside", "pointing") if _measured(comparison, name)],
-        outputs=list(OUTPUTS),
+        metrics=[name for name in (*METRICS, *MASKED) if _measured(comparison, name)],
+        outputs=list(OUTPUTS.values()),
         of_outputs=OF_OUTPUTS,
         distributions=lambda method: distribution_chart(comparison.rows, method),
         layer_chart=layer_chart(layers.layers, layers.breaks) if layers and layers.layers else None,
@@ -124,8 +125,7 @@ def _lowest(row: Row) -> tuple[str, float]:
     found = []
     for method, values in row.maps.items():
         name = "spearman" if "spearman" in values else next(iter(values))
-        metric = METRICS.get(name)
-        found.append((method, values[name] if metric is None or metric.rises else -values[name]))
+        found.append((method, values[name] if rises(name) else -values[name]))
     return min(found, key=lambda one: one[1])
 
 

@@ -22,12 +22,10 @@ def write_evaluation(found: EvaluationRecord, folder: Path) -> Path:
         methods=methods,
         metrics=[name for name in QUALITIES if any(one.metric == name for one in found.summary)],
         cells={(one.method, one.metric): one for one in found.summary},
-        said={name: " ".join((quality.__doc__ or "").split()) for name, quality in QUALITIES.items()},
-        curves={name: curves_chart(held, _across(name), "probability") for name, held in found.curves.items()},
+        said={name: quality.about for name, quality in QUALITIES.items()},
+        curves={
+            name: curves_chart(held, str(QUALITIES[name].across), "probability") for name, held in found.curves.items()
+        },
         distributions={method: distribution_chart(found.rows, method) for method in methods},
     )
     return write_text(folder / "evaluation.html", page)
-
-
-def _across(name: str) -> str:
-    return "share of places taken away" if name == "deletion" else "share of places put in"

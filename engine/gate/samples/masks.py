@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -68,9 +68,9 @@ def open_masks(source: str | PathLike[str] | Mapping[str, Any] | None) -> Masks 
     return Masks({name: _given(name, one) for name, one in boxes.items()})
 
 
-def warn_of_no_mask(masks: Masks | None, rows: Sequence[Row], metric: str) -> None:
-    """Masks that belong to no sample measure nothing."""
-    if masks is not None and not any(metric in found for row in rows for found in row.maps.values()):
+def warn_of_no_mask(masks: Masks | None, rows: Sequence[Row], metrics: Set[str]) -> None:
+    """Warns where masks are given, but belong to no sample, so that none of these metrics was measured."""
+    if masks is not None and not any(metrics & found.keys() for row in rows for found in row.maps.values()):
         named = ", ".join(list(masks.held)[:3])
         warnings.warn(
             f"no sample has a mask; they are found by the samples' names, and there are: {named or 'none'}",
