@@ -10,12 +10,11 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
+from ..graph.moving_operators import CASTING
 from .quiet import converting
 from .subgraphs import reads, subgraphs
 
 __all__ = ["distinct", "name_axes", "put_weights", "rename_tensors"]
-
-FOLDED = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity", "Cast"}
 
 
 def rename_tensors(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
@@ -72,7 +71,7 @@ def fold(graph: onnx.GraphProto, made: dict[str, np.ndarray]) -> dict[str, str]:
     results = {value.name for value in graph.output}
     for node in list(graph.node):
         known = set(node.input) <= made.keys() | small.keys()
-        if node.op_type in FOLDED and known and node.output[0] not in results:
+        if node.op_type in CASTING and known and node.output[0] not in results:
             feed = {n: made[n] if n in made else onnx.numpy_helper.to_array(small[n]) for n in node.input}
             made[node.output[0]] = evaluate(node, feed)
             origins[node.output[0]] = origins.get(node.input[0], node.input[0])

@@ -9,13 +9,13 @@ from itertools import permutations
 import numpy as np
 import onnx
 
+from ..graph.moving_operators import CASTING
 from .candidates import LayerValue
 from .parity import allowed, difference
 from .subgraphs import reads
 
 __all__ = ["FIRST", "LAST", "Resolver", "call_name", "leaving", "resolve"]
 
-MOVES = {"Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast"}
 SPATIAL = {0: "", 1: "L", 2: "HW", 3: "DHW"}
 # The axes of feature maps by rank, channels last or first.
 LAST = {1: "N", 2: "NC", 3: "NLC", 4: "NHWC", 5: "NDHWC"}
@@ -123,7 +123,7 @@ class Resolver:
         The batch stays first: a feature map by example is what the methods want.
         """
         layout = self.layout(name, layer) or ""
-        while (node := self.makers.get(name)) is not None and node.op_type in MOVES and node.input[0] in inside:
+        while (node := self.makers.get(name)) is not None and node.op_type in CASTING and node.input[0] in inside:
             earlier = self.layout(node.input[0], layer)
             if not earlier or not earlier.startswith("N"):
                 break

@@ -13,12 +13,13 @@ import numpy as np
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
+from ..graph.moving_operators import PASSING
 
 __all__ = ["Head", "find_head", "logits"]
 
 ACTIVATIONS = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
 POST_TRANSFORMS = {"SOFTMAX": "Softmax", "LOGISTIC": "Sigmoid"}  # of ai.onnx.ml
-_MOVES = frozenset({"Cast", "Dropout", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
+_MOVES = PASSING | {"Slice"}
 _CONVERTS = frozenset({"Cast", "Dropout", "Identity"})
 
 

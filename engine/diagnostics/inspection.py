@@ -20,6 +20,7 @@ from ..data.preprocess import METADATA_KEY, Preprocess
 from ..errors import InputError, ModelError, NoGradientPath, UnsupportedOperator
 from ..graph.metadata import LABELS, LAYERS
 from ..graph.model import Model, is_float
+from ..graph.moving_operators import PASSING, QUANTIZING
 from ..methods import METHODS
 from ..methods.cam_layers import default_layer
 from ..runtime import blaming_model
@@ -36,9 +37,7 @@ __all__ = [
     "inspect",
 ]
 
-_MOVES = frozenset(
-    {"Identity", "Cast", "Dropout", "Reshape", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"}
-)
+_UNLISTED = PASSING - {"Flatten", "Transpose"} | QUANTIZING  # are no layers of their own
 _OWN = frozenset({METADATA_KEY, LABELS, LAYERS})  # metadata that have a place of their own
 
 
@@ -169,7 +168,7 @@ def _layers(model: Model, y: ir.Value | None) -> tuple[LayerInfo, ...]:
     ends = () if y is None else (y,)
     floats = [value for value in model.inputs if is_float(value)]
     path = path_nodes(model.graph, ends, depends_on(model.graph, floats or model.inputs))
-    nodes = [node for node in path if node.op_type not in _MOVES and is_float(node.outputs[0])]
+    nodes = [node for node in path if node.op_type not in _UNLISTED and is_float(node.outputs[0])]
     last = _cam_layer(model, y, floats or model.inputs)
     named = [_layer(name, model.value(model.layer(name).tensor), None) for name in model.layers]
     own = [_layer(_usable(model, node), node.outputs[0], last) for node in nodes]

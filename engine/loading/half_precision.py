@@ -13,12 +13,13 @@ import onnx
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
+from ..graph.moving_operators import PASSING
 from ..passes.cast_to_float32 import HALVES
 from ..passes.rewrite import rewrite_nodes
 
 __all__ = ["preserve_half_rounding"]
 
-_MOVING = frozenset({"Concat", "Dropout", "Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+_MOVING = PASSING - {"Cast", "Identity"} | {"Concat"}  # what onnxruntime leaves in the type that it computes in
 
 
 def preserve_half_rounding(program: ir.Model, before: int) -> bool:

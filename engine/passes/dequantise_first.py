@@ -11,12 +11,11 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
+from ..graph.moving_operators import MOVING
 from ..graph.shapes import static_shape
 from .rewrite import rewrite_nodes
 
 __all__ = ["dequantise_first"]
-
-_MOVES = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 
 
 def dequantise_first(program: ir.Model) -> bool:
@@ -37,7 +36,7 @@ def _moved(node: ir.Node) -> ir.Node | None:
         return None
     move = maker = node.inputs[0].producer()
     whole = all(value is None or static_shape(value) in ((), (1,)) for value in node.inputs[1:])
-    while maker is not None and not maker.domain and maker.op_type in _MOVES and maker.inputs[0] is not None:
+    while maker is not None and not maker.domain and maker.op_type in MOVING and maker.inputs[0] is not None:
         maker = maker.inputs[0].producer()
     looked_up = maker is not None and not maker.domain and maker.op_type == "Gather"
     return move if whole and looked_up and move is not maker else None

@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
+from ..graph.moving_operators import CASTING
 from ..graph.shapes import constant_of, static_shape
 
 __all__ = ["fold_shapes"]
@@ -17,7 +18,7 @@ __all__ = ["fold_shapes"]
 _MOST = 1024  # elements of a constant that is worth computing
 _COMPARISONS = {"And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Where"}
 _SUMS = {"Add", "Div", "Max", "Min", "Mod", "Mul", "Neg", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "Sub"}
-_MOVES = {"Cast", "Concat", "Expand", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze"}
+_MOVES = CASTING - {"Flatten", "Transpose"} | {"Concat", "Expand", "Gather", "Slice"}  # of lists of sizes
 _OPS = _COMPARISONS | _SUMS | _MOVES | {"Constant", "Range"}
 
 

@@ -9,13 +9,13 @@ from difflib import SequenceMatcher
 import onnx_ir as ir
 
 from ...graph.model import Model, is_float
+from ...graph.moving_operators import PASSING, QUANTIZING
 from .randomise import layer_nodes
 
 __all__ = ["Matched", "is_fixed", "match_layers"]
 
-QUANTISING = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
-MOVING = frozenset({"Identity", "Cast", "Dropout", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"})
-Pair = tuple[ir.Node, ir.Node, str | None]  # nodes, and the tensor of the second that is like that of the first
+CONVERTING = PASSING | QUANTIZING | {"DynamicQuantizeLinear"}  # compute nothing of their own
+NodePair = tuple[ir.Node, ir.Node, str | None]  # nodes, and the tensor of the second that is like that of the first
 ENOUGH = 0.5  # of the reference's layers: fewer of one name, and places decide
 
 
@@ -52,7 +52,7 @@ def match_layers(reference: Model, candidate: Model) -> list[Matched]:
     ]  # fmt: skip
 
 
-def _by_name(a: Sequence[ir.Node], b: Sequence[ir.Node]) -> list[Pair]:
+def _by_name(a: Sequence[ir.Node], b: Sequence[ir.Node]) -> list[NodePair]:
     """Nodes whose tensors have one name, or which have one name themselves."""
     tensors, nodes = {_tensor(node): node for node in b}, {node.name: node for node in b if node.name}
     taken, found = {_tensor(node) for node in a}, []
@@ -72,11 +72,11 @@ def _layers(model: Model) -> list[ir.Node]:
     return [
         node
         for node in layer_nodes(model)
-        if node.op_type not in QUANTISING | MOVING and node.outputs and is_float(node.outputs[0])
+        if node.op_type not in CONVERTING and node.outputs and is_float(node.outputs[0])
     ]
 
 
-def _by_place(a: Sequence[ir.Node], b: Sequence[ir.Node]) -> list[Pair]:
+def _by_place(a: Sequence[ir.Node], b: Sequence[ir.Node]) -> list[NodePair]:
     """Nodes of the same operators in the same order."""
     blocks = SequenceMatcher(None, [n.op_type for n in a], [n.op_type for n in b], autojunk=False).get_matching_blocks()
     return [(a[i + k], b[j + k], _tensor(b[j + k])) for i, j, size in blocks for k in range(size)]
@@ -108,7 +108,7 @@ def is_fixed(value: ir.Value) -> bool:
     node = value.producer()
     if node is None:
         return value.const_value is not None and value.const_value.size > 1
-    return node.op_type in QUANTISING | MOVING and node.inputs[0] is not None and is_fixed(node.inputs[0])
+    return node.op_type in CONVERTING and node.inputs[0] is not None and is_fixed(node.inputs[0])
 
 
 def _tensor(node: ir.Node) -> str:

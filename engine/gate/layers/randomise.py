@@ -13,10 +13,11 @@ from ...attribution.score import score_tensor
 from ...autodiff.paths import depends_on, path_nodes
 from ...errors import ModelError
 from ...graph.model import Model
+from ...graph.moving_operators import QUANTIZING
 
 __all__ = ["WeightedLayer", "constant_behind", "layer_nodes", "randomised", "weighted_layers"]
 
-CARRIERS = frozenset({"DequantizeLinear", "QuantizeLinear", "Cast", "Transpose", "Identity", "Reshape"})
+CARRIERS = QUANTIZING | {"Cast", "Identity", "Reshape", "Transpose"}  # between a layer and its weights
 BIASED = {"QLinearConv": (3, 8), "QLinearMatMul": (3,), "ConvInteger": (1,), "MatMulInteger": (1,)}
 LEARNED = BIASED.keys() | frozenset(
     {
