@@ -8,27 +8,28 @@ activations that were decomposed before, take the same two edits.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from ..autodiff.registry import Overlay
+from ..autodiff.relu_policies import OVERLAYS
 from ..errors import BuilderError
 from .rewrites.decompose_activations import ENTRY, EXIT
 
-__all__ = ["GRADIENT_OF", "POLICIES", "gradient_nodes", "patch", "strict_bounds"]
-
-POLICIES = ("guided", "deconvnet")  # the overlays that ``patch`` can put on the library's graph
+__all__ = ["GRADIENT_OF", "POLICIES", "gradient_nodes", "has_patch", "patch", "strict_bounds"]
 
 GRADIENT_OF = "_Grad/"  # stands between a forward node's name and what names its gradient's nodes
 _STRICT = {"GreaterOrEqual": "Greater", "LessOrEqual": "Less"}
 
 
-def patch(gradient: ir.Graph, activation: str, policy: str, forward: Collection[str]) -> bool:
-    """Edits the gradient of one activation, by the name of its node, in place; false where the graph has none.
+def has_patch(overlay: Overlay) -> bool:
+    """Whether ``patch`` knows this very overlay: another one of the same name may hold other rules."""
+    return any(overlay is OVERLAYS[policy] for policy in POLICIES)
 
-    Raises BuilderError for a policy other than ``POLICIES``.
-    """
-    if policy not in POLICIES:
-        raise BuilderError(f"the Relu policy {policy!r} has no form for onnxruntime-training; use builder='portable'")
+
+def patch(gradient: ir.Graph, activation: str, policy: str, forward: Collection[str]) -> bool:
+    """Edits the gradient of one activation, by the name of its node, in place; false where the graph has none."""
     entry, leave = (gradient_nodes(gradient, f"{activation}{place}") for place in (ENTRY, EXIT))
     entry, leave = (entry, leave) if leave else (gradient_nodes(gradient, activation),) * 2
     if not leave:
@@ -38,17 +39,41 @@ def patch(gradient: ir.Graph, activation: str, policy: str, forward: Collection[
     positive.outputs[0].name = f"{activation}{GRADIENT_OF}positive"
     positive.outputs[0].type, positive.outputs[0].shape = dy.type, dy.shape
     gradient.insert_before(leave[0], positive)
-    if policy == "guided":
-        for node in leave:
-            _reread(node, dy, positive.outputs[0])
-    else:
-        dx = _leaving(entry, activation)
-        gradient.insert_after(positive, again := ir.node("Identity", [positive.outputs[0]], name=f"{positive.name}/dx"))
-        name, dx.name = dx.name, f"{dx.name}/replaced"
-        again.outputs[0].name = name
-        again.outputs[0].type, again.outputs[0].shape = dx.type, dx.shape
-        dx.replace_all_uses_with(again.outputs[0], replace_graph_outputs=True)
+    _EDITS[policy](_Site(gradient, activation, entry, leave, dy, positive))
     return True
+
+
+@dataclass(frozen=True, eq=False)
+class _Site:
+    """The gradient of one activation: the nodes that read dY (``leave``), those that give dX (``entry``), and the
+    node of dY's positive part."""
+
+    gradient: ir.Graph
+    activation: str
+    entry: Sequence[ir.Node]
+    leave: Sequence[ir.Node]
+    dy: ir.Value
+    positive: ir.Node
+
+
+def _guided(site: _Site) -> None:
+    for node in site.leave:
+        _reread(node, site.dy, site.positive.outputs[0])
+
+
+def _deconvnet(site: _Site) -> None:
+    dx, positive = _leaving(site.entry, site.activation), site.positive
+    site.gradient.insert_after(
+        positive, again := ir.node("Identity", [positive.outputs[0]], name=f"{positive.name}/dx")
+    )
+    name, dx.name = dx.name, f"{dx.name}/replaced"
+    again.outputs[0].name = name
+    again.outputs[0].type, again.outputs[0].shape = dx.type, dx.shape
+    dx.replace_all_uses_with(again.outputs[0], replace_graph_outputs=True)
+
+
+_EDITS = {"guided": _guided, "deconvnet": _deconvnet}
+POLICIES = tuple(_EDITS)  # the overlays, by their names in ``OVERLAYS``, that ``patch`` can put on the library's graph
 
 
 def strict_bounds(gradient: ir.Graph, clips: Iterable[str]) -> None:

@@ -10,10 +10,12 @@ import onnx_ir as ir
 from ..autodiff.backward import BROADCASTING
 from ..autodiff.ops.window import spatial_shape
 from ..autodiff.paths import depends_on
+from ..autodiff.registry import Overlay
 from ..errors import BuilderError
 from ..graph.shapes import static_shape
+from .patch import POLICIES, has_patch
 
-__all__ = ["HEAD", "refuse", "refuse_raw"]
+__all__ = ["HEAD", "refuse", "refuse_overlay", "refuse_raw"]
 
 HEAD = "onnxray/head"  # how the nodes begin that make one score of the outputs
 _CONTROL = frozenset({"If", "Loop", "Scan"})
@@ -30,6 +32,16 @@ def refuse(program: ir.Model, path: Iterable[ir.Node]) -> None:
                 f"onnxruntime-training gets operator {node.op_type} (node {node.name!r}) wrong: {reason}; "
                 "use builder='portable'"
             )
+
+
+def refuse_overlay(overlay: Overlay, path: Iterable[ir.Node]) -> None:
+    """Raises BuilderError where rules that the library's graph cannot be patched with override a node of the path."""
+    node = next((node for node in path if overlay.overrides(node)), None)
+    if node is not None and not has_patch(overlay):
+        raise BuilderError(
+            f"onnxruntime-training cannot take the rules of overlay {overlay.name!r}, which override operator "
+            f"{node.op_type} (node {node.name!r}): it knows {' and '.join(POLICIES)} alone; use builder='portable'"
+        )
 
 
 def refuse_raw(path: Iterable[ir.Node]) -> None:

@@ -17,7 +17,7 @@ from ..graph.builder import GraphBuilder
 from .client import Worker, worker
 from .graft import Graft, needed_nodes
 from .patch import gradient_nodes, patch, strict_bounds
-from .refusals import refuse_raw
+from .refusals import refuse_overlay, refuse_raw
 from .request import SCORE, Request, make_request
 
 __all__ = ["training_backward"]
@@ -37,12 +37,13 @@ def training_backward(
 
     The library builds it in a process of its own, the activations that the overlay overrides are patched, and what
     comes out is lowered to standard operators, or kept as it is for ``TrainingSession``. Raises BuilderError where the
-    library fails, naming the model.
+    library fails, naming the model, and before it is asked for an overlay that cannot be patched in.
     """
     ends = set(seeds)
     reached = [x for x in wrt if depends_on(g.graph, [x]) & ends]
     if not reached:
         return Backward({}, (), ())
+    refuse_overlay(overlay, path_nodes(g.graph, seeds, depends_on(g.graph, reached)))
     try:
         request = make_request(g.graph, seeds, reached)
     except ModelError as error:
