@@ -15,7 +15,7 @@ from .autodiff.backward import Activation, connected
 from .autodiff.embeddings import start_names
 from .autodiff.float32_shadow import add_float32_shadow
 from .autodiff.relu_policies import overlay_named
-from .backends import builder_named
+from .backends import backend_named
 from .errors import ModelError
 from .graph.builder import GraphBuilder, Lowering
 from .graph.model import Source, is_float
@@ -97,7 +97,7 @@ def differentiate(
         >>> session.run(["grad_image"], {"image": x, "seed_logits": v})[0].shape
         (2, 1, 28, 28)
     """
-    source = load(model)
+    backend, source = backend_named(builder, runtime), load(model)
     program = source.copy()
     with blaming_model(source):
         of = of if of is not None else [str(v.name) for v in program.outputs if is_float(v)]
@@ -109,7 +109,7 @@ def differentiate(
         g = GraphBuilder(program.graph, lowering)
         seeds = {y: g.input(f"seed_{y.name}", shadow(y).dtype or ir.DataType.FLOAT, y.shape) for y in ys}
         start = {shadow(y): seed for y, seed in seeds.items()}
-        found = builder_named(builder, program, runtime)(g, start, [shadow(x) for x in xs], overlay_named(relu))
+        found = backend.reverse_pass(program)(g, start, [shadow(x) for x in xs], overlay_named(relu))
         outputs = {x: g.output(connected(found, shadow(x), ys, x.name), f"grad_{x.name}") for x in xs}
         shadow.reuse_quantized(g)
         RemoveUnusedNodesPass()(program.program)

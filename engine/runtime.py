@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
@@ -21,9 +21,30 @@ from .graph.validity import blaming
 from .graph.weights import detached
 from .support.choice import nearest
 
-__all__ = ["Session", "blaming_model", "open_model", "open_session", "resolve_providers", "try_model"]
+__all__ = [
+    "OpenSession",
+    "Provider",
+    "Session",
+    "blaming_model",
+    "open_model",
+    "open_session",
+    "resolve_providers",
+    "try_model",
+]
 
 Provider = str | tuple[str, dict[str, Any]]
+
+
+class OpenSession(Protocol):
+    """A loaded model: onnxruntime's ``Session``, or a session in another process."""
+
+    def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """The named outputs, all by default."""
+        ...
+
+    def close(self) -> None:
+        """Frees what is held for it."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +57,11 @@ class Session:
     @property
     def providers(self) -> list[str]:
         return self.native.get_providers()
+
+    @cached_property
+    def input_shapes(self) -> dict[str, list[int | str | None]]:
+        """The shape that the model declares for each input; names or None stand for open sizes."""
+        return {one.name: one.shape for one in self.native.get_inputs()}
 
     @cached_property
     def outputs(self) -> list[str]:

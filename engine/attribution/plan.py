@@ -68,6 +68,12 @@ class ExplanationGraph:
         """The axis of an input's contributions that counts rows."""
         return 0 if self.cam else self.explained[name].batch
 
+    def rows_within(self, memory: int) -> int:
+        """Rows per run in so many bytes; 1 if an explained input has no batch axis."""
+        if None in (about.batch for about in self.explained.values()):
+            return 1
+        return max(1, (memory - self.held_bytes) // max(1, self.row_bytes))
+
 
 def explanation_graph(
     model: Model,

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..data.batch import Batch
 from ..errors import ModelError
-from ..runtime import Session
+from ..runtime import OpenSession
 from .plan import ExplanationGraph
 from .target import Target
 
@@ -33,7 +33,7 @@ class Sums:
 
 
 def run_samples(
-    session: Session,
+    session: OpenSession,
     plan: ExplanationGraph,
     batch: Batch,
     target: Target,

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from ..attribution.inputs import Inputs, prepare
+from ..backends import Backend, backend_named
 from ..data.preprocess import Preprocess
 from ..errors import BuilderError, InputError
 from ..gradient_graph import GradientGraph, differentiate
 from ..graph.model import Model, Source, is_float
 from ..loading.load import load
 from ..passes.fix_shapes import fix_shapes
-from ..runtime import Provider, Session, open_session
+from ..runtime import OpenSession, Provider, Session, open_session
 
 __all__ = ["Finding", "Verification", "verify"]
 
@@ -87,9 +89,9 @@ def verify(
     fixed = source.copy()
     fix_shapes(fixed, {name: x.shape for name, x in feeds.items()})
     trial = _Trial(fixed, feeds, draw, providers)
-    truth, first = trial.gradient("portable", lambda graph: open_session(graph.model, providers))
-    lowered = trial.against("ort-training, lowered", truth, lambda graph: open_session(graph.model, providers))
-    raw = trial.against("ort-training, raw", truth, trial.in_training, runtime="training")
+    truth, first = trial.gradient("portable", "portable")
+    lowered = trial.against("ort-training, lowered", truth, "ort-training")
+    raw = trial.against("ort-training, raw", truth, "ort-training", "training")
     return Verification(
         str(source.path or "the given model"), (first, lowered, raw, trial.differences(truth, directions))
     )
@@ -120,32 +122,32 @@ class _Trial:
     providers: Any
     cotangents: _Arrays | None = None
 
-    def gradient(self, path: str, opened: Callable[[GradientGraph], Any], **options: Any) -> tuple[_Arrays, Finding]:
-        """The gradients by one way, and what it took."""
-        graph = differentiate(self.model, **options)
-        session = opened(graph)
+    def gradient(self, path: str, builder: str, runtime: str = "onnxruntime") -> tuple[_Arrays, Finding]:
+        """The gradients by one backend, and what it took: memory where this process runs it."""
+        backend = backend_named(builder, runtime)
+        graph = differentiate(self.model, builder=builder, runtime=runtime)
+        session = self._opened(backend, graph)
         seeds = {graph.seeds[y]: w for y, w in self._weights(graph).items()}
         feeds, names = {**self.feeds, **seeds}, list(graph.gradients.values())
         session.run(feeds, names)
         before, started = _peak(reset=True), time.perf_counter()
         found = session.run(feeds, names)
         seconds = time.perf_counter() - started
-        memory = _peak() - before if before else None
+        memory = _peak() - before if before and backend.in_process else None
         return {x: found[name] for x, name in graph.gradients.items()}, Finding(path, None, None, seconds, memory)
 
-    def against(self, path: str, truth: _Arrays, opened: Callable[[GradientGraph], Any], **options: Any) -> Finding:
+    def _opened(self, backend: Backend, graph: GradientGraph) -> OpenSession:
+        """A session of a gradient graph; another process runs it on its CPU, as it may lack the requested providers."""
+        where = backend.providers(self.providers if backend.in_process else None)
+        return backend.open(Model(ir.from_proto(graph.model), self.model.path), where)
+
+    def against(self, path: str, truth: _Arrays, builder: str, runtime: str = "onnxruntime") -> Finding:
         """The second builder's way, compared."""
         try:
-            found, took = self.gradient(path, opened, builder="ort-training", **options)
+            found, took = self.gradient(path, builder, runtime)
         except BuilderError as error:
             return Finding(path, note=str(error))
-        difference = _distance(found.values(), truth.values())
-        return Finding(path, difference, BUILDERS_AGREE, took.seconds, None if options else took.memory)
-
-    def in_training(self, graph: GradientGraph) -> Any:
-        from ..training import open_training_session  # late: few need it
-
-        return open_training_session(graph.model, name=str(self.model.path or "the given model"))
+        return replace(took, difference=_distance(found.values(), truth.values()), bound=BUILDERS_AGREE)
 
     def _weights(self, graph: GradientGraph) -> _Arrays:
         """One random number per score."""

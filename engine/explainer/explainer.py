@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from ..attribution.axes import Shapes, declared_axes, explained_inputs, is_mixed
 from ..attribution.export import exported
 from ..attribution.faulty_maps import Question, faults_of, final_activation, not_zero, recorded, scaled_target, warn_of
 from ..attribution.inputs import Inputs, prepare
 from ..attribution.joining import joined
-from ..attribution.memory import parse_memory
-from ..attribution.plan import ExplanationGraph, explanation_graph
-from ..attribution.plan_cache import Plans, has_branches, has_open_sizes
+from ..attribution.plan import ExplanationGraph
 from ..attribution.result import Attribution
-from ..attribution.run import Progress, Sums, run_samples
-from ..attribution.score import row_scores
-from ..attribution.score_axes import ScoreAxes
-from ..attribution.score_finder import ScoreFinder
+from ..attribution.run import Progress, Sums
 from ..attribution.shadow_gap import warn_of_gap
-from ..attribution.target import is_seed, resolve_target
 from ..autodiff.backward import Activation
-from ..autodiff.embeddings import note_of
-from ..backends import builder_named, lowering_for, with_fixed_batch
 from ..data.batch import Prepared
 from ..data.preprocess import Preprocess
-from ..errors import OnnxrayError
-from ..graph.builder import Lowering
 from ..graph.model import Source
-from ..loading.load import load
 from ..loading.saving import write_model
-from ..methods import Method, method_named
-from ..runtime import Provider, Session, blaming_model, open_model, resolve_providers
-from .assemble import attribution_of, provenance_of
+from ..methods import Method
+from ..runtime import Provider
+from .explanation_runs import ExplanationRuns, open_runs
 
 __all__ = ["Explainer"]
 
@@ -95,27 +81,16 @@ class Explainer:
         preprocess: Preprocess | None = None,
         **options: Any,
     ) -> None:
-        self.model = load(model)
-        builder_named(builder, self.model, runtime)
+        self._runs = open_runs(
+            model, method, score=score, layer=layer, providers=providers, builder=builder, runtime=runtime,
+            threads=threads, memory=memory, **options,
+        )  # fmt: skip
+        self._others: dict[tuple[Method, str], ExplanationRuns] = {}
+        self.model, self.method, self.score = self._runs.model, self._runs.method, score
         self.builder, self.runtime = builder, runtime
-        self.model = self.model if runtime == "onnxruntime" else _training().at_training_opset(self.model)
-        self.method = method_named(method, layer, options)
-        self.score = score
-        self.providers = (resolve_providers if runtime == "onnxruntime" else _training().training_providers)(providers)
-        self.threads = threads
-        self.memory = parse_memory(memory)
+        self.providers, self.threads = self._runs.providers, threads
         self.preprocess = preprocess
-        self._others: dict[tuple[Method, str], Explainer] = {}
-        self.note = note_of(self.model, str(row_scores(self.model, score).name))
-        if self.note:
-            warnings.warn(self.note, UserWarning, stacklevel=2)
-        self._plans: Plans[tuple[ExplanationGraph, Session]] = Plans(lambda plan: plan[1].close())
-        self._scores = ScoreFinder(self.model, score, self.providers if runtime == "onnxruntime" else None, threads)
-        scores = declared_axes(self.model, score)
-        if not has_open_sizes(self.model) and runtime == "onnxruntime" and scores and not is_mixed(self.model):
-            self._plan({}, scores, seeded=False)
-        else:
-            explained_inputs(self.model.copy())
+        self.note = self._runs.note
 
     def __call__(self, inputs: Inputs, target: Any = "top1", *, progress: Progress | None = None) -> Attribution:
         """Explains a batch of inputs.
@@ -140,36 +115,26 @@ class Explainer:
             >>> found.values.shape, found.target.tolist()
             ((1, 7, 7), [6])
         """
-        return self._checked(*self._explained(inputs, target, progress))
+        return self._checked(*self._runs.run(self._prepared(inputs), target, progress))
 
     def with_outputs(self, inputs: Inputs, target: Any = "top1") -> tuple[Attribution, dict[str, np.ndarray]]:
         """The attribution of a batch, and the outputs of the same run by name; whole where they count no examples."""
-        found, given, sums = self._explained(inputs, target, keep=True)
+        found, given, sums = self._runs.run(self._prepared(inputs), target, keep=True)
         return self._checked(found, given, sums), joined(self.model, sums.outputs, sums.rows, len(found.score))
 
-    def _explained(
-        self, inputs: Inputs, target: Any, progress: Progress | None = None, keep: bool = False
-    ) -> tuple[Attribution, Prepared, Sums]:
-        given = prepare(self.model, inputs, self.preprocess)
-        scores = self._scores(given, self._shapes(given))
-        given = given.as_one if scores.whole else given
-        given = given if self.runtime == "onnxruntime" else with_fixed_batch(given)
-        plan, session = self._plan(self._shapes(given), scores, is_seed(target))
-        wanted = resolve_target(target, given.batch.examples, scores)
-        points = self.method.points(plan.explained)
-        rows = self._rows(plan) if given.batch.examples > 1 or points else 1
-        sums = run_samples(session, plan, given.batch, wanted, points, rows, progress, keep)
-        made = provenance_of(plan, self.method, self.score, self.note)
-        return attribution_of(plan, self.method, given, wanted, scores.named(sums.chosen), sums, made), given, sums
+    def _prepared(self, inputs: Inputs) -> Prepared:
+        return prepare(self.model, inputs, self.preprocess)
 
     def _checked(self, found: Attribution, given: Prepared, sums: Sums) -> Attribution:
         """The attribution; what is wrong with its maps is warned of and kept in its provenance."""
 
         def answers(question: Question, rows: np.ndarray) -> np.ndarray:
             other = self._beside(question.method, question.score)
-            shape = other._scores(given, other._shapes(given)).shape
-            target = scaled_target(found.target[rows], sums.chosen[rows], question.factor, shape)
-            return not_zero(other._explained(given.batch.take(rows), target)[2].values.values())
+            target = scaled_target(
+                found.target[rows], sums.chosen[rows], question.factor, other.score_axes(given).shape
+            )
+            few = prepare(self.model, given.batch.take(rows))
+            return not_zero(other.run(few, target)[2].values.values())
 
         warn_of_gap(found.provenance, stacklevel=3)
         activation = final_activation(self.model, self.score)
@@ -177,26 +142,30 @@ class Explainer:
         warn_of(faults, found.method, len(found.score), stacklevel=3)
         return replace(found, provenance={**found.provenance, **recorded(faults)}) if faults else found
 
-    def _beside(self, method: Method, score: str) -> Explainer:
+    def _beside(self, method: Method, score: str) -> ExplanationRuns:
         """Another method or score on the same model."""
         if (method, score) not in self._others:
-            where = self.providers if self.runtime == "onnxruntime" else None
-            with warnings.catch_warnings(action="ignore"):  # the note was told
-                other = Explainer(
-                    self.model, method, score=score, providers=where, memory=self.memory, threads=self.threads
-                )
-            self._others[method, score] = other
+            self._others[method, score] = self._runs.beside(method, score)
         return self._others[method, score]
+
+    @property
+    def memory(self) -> int:
+        """Bytes that its session and one run may take beside the weights."""
+        return self._runs.memory
+
+    @memory.setter
+    def memory(self, limit: int) -> None:
+        self._runs.memory = limit
 
     @property
     def activations(self) -> tuple[Activation, ...]:
         """Every activation node with what the method's Relu policy did to it."""
-        return (next((plan for plan, _ in self._plans), None) or self._open_plan()).activations
+        return (next((plan for plan, _ in self._runs.plans), None) or self._runs.open_plan()).activations
 
     @property
     def plans(self) -> tuple[ExplanationGraph, ...]:
         """The graphs that are open in sessions."""
-        return tuple(plan for one in (self, *self._others.values()) for plan, _ in one._plans)
+        return tuple(plan for runs in (self._runs, *self._others.values()) for plan, _ in runs.plans)
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Writes the explainer as one ONNX file of standard operators, with the weights beside it from 2 GB on.
@@ -225,55 +194,5 @@ class Explainer:
             >>> session.run(["attribution"], feeds)[0].shape
             (2, 1, 28, 28)
         """
-        plan = self._open_plan("cuda" if lowering_for(self.providers) == "cuda" else "portable", self._scores.known)
-        return write_model(exported(plan, self.method), path)
-
-    def _open_plan(self, lowering: Lowering = "portable", scores: ScoreAxes | None = None) -> ExplanationGraph:
-        """The graph for inputs of any size."""
-        made = builder_named(self.builder, self.model)
-        return explanation_graph(
-            self.model, self.method, score=self.score, lowering=lowering, builder=made, scores=scores
-        )
-
-    def _rows(self, plan: ExplanationGraph) -> int:
-        """Rows per run; 1 if an explained input has no batch axis."""
-        if None in (about.batch for about in plan.explained.values()):
-            return 1
-        return max(1, (self.memory - plan.held_bytes) // max(1, plan.row_bytes))
-
-    def _plan(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[ExplanationGraph, Session]:
-        key = (seeded, scores.axis, scores.whole, *((name, tuple(shape)) for name, shape in shapes.items()))
-        return self._plans.get(key, lambda: self._built_for(shapes, scores, seeded))
-
-    def _built_for(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[ExplanationGraph, Session]:
-        try:
-            return self._built(shapes, scores, seeded)
-        except OnnxrayError:
-            # The branch of an If that is not taken may contradict the sizes at hand, yet onnxruntime checks it too.
-            if not shapes or self.runtime == "training" or not has_branches(self.model):
-                raise
-            return self._built({}, scores, seeded)
-
-    def _built(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> tuple[ExplanationGraph, Session]:
-        with blaming_model(self.model):
-            plan = explanation_graph(
-                self.model, self.method, score=self.score, lowering=lowering_for(self.providers), seeded=seeded,
-                shapes=shapes, builder=builder_named(self.builder, self.model, self.runtime), scores=scores,
-            )  # fmt: skip
-        return plan, self._opened(plan)
-
-    def _opened(self, plan: ExplanationGraph) -> Session:
-        if self.runtime == "training":
-            return _training().open_training_session(plan.model.proto(), self.providers, self.threads)
-        return open_model(plan.model, self.providers, self.threads)
-
-    def _shapes(self, given: Prepared) -> Mapping[str, Sequence[int | str | None]]:
-        """The shapes that a plan is made for: what the model leaves open, or all of them."""
-        whole = all(axis is None for axis in given.batch.axes.values())
-        return given.shapes if whole or has_open_sizes(self.model) or self.runtime == "training" else {}
-
-
-def _training() -> ModuleType:
-    from .. import training  # onnxruntime-training's side, imported late as few need it
-
-    return training
+        lowering = "cuda" if self._runs.lowering == "cuda" else "portable"
+        return write_model(exported(self._runs.open_plan(lowering, self._runs.score_finder.known), self.method), path)

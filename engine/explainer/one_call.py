@@ -14,6 +14,7 @@ from ..graph.model import Source
 from ..methods import Method
 from ..runtime import Provider
 from .explainer import Explainer
+from .explanation_runs import open_runs
 
 __all__ = ["explain", "jacobian"]
 
@@ -98,19 +99,23 @@ def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options:
         >>> onnxray.jacobian(digits, picture).shape
         (1, 10, 1, 28, 28)
     """
-    explainer = Explainer(model, "saliency", score=score, **options)
-    given = prepare(explainer.model, inputs, explainer.preprocess)
-    scores = explainer._scores(given, explainer._shapes(given))
+    preprocess = options.pop("preprocess", None)
+    runs = open_runs(model, "saliency", score=score, **options)
+
+    def gradients(of: Inputs, target: Any) -> Any:
+        return runs.run(prepare(runs.model, of, preprocess), target)[0].values
+
+    given = prepare(runs.model, inputs, preprocess)
+    scores = runs.score_axes(given)
     classes, examples = scores.count or 0, given.batch.examples
     if scores.whole:
-        runs = (explainer._explained(given.batch.feeds, scores.named(np.array([k]))) for k in range(classes))
-        return _stacked([found[0].values for found in runs])
-    plan, _ = explainer._plan(explainer._shapes(given), scores, seeded=False)
+        return _stacked([gradients(given.batch.feeds, scores.named(np.array([k]))) for k in range(classes)])
+    plan, _ = runs.plan(runs.shapes(given), scores)
     for name in plan.explained:
         if plan.row_axis(name) is None:
             raise InputError(f"jacobian() needs an axis that counts examples, which {name!r} has not")
     rows = given.batch.take(np.repeat(np.arange(examples), classes))
-    found = explainer._explained(rows, scores.named(np.tile(np.arange(classes), examples)))[0].values
+    found = gradients(rows, scores.named(np.tile(np.arange(classes), examples)))
     several = found if isinstance(found, Mapping) else {next(iter(plan.explained)): found}
     moved = {name: np.moveaxis(array, plan.row_axis(name) or 0, 0) for name, array in several.items()}
     shaped = {name: array.reshape(examples, classes, *array.shape[1:]) for name, array in moved.items()}

@@ -14,6 +14,8 @@ import pytest
 from by_hand import CONV, DENSE, Convolutional, model, normal
 from onnxray.cli.app import run
 from onnxray.gate.model_under_test import open_model_under_test
+from onnxray.graph.model import Model
+from onnxray.runtime import Session, open_model
 
 
 def told(method: str, proto: onnx.ModelProto, x: np.ndarray, target: Any = 0, **options: Any) -> list[str]:
@@ -57,13 +59,20 @@ def test_a_relu_that_removes_everything() -> None:
     assert told("grad-cam", one_way(1), PICTURE) == []
 
 
-def test_the_reason_is_looked_for_on_the_threads_allowed() -> None:
-    """Another explainer tries the map without its ReLU."""
+def test_the_reason_is_looked_for_on_the_threads_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another graph tries the map without its ReLU."""
+    opened: list[int | None] = []
+
+    def noted(model: Model, providers: Any, threads: int | None = None) -> Session:
+        opened.append(threads)
+        return open_model(model, providers, threads)
+
+    monkeypatch.setattr("onnxray.backends.open_model", noted)
     explainer = onnxray.Explainer(one_way(-1), "grad-cam", threads=1)
     with pytest.warns(UserWarning, match="the ReLU removed all"):
         explainer(PICTURE, target=0)
-    (other,) = explainer._others.values()
-    assert other.threads == 1
+    assert opened == [1, 1]
+    assert len(explainer.plans) == 2
 
 
 def test_a_layer_that_the_score_does_not_depend_on() -> None:

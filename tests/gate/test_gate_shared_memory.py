@@ -32,7 +32,7 @@ def test_every_explainer_gets_what_the_other_sessions_leave() -> None:
     for one, own in zip(explainers, held, strict=True):
         assert one.memory == 10 * sum(held) - (sum(held) - own)
         (plan,) = one.plans
-        assert one._rows(plan) == max(1, 9 * sum(held) // plan.row_bytes)
+        assert plan.rows_within(one.memory) == max(1, 9 * sum(held) // plan.row_bytes)
 
 
 def test_sessions_close_where_as_much_again_does_not_fit() -> None:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 import onnxray
 import pytest
 from onnxray import Explainer, models
+from onnxray.explainer.explanation_runs import ExplanationRuns
 from onnxray.gate.layers.cam_layer import default_layer, same_layer
 from onnxray.gate.model_under_test import ModelUnderTest, open_model_under_test
 from onnxray.models.data import digits
@@ -26,13 +27,13 @@ METHODS = ["input-x-gradient", "grad-cam", "saliency"]
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The methods whose explainers were run."""
-    real, names = Explainer._explained, []
+    real, names = ExplanationRuns.run, []
 
-    def counted(self: Explainer, *given: Any, **named: Any) -> Any:
+    def counted(self: ExplanationRuns, *given: Any, **named: Any) -> Any:
         names.append(self.method.name)
         return real(self, *given, **named)
 
-    monkeypatch.setattr(Explainer, "_explained", counted)
+    monkeypatch.setattr(ExplanationRuns, "run", counted)
     return names
 
 

@@ -34,7 +34,7 @@ def test_explainer_of_many_sizes_keeps_few_of_them() -> None:
     for side in range(4, 8 + KEPT):
         x = CONV.x(2, size=(side, side + 1))
         np.testing.assert_allclose(explainer(x, target=1).values, CONV.gradient(x, 1), rtol=1e-4, atol=1e-5)
-    assert len(explainer._plans) == KEPT
+    assert len(explainer.plans) == KEPT
 
 
 def test_pictures_leave_the_filters_of_warnings_alone(monkeypatch: pytest.MonkeyPatch) -> None:

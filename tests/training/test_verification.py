@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 from onnxray.autodiff.registry import RULES, Rule
+from onnxray.backends import BACKENDS
 from onnxray.cli.training import training, verify_command
 from onnxray.diagnostics.verification import verify
 from onnxray.errors import InputError
@@ -41,6 +42,8 @@ def test_all_ways_agree(file: Path) -> None:
     assert [finding.path.split(",")[0] for finding in found.findings] == [
         "portable", "ort-training", "ort-training", "central differences",
     ]  # fmt: skip
+    assert len(found.findings) == len(BACKENDS) + 1  # every backend, and central differences
+    assert [finding.memory is None for finding in found.findings] == [False, False, True, True]
     assert all(finding.difference is not None for finding in found.findings[1:])
     assert all(finding.seconds is not None for finding in found.findings)
 

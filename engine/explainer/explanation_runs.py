@@ -1,0 +1,152 @@
+"""ExplanationRuns: the explanation graphs of one method on one model, built for the inputs at hand, and their runs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..attribution.axes import Shapes, declared_axes, explained_inputs, is_mixed
+from ..attribution.memory import parse_memory
+from ..attribution.plan import ExplanationGraph, explanation_graph
+from ..attribution.plan_cache import Plans, has_branches, has_open_sizes
+from ..attribution.result import Attribution
+from ..attribution.run import Progress, Sums, run_samples
+from ..attribution.score import row_scores
+from ..attribution.score_axes import ScoreAxes
+from ..attribution.score_finder import ScoreFinder
+from ..attribution.target import is_seed, resolve_target
+from ..autodiff.embeddings import note_of
+from ..backends import Backend, backend_named
+from ..data.batch import Prepared
+from ..errors import OnnxrayError
+from ..graph.builder import Lowering
+from ..graph.model import Model, Source
+from ..loading.load import load
+from ..methods import Method, method_named
+from ..runtime import OpenSession, Provider, blaming_model
+from .assemble import attribution_of, provenance_of
+
+__all__ = ["ExplanationRuns", "open_runs"]
+
+Plan = tuple[ExplanationGraph, OpenSession]
+
+
+def _closed(plan: Plan) -> None:
+    plan[1].close()
+
+
+@dataclass(eq=False)
+class ExplanationRuns:
+    """One method on one model and backend; made by ``open_runs``. ``memory`` is in bytes."""
+
+    model: Model
+    method: Method
+    score: str
+    backend: Backend
+    providers: Sequence[Provider]
+    threads: int | None
+    memory: int
+    note: str | None
+    score_finder: ScoreFinder
+    plans: Plans[Plan] = field(default_factory=lambda: Plans(_closed))
+
+    def run(
+        self, given: Prepared, target: Any, progress: Progress | None = None, keep: bool = False
+    ) -> tuple[Attribution, Prepared, Sums]:
+        """The attribution of a batch, the inputs as they were run, and the sums of the runs; ``keep``: with outputs."""
+        scores = self.score_axes(given)
+        given = self.backend.inputs(given.as_one if scores.whole else given)
+        plan, session = self.plan(self.shapes(given), scores, is_seed(target))
+        wanted = resolve_target(target, given.batch.examples, scores)
+        points = self.method.points(plan.explained)
+        rows = plan.rows_within(self.memory) if given.batch.examples > 1 or points else 1
+        sums = run_samples(session, plan, given.batch, wanted, points, rows, progress, keep)
+        made = provenance_of(plan, self.method, self.score, self.note)
+        return attribution_of(plan, self.method, given, wanted, scores.named(sums.chosen), sums, made), given, sums
+
+    def score_axes(self, given: Prepared) -> ScoreAxes:
+        """The axes of the scores for these inputs."""
+        return self.score_finder(given, self.shapes(given))
+
+    def shapes(self, given: Prepared) -> Shapes:
+        """The shapes that a plan is made for: what the model leaves open, or all of them."""
+        whole = all(axis is None for axis in given.batch.axes.values())
+        return given.shapes if whole or has_open_sizes(self.model) or self.backend.fixes_sizes else {}
+
+    def plan(self, shapes: Shapes, scores: ScoreAxes, seeded: bool = False) -> Plan:
+        """The graph for inputs in these shapes with its session, built where it is not held."""
+        key = (seeded, scores.axis, scores.whole, *((name, tuple(shape)) for name, shape in shapes.items()))
+        return self.plans.get(key, lambda: self._built_for(shapes, scores, seeded))
+
+    def open_plan(self, lowering: Lowering = "portable", scores: ScoreAxes | None = None) -> ExplanationGraph:
+        """The graph for inputs of any size, of standard operators."""
+        made = self.backend.for_files.reverse_pass(self.model)
+        return explanation_graph(
+            self.model, self.method, score=self.score, lowering=lowering, builder=made, scores=scores
+        )
+
+    @property
+    def lowering(self) -> Lowering:
+        """The runtime that the nodes are chosen for."""
+        return self.backend.lowering(self.providers)
+
+    def beside(self, method: Method, score: str) -> ExplanationRuns:
+        """Another method or score on the same model, by the portable builder."""
+        where = self.providers if self.backend.in_process else None
+        with warnings.catch_warnings(action="ignore"):  # the note was told
+            return open_runs(self.model, method, score=score, providers=where, threads=self.threads, memory=self.memory)
+
+    def open_early(self) -> None:
+        """Builds the graph before the first inputs where they cannot change it; else finds what makes it impossible."""
+        scores = declared_axes(self.model, self.score)
+        sized = has_open_sizes(self.model) or self.backend.fixes_sizes
+        if not sized and scores and not is_mixed(self.model):
+            self.plan({}, scores)
+        else:
+            explained_inputs(self.model.copy())
+
+    def _built_for(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> Plan:
+        try:
+            return self._built(shapes, scores, seeded)
+        except OnnxrayError:
+            # The branch of an If that is not taken may contradict the sizes at hand, yet onnxruntime checks it too.
+            if not shapes or self.backend.fixes_sizes or not has_branches(self.model):
+                raise
+            return self._built({}, scores, seeded)
+
+    def _built(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> Plan:
+        with blaming_model(self.model):
+            plan = explanation_graph(
+                self.model, self.method, score=self.score, lowering=self.lowering, seeded=seeded, shapes=shapes,
+                builder=self.backend.reverse_pass(self.model), scores=scores,
+            )  # fmt: skip
+        return plan, self.backend.open(plan.model, self.providers, self.threads)
+
+
+def open_runs(
+    source: Source,
+    method: str | Method,
+    /,
+    *,
+    score: str = "logit",
+    layer: str | None = None,
+    providers: Sequence[Provider] | Provider | None = None,
+    builder: str = "portable",
+    runtime: str = "onnxruntime",
+    threads: int | None = None,
+    memory: str | int = "1GB",
+    **options: Any,
+) -> ExplanationRuns:
+    """The runs of a method on a model; arguments are those of ``Explainer``. A warning goes to the caller's caller."""
+    backend, source = backend_named(builder, runtime), load(source)
+    model, made = backend.prepare(source), method_named(method, layer, options)
+    where = backend.providers(providers)
+    limit, note = parse_memory(memory), note_of(model, str(row_scores(model, score).name))
+    if note:
+        warnings.warn(note, UserWarning, stacklevel=3)
+    finder = ScoreFinder(model, score, where if backend.in_process else None, threads)
+    runs = ExplanationRuns(model, made, score, backend, where, threads, limit, note, finder)
+    runs.open_early()
+    return runs
