@@ -64,10 +64,11 @@ def compare(one: Any, explainer: Any, x: Any, runs: int) -> dict[str, Any]:
     import numpy as np
     import torch
     from captum.attr import Saliency
-    from onnxray.runtime import open_session
+    from onnxray.runtime import open_model, open_session
 
     session, target = open_session(one.proto, threads=THREADS), np.zeros(len(x), np.int64)
-    plan, gradient = next(iter(explainer._plans.values()))
+    (plan,) = explainer.plans
+    gradient = open_model(plan.model, threads=THREADS)
     captum, images = Saliency(one.module), torch.from_numpy(x).requires_grad_()
     times = take_turns(
         {

@@ -72,8 +72,7 @@ class LayerRecorder:
 
     @property
     def _shape(self) -> tuple[int, ...]:
-        inputs = {one.name: one for one in self.session.native.get_inputs()}
-        sizes = inputs[self.seed[1]].shape if self.seed else []
+        sizes = self.session.input_shapes[self.seed[1]] if self.seed else []
         return tuple(n if isinstance(n, int) else 1 for n in sizes)
 
 
