@@ -181,3 +181,13 @@ def test_a_saved_explainer_holds_standard_operators(tmp_path: object) -> None:
     saved = onnx.load(file)
     onnx.checker.check_model(saved, full_check=True)
     assert {entry.domain for entry in saved.opset_import} <= {""}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_jacobian_of_an_open_batch(runtime: str) -> None:
+    """The library's AveragePool needs the batch size, which the inputs tell."""
+    body = "{ p = AveragePool<kernel_shape=[2,2]>(x) r = Relu(p) g = GlobalAveragePool(r) y = Flatten(g) }"
+    made, x = model(body, "float[N,3,4,4] x", "float[N,3] y"), numbers(2, 3, 4, 4)
+    truth = onnxray.jacobian(made, x)
+    assert np.count_nonzero(truth)
+    assert distance(onnxray.jacobian(made, x, builder="ort-training", runtime=runtime), truth) <= TOLERANCE
