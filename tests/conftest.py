@@ -1,23 +1,52 @@
-"""What the tests share: PyTorch on two threads, a folder of their own, the real files, a table of what was measured."""
+"""What the tests share: one thread a process, a folder of their own, the real files, a table of what was measured."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from shared_folder import VARIABLE
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 MEASURED = "measured"
 
 
-def pytest_configure() -> None:
+LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread a process, as pytest-xdist has a process a core: threads that wait for each other burn both cores."""
+    os.environ.update({name: os.environ.get(name, "1") for name in LIBRARIES})  # also in the processes of tests
+    if VARIABLE not in os.environ:
+        folder = TemporaryDirectory(prefix="onnxray-tests-")
+        os.environ[VARIABLE] = folder.name  # processes of pytest-xdist are given it
+        config.add_cleanup(folder.cleanup)
     with contextlib.suppress(ModuleNotFoundError):
         import torch
 
-        torch.set_num_threads(2)
+        torch.set_num_threads(1)
+    with contextlib.suppress(ModuleNotFoundError):
+        import onnxruntime
+
+        onnxruntime.set_default_logger_severity(4)
+        _one_thread(onnxruntime)
+
+
+def _one_thread(ort: Any) -> None:
+    """Sessions in this process that ask for no number of threads get one; those of other processes take all cores."""
+    init = ort.InferenceSession.__init__
+
+    def on_one(self: Any, source: Any, options: Any = None, *args: Any, **named: Any) -> None:
+        options = options or named.pop("sess_options", None) or ort.SessionOptions()
+        options.intra_op_num_threads = options.intra_op_num_threads or 1
+        init(self, source, options, *args, **named)
+
+    ort.InferenceSession.__init__ = on_one
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

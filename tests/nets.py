@@ -32,6 +32,7 @@ from architectures import (
     vgg,
     vit,
 )
+from shared_folder import made_once
 from torch import Tensor, nn
 
 __all__ = ["NETS", "Net", "export", "forget", "net"]
@@ -134,7 +135,8 @@ def _double(name: str) -> nn.Module:
 @cache
 def _proto(name: str, optimize: bool) -> onnx.ModelProto:
     one = net(name)
-    return export(one.module, torch.from_numpy(one.pictures(2)), optimize)
+    kind = "folded" if optimize else "unfolded"
+    return made_once(f"{name}-{kind}", lambda: export(one.module, torch.from_numpy(one.pictures(2)), optimize))
 
 
 def export(module: nn.Module, example: Tensor, optimize: bool = True) -> onnx.ModelProto:

@@ -13,15 +13,22 @@ from typing import Any
 
 import numpy as np
 import onnxray
+import pytest
 import torch
 from captum import attr
 from nets import Net, net
 from torch import Tensor, nn
 
 TOLERANCE = 1e-5
-EVERY_DAY = ["resnet", "vgg", "vit"]
+EVERY_DAY, SMALL = ["cnn"], ["cnn", "resnet", "vgg", "vit"]
 LARGE = ["resnet50", "vgg16", "mobilenet", "vit-b16"]
 TARGET = [3, 7]
+
+
+def small(*everyday: str) -> list[Any]:
+    """The small nets as parameters of a test: every day the CNN and those named here, by CI all of them."""
+    return [name if name in (*EVERY_DAY, *everyday) else pytest.param(name, marks=pytest.mark.slow) for name in SMALL]
+
 
 Peer = Callable[[nn.Module, Tensor], Tensor]
 Note = Callable[[str], None]
@@ -29,7 +36,7 @@ Note = Callable[[str], None]
 
 @cache
 def explainer(name: str, method: str, **options: Any) -> onnxray.Explainer:
-    return onnxray.Explainer(net(name).proto, method, threads=2, **options)
+    return onnxray.Explainer(net(name).proto, method, **options)
 
 
 def distance(found: np.ndarray, truth: np.ndarray) -> float:

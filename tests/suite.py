@@ -12,6 +12,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,9 @@ class Verdict:
     note: str = ""
 
 
+@cache
 def cases() -> list:
-    """The node cases of the installed onnx."""
+    """The node cases of the installed onnx; making them takes ten seconds."""
     from onnx.backend.test.case.node import collect_testcases
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxray
+import onnxruntime
 import pytest
 from by_hand import CONV, DENSE, model, normal
 
@@ -25,7 +27,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 PLAIN = """
 import sys
-sys.path[:0] = sys.argv[4:]
+sys.path[:0] = sys.argv[1:]
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
@@ -39,20 +41,36 @@ try:
 except ModuleNotFoundError:
     pass
 assert "onnxray" not in sys.modules and "onnx" not in sys.modules
-session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
-results = session.run(None, dict(numpy.load(sys.argv[2])))
-numpy.savez(sys.argv[3], **{o.name: r for o, r in zip(session.get_outputs(), results)})
+for line in sys.stdin:
+    file, given, found = line.rstrip("\\n").split("|")
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    results = session.run(None, dict(numpy.load(given)))
+    numpy.savez(found, **{o.name: r for o, r in zip(session.get_outputs(), results)})
+    print("done", flush=True)
 """
 
 
+@cache
+def plain_process() -> subprocess.Popen[str]:
+    """A process that has numpy and onnxruntime alone, isolated and without site, and runs the files it is told of."""
+    places = {str(Path(str(package.__file__)).parents[1]) for package in (np, onnxruntime)}
+    command = [sys.executable, "-I", "-S", "-c", PLAIN, *places]
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(started.kill)
+    return started
+
+
 def run_plainly(file: Path, **feeds: np.ndarray) -> dict[str, np.ndarray]:
-    """The file's outputs from a process that has numpy and onnxruntime alone, isolated and without site."""
+    """The file's outputs from the process that has numpy and onnxruntime alone."""
     given, found = file.with_suffix(".in.npz"), file.with_suffix(".out.npz")
     np.savez(given, **feeds)  # type: ignore[arg-type]
-    places = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    command = [sys.executable, "-I", "-S", "-c", PLAIN, str(file), str(given), str(found), *places]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    other = plain_process()
+    assert other.stdin is not None
+    assert other.stdout is not None
+    print(file, given, found, sep="|", file=other.stdin, flush=True)
+    if other.stdout.readline() != "done\n":
+        plain_process.cache_clear()
+        pytest.fail(f"the process ended with {other.wait(60)}; stderr has its reason")
     return dict(np.load(found))
 
 
@@ -74,8 +92,13 @@ def check(ex: onnxray.Explainer, file: Path, x: np.ndarray, targets: list[int], 
         assert a.target[0] == chosen
 
 
-@pytest.mark.parametrize("method", onnxray.METHODS)
-@pytest.mark.parametrize("name", ["cnn", "vgg", "vit"])
+SMALL = [(name, method) for name in ("cnn", "vgg", "vit") for method in onnxray.METHODS]
+EVERY_DAY = ("vit", "grad-cam")  # beside the CNN: its layer is the first
+
+
+@pytest.mark.parametrize(("name", "method"), [
+    pytest.param(*pair, marks=() if pair[0] == "cnn" or pair == EVERY_DAY else pytest.mark.slow) for pair in SMALL
+])  # fmt: skip
 def test_every_method(net: Callable[[str], Any], name: str, method: str, tmp_path: Path) -> None:
     one = net(name)
     ex = onnxray.Explainer(one.proto, method, **OPTIONS.get(method, {}), **one.options(method))

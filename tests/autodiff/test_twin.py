@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import by_hand
 import numpy as np
@@ -23,6 +25,11 @@ REAL = {
     "mobilenetv2like_qdq_244": onnxray.Preprocess.preset("imagenet", size=(244, 244)),
     "shufflenet-v2-12-int8": IMAGENET,
     "squeezenet_fp16_winml": onnxray.Preprocess.preset("caffe", size=(224, 224)),
+}
+EVERY_DAY = {  # the methods of each that are tried every day; the small nets above have every one
+    "mobilenetv2like_qdq_244": "saliency",
+    "shufflenet-v2-12-int8": "grad-cam",
+    "squeezenet_fp16_winml": "integrated-gradients",
 }
 METHODS = {
     "saliency": {},
@@ -71,7 +78,19 @@ class Samples(CalibrationDataReader):
 
 
 def quantised(kind: str, folder: Path) -> Path:
-    """The net after onnxruntime's own tools."""
+    """The net after onnxruntime's own tools, as a file there."""
+    file = folder / f"{kind}.onnx"
+    file.write_bytes(made(kind))
+    return file
+
+
+@cache
+def made(kind: str) -> bytes:
+    with TemporaryDirectory() as folder:
+        return quantise(kind, Path(folder)).read_bytes()
+
+
+def quantise(kind: str, folder: Path) -> Path:
     logging.disable(logging.WARNING)
     source, file = folder / "float.onnx", folder / f"{kind}.onnx"
     onnx.save(float_net(), source)
@@ -236,8 +255,10 @@ def test_the_seed_and_the_gradient_of_half_precision_are_float32() -> None:
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data, with real models and photographs, is not here")
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize(("name", "method"), [
+    pytest.param(name, method, marks=() if EVERY_DAY[name] == method else pytest.mark.slow)
+    for name in REAL for method in METHODS
+])  # fmt: skip
 def test_the_score_of_a_real_file_is_its_own(name: str, method: str) -> None:
     file, picture = DATA / "onnx" / f"{name}.onnx", DATA / "images" / "doberman.png"
     model = onnxray.load(file)

@@ -10,10 +10,10 @@ import onnx
 import onnxray
 import pytest
 from gate_tools import Asked
+from held_out import digits
 from onnxray import models
 from onnxray.cli.app import run
 from onnxray.gate.layers.randomise import randomised
-from onnxray.models.data import digits
 from PIL import Image
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import onnxray
 import pytest
+from held_out import digits
 from onnxray import compare, evaluate, models
 from onnxray.gate.layers.randomise import randomised
-from onnxray.models.data import digits
 from PIL import Image
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -11,13 +11,13 @@ import onnx
 import onnx.version_converter
 import onnxray
 import pytest
+from held_out import digits
 from onnxray import Comparison, InputError, compare, models
 from onnxray.gate.calibration import calibrate
 from onnxray.gate.layers.randomise import randomised, weighted_layers
 from onnxray.gate.metrics.agreement import METRICS
 from onnxray.gate.metrics.outputs import OUTPUTS
 from onnxray.gate.model_under_test import DEFAULT_METHODS, open_model_under_test
-from onnxray.models.data import digits
 
 DIGITS, CANCER = models.path("digits.onnx"), models.path("breast_cancer.onnx")
 HELD = digits()

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import onnxray
 import pytest
+from held_out import digits
 from onnxray import models
 from onnxray.cli.app import run
 from onnxray.gate.metrics.agreement import METRICS
 from onnxray.gate.metrics.outputs import OUTPUTS
 from onnxray.gate.metrics.quality import QUALITIES
 from onnxray.gate.model_under_test import DEFAULT_METHODS
-from onnxray.models.data import digits
 from PIL import Image
 
 PAGE = (Path(__file__).parents[2] / "docs" / "compare.md").read_text(encoding="utf-8")

@@ -9,10 +9,10 @@ import numpy as np
 import onnx_ir as ir
 import onnxray
 import pytest
+from held_out import digits
 from onnxray import METHODS, Evaluation, InputError, evaluate, models
 from onnxray.cli.app import run
 from onnxray.gate.metrics.quality import QUALITIES, gini
-from onnxray.models.data import digits
 
 DIGITS, DIGIT = models.path("digits.onnx"), models.path("digit.png")
 HELD = digits()

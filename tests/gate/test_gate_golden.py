@@ -13,10 +13,10 @@ import onnx
 import onnxray
 import onnxruntime
 import pytest
+from held_out import digits
 from onnxray import InputError, compare, models
 from onnxray.cli.app import run
 from onnxray.gate.layers.randomise import randomised
-from onnxray.models.data import digits
 
 DIGITS, DIGIT = models.path("digits.onnx"), models.path("digit.png")
 X = digits().unseen[:6, None].astype(np.float32) / 255

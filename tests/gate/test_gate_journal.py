@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import onnxray
 import pytest
+from held_out import digits
 from onnxray import compare, models
 from onnxray.gate import provenance
 from onnxray.gate.pair import Pair
-from onnxray.models.data import digits
 from PIL import Image
 
 DIGITS = models.path("digits.onnx")

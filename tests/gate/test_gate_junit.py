@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 import numpy as np
 import onnxray
 import pytest
+from held_out import digits
 from onnxray import Comparison, compare, models
 from onnxray.gate.layers.randomise import randomised
-from onnxray.models.data import digits
 
 DIGITS = models.path("digits.onnx")
 X = digits().unseen[:4, None].astype(np.float32) / 255

@@ -14,12 +14,12 @@ import onnxray
 import pytest
 from cli_tools import CANCER, DIGIT, DIGITS
 from gate_tools import FAST, Asked, means
+from held_out import digits
 from onnxray import models
 from onnxray.cli.app import run
 from onnxray.cli.compare import compare_models
 from onnxray.cli.evaluate import evaluate_model
 from onnxray.gate.settings import CompareSettings
-from onnxray.models.data import digits
 
 HELD = digits()
 pytestmark = pytest.mark.usefixtures("elsewhere")

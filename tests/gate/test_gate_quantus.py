@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import onnxray
 import pytest
+from held_out import digits
 from onnxray import models
 from onnxray.gate.metrics.agreement import METRICS, strength
 from onnxray.gate.metrics.inside_mask import mass_inside, points_inside
 from onnxray.gate.metrics.quality import gini
-from onnxray.models.data import digits
 
 quantus = pytest.importorskip("quantus", reason="the extra quantus is not installed")
 RNG = np.random.default_rng(0)

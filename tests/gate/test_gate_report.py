@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import onnxray
 import pytest
+from held_out import digits
 from onnxray import Comparison, compare, models
 from onnxray.gate.layers.randomise import randomised
-from onnxray.models.data import digits
 
 DIGITS, CANCER = models.path("digits.onnx"), models.path("breast_cancer.onnx")
 X = digits().unseen[:6, None].astype(np.float32) / 255

@@ -10,11 +10,11 @@ import onnx
 import onnx_ir as ir
 import onnxray
 import pytest
+from held_out import digits
 from onnxray import Explainer, models
 from onnxray.explainer.explanation_runs import ExplanationRuns
 from onnxray.gate.layers.cam_layer import default_layer, same_layer
 from onnxray.gate.model_under_test import ModelUnderTest, open_model_under_test
-from onnxray.models.data import digits
 from onnxray.runtime import open_session
 from onnxruntime.transformers.float16 import convert_float_to_float16
 

@@ -15,7 +15,7 @@ from replicas import REPLICAS
 
 
 @pytest.mark.parametrize("method", onnxray.METHODS)
-@pytest.mark.parametrize("name", ["cnn", "vit"])
+@pytest.mark.parametrize("name", ["cnn", pytest.param("vit", marks=pytest.mark.slow)])
 def test_a_row_of_a_batch_is_the_row_alone(net: Callable[[str], Any], name: str, method: str) -> None:
     one = net(name)
     x, ex = one.pictures(3), onnxray.Explainer(one.proto, method, **one.options(method))

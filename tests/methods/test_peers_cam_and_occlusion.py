@@ -11,7 +11,7 @@ pytest.importorskip("captum", reason="Captum is not installed")
 import torch
 from captum import attr
 from nets import Net, net
-from peers import EVERY_DAY, TARGET, Note, Peer, check, explainer
+from peers import TARGET, Note, Peer, check, explainer, small
 from torch import Tensor, nn
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum warns of every hook that it sets
@@ -24,7 +24,7 @@ def grad_cam_layer(one: Net) -> nn.Module:
 
 
 @pytest.mark.parametrize("relu", [True, False])
-@pytest.mark.parametrize("name", EVERY_DAY)
+@pytest.mark.parametrize("name", small())
 def test_grad_cam(name: str, relu: bool, measured: Note) -> None:
     one = net(name)
     x = one.pictures(2)
@@ -33,8 +33,9 @@ def test_grad_cam(name: str, relu: bool, measured: Note) -> None:
 
 
 @pytest.mark.parametrize("relu", [True, False])
-def test_grad_cam_of_the_bare_convolution(relu: bool, measured: Note) -> None:
-    one = net("resnet")
+@pytest.mark.parametrize("name", ["cnn", pytest.param("resnet", marks=pytest.mark.slow)])
+def test_grad_cam_of_the_bare_convolution(name: str, relu: bool, measured: Note) -> None:
+    one = net(name)
     x = one.pictures(2)
     last = [layer for layer in one.module.modules() if isinstance(layer, nn.Conv2d)][-1]
     a = onnxray.explain(one.unfolded, x, "grad-cam", target=TARGET, relu=relu)
@@ -52,7 +53,7 @@ def cam_peer(one: Net, layer: nn.Module, relu: bool) -> Peer:
 
 
 @pytest.mark.parametrize("overlap", ["mean", "sum"])
-@pytest.mark.parametrize("name", EVERY_DAY)
+@pytest.mark.parametrize("name", small())
 def test_occlusion(name: str, overlap: str, measured: Note) -> None:
     """Windows that overlap and reach over the end; Captum takes the mean, the sum is a loop here."""
     one = net(name)

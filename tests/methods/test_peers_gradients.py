@@ -13,14 +13,14 @@ pytest.importorskip("captum", reason="Captum is not installed")
 
 import torch
 from nets import net
-from peers import EVERY_DAY, GRADIENTS, LARGE, TARGET, Note, check, check_each, explainer, gradient_peer
+from peers import GRADIENTS, LARGE, TARGET, Note, check, check_each, explainer, gradient_peer, small
 from torch import Tensor, nn
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum warns of every hook that it sets
 
 
 @pytest.mark.parametrize("method", GRADIENTS)
-@pytest.mark.parametrize("name", EVERY_DAY)
+@pytest.mark.parametrize("name", small())
 def test_gradients(name: str, method: str, measured: Note) -> None:
     one = net(name)
     x = one.pictures(2)
@@ -45,7 +45,7 @@ def test_gradients_of_large_nets(name: str, method: str, measured: Note) -> None
 
 
 @pytest.mark.parametrize("target", [5, [5, 0], "top1"], ids=str)
-@pytest.mark.parametrize("name", EVERY_DAY)
+@pytest.mark.parametrize("name", small())
 def test_targets(name: str, target: Any, measured: Note) -> None:
     one = net(name)
     x = one.pictures(2, seed=1)
@@ -57,7 +57,7 @@ def test_targets(name: str, target: Any, measured: Note) -> None:
     np.testing.assert_allclose(a.score, scores[range(2), wanted], rtol=1e-5, atol=1e-5 * float(scores.abs().max()))
 
 
-@pytest.mark.parametrize("name", EVERY_DAY)
+@pytest.mark.parametrize("name", small())
 def test_with_batch_normalisation_left_in(name: str, measured: Note) -> None:
     one = net(name)
     x = one.pictures(2)
@@ -65,7 +65,7 @@ def test_with_batch_normalisation_left_in(name: str, measured: Note) -> None:
     check(a.values, gradient_peer("guided-backprop", TARGET), one, x, measured)
 
 
-@pytest.mark.parametrize("name", EVERY_DAY)
+@pytest.mark.parametrize("name", small())
 def test_smoothgrad(name: str, measured: Note) -> None:
     one, samples, noise = net(name), 6, 0.2
     x = one.pictures(2)

@@ -14,7 +14,7 @@ pytest.importorskip("captum", reason="Captum is not installed")
 import torch
 from captum import attr
 from nets import Net, net
-from peers import EVERY_DAY, TARGET, Note, Peer, check, check_a_pair, explainer, gradient_peer
+from peers import TARGET, Note, Peer, check, check_a_pair, explainer, gradient_peer, small
 from torch import Tensor, nn
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum warns of every hook that it sets
@@ -58,7 +58,7 @@ def check_delta(delta: Any, peer: Peer, one: Net, x: np.ndarray, baseline: Basel
 
 
 @pytest.mark.parametrize("start", ["zero", "array"])
-@pytest.mark.parametrize("name", EVERY_DAY)
+@pytest.mark.parametrize("name", small())
 def test_integrated_gradients(name: str, start: str, measured: Note) -> None:
     one, steps = net(name), 20
     x = one.pictures(2)
@@ -70,7 +70,7 @@ def test_integrated_gradients(name: str, start: str, measured: Note) -> None:
     check_delta(a.delta, lambda module, t: captum_integrated(module, t, steps, baseline)[1], one, x, baseline, measured)
 
 
-@pytest.mark.parametrize("name", EVERY_DAY)
+@pytest.mark.parametrize("name", small())
 def test_integrated_gradients_inclusive(name: str, measured: Note) -> None:
     one, steps = net(name), 12
     x, start = one.pictures(2), one.pictures(1, seed=8)[0]
@@ -90,7 +90,7 @@ def test_integrated_gradients_of_large_nets(name: str, measured: Note) -> None:
     check(a.values, lambda module, t: captum_integrated(module, t, steps, 0.0)[0], one, x, measured)
 
 
-@pytest.mark.parametrize("name", EVERY_DAY)
+@pytest.mark.parametrize("name", small())
 def test_delta_falls_with_steps(name: str, measured: Note) -> None:
     """Averaged over examples: on kinks the gap of a single path goes up and down."""
     one = net(name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases import CASES
+from cases import CASES, daily
 from gradcheck import Case
 from onnxray.errors import BuilderError, UnsupportedOperator
 from onnxray.gradient_graph import differentiate
@@ -51,7 +51,7 @@ def _cotangents(case: Case) -> dict[str, np.ndarray]:
     return {y: w.astype(np.float32) for y, w in case.cotangents.items()}
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", daily(CASES))
 def test_lowered(case: Case) -> None:
     check(case, "none")
 
@@ -61,11 +61,11 @@ def test_lowered_with_an_open_batch(case: Case) -> None:
     check(case, "batch")
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.symbolic == "all"], ids=str)
+@pytest.mark.parametrize("case", daily([c for c in CASES if c.symbolic == "all"]))
 def test_lowered_with_unknown_shapes(case: Case) -> None:
     check(case, "all")
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", daily(CASES))
 def test_raw_in_the_library_itself(case: Case) -> None:
     check(case, "none", "training")
