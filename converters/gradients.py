@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnxray.errors import ConversionError
+from onnxray.support.distance import relative_l2
 
 from .candidates import Candidate, Feed, GradientHook, Options
 from .input_specs import named, sample
@@ -91,8 +92,7 @@ def distance(wanted: np.ndarray, got: np.ndarray | None) -> float:
     """Relative L2 distance; infinite where there is nothing to compare."""
     if got is None or wanted.shape != got.shape:
         return float("inf")
-    size = float(np.linalg.norm(wanted.astype(np.float64)))
-    return float(np.linalg.norm(wanted.astype(np.float64) - got)) / max(size, 1e-30)
+    return relative_l2([got], [wanted])
 
 
 def probe(model: onnx.ModelProto, weights: np.ndarray) -> onnx.ModelProto:

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
+from onnxray.graph.moving_operators import CASTING
 
-from ..graph.moving_operators import CASTING
 from .quiet import converting
 from .subgraphs import reads, subgraphs
 

@@ -8,8 +8,8 @@ from itertools import permutations
 
 import numpy as np
 import onnx
+from onnxray.graph.moving_operators import CASTING
 
-from ..graph.moving_operators import CASTING
 from .candidates import LayerValue
 from .parity import allowed, difference
 from .subgraphs import reads

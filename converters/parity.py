@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 import onnx
 from onnxray.errors import ConversionError
+from onnxray.support.versions import installed_versions
 
 from .candidates import Candidate, Options
 from .input_specs import feeds
@@ -38,7 +38,7 @@ def parity(candidate: Candidate, session: Session, options: Options) -> dict[str
         "feeds": len(drawn),
         "seed": options.seed,
         "opset": max(o.version for o in candidate.model.opset_import if o.domain in ("", "ai.onnx")),
-        "versions": versions(candidate.packages),
+        "versions": installed_versions((*candidate.packages, "onnx", "onnxruntime")),
     }
 
 
@@ -84,14 +84,3 @@ def explain(candidate: Candidate, name: str, feed: Any, gap: float, limit: float
         f"{candidate.source}: output {name!r} is off by {gap:.3g} (allowed {limit:.3g}) at batch size {size}; "
         "the exporter changed the model: look for randomness, a branch on data, or numpy in the forward pass"
     )
-
-
-def versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """The installed versions of the packages that made the model."""
-    found = {}
-    for name in (*packages, "onnx", "onnxruntime"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

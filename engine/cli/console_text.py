@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..diagnostics.differentiability import NodeInfo
 from ..diagnostics.inspection import Inspection, LayerInfo, TensorInfo
 from ..methods.catalogue import MethodInfo
+from ..support.versions import installed_versions
 from .activation_files import Maps
 from .explain_files import Done
 from .file_batch import Failure
@@ -97,16 +97,9 @@ def usage_hint(error: Any) -> str:
 
 def versions() -> str:
     """onnxray's version and those that matter beside it."""
-    found = {name: _version(name) for name in ("onnx", "onnxruntime", "onnxruntime-gpu")}
-    others = [f"{name} {number}" for name, number in found.items() if number]
-    return f"onnxray {_version('onnxray')} ({', '.join(others)})"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+    found = installed_versions(("onnxray", "onnx", "onnxruntime", "onnxruntime-gpu"))
+    others = [f"{name} {number}" for name, number in found.items() if name != "onnxray"]
+    return f"onnxray {found.get('onnxray')} ({', '.join(others)})"
 
 
 def _options(method: MethodInfo) -> str:

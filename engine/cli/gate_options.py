@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from typer import Argument, BadParameter, Option
 
 from ..data.preprocess import Preprocess
-from ..errors import InputError
 from ..loading.load import load
+from ..support.name_value import name_and_value
 from .flatten_options import numbers
 from .preprocess_option import preprocess_from_option
 
@@ -69,9 +69,7 @@ def parse_options(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _option(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--option {text!r}: give NAME=VALUE, such as steps=20")
+    name, value = name_and_value(text, "--option", "NAME=VALUE", "steps=20")
     if value.lower() in ("true", "false"):
         return name, value.lower() == "true"
     try:

@@ -11,6 +11,7 @@ from ..data.files import is_picture
 from ..data.preprocess import Preprocess
 from ..errors import InputError
 from ..graph.model import Model, is_float
+from ..support.name_value import name_and_value
 
 __all__ = ["preprocess_from_option"]
 
@@ -32,9 +33,7 @@ def preprocess_from_option(model: Model, text: str | None, files: Iterable[Path]
 
 def _change(text: str) -> tuple[str, Any]:
     """One setting: size as HEIGHTxWIDTH, numbers of several channels with slashes, words as they are."""
-    name, equals, value = (part.strip() for part in text.partition("="))
-    if not equals or not value:
-        raise InputError(f"preprocess {text!r}: give SETTING=VALUE, such as fit=crop or size=224x224")
+    name, value = name_and_value(text, "preprocess", "SETTING=VALUE", "fit=crop or size=224x224", empty=False)
     try:
         if name == "size":
             return name, tuple(map(int, value.split("x")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import traceback
@@ -19,6 +18,7 @@ from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
 
 from ..errors import OutputError
+from ..support.json_text import json_text
 from ..support.writing import note_progress
 
 __all__ = [
@@ -119,7 +119,7 @@ def _encodable(text: str, stream: TextIO) -> str:
 
 def print_json(record: Any, *, indent: int | None = None) -> None:
     """One JSON value on stdout; on one line without ``indent``."""
-    text = json.dumps(_finite(record), ensure_ascii=False, default=str, indent=indent)
+    text = json_text(record, ensure_ascii=False, indent=indent)
     say_text(_CONTROL_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
@@ -178,12 +178,3 @@ def warnings_on_stderr() -> Iterator[None]:
 
 def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
-
-
-def _finite(record: Any) -> Any:
-    """The record with null for NaN and infinities, which JSON has no words for."""
-    if isinstance(record, float):
-        return record if abs(record) < float("inf") else None
-    if isinstance(record, dict):
-        return {key: _finite(value) for key, value in record.items()}
-    return [_finite(value) for value in record] if isinstance(record, list | tuple) else record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,21 @@ from ..graph.metadata import FEATURES, entry
 from ..graph.model import Model
 from ..support.damaged import readable
 
-__all__ = ["ARRAYS", "CLASSES", "Given", "check_header", "is_picture", "read_given"]
+__all__ = [
+    "ARRAYS",
+    "CLASSES",
+    "NO_TABLE",
+    "Given",
+    "check_header",
+    "is_number",
+    "is_picture",
+    "read_given",
+    "table_lines",
+]
 
 ARRAYS = frozenset({".npy", ".npz", ".csv"})
 CLASSES = ("label", "labels", "target", "y")  # names of arrays and columns that hold classes
+NO_TABLE = (OSError, ValueError, csv.Error)  # what a file that cannot be read as a table raises; no text: ValueError
 
 
 @dataclass(frozen=True)
@@ -68,12 +79,17 @@ def _batched(array: np.ndarray, rank: int | None) -> np.ndarray:
     return array[None] if rank is not None and array.ndim == rank - 1 else array
 
 
+def table_lines(path: Path) -> Iterator[list[str]]:
+    """The lines of a .csv file as lists of their cells, without empty lines; raises one of ``NO_TABLE``."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        yield from filter(None, csv.reader(file))
+
+
 def _read_csv(path: Path, wanted: tuple[str, ...]) -> Given:
     """The rows of a table under its header; in the model's order where the model names its features."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        header, *rows = table_lines(path)
+    except NO_TABLE as error:
         reason = error.strerror if isinstance(error, OSError) else "no text with a line of names first"
         raise InputError(f"{path} cannot be read ({reason})") from error
     names = [name.strip() for name in header]
@@ -99,7 +115,7 @@ def check_header(path: Path, names: Sequence[str], wanted: Sequence[str]) -> Non
             f"{path} has a column {_few(unknown)}, which the model does not take; remove it (one of classes is named "
             f"{', '.join(CLASSES)})"
         )
-    if not wanted and all(map(_is_number, names)) and list(names) != [str(k) for k in range(len(names))]:
+    if not wanted and all(map(is_number, names)) and list(names) != [str(k) for k in range(len(names))]:
         raise InputError(f"{path} has numbers in its first line, where the names of the columns belong")
 
 
@@ -107,10 +123,11 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: Any) -> bool:
+    """Whether a cell holds a number."""
     try:
         float(text)
-    except ValueError:
+    except (TypeError, ValueError):
         return False
     return True
 

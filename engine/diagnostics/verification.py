@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,14 @@ from ..graph.model import Model, Source, is_float
 from ..loading.load import load
 from ..passes.fix_shapes import fix_shapes
 from ..runtime import OpenSession, Provider, Session, open_session
+from ..support.distance import relative_l2
+from ..support.heap import held_memory, reset_peak
 
 __all__ = ["Finding", "Verification", "verify"]
 
 BUILDERS_AGREE = 1e-4  # relative L2: float32 noise of deep models, kinks included
 DIFFERENCES_AGREE = 2e-2  # float32 differences across kinks
+_PEAK = "VmHWM"  # the most memory that the process held
 _STEPS = 2.0 ** -np.arange(1, 15)  # times the input's own size
 _Arrays = dict[str, np.ndarray]
 
@@ -130,10 +132,11 @@ class _Trial:
         seeds = {graph.seeds[y]: w for y, w in self._weights(graph).items()}
         feeds, names = {**self.feeds, **seeds}, list(graph.gradients.values())
         session.run(feeds, names)
-        before, started = _peak(reset=True), time.perf_counter()
+        reset = reset_peak()
+        before, started = held_memory(_PEAK), time.perf_counter()
         found = session.run(feeds, names)
         seconds = time.perf_counter() - started
-        memory = _peak() - before if before and backend.in_process else None
+        memory = held_memory(_PEAK) - before if reset and before and backend.in_process else None
         return {x: found[name] for x, name in graph.gradients.items()}, Finding(path, None, None, seconds, memory)
 
     def _opened(self, backend: Backend, graph: GradientGraph) -> OpenSession:
@@ -147,7 +150,7 @@ class _Trial:
             found, took = self.gradient(path, builder, runtime)
         except BuilderError as error:
             return Finding(path, note=str(error))
-        return replace(took, difference=_distance(found.values(), truth.values()), bound=BUILDERS_AGREE)
+        return replace(took, difference=relative_l2(found.values(), truth.values()), bound=BUILDERS_AGREE)
 
     def _weights(self, graph: GradientGraph) -> _Arrays:
         """One random number per score."""
@@ -161,7 +164,7 @@ class _Trial:
         session, started = open_session(self.model.proto(), self.providers), time.perf_counter()
         pairs = [self._slopes(session, truth) for _ in range(directions)]
         told, measured = (np.array(side) for side in zip(*pairs, strict=True))
-        error = float(np.linalg.norm(told - measured) / max(np.linalg.norm(measured), 1e-30))
+        error = relative_l2([told], [measured])
         seconds = time.perf_counter() - started
         return Finding(f"central differences, {directions} directions", error, DIFFERENCES_AGREE, seconds)
 
@@ -193,20 +196,3 @@ def _settled(slopes: Sequence[float]) -> float:
 def _unit(x: np.ndarray) -> np.ndarray:
     wide = x.astype(np.float64)
     return wide / max(float(np.linalg.norm(wide)), 1e-30)
-
-
-def _distance(found: Iterable[np.ndarray], truth: Iterable[np.ndarray]) -> float:
-    pairs = [(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(found, truth, strict=True)]
-    off = sum(float(np.sum((a - b) ** 2)) for a, b in pairs)
-    return float(np.sqrt(off / max(sum(float(np.sum(b**2)) for _, b in pairs), 1e-60)))
-
-
-def _peak(reset: bool = False) -> int:
-    """The most memory that this process held, in bytes, since the last reset; 0 where the system does not tell."""
-    try:
-        if reset:
-            Path("/proc/self/clear_refs").write_text("5")
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)

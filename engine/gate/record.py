@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import InputError
+from ..support.json_text import json_text
 from .calibration import Calibration
 from .layers.compare_layers import LayerReport
 from .pair import Pair
 from .summary import Check, Row, Summary, Verdict
 
-__all__ = ["ComparisonRecord", "EvaluationRecord", "Failed", "Progress", "as_json", "at_least_one"]
+__all__ = ["ComparisonRecord", "EvaluationRecord", "Failed", "Progress", "at_least_one"]
 
 
 Progress = Callable[[str, float], None]  # what is being done, and the share of samples that are
@@ -35,19 +34,6 @@ def at_least_one(rows: Sequence[Row], failed: Sequence[Failed]) -> None:
     """Raises InputError if every sample failed."""
     if not rows:
         raise InputError(f"none of {len(failed)} samples could be compared; the first: {failed[0] if failed else '-'}")
-
-
-def as_json(record: Mapping[str, Any]) -> str:
-    """A record as JSON text."""
-    return json.dumps(_finite(record), indent=1, default=str)
-
-
-def _finite(record: Any) -> Any:
-    if isinstance(record, float):
-        return record if math.isfinite(record) else None
-    if isinstance(record, Mapping):
-        return {key: _finite(value) for key, value in record.items()}
-    return [_finite(value) for value in record] if isinstance(record, list | tuple) else record
 
 
 @dataclass(frozen=True)
@@ -95,7 +81,7 @@ class ComparisonRecord:
 
     def json_text(self) -> str:
         """The record as JSON, with null for what is no number."""
-        return as_json(self.to_json())
+        return json_text(self.to_json(), indent=1)
 
 
 @dataclass(frozen=True)
@@ -115,4 +101,4 @@ class EvaluationRecord:
 
     def json_text(self) -> str:
         """Everything as JSON."""
-        return as_json(asdict(self))
+        return json_text(asdict(self), indent=1)

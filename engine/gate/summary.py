@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..optional import import_extra
 from ..support.choice import choose
+from ..support.name_value import name_and_value
 from .metrics.agreement import METRICS
 from .metrics.inside_mask import MASKED
 from .metrics.outputs import OUTPUTS
@@ -115,7 +116,7 @@ def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
 
 def parse_thresholds(given: Mapping[str, float] | Sequence[str] | None) -> dict[str, float]:
     """Thresholds from {"spearman": 0.8} or ["spearman=0.8", "grad-cam.ssim=0.7"]."""
-    pairs = given.items() if isinstance(given, Mapping) else map(_pair, given or ())
+    pairs = given.items() if isinstance(given, Mapping) else map(_typed, given or ())
     thresholds, masked = {}, [name for name, metric in MASKED.items() if metric.thresholds]
     for key, value in pairs:
         metric = key.rpartition(".")[2]
@@ -148,11 +149,8 @@ def _unmeasured(metric: str) -> str:
     return "add --masks" if metric in MASKED else "this metric was not measured on these maps"
 
 
-def _pair(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"fail-under {text!r}: give METRIC=VALUE, such as spearman=0.8 or grad-cam.ssim=0.7")
-    return key.strip(), value
+def _typed(text: str) -> tuple[str, Any]:
+    return name_and_value(text, "fail-under", "METRIC=VALUE", "spearman=0.8 or grad-cam.ssim=0.7")
 
 
 def _number(key: str, value: Any) -> float:

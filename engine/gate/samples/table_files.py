@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...data.files import check_header
+from ...data.files import NO_TABLE, check_header, is_number, table_lines
 from ...errors import InputError
 from ...graph.metadata import FEATURES, entry
 from ...graph.model import Model
@@ -27,10 +26,9 @@ BATCH = 256  # rows of a .parquet file that are read at once
 def csv_rows(path: Path, model: Model) -> ArrayRows:
     """The rows of a .csv file; a column named label, labels, target or y holds classes."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header = next(csv.reader(file), [])
-            count = sum(bool(row) for row in csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        lines = table_lines(path)
+        header, count = next(lines, []), sum(1 for _ in lines)
+    except NO_TABLE as error:
         raise InputError(f"{path} cannot be read as a table with a line of names first") from error
     names = [name.strip() for name in header]
     features, label = _columns(path, names, model)
@@ -55,10 +53,9 @@ def _columns(path: Path, names: Sequence[str], model: Model) -> tuple[list[str],
 
 
 def _csv_each(path: Path, names: Sequence[str], features: Sequence[str], label: str | None) -> Iterator[ArrayRow]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for row in islice((row for row in csv.reader(file) if row), 1, None):
-            held = dict(zip(names, row, strict=False))
-            yield partial(_numbers, held, features), _class(held, label)
+    for row in islice(table_lines(path), 1, None):
+        held = dict(zip(names, row, strict=False))
+        yield partial(_numbers, held, features), _class(held, label)
 
 
 def _parquet_each(path: Path, file: Any, features: Sequence[str], label: str | None) -> Iterator[ArrayRow]:
@@ -72,19 +69,11 @@ def _numbers(held: Mapping[str, Any], features: Sequence[str]) -> np.ndarray:
     try:
         return np.array([[float(held[name]) for name in features]], np.float32)
     except (KeyError, TypeError, ValueError):
-        bad = next(name for name in features if not _is_number(held.get(name)))
+        bad = next(name for name in features if not is_number(held.get(name)))
         raise InputError(f"{held.get(bad)!r} under {bad!r} is no number") from None
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _class(held: Mapping[str, Any], label: str | None) -> int | None:
     """The class of a row; None where its cell is no whole number."""
     value: Any = held.get(label) if label else None
-    return int(float(value)) if _is_number(value) and float(value).is_integer() else None
+    return int(float(value)) if is_number(value) and float(value).is_integer() else None
