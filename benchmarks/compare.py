@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from typing import Any
 import compare_case
 import numpy as np
 import onnxray
+from onnxray.support.heap import held_memory
 
 METHODS = ["saliency", "input-x-gradient", "grad-cam"]
 RECIPE = onnxray.Preprocess.preset("imagenet", size=(224, 224))
@@ -132,8 +132,7 @@ def _peak(arguments: argparse.Namespace, reference: Path, candidate: Path, crops
     found = _compare(arguments, (reference, candidate), files)
     if len(found.rows) != len(files):
         raise SystemExit(f"{len(found.failed)} samples failed: {found.failed[0]}")
-    status = Path("/proc/self/status").read_text()  # the ru_maxrss of a child begins with that of its parent
-    return round(int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024, 1)
+    return round(held_memory("VmHWM") / 2**20, 1)
 
 
 def _load() -> float:

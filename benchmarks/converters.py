@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from onnxray.support.heap import held_memory
 
 LIMITS = {
     "keras-vgg16": {"seconds": 30, "gigabytes": 6, "times_weights": 3},
@@ -72,11 +73,11 @@ def measure(name: str) -> dict[str, Any]:
     tiny, build = BUILDERS[name]
     small, shape = tiny()
     to_onnx(small, inputs=shape)
-    framework, started = resident(), time.perf_counter()
+    framework, started = held_memory() / 1e9, time.perf_counter()
     source, inputs = build()
-    built, before, worked = time.perf_counter(), resident(), time.process_time()
+    built, before, worked = time.perf_counter(), held_memory() / 1e9, time.process_time()
     model = to_onnx(source, inputs=inputs)
-    seconds, cpu, most = time.perf_counter() - built, time.process_time() - worked, peak()
+    seconds, cpu, most = time.perf_counter() - built, time.process_time() - worked, held_memory("VmHWM") / 1e9
     notes = {entry.key: json.loads(entry.value) for entry in model.metadata_props if entry.value.startswith("{")}
     weights = sum(len(t.raw_data) for t in model.graph.initializer) / 1e9
     found = {
@@ -99,17 +100,6 @@ def measure(name: str) -> dict[str, Any]:
         "limits": LIMITS[name],
         "within_limits": all(found[key] < limit for key, limit in LIMITS[name].items()),
     }
-
-
-def peak() -> float:
-    """The largest resident size of this process so far, in GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-
-
-def resident() -> float:
-    """The resident size of this process now, in GB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e9
 
 
 def main() -> None:

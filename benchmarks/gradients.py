@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -17,6 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from onnxray.support.distance import relative_l2
+from onnxray.support.heap import held_memory
 
 THREADS = os.cpu_count() or 1
 NETS = Path(__file__).parents[1] / "tests"
@@ -35,12 +37,15 @@ def measure(name: str) -> dict[str, Any]:
     torch.set_num_threads(THREADS)
     one = net(name)
     proto = one.proto
-    before = peak()
+    before = held_memory("VmHWM")
     started = time.process_time()
     explainer = onnxray.Explainer(proto, threads=THREADS)
     opened = time.process_time() - started
     result = {"net": name, "threads": THREADS, "load": os.getloadavg()[0], "open_cpu_seconds": round(opened, 2)}
-    result |= {"build_seconds": build_seconds(proto), "megabytes_of_explainer": peak() - before}
+    result |= {
+        "build_seconds": build_seconds(proto),
+        "megabytes_of_explainer": (held_memory("VmHWM") - before) // 2**20,
+    }
     for batch, runs in RUNS.items():
         result[f"saliency_batch_{batch}"] = compare(one, explainer, one.pictures(batch), runs)
     if name == "resnet50":
@@ -81,7 +86,8 @@ def compare(one: Any, explainer: Any, x: Any, runs: int) -> dict[str, Any]:
     ours = gradient.run({"x": x, plan.target: target})["attribution"]
     truth = Saliency(one.double).attribute(images.detach().double().requires_grad_(), target=0, abs=False).numpy()
     peer = captum.attribute(images, target=0, abs=False).detach().numpy()
-    return times | {"error": distance(ours, truth), "error_captum": distance(peer, truth)}
+    errors = {"error": relative_l2([ours], [truth]), "error_captum": relative_l2([peer], [truth])}
+    return times | {name: float(f"{error:.1e}") for name, error in errors.items()}
 
 
 def compare_integrated_gradients(one: Any, proto: Any) -> dict[str, Any]:
@@ -120,17 +126,6 @@ def take_turns(sides: dict[str, Callable[[], Any]], runs: int) -> dict[str, Any]
     if "forward" in medians:
         ratios["of_forward"] = round(medians["onnxray"] / medians["forward"], 2)
     return {name: round(value, 1) for name, value in medians.items()} | ratios
-
-
-def distance(found: Any, truth: Any) -> float:
-    import numpy as np
-
-    return float(f"{np.linalg.norm(found - truth) / np.linalg.norm(truth):.1e}")
-
-
-def peak() -> int:
-    """Peak resident memory so far, in megabytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def main(names: list[str]) -> None:

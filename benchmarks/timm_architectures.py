@@ -34,6 +34,7 @@ import onnxruntime as ort
 import torch
 from generated import write_section
 from onnxray.converters.torch_backward import right_batch_norms
+from onnxray.support.distance import relative_l2
 from timm_nets import CLASSES, NAMES, SHALLOW, build, size_of
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -68,10 +69,6 @@ def slope_error(net: torch.nn.Module, x: torch.Tensor, gradient: np.ndarray) -> 
     return min(abs((ends[step] - ends[-step]) / (2 * step) - length) for step in STEPS) / length
 
 
-def distance(found: np.ndarray, truth: np.ndarray) -> float:
-    return float(np.linalg.norm(found - truth) / np.linalg.norm(truth))
-
-
 def measure(name: str, exporter: str, shallow: bool, folder: Path) -> Result:
     """Exports one architecture and compares, picture by picture until one is equal; a failure is a result, too."""
     size, path = size_of(name), folder / "net.onnx"
@@ -104,7 +101,7 @@ def exact_error(precise: torch.nn.Module, x: torch.Tensor, exporter: str, folder
     graph = onnxray.differentiate(path)
     (seed,), (gradient,) = graph.seeds.values(), graph.gradients.values()
     feeds = {"x": x.numpy(), seed: np.eye(CLASSES)[[TARGET]]}
-    return distance(evaluate(graph.model, feeds)[gradient], autograd(precise, x)[1])
+    return relative_l2([evaluate(graph.model, feeds)[gradient]], [autograd(precise, x)[1]])
 
 
 def compared(net: torch.nn.Module, precise: torch.nn.Module, path: Path, x: torch.Tensor) -> Result:
@@ -112,10 +109,10 @@ def compared(net: torch.nn.Module, precise: torch.nn.Module, path: Path, x: torc
     scores, truth = autograd(precise, x.double())
     ours = onnxray.explain(path, x.numpy(), target=TARGET).values
     found = {
-        "noise": distance(autograd(net, x)[1], truth),
+        "noise": relative_l2([autograd(net, x)[1]], [truth]),
         "slope": slope_error(precise, x.double(), truth),
-        "scores": distance(np.asarray(ort.InferenceSession(path).run(None, {"x": x.numpy()})[0]), scores),
-        "error": distance(ours, truth),
+        "scores": relative_l2([np.asarray(ort.InferenceSession(path).run(None, {"x": x.numpy()})[0])], [scores]),
+        "error": relative_l2([ours], [truth]),
     }
     return {**found, "result": judged(found)}
 

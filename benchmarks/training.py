@@ -23,6 +23,7 @@ from onnxray.gradient_graph import GradientGraph, differentiate
 from onnxray.loading.load import load
 from onnxray.passes.fix_shapes import fix_shapes
 from onnxray.runtime import open_session
+from onnxray.support.distance import relative_l2
 from onnxray.training import open_training_session
 from onnxray.training.client import worker
 
@@ -87,7 +88,7 @@ def compare(model: onnx.ModelProto, x: np.ndarray, repeats: int, threads: int) -
             "build": median(builds[way]),
             "run": median(runs[way]),
             "nodes": len(graphs[way].model.graph.node),
-            "relative_l2_to_portable": float(np.linalg.norm(found[way] - truth) / np.linalg.norm(truth)),
+            "relative_l2_to_portable": relative_l2([found[way]], [truth]),
         }
         for way in WAYS
     }

@@ -20,11 +20,6 @@ def normal(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32)
 
 
-def distance(found: Any, truth: Array) -> float:
-    assert found.shape == truth.shape
-    return float(np.linalg.norm(found - truth) / np.linalg.norm(truth))
-
-
 def model(text: str, weights: dict[str, Array] | None = None, opset: int = 18) -> onnx.ModelProto:
     """A model from the text of its graph, with initializers by name."""
     made = parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}]>\n{text}')

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
+from measures import distance
 from onnx.reference import ReferenceEvaluator
 from onnxray.gradient_graph import GradientGraph, differentiate
 from onnxray.graph.model import infer_shapes
@@ -217,5 +218,5 @@ def check_on_runtime(case: Case, symbolic: str, lowering: str) -> None:
     for name, expected in case.expected.items():
         assert found[name].shape == expected.shape, name
         assert found[name].dtype == np.float32
-        error = np.linalg.norm(found[name] - expected) / max(np.linalg.norm(expected), 1e-6)
+        error = distance(found[name], expected, least=1e-6)
         assert error <= FLOAT32_TOLERANCE, f"{case} {name}: relative error {error}"

@@ -16,6 +16,7 @@ import onnxray
 import pytest
 import torch
 from captum import attr
+from measures import distance
 from nets import Net, net
 from torch import Tensor, nn
 
@@ -37,10 +38,6 @@ Note = Callable[[str], None]
 @cache
 def explainer(name: str, method: str, **options: Any) -> onnxray.Explainer:
     return onnxray.Explainer(net(name).proto, method, **options)
-
-
-def distance(found: np.ndarray, truth: np.ndarray) -> float:
-    return float(np.linalg.norm(found - truth) / np.linalg.norm(truth))
 
 
 def both(peer: Peer, one: Net, x: np.ndarray) -> tuple[np.ndarray, float]:

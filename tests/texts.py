@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from differences import run_on_runtime
 from gradcheck import EPSILON, FLOAT32_TOLERANCE, FLOAT64_TOLERANCE, evaluate, normal, reference
+from measures import distance
 from onnxray.gradient_graph import differentiate
 
 __all__ = ["check_text", "parsed"]
@@ -39,5 +40,4 @@ def check_text(text: str, feeds: Feeds, opset: int = 18, flat: tuple[str, ...] =
     onnx.checker.check_model(graph.model, full_check=True)
     narrow = run_on_runtime(graph.model, {**feeds, **{graph.seeds[y]: w for y, w in weights.items()}})
     for name in wrt:
-        error = np.linalg.norm(narrow[graph.gradients[name]] - found[name])
-        assert error <= FLOAT32_TOLERANCE * max(np.linalg.norm(found[name]), 1e-6), name
+        assert distance(narrow[graph.gradients[name]], found[name], least=1e-6) <= FLOAT32_TOLERANCE, name

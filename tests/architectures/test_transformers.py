@@ -21,6 +21,7 @@ import onnx
 import onnxray
 import onnxruntime as ort
 import pytest
+from measures import distance
 from onnxruntime.transformers.optimizer import optimize_model
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -96,10 +97,6 @@ def autograd(one: Architecture, seed: Tensor, kind: torch.dtype) -> np.ndarray:
     y = module(*inputs)
     (gradient,) = torch.autograd.grad((y * seed.to(kind)).sum(), held[0] if one.tokens else inputs[0])
     return gradient.numpy()
-
-
-def distance(found: np.ndarray, truth: np.ndarray) -> float:
-    return float(np.linalg.norm(found - truth) / np.linalg.norm(truth))
 
 
 def seed_for(one: Architecture) -> Tensor:

@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 import onnxray
 import pytest
-from by_hand import DENSE, Array, Dense, distance, normal
+from by_hand import DENSE, Array, Dense, normal
+from measures import distance
 from onnxray.diagnostics.inspection import inspect
 from onnxray.gate.metrics.quality_case import QualityCase
 from onnxray.gate.model_under_test import open_model_under_test

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnxray
 import pytest
-from by_hand import CONV, TOLERANCE, distance, model, normal
+from by_hand import CONV, TOLERANCE, model, normal
+from measures import distance
 from onnx import helper
 from replicas import REPLICAS
 

@@ -10,7 +10,8 @@ import onnx
 import onnxray
 import onnxruntime as ort
 import pytest
-from by_hand import TOLERANCE, distance, model, normal
+from by_hand import TOLERANCE, model, normal
+from measures import distance
 from onnxray.cli.app import run
 from onnxray.diagnostics.inspection import inspect
 

@@ -9,7 +9,8 @@ import onnx
 import onnxray
 import onnxruntime as ort
 import pytest
-from by_hand import TOLERANCE, distance, model, normal
+from by_hand import TOLERANCE, model, normal
+from measures import distance
 
 W = normal(4, 3)
 METHODS = ["saliency", "input-x-gradient", "integrated-gradients", "smoothgrad", "occlusion"]

@@ -16,6 +16,7 @@ import onnxray
 import onnxruntime
 import pytest
 from by_hand import CONV, DENSE, model, normal
+from measures import distance
 
 TOLERANCE = 1e-6
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -72,11 +73,6 @@ def run_plainly(file: Path, **feeds: np.ndarray) -> dict[str, np.ndarray]:
         plain_process.cache_clear()
         pytest.fail(f"the process ended with {other.wait(60)}; stderr has its reason")
     return dict(np.load(found))
-
-
-def distance(found: Any, truth: Any) -> float:
-    assert found.shape == truth.shape
-    return float(np.linalg.norm(found - truth) / np.linalg.norm(truth))
 
 
 def check(ex: onnxray.Explainer, file: Path, x: np.ndarray, targets: list[int], tolerance: float = TOLERANCE) -> None:

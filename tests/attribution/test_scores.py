@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnxray
 import pytest
-from by_hand import DENSE, TOLERANCE, Array, distance, model
+from by_hand import DENSE, TOLERANCE, Array, model
+from measures import distance
 from onnx import numpy_helper
 
 

@@ -9,7 +9,8 @@ import onnx
 import onnxray
 import onnxruntime as ort
 import pytest
-from by_hand import TOLERANCE, distance, model, normal
+from by_hand import TOLERANCE, model, normal
+from measures import distance
 from onnxray.attribution.axes import score_axes
 from onnxray.attribution.target_text import fitting_labels
 from onnxray.cli.app import run

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnxray
 import pytest
-from by_hand import CONV, DENSE, TOLERANCE, distance, normal
+from by_hand import CONV, DENSE, TOLERANCE, normal
+from measures import distance
 from onnx import numpy_helper
 from replicas import REPLICAS
 

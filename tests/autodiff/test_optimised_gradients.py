@@ -11,6 +11,7 @@ import pytest
 from cases import CASES, linear, shape, slicing
 from forms import Form, between, forms_of, given, run_at
 from gradcheck import Case, normal
+from measures import distance
 from onnxray.gradient_graph import differentiate
 from real_files import FILES, feeds
 
@@ -103,5 +104,5 @@ def test_gradients_of_real_files(file: Path) -> None:
     names = [y.name for y in graph.model.graph.output]
     off, on = (dict(zip(names, run_at(how, graph.model, given), strict=True)) for how in ("ORT_DISABLE_ALL", level))
     for name in (*outputs, *graph.gradients.values()):
-        gap = np.linalg.norm(on[name].astype(float) - off[name]) / max(np.linalg.norm(off[name].astype(float)), 1e-30)
+        gap = distance(on[name], off[name], least=1e-30)
         assert gap <= NOISE.get(file.stem, TOLERANCE), f"{name}: {gap:.1e}"

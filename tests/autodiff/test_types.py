@@ -18,6 +18,7 @@ import pytest
 from cases import CASES, daily, firsts
 from differences import run_on_runtime
 from gradcheck import FLOAT32_TOLERANCE, Case
+from measures import distance
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnxray.gradient_graph import GradientGraph
 
@@ -56,7 +57,7 @@ def test_gradients_are_of_float32_and_those_of_float64(case: Case, kind: str) ->
     found = run_on_runtime(gradients_alone(graph), {**rounded.feeds(KINDS[kind]), **seeds})
     for x, name in graph.gradients.items():
         expected = rounded.expected[x]
-        error = np.linalg.norm(found[name] - expected) / max(np.linalg.norm(expected), 1e-6)
+        error = distance(found[name], expected, least=1e-6)
         assert error <= FLOAT32_TOLERANCE, f"{case} {x}: relative error {error}"
 
 
@@ -90,5 +91,5 @@ def test_float16_on_the_runtime(case: Case) -> None:
     found = run_on_runtime(graph.model, {**feeds, **seeds})
     for x, name in graph.gradients.items():
         expected = case.expected[x]
-        error = np.linalg.norm(found[name].astype(np.float64) - expected) / max(np.linalg.norm(expected), 1e-6)
+        error = distance(found[name], expected, least=1e-6)
         assert error <= TOLERANCE, f"{case} {x}: relative error {error}"

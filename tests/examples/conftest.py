@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import measures
 import numpy as np
 import pytest
 from PIL import Image
@@ -37,13 +38,7 @@ def example() -> Callable[..., ModuleType]:
 def distance() -> Callable[[np.ndarray, np.ndarray], float]:
     """Relative L2 distance of a result from the framework's."""
 
-    def relative(got: np.ndarray, wanted: np.ndarray) -> float:
-        assert got.shape == wanted.shape
-        size = np.linalg.norm(wanted.astype(np.float64))
-        assert size > 0
-        return float(np.linalg.norm(got.astype(np.float64) - wanted) / size)
-
-    return relative
+    return measures.distance
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import onnx
 import onnxray
 import onnxruntime
 import pytest
-from by_hand import CONV, DENSE, TOLERANCE, Array, ByHand, distance, label, normal
+from by_hand import CONV, DENSE, TOLERANCE, Array, ByHand, label, normal
+from measures import distance
 from onnxray.attribution.activations import LayerReader
 from onnxray.autodiff.relu_policies import OVERLAYS
 from onnxray.backends import BUILDERS

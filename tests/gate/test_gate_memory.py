@@ -11,25 +11,23 @@ import pytest
 from onnxray import models
 
 CODE = """
-import re, sys, onnxray
+import sys, onnxray
+from onnxray.support.heap import held_memory
 found = onnxray.compare(sys.argv[1], sys.argv[1], sys.argv[2], methods="saliency", layers=False, threads=1,
                         metrics=["cosine", "spearman"])
-status = open("/proc/self/status").read()  # the ru_maxrss of a child begins with that of its parent
-print(len(found.rows), int(re.findall(r"VmHWM:\\s+(\\d+) kB", status)[0]) / 1024)
+print(len(found.rows), held_memory("VmHWM") / 2**20)
 """
 
 BUDGET = """
-import re, sys, onnxray
+import sys, onnxray
+from onnxray.support.heap import held_memory
 from onnxray.attribution.memory import parse_memory
 import matplotlib.pyplot, scipy.stats, skimage.metrics  # what the report and the metrics load is not what they hold
 
-def memory(name):
-    return int(re.findall(name + r":\\s+(\\d+) kB", open("/proc/self/status").read())[0]) * 1024
-
 models = [onnxray.load(path) for path in sys.argv[1:3]]
-held = memory("VmRSS")
+held = held_memory("VmRSS")
 onnxray.compare(*models, sys.argv[3], threads=1, memory="1GB").report(sys.argv[4])
-print((memory("VmHWM") - held) / parse_memory("1GB"))
+print((held_memory("VmHWM") - held) / parse_memory("1GB"))
 """
 
 

@@ -9,7 +9,8 @@ import onnx
 import onnxray
 import onnxruntime
 import pytest
-from by_hand import CONV, TOLERANCE, distance
+from by_hand import CONV, TOLERANCE
+from measures import distance
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument

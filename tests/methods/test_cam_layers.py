@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 import onnxray
 import pytest
-from by_hand import CONV, distance, model, normal
+from by_hand import CONV, model, normal
+from measures import distance
 from onnxray.diagnostics.inspection import inspect
 from onnxray.gate.layers.cam_layer import default_layer
 from replicas import grad_cam

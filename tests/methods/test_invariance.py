@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 import onnxray
 import pytest
-from by_hand import CONV, TOLERANCE, distance, model, normal
+from by_hand import CONV, TOLERANCE, model, normal
+from measures import distance
 from onnx import numpy_helper
 from replicas import REPLICAS
 

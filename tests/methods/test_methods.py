@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import onnxray
 import pytest
-from by_hand import CONV, DENSE, TOLERANCE, ByHand, distance, label, model, normal
+from by_hand import CONV, DENSE, TOLERANCE, ByHand, label, model, normal
+from measures import distance
 from replicas import REPLICAS, integrated_gradients
 
 SETTINGS: list[tuple[ByHand, str, dict[str, Any]]] = [

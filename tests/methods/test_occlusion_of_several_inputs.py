@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnxray
 import onnxruntime as ort
-from by_hand import TOLERANCE, distance, model, normal
+from by_hand import TOLERANCE, model, normal
+from measures import distance
 
 W = normal(4, 3)
 

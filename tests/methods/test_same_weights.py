@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnxray
 import pytest
+from measures import distance
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -147,12 +148,6 @@ def perceptrons() -> tuple[onnxray.Model, onnxray.Model, np.ndarray]:
     carry_over(module, net)
     x = np.random.default_rng(1).standard_normal((5, 12)).astype(np.float32)
     return onnxray.load(to_onnx(module, inputs=Spec((None, 12)))), onnxray.load(to_onnx(net)), x
-
-
-def distance(got: np.ndarray, wanted: np.ndarray) -> float:
-    assert got.shape == wanted.shape
-    assert np.linalg.norm(wanted) > 0
-    return float(np.linalg.norm(got - wanted) / np.linalg.norm(wanted))
 
 
 @pytest.mark.parametrize("score", ["logit", "output"])
