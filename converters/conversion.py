@@ -21,7 +21,7 @@ from .gradients import compare_gradients
 from .input_specs import named, sample
 from .layer_names import resolve
 from .parity import parity
-from .parity_session import Session, all_tensors
+from .parity_session import ParitySession, all_tensors
 from .sources import convert
 from .stored_weights import Stored, stored
 from .subgraphs import every_node
@@ -125,7 +125,7 @@ def refuse_foreign(candidate: Candidate) -> None:
 def check(candidate: Candidate, files: Stored, options: Options) -> None:
     """Hold a converted model to its framework and note the findings in it."""
     note(files.model, "source", candidate.source)
-    note(files.model, "parity", parity(candidate, Session(files), options))
+    note(files.model, "parity", parity(candidate, ParitySession(files), options))
     release()
     found, missing = layer_map(candidate, files, options)
     note(files.model, "layers", found)

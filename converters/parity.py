@@ -11,7 +11,7 @@ from onnxray.support.versions import installed_versions
 
 from .candidates import Candidate, Options
 from .input_specs import feeds
-from .parity_session import Session
+from .parity_session import ParitySession
 
 __all__ = ["allowed", "difference", "parity"]
 
@@ -19,7 +19,7 @@ FLOOR = 1e-3
 FULL, HALF = 1e-4, 1e-2
 
 
-def parity(candidate: Candidate, session: Session, options: Options) -> dict[str, Any]:
+def parity(candidate: Candidate, session: ParitySession, options: Options) -> dict[str, Any]:
     """Compare outputs at every feed; past the tolerance is a ConversionError. Returns what the metadata say."""
     tolerance = options.tolerance or (HALF if in_half(candidate.model) else None)
     drawn = feeds(candidate.specs, options.seed, options.batch)
@@ -49,7 +49,7 @@ def in_half(model: onnx.ModelProto) -> bool:
     return any(kind in halves for kind in (*casts, *(tensor.data_type for tensor in model.graph.initializer)))
 
 
-def pairs(candidate: Candidate, session: Session, feed: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def pairs(candidate: Candidate, session: ParitySession, feed: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Name, framework's value and onnxruntime's value of every output."""
     wanted, got = candidate.outputs(feed), session.run(feed)
     names = [value.name for value in candidate.model.graph.output]

@@ -14,10 +14,10 @@ from .candidates import Feed
 from .quiet import converting, require
 from .stored_weights import Stored
 
-__all__ = ["Session", "all_tensors"]
+__all__ = ["ParitySession", "all_tensors"]
 
 
-class Session:
+class ParitySession:
     """An onnxruntime session on the CPU, its weights mapped from their file and not copied into another layout."""
 
     def __init__(self, files: Stored, *, model: onnx.ModelProto | None = None) -> None:
@@ -53,6 +53,6 @@ def all_tensors(files: Stored, feed: Feed) -> dict[str, np.ndarray]:
     tapped.CopyFrom(files.model)
     del tapped.graph.output[:]
     tapped.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    values = Session(files, model=tapped).run(feed)
+    values = ParitySession(files, model=tapped).run(feed)
     found = {**feed, **dict(zip(names, values, strict=True))}
     return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}

@@ -15,7 +15,7 @@ from onnxray.errors import ConversionError
 
 from .candidates import Candidate, Feed, Options
 from .input_specs import graph_specs, read_inputs
-from .parity_session import Session
+from .parity_session import ParitySession
 from .quiet import converting, require
 from .sklearn_linear import lower
 from .stored_weights import stored
@@ -108,7 +108,7 @@ def exported(estimator: Any, opset: int) -> onnx.ModelProto:
 def columns_of(proto: onnx.ModelProto, features: int) -> int:
     """How many scores a model gives for a row."""
     with stored(proto) as files:
-        return Session(files).run({proto.graph.input[0].name: np.zeros((1, features), np.float32)})[0].size
+        return ParitySession(files).run({proto.graph.input[0].name: np.zeros((1, features), np.float32)})[0].size
 
 
 def only_scores(proto: onnx.ModelProto) -> None:

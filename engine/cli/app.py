@@ -261,7 +261,7 @@ def _do_each(files: Sequence[Path], work: Work[Any], out: Path, as_json: bool, w
     with progress_bar(len(files), worth_a_bar) as step:
         for result in each_file(files, claim_stems(files, out), work, failures.add, step):
             done += 1
-            print_json(result.to_json()) if as_json else say(*console_text.describe(result))
+            print_json(result.to_json()) if as_json else say(*console_text.result_lines(result))
     if failures.finish():
         raise typer.Exit(1 if done else 2)
 

@@ -16,7 +16,7 @@ from .explain_files import Done
 from .file_batch import Failure
 from .terminal import print_table, say, say_error
 
-__all__ = ["Failures", "describe", "plain", "print_inspection", "print_methods", "usage_hint", "versions"]
+__all__ = ["Failures", "plain", "print_inspection", "print_methods", "result_lines", "usage_hint", "versions"]
 
 TOP = 10  # features in a text
 NAMED = 12  # nodes that a line names
@@ -42,7 +42,7 @@ class Failures:
         return bool(self._alike)
 
 
-def describe(result: Done | Maps) -> list[str]:
+def result_lines(result: Done | Maps) -> list[str]:
     """One result in lines, for vectors with the strongest features."""
     files = ", ".join(map(str, result.files)) or "nothing to draw; write the numbers with --npz"
     if isinstance(result, Maps):

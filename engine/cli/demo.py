@@ -11,7 +11,7 @@ from ..drawing import heatmap
 from ..explainer import Explainer
 from ..loading.load import load
 from ..support.writing import replacing
-from .console_text import describe
+from .console_text import result_lines
 from .explain_files import Job
 
 __all__ = ["run_demo"]
@@ -34,7 +34,7 @@ def explain_digit(out: Path) -> Iterator[str]:
         job = Job(Explainer(model, name), "top1", labels_of(model), out)
         for done in job(path("digit.png"), "digit"):
             maps.append(done.attribution)
-            yield from describe(done)
+            yield from result_lines(done)
     sheet = out / "digit-methods.png"
     with replacing(sheet) as temporary:
         methods_sheet(maps).save(temporary)
@@ -50,7 +50,7 @@ def explain_table(out: Path) -> Iterator[str]:
     model = load(path("breast_cancer.onnx"))
     job = Job(Explainer(model, "integrated-gradients"), "top1", labels_of(model), out)
     for done in job(path("breast_cancer.csv"), "breast_cancer"):
-        yield from describe(done)
+        yield from result_lines(done)
     yield f"by hand: onnxray explain {path('breast_cancer.onnx')} {path('breast_cancer.csv')} -m integrated-gradients"
 
 

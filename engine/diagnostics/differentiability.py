@@ -16,7 +16,7 @@ from ..errors import UnsupportedOperator
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model
 
-__all__ = ["ActivationInfo", "GradientInfo", "NodeInfo", "describe", "differentiation"]
+__all__ = ["ActivationInfo", "GradientInfo", "NodeInfo", "differentiation", "node_info"]
 
 _SIZES_ONLY = frozenset({"Shape", "Size"})  # they read no values, so that nothing is lost at them
 
@@ -69,23 +69,23 @@ def _gradient(model: Model, y: ir.Value, xs: list[ir.Value], path: list[ir.Node]
     """Tries the reverse pass, which changes the model."""
     stops = {node: None for node in path if _key(node) in NO_GRADIENT and node.op_type not in _SIZES_ONLY}
     reached = reached_nodes(model.graph, [y], depends_on(model.graph, xs))
-    unsupported = tuple(describe(node) for node in reached if _key(node) not in {*NO_GRADIENT, *FLOWS, *RULES})
+    unsupported = tuple(node_info(node) for node in reached if _key(node) not in {*NO_GRADIENT, *FLOWS, *RULES})
     if unsupported:
-        return GradientInfo(False, tuple(map(describe, stops)), unsupported)
+        return GradientInfo(False, tuple(map(node_info, stops)), unsupported)
     g = GraphBuilder(model.graph)
     try:
         found = backward(g, {y: g.input("seed", y.dtype or ir.DataType.FLOAT, y.shape)}, xs, OVERLAYS["exact"])
     except UnsupportedOperator as error:
-        return GradientInfo(False, tuple(map(describe, stops)), reason=str(error))
+        return GradientInfo(False, tuple(map(node_info, stops)), reason=str(error))
     ends = stops | {node: None for node in found.blockers if node.op_type not in _SIZES_ONLY}
-    return GradientInfo(bool(found.gradients), tuple(map(describe, ends)))
+    return GradientInfo(bool(found.gradients), tuple(map(node_info, ends)))
 
 
 def _name(node: ir.Node) -> str:
     return node.name or str(node.outputs[0].name)
 
 
-def describe(node: ir.Node) -> NodeInfo:
+def node_info(node: ir.Node) -> NodeInfo:
     """How reports name a node."""
     return NodeInfo(_name(node), f"{node.domain}::{node.op_type}" if node.domain else node.op_type)
 

@@ -24,7 +24,7 @@ from ..graph.moving_operators import PASSING, QUANTIZING
 from ..methods import METHODS
 from ..methods.cam_layers import default_layer
 from ..runtime import blaming_model
-from .differentiability import ActivationInfo, GradientInfo, NodeInfo, describe, differentiation
+from .differentiability import ActivationInfo, GradientInfo, NodeInfo, differentiation, node_info
 
 __all__ = [
     "ActivationInfo",
@@ -149,7 +149,7 @@ def _score_of(model: Model) -> ir.Value | None:
 
 def _score(model: Model, y: ir.Value) -> ScoreInfo:
     head = find_head(y)
-    found = describe(head.node) if head is not None else None
+    found = node_info(head.node) if head is not None else None
     logits = head.tensor if head is not None and head.tensor is not None else y
     return ScoreInfo(str(y.name), str(logits.name), found, _shape(y), _naming(model, y))
 

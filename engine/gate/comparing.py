@@ -35,7 +35,7 @@ from .metrics.inside_mask import MASKED
 from .model_under_test import DEFAULT_METHODS, ModelUnderTest
 from .pair import Pair, TargetKind
 from .provenance import provenance
-from .record import Failed, Progress, at_least_one
+from .record import Failed, Progress
 from .recorded_settings import as_recorded, recorded_methods, settings
 from .samples.masks import warn_of_no_mask
 from .samples.sample_set import Data, Samples, modules_for, open_samples
@@ -145,13 +145,11 @@ def _compared(
     pair: Pair, gate: CompareSettings, failed: Callable[[Failed], None], progress: Progress | None
 ) -> Comparison:
     thresholds, metrics = parse_thresholds(gate.fail_under), chosen_metrics(gate.metrics)
-    losses: list[Failed] = []
     about = provenance(pair, gate.about)
     with _recorder(pair, gate) as recorder:
         watched = replace(pair, reference=recorder.watch(_model_side(pair, "golden"))) if recorder else pair
         journal = Path(gate.journal) if gate.journal is not None and recorder is None else None
-        rows = tuple(measure(watched, journal, about, _both(losses.append, failed), progress))
-        at_least_one(rows, losses)
+        rows, losses = measure(watched, journal, about, failed, progress)
         summary = summarise(rows, gate.seed)
         calibration = _calibration(pair, gate, summary, progress)
         if recorder is not None:
@@ -159,7 +157,7 @@ def _compared(
     default = DEFAULT_CALIBRATED if calibration else {k: v for k, v in DEFAULT_THRESHOLDS.items() if k in metrics}
     checks = check(thresholds or default, summary, calibration.scores if calibration else {})
     return Comparison(
-        pair.reference.name, pair.candidate.name, rows, tuple(losses), summary, checks,
+        pair.reference.name, pair.candidate.name, rows, losses, summary, checks,
         about, calibration, _layers(pair, gate, progress), pair,
     )  # fmt: skip
 
@@ -250,11 +248,3 @@ def _model_side(pair: Pair, what: str) -> ModelUnderTest:
     if not isinstance(pair.reference, ModelUnderTest):
         raise InputError(f"{what} needs the reference model, not a golden file of it")
     return pair.reference
-
-
-def _both(*callbacks: Callable[[Failed], None]) -> Callable[[Failed], None]:
-    def tell(failure: Failed) -> None:
-        for callback in callbacks:
-            callback(failure)
-
-    return tell

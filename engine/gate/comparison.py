@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError, OnnxrayError, OutputError, RuntimeUnavailable
 from ..methods import METHODS
 from .journal import open_journal
+from .measuring import measure_samples
 from .pair import Pair
 from .record import ComparisonRecord, Failed, Progress
 from .summary import Row
@@ -45,23 +44,10 @@ class Comparison(ComparisonRecord):
 
 def measure(
     pair: Pair, journal: Path | None, about: Mapping[str, Any], failed: Callable[[Failed], None], step: Progress | None
-) -> Iterator[Row]:
-    """Measures every sample; a failure is reported to the callback ``failed``; rows in the journal are reused."""
+) -> tuple[tuple[Row, ...], tuple[Failed, ...]]:
+    """The rows of the samples, and those that failed; rows in the journal are reused."""
     with open_journal(journal, about) as book:
-        for index, sample in zip(count(), pair.samples, strict=False):
-            if step:
-                step(sample.name, index / len(pair.samples))
-            try:
-                key = book.key(index, sample)
-                row = book.done.get(key) or pair.row(sample)
-            except (ModelError, OutputError, RuntimeUnavailable):
-                raise
-            except (OnnxrayError, OSError) as error:
-                failed(Failed(sample.name, " ".join(str(error).split())))
-                continue
-            if key not in book.done:
-                book.add(key, row)
-            yield row
+        return measure_samples(pair.samples, lambda index, sample: book.row(index, sample, pair.row), failed, step)
 
 
 def warn_of_one_method(methods: Sequence[str]) -> None:

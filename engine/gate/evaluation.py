@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ..attribution.memory import parse_memory
 from ..attribution.target_text import fitting_labels
 from ..data.labels import Labels
 from ..data.preprocess import Preprocess
-from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
+from ..errors import InputError
 from ..graph.model import Source
 from ..loading.load import load
 from ..methods.baseline import Baseline
@@ -26,10 +26,11 @@ from ..support.choice import choose
 from .explainers import SharedMemory
 from .layers.cam_layer import usable_methods
 from .layers.randomise import randomised
+from .measuring import measure_samples
 from .metrics.quality import Quality, area, chosen_qualities
 from .metrics.quality_case import QualityCase
 from .model_under_test import DEFAULT_METHODS, ModelUnderTest, open_model_under_test
-from .record import EvaluationRecord, Failed, Progress, at_least_one
+from .record import EvaluationRecord, Failed, Progress
 from .samples.masks import Masks, open_masks, warn_of_no_mask
 from .samples.sample_set import Data, Sample, Samples, modules_for, open_samples
 from .settings import listed, method_settings
@@ -127,33 +128,13 @@ def evaluate(
     other = side.with_model(randomised(side.model, seed)) if any(one.needs_random_model for one in qualities) else None
     shared = SharedMemory(parse_memory(memory), [side, other] if other else [side])
     work = _Work(side, other, qualities, target == "label", open_masks(masks), seed, shared)
-    rows, losses = _measure(work, chosen, failed, progress)
-    at_least_one(rows, losses)
+    rows, losses = measure_samples(chosen, work.row, failed, progress)
     if masked := {one.name for one in qualities if one.needs_mask}:
         warn_of_no_mask(work.masks, rows, masked)
     about = {"digest": side.digest, "methods": list(side.explainers), "metrics": [one.name for one in qualities]}
     about |= {"target": target, "samples": samples, "seed": seed, "settings": repr(settings | asked), **software()}
     about |= {"providers": side.where}
-    return Evaluation(side.name, tuple(rows), tuple(losses), summarise(rows, seed), work.means(len(rows)), about)
-
-
-def _measure(
-    work: _Work, samples: Samples, failed: Callable[[Failed], None], progress: Progress | None
-) -> tuple[list[Row], list[Failed]]:
-    """The rows of the samples, and those that fail, each of which ``failed`` is called with."""
-    rows: list[Row] = []
-    losses: list[Failed] = []
-    for index, sample in enumerate(samples):
-        if progress:
-            progress(sample.name, index / len(samples))
-        try:
-            rows.append(work.row(sample, index))
-        except (ModelError, RuntimeUnavailable):
-            raise
-        except (OnnxrayError, OSError) as error:
-            losses.append(Failed(sample.name, " ".join(str(error).split())))
-            failed(losses[-1])
-    return rows, losses
+    return Evaluation(side.name, rows, losses, summarise(rows, seed), work.means(len(rows)), about)
 
 
 @dataclass
@@ -169,19 +150,18 @@ class _Work:
     memory: SharedMemory
     sums: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
-    def row(self, sample: Sample, index: int) -> Row:
+    def row(self, index: int, sample: Sample) -> Row:
         given = self.side.prepared(sample.load())
-        if self.by_label and sample.label is None:
-            raise InputError("it has no label, which target 'label' needs")
+        target = sample.required_label() if self.by_label else None
         self.memory.divide()
-        found = self.side.evidence(given, sample.label if self.by_label else None)
+        found = self.side.evidence(given, target)
         maps = {}
         for method, values in found.maps.items():
             rng = np.random.default_rng((self.seed, index))
             subject = QualityCase(self.side, given, found.target, method, values, rng, self.random_side)
             if self.masks is not None:
                 mask = self.masks.of(sample, given, subject.plane.shape)
-                subject = QualityCase(self.side, given, found.target, method, values, rng, self.random_side, mask)
+                subject = replace(subject, mask=mask)
             measured = {one.name: self._measure(subject, one) for one in self.metrics}
             maps[method] = {name: float(value) for name, value in measured.items() if value is not None}
         self.memory.divide()  # some sessions are opened by the metrics

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,15 +30,18 @@ class Journal:
     done: dict[tuple[int, str], Row] = field(default_factory=dict)
     file: TextIO | None = None
 
-    def key(self, index: int, sample: Sample) -> tuple[int, str]:
-        """The key of a sample: its index and its hash; the hash is skipped when journaling is off."""
-        return index, "" if self.file is None else sample.mark
-
-    def add(self, key: tuple[int, str], row: Row) -> None:
-        if self.file is not None:
-            with writing(self.file.name):
-                self.file.write(_line(key, row))
-                self.file.flush()
+    def row(self, index: int, sample: Sample, measure: Callable[[Sample], Row]) -> Row:
+        """The row of a sample, which is measured and written if the journal has it not."""
+        if self.file is None:
+            return measure(sample)
+        key = index, sample.mark
+        if (held := self.done.get(key)) is not None:
+            return held
+        row = measure(sample)
+        with writing(self.file.name):
+            self.file.write(_line(key, row))
+            self.file.flush()
+        return row
 
 
 @contextmanager

@@ -75,7 +75,7 @@ class Pair:
         raw = sample.load()
         self._divide_memory()
         given = self.reference.prepared(raw)
-        target = self._label(sample) if self.target == "label" else None
+        target = sample.required_label() if self.target == "label" else None
         a = self.reference.evidence_named(sample.name, given, target)
         b = self.candidate.evidence(self._for_candidate(raw, given), None if self.target == "own" else a.target)
         self._divide_memory()  # a model with open sizes has its sessions only now
@@ -113,11 +113,6 @@ class Pair:
         """How far the shares of evidence inside of a mask agree, and whether the same side of it is pointed at."""
         mask = self.masks.of(look.sample, look.given, strength(a).shape) if self.masks else None
         return {} if mask is None else mask_agreement(a, b, mask)
-
-    def _label(self, sample: Sample) -> int:
-        if sample.label is None:
-            raise InputError("it has no label, which target 'label' needs")
-        return sample.label
 
     def _for_candidate(self, raw: Any, given: Prepared) -> Prepared:
         """The candidate's input: the reference's own arrays, unless it carries another recipe for pictures."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..errors import InputError
 from ..support.json_text import json_text
 from .calibration import Calibration
 from .layers.compare_layers import LayerReport
 from .pair import Pair
 from .summary import Check, Row, Summary, Verdict
 
-__all__ = ["ComparisonRecord", "EvaluationRecord", "Failed", "Progress", "at_least_one"]
+__all__ = ["ComparisonRecord", "EvaluationRecord", "Failed", "Progress"]
 
 
 Progress = Callable[[str, float], None]  # what is being done, and the share of samples that are
@@ -28,12 +27,6 @@ class Failed:
 
     def __str__(self) -> str:
         return self.reason if self.name in self.reason else f"{self.name}: {self.reason}"
-
-
-def at_least_one(rows: Sequence[Row], failed: Sequence[Failed]) -> None:
-    """Raises InputError if every sample failed."""
-    if not rows:
-        raise InputError(f"none of {len(failed)} samples could be compared; the first: {failed[0] if failed else '-'}")
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,12 @@ class Sample:
     label: int | None = None
     path: Path | None = None
 
+    def required_label(self) -> int:
+        """The label of a sample whose class is explained; an InputError where it has none."""
+        if self.label is None:
+            raise InputError("it has no label, which target 'label' needs")
+        return self.label
+
     @property
     def mark(self) -> str:
         """The identity of a sample besides its name: its label, and its file's size and time or its numbers."""
