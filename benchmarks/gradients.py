@@ -72,7 +72,8 @@ def compare(one: Any, explainer: Any, x: Any, runs: int) -> dict[str, Any]:
     from onnxray.runtime import open_model, open_session
 
     session, target = open_session(one.proto, threads=THREADS), np.zeros(len(x), np.int64)
-    (plan,) = explainer.plans
+    explainer(x, target=target)  # of some nets only a run tells how the graph has to be built
+    plan = explainer.plans[0]
     gradient = open_model(plan.model, threads=THREADS)
     captum, images = Saliency(one.module), torch.from_numpy(x).requires_grad_()
     times = take_turns(
