@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[1]
 # Of other libraries, which have no public name for it.
 FOREIGN = {
     "_exit",  # os
-    "_infer_node_outputs",  # onnx.defs.OpSchema
     "_flatten_layers", "_keras_history",  # keras
     "_pytree", "_python_dispatch", "_BatchNorm",  # torch
     "_pybind_state",  # onnxruntime-training

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
+from onnx.shape_inference import infer_node_outputs
 
 __all__ = ["complete", "constant_of", "infer", "repeated_axes", "same_shape", "static_shape"]
 
@@ -56,11 +57,10 @@ def repeated_axes(wide: ir.Value, narrow: ir.Value) -> list[int] | None:
 def infer(schema: Any, node: ir.Node, opset: int) -> None:
     """Types and shapes the outputs of one node by the rules of the ONNX standard."""
     present = [value for value in node.inputs if value is not None]
-    proto = ir.serde.serialize_node(node).SerializeToString()
-    found = schema._infer_node_outputs(proto, _types(present), _contents(present), {}, {"": opset}, onnx.IR_VERSION)
+    proto, standard = ir.serde.serialize_node(node), [onnx.OperatorSetIdProto(version=opset)]
+    found = infer_node_outputs(schema, proto, _types(present), _contents(present), opset_imports=standard)
     for output in node.outputs:
-        if output.name in found:
-            inferred = onnx.TypeProto.FromString(found[output.name])
+        if (inferred := found.get(str(output.name))) is not None:
             output.type = ir.serde.deserialize_type_proto_for_type(inferred)
             output.shape = ir.serde.deserialize_type_proto_for_shape(inferred)
     complete(node)
@@ -170,14 +170,14 @@ def _rank_left_out(node: ir.Node) -> int | ir.Shape | None:
     return x.shape.copy() if node.op_type in ("GroupNormalization", "MeanVarianceNormalization") else None
 
 
-def _types(values: Iterable[ir.Value]) -> dict[str, bytes]:
-    return {str(v.name): ir.serde.serialize_value(v).type.SerializeToString() for v in values}
+def _types(values: Iterable[ir.Value]) -> dict[str, onnx.TypeProto]:
+    return {str(v.name): ir.serde.serialize_value(v).type for v in values}
 
 
-def _contents(values: Iterable[ir.Value]) -> dict[str, bytes]:
+def _contents(values: Iterable[ir.Value]) -> dict[str, onnx.TensorProto]:
     constants = [v for v in values if v.const_value is not None and not v.is_graph_input()]
     return {
-        str(v.name): ir.serde.serialize_tensor(v.const_value).SerializeToString()
+        str(v.name): ir.serde.serialize_tensor(v.const_value)
         for v in constants
         if v.const_value is not None and v.const_value.size <= _MAX_READ
     }
