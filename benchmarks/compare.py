@@ -1,4 +1,4 @@
-"""What a comparison costs beside the attributions themselves: time and peak memory, as JSON.
+"""The cost of a comparison beside the attributions themselves: time and peak memory, as JSON.
 
 python benchmarks/compare.py ../shared/data/images --counts 50 200
 

@@ -1,4 +1,4 @@
-"""What long and heavy models take: seconds by the length of a chain, and memory by where the weights lie.
+"""The cost of long and heavy models: seconds by the length of a chain, and memory by where the weights lie.
 
 python benchmarks/size.py [--nodes 1000 2000 5000 10000] [--gigabytes 1] > size.json
 

@@ -105,7 +105,7 @@ def exact_error(precise: torch.nn.Module, x: torch.Tensor, exporter: str, folder
 
 
 def compared(net: torch.nn.Module, precise: torch.nn.Module, path: Path, x: torch.Tensor) -> Result:
-    """What one picture gives: the float32 noise, the errors of the truth, the scores and the gradient."""
+    """The result for one picture: the float32 noise, the errors of the truth, the scores and the gradient."""
     scores, truth = autograd(precise, x.double())
     ours = onnxray.explain(path, x.numpy(), target=TARGET).values
     found = {

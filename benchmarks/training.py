@@ -38,7 +38,7 @@ WAYS = {
 
 
 def processor_seconds() -> float:
-    """What this process and the worker have used of the processor."""
+    """Processor time of this process and the worker."""
     here, pid = time.process_time(), worker().pid
     if pid is None:
         return here

@@ -68,7 +68,7 @@ def named(factory: Any) -> bool:
 
 @dataclass(frozen=True)
 class LayerValue:
-    """What a layer gave in its framework, and the letters of its axes there (empty where unknown)."""
+    """A layer's value in its framework, and the letters of its axes there (empty where unknown)."""
 
     value: np.ndarray
     axes: str

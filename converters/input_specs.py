@@ -170,7 +170,7 @@ def graph_specs(model: onnx.ModelProto, given: Sequence[Spec]) -> tuple[Spec, ..
 
 
 def matched(given: Sequence[Spec], names: Sequence[Sequence[str | None]]) -> list[Spec | None]:
-    """What the caller gave of each input, by any of its names or else by position; more than there are is an error."""
+    """The caller's spec of each input, by any of its names or else by position; more specs than inputs are an error."""
     known = [str(next(filter(None, group), "?")) for group in names]
     by_name = {spec.name: spec for spec in given if spec.name}
     unknown = sorted(str(name) for name in by_name if not any(name in group for group in names))

@@ -1,4 +1,4 @@
-"""What every layer of a Keras model gave, with the names of its axes."""
+"""The value of every layer of a Keras model, with the names of its axes."""
 
 from __future__ import annotations
 

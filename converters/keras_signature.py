@@ -1,4 +1,4 @@
-"""What a Keras model takes and gives: the specs of its inputs, and how a flat list of arrays becomes a call."""
+"""The signature of a Keras model: the specs of its inputs, and how a flat list of arrays becomes a call."""
 
 from __future__ import annotations
 

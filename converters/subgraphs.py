@@ -1,4 +1,4 @@
-"""What nodes read, through the subgraphs that some of them hold."""
+"""The tensors that nodes read, in the subgraphs that they hold, too."""
 
 from __future__ import annotations
 

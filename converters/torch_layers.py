@@ -1,4 +1,4 @@
-"""What every module of a torch model gave, with the names of its axes."""
+"""The value of every module of a torch model, with the names of its axes."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ GATE = {"calibrated": 0.7}
 
 
 class Feeds(CalibrationDataReader):
-    """What onnxruntime reads calibration data from."""
+    """The source of calibration data for onnxruntime."""
 
     def __init__(self, pictures: np.ndarray) -> None:
         self.rows: Iterator[np.ndarray] = iter(pictures[:, None, None])

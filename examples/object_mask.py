@@ -70,7 +70,7 @@ def overlap(mask: np.ndarray, truth: np.ndarray) -> float:
 
 
 def cut_out(picture: Image.Image, mask: np.ndarray) -> Image.Image:
-    """What a mask leaves of a picture, on white."""
+    """The part of a picture inside of a mask, on white."""
     return Image.fromarray(np.where(mask[..., None], np.asarray(picture), 255).astype(np.uint8))
 
 

@@ -33,7 +33,7 @@ def breast_cancer() -> Split:
 
 
 def feature_names() -> list[str]:
-    """What the 30 columns of `breast_cancer` are."""
+    """The names of the 30 columns of `breast_cancer`."""
     return [str(name) for name in _table("load_breast_cancer").feature_names]
 
 

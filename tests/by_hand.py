@@ -135,7 +135,7 @@ class Convolutional:
 
 
 def backwards(h: Array, dr: Array, relu: str) -> Array:
-    """What max(h, 0) sends back of dr."""
+    """The gradient of max(h, 0) for dr, by Relu policy."""
     return {"exact": (h > 0) * dr, "guided": (h > 0) * (dr > 0) * dr, "deconvnet": (dr > 0) * dr}[relu]
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the command line share: the models and data of the package, and what a run says."""
+"""Helpers of the tests of the command line: the models and data of the package, and the output of a run."""
 
 from __future__ import annotations
 

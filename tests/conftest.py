@@ -1,4 +1,4 @@
-"""What the tests share: one thread a process, a folder of their own, the real files, a table of what was measured."""
+"""Set-up of all tests: one thread a process, a folder of their own, the real files, a table of what was measured."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def between(form: Form, which: int) -> tuple[onnx.ModelProto, Arrays]:
 
 
 def given(form: Form, which: int) -> list[np.ndarray]:
-    """What the outer Transposes make of what the node gives."""
+    """The results of the node behind the outer Transposes."""
     arrays = [form.gives[name] for name in form.node.output if name]
     return [a.transpose(np.argsort(permutations(a.ndim)[which])) if a.ndim > 1 else a for a in arrays]
 

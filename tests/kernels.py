@@ -1,4 +1,4 @@
-"""What this machine's 8-bit kernels compute: on x86 with AVX2 and without VNNI, products of uint8 and int8 saturate."""
+"""The results of this machine's 8-bit kernels: on x86 with AVX2 but no VNNI, products of uint8 and int8 saturate."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Net:
         return _proto(self.name, optimize=False)
 
     def options(self, method: str) -> dict[str, str]:
-        """What a method must be told: of a transformer, which layer Grad-CAM explains."""
+        """The options that a method needs: of a transformer, the layer that Grad-CAM explains."""
         if method != "grad-cam" or not self.name.startswith("vit"):
             return {}
         return {"layer": [node.output[0] for node in self.proto.graph.node if node.op_type == "Conv"][-1]}

@@ -41,7 +41,7 @@ def explainer(name: str, method: str, **options: Any) -> onnxray.Explainer:
 
 
 def both(peer: Peer, one: Net, x: np.ndarray) -> tuple[np.ndarray, float]:
-    """What a peer says in float64, and how far its float32 is from that."""
+    """A peer's result in float64, and how far its float32 is from that."""
     truth = peer(one.double, torch.from_numpy(x).double()).detach().numpy()
     return truth, distance(peer(one.module, torch.from_numpy(x)).detach().numpy(), truth)
 

@@ -25,7 +25,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Explained:
-    """What was found of a file. ``length``: that of the attribution. ``top1``: the error that "top1" is answered.
+    """The measurements of a file. ``length``: that of the attribution. ``top1``: the error that "top1" is answered.
 
     ``attribution`` and ``score``: how far those of the saved file are from the live ones, and ``outputs``: its scores
     from those of the model, each over its length; ``rounding``: how far onnxruntime's own scores of the model lie apart

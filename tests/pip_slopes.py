@@ -23,7 +23,7 @@ STEPS = tuple(10.0**-k for k in np.arange(0, 3.5, 0.5))  # of central difference
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found of a file. ``slopes``: the error along the gradient and along a random direction.
+    """The measurements of a file. ``slopes``: the error along the gradient and along a random direction.
 
     ``unoptimised``: how far the gradient is from that without onnxruntime's optimiser, over the noise: what a change
     of the inputs by rounding does to it, and 1e-5 at least.

@@ -1,4 +1,4 @@
-"""What rounding does to a quantised model's gradient: its float net with the rounding errors of one input held fixed.
+"""The effect of rounding on a quantised model's gradient: its float net with the errors of one input held fixed.
 
 A straight-through gradient is, by definition, that of the net in which every QuantizeLinear clips to the ends of its
 type and adds a constant: what rounding added for the input at hand. Its central differences tell the gradient.

@@ -37,7 +37,7 @@ CONVENTION = {"DynamicQuantizeLinear": "straight through, so that differences te
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a case: right, wrong, refused, not run, or without a float path."""
+    """The outcome of a case: right, wrong, refused, not run, or without a float path."""
 
     name: str
     kind: str
@@ -91,7 +91,7 @@ def judge(case, way: Way = portable) -> Verdict:
 
 
 def _run(model: onnx.ModelProto, feeds: Feeds) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
-    """What onnxruntime gives for the model: as it is, else stamped with the newest versions that it knows."""
+    """The model and its results on onnxruntime: as it is, else stamped with the newest versions that it knows."""
     older = onnx.ModelProto()
     older.CopyFrom(model)
     older.ir_version = min(model.ir_version, IR_VERSION)
@@ -106,7 +106,7 @@ def _run(model: onnx.ModelProto, feeds: Feeds) -> tuple[onnx.ModelProto, dict[st
 
 
 def _array(x: Any) -> Any:
-    """What the suite gives as an array, where it is one."""
+    """A value of the suite, as an array if it is one."""
     if isinstance(x, onnx.TensorProto):
         return onnx.numpy_helper.to_array(x)
     return np.asarray(x) if isinstance(x, np.generic | float | int) else x

@@ -30,7 +30,7 @@ def test_every_name_behind_a_link_is_in_that_file() -> None:
 
 
 def defined(file: Path) -> Iterator[str]:
-    """What a file defines: functions, classes, their methods as Class.method, and values."""
+    """The names that a file defines: functions, classes, their methods as Class.method, and values."""
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]

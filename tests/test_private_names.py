@@ -1,4 +1,4 @@
-"""What a module calls private is read in that module alone."""
+"""Private names are read in the module that defines them alone."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Settings:
     ] = False
 
     def arguments(self) -> dict[str, Any]:
-        """What `to_onnx` takes."""
+        """The keyword arguments of `to_onnx`."""
         gradient = engine_gradient if self.check_gradients else None
         return vars(self) | {"inputs": parse_inputs(self.inputs or ()), "check_gradients": gradient}
 
@@ -126,7 +126,7 @@ def convert(
 
 
 def parse_inputs(texts: Sequence[str]) -> Any:
-    """What `to_onnx` takes: shapes and arrays, by name where they have one."""
+    """The inputs as `to_onnx` takes them: shapes and arrays, by name where they have one."""
     parsed = [_parse(text) for text in texts]
     named = {name: value for name, value in parsed if name}
     if named and len(named) != len(parsed):

@@ -64,7 +64,7 @@ class Interrupted(BaseException):
 
 
 def interruption(record: Record) -> str:
-    """What was done until then."""
+    """The files that were written before an interruption, in one line."""
     written = record.written
     folders = ", ".join(sorted({str(path.parent) for path in written}))
     files = f"{written[0]} was written" if len(written) == 1 else f"{len(written)} files were written in {folders}"

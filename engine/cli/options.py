@@ -108,7 +108,7 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Setup:
-    """What is computed."""
+    """The options of the explanation: method, layer and score."""
 
     method: Annotated[
         str, Option("--method", "-m", metavar="NAME", help="Attribution method, see 'onnxray methods'.")

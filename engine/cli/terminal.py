@@ -77,7 +77,7 @@ def say_error(text: object, kind: str = "error") -> None:
 
 @contextmanager
 def speaking_of() -> Iterator[dict[str, str]]:
-    """What arguments are called on the command line, ``layer`` for instance ``--layer``, to be filled in."""
+    """Errors name arguments as they are typed; the dict is to be filled, for instance with ``layer``: ``--layer``."""
     options: dict[str, str] = {}
     token = _options.set(options)
     try:

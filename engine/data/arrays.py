@@ -12,7 +12,7 @@ __all__ = ["as_array"]
 
 
 def as_array(given: Any, what: str) -> np.ndarray:
-    """What is given as an array; a tensor of PyTorch from any device, with a gradient or without.
+    """An argument as an array; a tensor of PyTorch from any device, with a gradient or without.
 
     Raises InputError, which begins with ``what`` is given, where it is no array of one shape.
     """

@@ -113,7 +113,7 @@ class Preprocess:
 
     @classmethod
     def guess(cls, shape: Sequence[Axis], preset: str | None = None, **changes: Any) -> Preprocess:
-        """What the shape of an image input tells, such as ("batch", 3, 224, 224); warns where it is unsure.
+        """The preprocessing that the shape of an image input suggests, such as ("batch", 3, 224, 224); warns if unsure.
 
         The range of the pixels cannot be guessed: without a preset it is taken as 0..1.
         """
@@ -142,7 +142,7 @@ class Preprocess:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], where: str, error: type[OnnxrayError]) -> Preprocess:
-        """What a file says of it; ``error``, beginning with ``where``, for other fields or values than there are."""
+        """The preprocessing of a file's settings; ``error``, beginning with ``where``, for unknown fields or values."""
         typed(settings, _Settings, where, error)
         try:
             return cls.preset("unit", **settings)

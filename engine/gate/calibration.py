@@ -1,4 +1,4 @@
-"""What a number of agreement means: its place between the noise floor and maps that share nothing.
+"""Calibration: where an agreement lies between the noise floor and maps that share nothing.
 
 Sanity checks for saliency maps (Adebayo et al., 2018, arXiv:1810.03292) ask whether a map changes as layers are
 randomised from the top down. Here the maps of wholly randomised weights are one end of a scale. The other end is the

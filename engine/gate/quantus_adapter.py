@@ -59,7 +59,7 @@ def _interface() -> type:
 
 
 class _Behaviour:
-    """What Quantus' interface asks of a model, by onnxray; the interface itself is mixed in when it is there."""
+    """The methods of Quantus' model interface; the interface itself is mixed in when Quantus is imported."""
 
     model: Model
     softmax: bool

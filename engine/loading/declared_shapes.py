@@ -72,7 +72,7 @@ def _contradict(computed: ir.Shape, declared: ir.Shape) -> bool:
 def _better(
     computed: int | ir.SymbolicDim | None, declared: int | ir.SymbolicDim, names: set[str | None]
 ) -> int | ir.SymbolicDim:
-    """What is known of a dimension: a number before a name, and of names those that inputs have.
+    """The known size of a dimension: a number before a name, and of names those that inputs have.
 
     The others may be those that inference makes up.
     """

@@ -31,7 +31,7 @@ def dequantise_first(program: ir.Model) -> bool:
 
 
 def _moved(node: ir.Node) -> ir.Node | None:
-    """What moves the embeddings that a DequantizeLinear of one scale reads."""
+    """The node that moves the embeddings that a DequantizeLinear of one scale reads, if there is one."""
     if node.domain or node.op_type != "DequantizeLinear" or node.inputs[0] is None:
         return None
     move = maker = node.inputs[0].producer()

@@ -61,7 +61,7 @@ def _call_body(node: ir.Node, number: int, opset: int) -> ir.Function | None:
 
 
 def _defaults(node: ir.Node, opset: int) -> dict[str, ir.Attr]:
-    """What an attribute is where the node does not say: the body refers to all of them."""
+    """The default values of attributes, which the function body reads where the node has none."""
     attributes = onnx.defs.get_schema(node.op_type, opset, node.domain).attributes
     given = {name: a.default_value for name, a in attributes.items() if a.default_value.name}
     return {name: ir.serde.deserialize_attribute(value) for name, value in given.items()}

@@ -199,7 +199,7 @@ def _lowest(x: ir.Value) -> float:
 
 
 def _causal(g: GraphBuilder, node: Any, q: ir.Value, k: ir.Value) -> ir.Value | None:
-    """What is added to the scores of keys behind the query; the last query sees all keys."""
+    """The number added to the scores of keys behind the query; the last query sees all keys."""
     if not node.attributes.get_int("unidirectional", 0):
         return None
     cached = g.Sub(g.Shape(k, start=2, end=3), g.Shape(q, start=2, end=3))
@@ -208,7 +208,7 @@ def _causal(g: GraphBuilder, node: Any, q: ir.Value, k: ir.Value) -> ir.Value | 
 
 
 def _padding(g: GraphBuilder, node: Any, mask: Any, q: ir.Value, k: ir.Value) -> ir.Value | None:
-    """What is added to the scores of keys that a mask leaves out.
+    """The number added to the scores of keys that a mask leaves out.
 
     The mask is (batch, keys), (batch, queries, keys) or (batch, 1, longest, longest) of 0 and 1, or the end of every
     row, with or without its beginnings behind all of these.

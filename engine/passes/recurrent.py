@@ -99,7 +99,7 @@ def _cell(
 
 
 def _pick(g: GraphBuilder, value: Any, k: int) -> ir.Value:
-    """What a tensor holds for a direction."""
+    """The part of a tensor that belongs to a direction."""
     return g.Gather(value, g.constant(k, ir.DataType.INT64), axis=0)
 
 

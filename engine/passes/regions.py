@@ -89,7 +89,7 @@ def _counted(g: GraphBuilder, count: ir.Value) -> ir.Value:
 
 
 def _weights(g: GraphBuilder, x: ir.Value, s: _Samples, axis: int) -> ir.Value:
-    """What each element adds to each bin: (regions, bins, elements)."""
+    """The weight of each element in each bin: (regions, bins, elements)."""
     places = g.Cast(g.counted(x, axis), to=x.dtype)
     hat = g.Max(g.Sub(1, g.Abs(g.Sub(g.Unsqueeze(s.at, [3]), places))), 0)
     counted = g.Where(g.Unsqueeze(g.And(s.near, s.kept), [3]), hat, 0)

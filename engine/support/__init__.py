@@ -1,1 +1,1 @@
-"""What every room leans on: files written whole or not at all, JSON read against a schema, names chosen from a list."""
+"""Helpers of every room: files written whole or not at all, JSON read against a schema, names chosen from a list."""

@@ -42,7 +42,7 @@ def step(x: np.ndarray, t: int, c: int) -> np.ndarray:
 )
 @pytest.mark.parametrize("declared", ["T, N, C", "N, T, C"])
 def test_steps_come_first(batch: object, count: int, declared: str) -> None:
-    """Whatever the file calls the axes, and however many examples there are: as many as steps, too."""
+    """For any names of the axes and any number of examples, as many as steps included."""
     x = normal(count, 6, 4)
     ex = onnxray.Explainer(recogniser(batch, declared))
     a = ex(x, target=(4, 2))
@@ -149,6 +149,6 @@ def test_boxes_whose_number_the_input_decides() -> None:
 
 
 def test_labels_fit_no_open_scores_before_the_run() -> None:
-    """What the axes of the scores are called by a file alone never decides."""
+    """The names of the scores' axes in a file never decide alone."""
     with pytest.raises(onnxray.InputError, match="as axis 1 of them counts examples"):
         onnxray.explain(recogniser("N", "N, C, D"), normal(2, 6, 4))

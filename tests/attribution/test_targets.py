@@ -1,4 +1,4 @@
-"""What may be explained of a score: the top class, a class for each example, a tuple, a seed."""
+"""Targets: the top class, a class for each example, a tuple, a seed."""
 
 from __future__ import annotations
 

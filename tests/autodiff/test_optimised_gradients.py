@@ -26,7 +26,7 @@ def forms(cases: Iterable[Case], lowering: str, symbolic: str) -> list[Form]:
 
 
 def verdict(form: Form, which: int) -> str:
-    """What is wrong with a form under optimisation; empty where nothing is."""
+    """The fault of a form under optimisation; empty if there is none."""
     model, feeds = between(form, which)
     off = run_at("ORT_DISABLE_ALL", model, feeds)
     assert all(map(agree, off, given(form, which))), f"{form}: the Transposes of the test are wrong"

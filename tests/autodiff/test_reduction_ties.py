@@ -1,4 +1,4 @@
-"""What the table of cases cannot ask: ties, zeros, axes known only at run time, and forms onnxruntime does not run."""
+"""Reductions beside the table of cases: ties, zeros, axes known only at run time, forms onnxruntime does not run."""
 
 from collections.abc import Sequence
 

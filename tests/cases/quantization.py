@@ -1,4 +1,4 @@
-"""What central differences can tell of quantisation: a dequantised tensor's gradient in its scale."""
+"""Cases of quantisation that central differences can check: a dequantised tensor's gradient in its scale."""
 
 import numpy as np
 from gradcheck import Case, positive

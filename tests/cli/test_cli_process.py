@@ -48,7 +48,7 @@ def test_in_a_process_of_its_own() -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
 def heed_ctrl_c() -> None:
-    """What a shell starts in the background ignores SIGINT, and so do its children: pytest, too."""
+    """A process that a shell starts in the background ignores SIGINT, and so do its children: pytest, too."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

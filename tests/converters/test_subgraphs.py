@@ -1,4 +1,4 @@
-"""What branches and loop bodies read of the graph around them counts wherever readers are looked for."""
+"""Tensors that branches and loop bodies read of the graph around them count wherever readers are looked for."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def table(names: list[str] | None) -> onnxray.Model:
 
 
 def rows(net: onnxray.Model, file: Path, text: str) -> list[list[list[float]]]:
-    """What `explain` and what `compare` read."""
+    """The inputs that `explain` and `compare` read."""
     file.write_text(text)
     compared = np.concatenate([sample.load() for sample in open_samples(file, net)])
     return [read_given(net, file).inputs.tolist(), compared.tolist()]

@@ -110,7 +110,7 @@ def check(gaps, limit=LIMIT):
 
 
 def vgg16_against_the_recipes(script, recipes, distance, size):
-    """What the walkthrough shows of VGG16, each beside the recipe."""
+    """The results of the walkthrough on VGG16, each beside the recipe."""
     from onnxray.converters import to_onnx
 
     net = script.vgg16(size=size)

@@ -95,7 +95,7 @@ def test_gradients_of_gradients() -> None:
 
 
 def test_a_training_step() -> None:
-    """What the operator was made for: a weight less its gradient, in one graph, through an operator without a rule."""
+    """The purpose of the operator: a weight less its gradient, in one graph, through an operator without a rule."""
     text = """g (float[2, 3] x, float[3, 1] w, float[2, 1] wanted) => (float[3, 1] better)
     { guess = MatMul(x, w) miss = Sub(guess, wanted) soft = Softplus(miss) loss = ReduceSum<keepdims = 0>(soft)
       [dy] dw = ai.onnx.preview.training.Gradient <xs = ["w"], zs = ["x", "wanted"], y = "loss"> (w, x, wanted)

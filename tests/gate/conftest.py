@@ -37,7 +37,7 @@ def folder(elsewhere: None) -> str:
 
 @pytest.fixture
 def asked(capsys: pytest.CaptureFixture[str]) -> Asked:
-    """What a command answers as JSON."""
+    """The JSON that a command prints."""
 
     def ask(*arguments: str) -> dict[str, Any]:
         assert run([*arguments, "--json", "-"]) in (0, 1)

@@ -1,4 +1,4 @@
-"""What the tests of the gate's commands share: quick arguments, and the means of what a command answers."""
+"""Helpers of the tests of the gate's commands: quick arguments, and the means in a command's JSON."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def browse(*arguments: str, profile: Path) -> str:
 
 
 def seen(pages: Path, page: str, width: int, profile: Path) -> dict[str, Any]:
-    """What a browser tells of a page in a frame of a width."""
+    """The sizes that a browser measures of a page in a frame of a width."""
     (pages / "frame.html").write_text(FRAME.replace("PAGE", page).replace("WIDTH", str(width)))
     dom = browse("--virtual-time-budget=5000", "--dump-dom", f"file://{pages}/frame.html", profile=profile)
     title = re.search("<title>(.*?)</title>", dom)

@@ -1,4 +1,4 @@
-"""What samples are read from: folders, arrays, tables; one after another, drawn by a seed."""
+"""Samples from folders, arrays and tables: read one after another, drawn by a seed."""
 
 from __future__ import annotations
 

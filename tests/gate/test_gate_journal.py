@@ -1,4 +1,4 @@
-"""What is interrupted continues, and only where models, settings, software and samples are the same."""
+"""An interrupted run continues, but only if models, settings, software and samples are the same."""
 
 from __future__ import annotations
 

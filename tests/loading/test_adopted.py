@@ -1,4 +1,4 @@
-"""What onnxruntime runs in the standard's domain, though no opset has it, loads, runs and has a gradient."""
+"""Operators that onnxruntime has in the standard's domain, though no opset has them, load, run and have a gradient."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def gradients(file: Path, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_the_gradient_is_that_of_the_file_before(file: Path, level: str, tmp_path: Path) -> None:
-    """What the highest level lays out for one kind of processor is refused, with the way out."""
+    """A file that the highest level laid out for one kind of processor is refused, and the error says what to do."""
     made, feeds = optimised(file, level, tmp_path), real_files.feeds(onnx.load(file), scale=0.3)
     blocked = any(node.domain == "com.microsoft.nchwc" for node in onnx.load(made).graph.node)
     if blocked:

@@ -1,4 +1,4 @@
-"""What must not change a result: the batch, the memory, the names in the model, a second call."""
+"""Batch, memory, names in the model and a second call do not change a result."""
 
 from __future__ import annotations
 

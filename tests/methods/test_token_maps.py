@@ -35,7 +35,7 @@ def normalised() -> onnx.ModelProto:
 
 
 def told(method: str, folder: Path, capsys: pytest.CaptureFixture[str], *options: str) -> Array:
-    """What the command line says of each token, by place."""
+    """The numbers that the command line prints for each token, by its index."""
     onnx.save(normalised(), folder / "net.onnx")
     np.save(folder / "ids.npy", IDS)
     files = [str(folder / name) for name in ("net.onnx", "ids.npy")]

@@ -167,7 +167,7 @@ def unrounded(form: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def test_four_bit_pairs_per_block() -> None:
-    """What onnxruntime fuses into MatMulNBits: DequantizeLinear of a block's weights, and MatMul."""
+    """The nodes that onnxruntime fuses into MatMulNBits: DequantizeLinear of a block's weights, and MatMul."""
     w = RNG.integers(-8, 7, (32, 5)).astype(np.int8)
     scale = RNG.uniform(0.05, 0.1, (2, 5)).astype(F)
     packed = helper.make_tensor("w", onnx.TensorProto.INT4, (32, 5), w.ravel().tolist())

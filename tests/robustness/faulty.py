@@ -50,7 +50,7 @@ COMMANDS = {
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong: so many bytes a file at most, a signal at a moment of the first file, or where stdout goes.
+    """A fault: so many bytes a file at most, a signal at a moment of the first file, or where stdout goes.
 
     A number as the moment is that of seconds after the start.
     """

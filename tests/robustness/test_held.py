@@ -1,4 +1,4 @@
-"""What is held no longer than it is used, and what is changed for one call alone."""
+"""Objects are held no longer than they are used, and settings changed for one call alone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_pictures_leave_the_filters_of_warnings_alone(monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def quantus(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What the adapter uses of Quantus."""
+    """The modules and classes of Quantus that the adapter uses."""
     names = ["quantus", "quantus.helpers", "quantus.helpers.utils", "quantus.helpers.model"]
     made = {name: types.ModuleType(name) for name in [*names, "quantus.helpers.model.model_interface"]}
     interface: Any = made["quantus.helpers.model.model_interface"]

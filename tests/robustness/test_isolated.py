@@ -62,7 +62,7 @@ def _script(folder: Path, line: str) -> Path:
 
 @pytest.mark.slow
 def test_memory_is_limited() -> None:
-    """What a model computes of 16 GB: that process gets no memory for it, this one never asks."""
+    """A tensor of 16 GB: the other process gets no memory for it, this one never asks."""
     proto = model(SWELLS, {"size": np.array([2**32])})
     check_isolated(proto, "the given model")
     with fails(ModelError, "memory"):

@@ -21,7 +21,7 @@ LARGE = 100_000  # elements of an input
 
 
 def tried(content: bytes) -> tuple[str, str]:
-    """What became of a mutant, and the line or the traceback that says more."""
+    """The fate of a mutant, and the line or the traceback that says more."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         feeds = _feeds(content)
@@ -86,7 +86,7 @@ def _numbers(kind: onnx.TypeProto.Tensor, seed: int) -> np.ndarray:
 
 
 def _plain(content: bytes, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-    """What plain onnxruntime computes, None where it refuses."""
+    """The results of plain onnxruntime, None where it refuses."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -33,7 +33,7 @@ class Worker:
         self._end()
 
     def __call__(self, *arguments: Any) -> tuple[str, str]:
-        """What the function returns; ("crash", signal) or ("hang", seconds) where it returns nothing."""
+        """The result of the function; ("crash", signal) or ("hang", seconds) where it returns nothing."""
         if self._process is None:
             self._start()
         try:

@@ -1,4 +1,4 @@
-"""What several rooms share: NAME=VALUE, versions, JSON, distances, the memory of the process."""
+"""Helpers of several rooms: NAME=VALUE, versions, JSON, distances, the memory of the process."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def _layers(module: nn.Sequential) -> list[tuple[str, nn.Module, nn.Module]]:
 
 
 def torch_activations(module: nn.Sequential, x: Tensor) -> list[np.ndarray]:
-    """What comes into each ReLU."""
+    """The input of each ReLU."""
     found: list[np.ndarray] = []
     hooks = [
         layer.register_forward_pre_hook(lambda layer, given: found.append(given[0].numpy()))

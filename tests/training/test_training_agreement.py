@@ -69,7 +69,7 @@ def by_torch(name: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def compute(one: Net, relu: str, *libraries: bool, **options: str) -> tuple[tuple[Activation, ...], list[np.ndarray]]:
-    """What one gradient graph says of two pictures in the runtimes named: stock onnxruntime, or the library."""
+    """The gradients of two pictures by one graph in the runtimes named: stock onnxruntime, or the library."""
     x = one.pictures(2)
     graph = differentiate(fixed(one.proto, {"x": x}), ["y"], ["x"], relu=relu, **options)
     return graph.activations, [gradient(graph, {"x": x}, {"y": SEED}, library)["x"] for library in libraries]

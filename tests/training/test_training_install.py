@@ -118,7 +118,7 @@ def test_environments_do_not_touch(linked: Path) -> None:
 
 
 def stock_version() -> str:
-    """What a new process of this environment says, after it ran a model."""
+    """The output of a new process of this environment, after it ran a model."""
     code = """import numpy, onnx, onnxruntime
 m = onnx.parser.parse_model('<ir_version: 10, opset_import: ["": 18]> g (float[2] x) => (float[2] y) { y = Relu(x) }')
 s = onnxruntime.InferenceSession(m.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -143,7 +143,7 @@ ALONE = [
 
 
 def kernel(case: Alone) -> np.ndarray:
-    """What the library computes."""
+    """The result of the library's kernel."""
     node = helper.make_node(case.op, list(case.inputs), ["dx"], domain="com.microsoft", **case.attributes)
     values = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
@@ -156,7 +156,7 @@ def kernel(case: Alone) -> np.ndarray:
 
 
 def lowered(case: Alone) -> np.ndarray:
-    """What onnxray makes of it."""
+    """The result of the standard operators in its place."""
     graph, feeds = ir.Graph([], [], nodes=[], opset_imports={"": 24}, name="alone"), {**case.inputs, **case.y}
     g = GraphBuilder(graph)
     values = {name: g.input(name, ir.DataType.from_numpy(x.dtype), ir.Shape(x.shape)) for name, x in feeds.items()}

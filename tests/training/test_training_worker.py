@@ -1,4 +1,4 @@
-"""Whatever befalls the worker, the caller lives on with one line that names the cause and the model."""
+"""However the worker ends, the caller goes on, with one line that names the cause and the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the second builder share."""
+"""Helpers of the tests of the second builder."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ def usable_methods(model: Model, methods: Sequence[str], layer: str | None) -> t
 
 
 def same_layer(model: Model, tensor: str | None, reference: Model | None = None) -> str | None:
-    """What a reference's layer is called in another model: the layer that matches it, or, without the reference, that
-    of its name. None where the model's own last convolution has a map of another size, so is another layer."""
+    """The name of a reference's layer in another model: of the layer that matches it, or, without the reference, of the
+    one of its name. None where the model's own last convolution has a map of another size, so is another layer."""
     own = default_layer(model)
     if tensor is None or own is None:
         return None

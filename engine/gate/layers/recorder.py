@@ -120,7 +120,7 @@ def _quantised(model: Model) -> dict[str, tuple[str, str]]:
 
 
 def _constants(model: Model) -> dict[str, ir.Value]:
-    """What arrives at nodes and depends on no input."""
+    """The float inputs of nodes that depend on no input of the model, by name."""
     return {
         str(v.name): v for node in model.graph for v in node.inputs if v is not None and is_float(v) and is_fixed(v)
     }

@@ -119,6 +119,6 @@ class QualityCase:
 
 
 def _logit(rows: NDArray, activation: str) -> NDArray:
-    """What stands before an activation, up to a constant of each row, which differences of a row do not see."""
+    """The logits behind the results of an activation, up to a constant of each row, which differences cancel."""
     tiny = np.clip(rows, 1e-12, 1 - 1e-12 if activation == "Sigmoid" else 1)
     return np.log(tiny / (1 - tiny)) if activation == "Sigmoid" else np.log(tiny)
