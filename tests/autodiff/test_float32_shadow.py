@@ -194,7 +194,7 @@ def test_relu_policies_find_what_was_merged(kind: str, method: str, tmp_path: Pa
     assert cosine(found, plain_one) < 0.9
 
 
-def test_float_models_have_no_twin() -> None:
+def test_float_models_have_no_shadow() -> None:
     names = [node.name for node in onnxray.differentiate(float_net()).model.graph.node]
     assert names
     assert not any(name.startswith(SHADOW) for name in names)
