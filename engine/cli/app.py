@@ -147,10 +147,10 @@ def explain(
     scores = score_axes(source, setup.score)
     known = fitting_labels(source, scores, read_labels(labels) if labels else None)
     wanted = target_of(target, known, scores)
-    recipe = preprocess_from_option(source, preprocess, images)
+    preprocessing = preprocess_from_option(source, preprocess, images)
     explainer = Explainer(
         source, setup.method, score=setup.score, layer=setup.layer, providers=runtime.provider or None,
-        threads=runtime.threads, memory=runtime.memory, preprocess=recipe, **options,
+        threads=runtime.threads, memory=runtime.memory, preprocess=preprocessing, **options,
     )  # fmt: skip
     job = Job(explainer, wanted, known, make_folder(out), drawing.style, drawing.settings(), npz)
     _do_each(images, job, job.out, as_json, worth_a_bar=len(images) > 1 or job.long)
@@ -176,10 +176,10 @@ def activations(
       onnxray activations model.onnx dog.jpg --layer conv1 --layer layer4 --npz
     """
     source = load(model)
-    recipe = preprocess_from_option(source, preprocess, images)
+    preprocessing = preprocess_from_option(source, preprocess, images)
     for name in layer:
         source.layer(name)
-    work = FeatureMaps(source, layer, make_folder(out), recipe, provider or None, palette, npz)
+    work = FeatureMaps(source, layer, make_folder(out), preprocessing, provider or None, palette, npz)
     _do_each(images, work, work.out, as_json, worth_a_bar=len(images) > 1)
 
 

@@ -27,7 +27,7 @@ from .gate_options import (
     Methods,
     Sampling,
     ScoreName,
-    named_recipe,
+    named_preprocess,
     parse_options,
 )
 from .options import LabelsFile, Preset, Runtime
@@ -123,14 +123,14 @@ def compare_models(
     if files.report is not None:
         need_all(*REPORT)
     check_outputs(files.outputs, (reference, candidate, *data, *filter(None, (questions.masks, labels))))
-    recipe = named_recipe(candidate if is_golden(reference) else reference, preprocess)
+    preprocessing = named_preprocess(candidate if is_golden(reference) else reference, preprocess)
     with progress_bar(1, worth=True) as step:
         found = compare(
             reference, candidate, data, methods=method or DEFAULT_METHODS, target=cast(TargetKind, questions.target),
             metrics=questions.metric, fail_under=questions.fail_under, samples=sampling.samples, seed=sampling.seed,
             calibrate=questions.calibrate, layers=questions.layers, masks=questions.masks,
             labels=read_labels(labels) if labels else None, golden=files.golden, journal=files.journal,
-            score=questions.score, layer=questions.layer, preprocess=recipe,
+            score=questions.score, layer=questions.layer, preprocess=preprocessing,
             providers=runtime.provider, candidate_providers=candidate_provider, threads=runtime.threads,
             memory=runtime.memory, failed=say_error, progress=step, options=parse_options(option or ()),
         )  # fmt: skip

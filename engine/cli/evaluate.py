@@ -23,7 +23,7 @@ from .gate_options import (
     Methods,
     Sampling,
     ScoreName,
-    named_recipe,
+    named_preprocess,
     parse_options,
 )
 from .options import LabelsFile, ModelFile, Preset, Runtime
@@ -70,7 +70,7 @@ def evaluate_model(
         found = evaluate(
             model, data, methods=method or DEFAULT_METHODS, metrics=metric, target=target, masks=masks,
             labels=read_labels(labels) if labels else None, samples=sampling.samples, seed=sampling.seed,
-            failed=say_error, progress=step, score=score, layer=layer, preprocess=named_recipe(model, preprocess),
+            failed=say_error, progress=step, score=score, layer=layer, preprocess=named_preprocess(model, preprocess),
             providers=runtime.provider, threads=runtime.threads, memory=runtime.memory,
             options=parse_options(option or ()),
         )  # fmt: skip

@@ -23,7 +23,7 @@ __all__ = [
     "Methods",
     "Sampling",
     "ScoreName",
-    "named_recipe",
+    "named_preprocess",
     "parse_options",
 ]
 
@@ -78,6 +78,6 @@ def _option(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def named_recipe(model: Path, text: str | None) -> Preprocess | None:
+def named_preprocess(model: Path, text: str | None) -> Preprocess | None:
     """The value of --preprocess; None leaves it to the models."""
     return preprocess_from_option(load(model), text, [Path("picture")]) if text else None

@@ -52,9 +52,9 @@ def verify_command(
       onnxray verify model.onnx dog.jpg --preprocess imagenet --json
     """
     source = load(model)
-    recipe = preprocess_from_option(source, preprocess, images or [])
+    how = preprocess_from_option(source, preprocess, images or [])
     given = [read_given(source, image).inputs for image in images or []] or [None]
-    found = [verify(source, x, directions=directions, providers=provider or None, preprocess=recipe) for x in given]
+    found = [verify(source, x, directions=directions, providers=provider or None, preprocess=how) for x in given]
     for one in found:
         print_json(one.to_json()) if as_json else _print(one)
     if not all(one.agrees for one in found):

@@ -39,11 +39,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Checked arrays, and the pictures that they were made from, by which recipe."""
+    """Checked arrays, and the pictures that they were made from, by which preprocessing."""
 
     batch: Batch
     pictures: tuple[Image.Image, ...] = ()
-    recipe: Preprocess | None = None
+    preprocess: Preprocess | None = None
 
     @property
     def as_one(self) -> Prepared:

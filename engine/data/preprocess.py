@@ -71,8 +71,8 @@ class Preprocess:
 
     Example:
         >>> import onnxray.models
-        >>> recipe = onnxray.Preprocess(size=(28, 28), channels="L")
-        >>> batch = recipe(onnxray.models.path("digit.png"))
+        >>> preprocess = onnxray.Preprocess(size=(28, 28), channels="L")
+        >>> batch = preprocess(onnxray.models.path("digit.png"))
         >>> batch.shape, batch.dtype.name, float(batch.min())
         ((1, 1, 28, 28), 'float32', 0.0)
         >>> onnxray.Preprocess.preset("imagenet", size=(224, 224)).mean
@@ -99,17 +99,17 @@ class Preprocess:
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Preprocess:
-        """A usual recipe with fields changed: imagenet, caffe, tf (-1..1), unit (0..1) or none (0..255).
+        """A usual preprocessing with fields changed: imagenet, caffe, tf (-1..1), unit (0..1) or none (0..255).
 
         Where `channels` turns RGB into BGR or back, each colour keeps its own mean and std.
         """
         _check_choice("preset", name, tuple(PRESETS))
         for key in changes:
             _check_choice("setting of Preprocess", key, tuple(field.name for field in fields(cls)))
-        recipe = dict(PRESETS[name])
-        if str(changes.get("channels"))[::-1] == recipe.get("channels", "RGB"):
-            recipe |= {key: recipe[key][::-1] for key in ("mean", "std") if key in recipe}
-        return cls(**recipe | changes)
+        values = dict(PRESETS[name])
+        if str(changes.get("channels"))[::-1] == values.get("channels", "RGB"):
+            values |= {key: values[key][::-1] for key in ("mean", "std") if key in values}
+        return cls(**values | changes)
 
     @classmethod
     def guess(cls, shape: Sequence[Axis], preset: str | None = None, **changes: Any) -> Preprocess:

@@ -39,7 +39,7 @@ def attribution_of(
         score=sums.scores[:, 0],
         method=method.name,
         delta=method.delta(total, sums.scores),
-        layout=given.recipe.layout if given.recipe else _layout(plan),
+        layout=given.preprocess.layout if given.preprocess else _layout(plan),
         pictures=given.pictures,
         provenance={**made} | gap_record(sums.gaps, plan.bound),
         reduction=method.reduction if _layout(plan) else "abs-max",
@@ -55,5 +55,5 @@ def provenance_of(plan: ExplanationGraph, method: Method, score: str, note: str 
 
 
 def _layout(plan: ExplanationGraph) -> Literal["NLC"] | None:
-    """That of embeddings; pictures are known by their recipe, and maps of a layer have no channels."""
+    """That of embeddings; pictures are known by their preprocessing, and maps of a layer have no channels."""
     return "NLC" if not plan.cam and all(about.tokens for about in plan.explained.values()) else None

@@ -113,7 +113,7 @@ def calibrate(
 def jittered(given: Prepared, rng: np.random.Generator) -> Prepared:
     """The input with noise of one grey level: a 255th of a picture's range, of each number of a vector."""
     feeds = {name: _noisy(array, rng) for name, array in given.batch.feeds.items()}
-    return Prepared(type(given.batch)(feeds, given.batch.axes, given.batch.fixed), given.pictures, given.recipe)
+    return Prepared(type(given.batch)(feeds, given.batch.axes, given.batch.fixed), given.pictures, given.preprocess)
 
 
 def _noisy(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:

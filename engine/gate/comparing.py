@@ -186,8 +186,8 @@ def _pair(reference: Source, candidate: Source, data: Data, gate: CompareSetting
         check_compatible(source, opposite, gate.score)
         side = gate.side(source, gate.methods)
         other = gate.other_side(opposite, gate.methods, same_layer(opposite, default_layer(source), source))
-    if other.recipe is None:
-        other = replace(other, recipe=side.recipe)
+    if other.preprocess is None:
+        other = replace(other, preprocess=side.preprocess)
     samples = _samples(data, side, other, gate)
     shared = SharedMemory(parse_memory(gate.memory), [one for one in (side, other) if isinstance(one, ModelUnderTest)])
     return Pair(side, other, samples, metrics, gate.target, masks, shared)

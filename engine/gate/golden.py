@@ -70,7 +70,7 @@ class Golden:
     path: Path
     header: Mapping[str, Any]
     inputs: ModelUnderTest
-    recipe: Preprocess | None
+    preprocess: Preprocess | None
 
     @property
     def name(self) -> str:
@@ -96,7 +96,7 @@ class Golden:
 
     def prepared(self, given: Any) -> Prepared:
 
-        return one_example(prepare(self.inputs.model, given, self.recipe))
+        return one_example(prepare(self.inputs.model, given, self.preprocess))
 
     def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence:
         """The record of a sample; an InputError if the input or the class differs from the recorded one."""
@@ -143,8 +143,8 @@ def read_header(path: Path) -> dict[str, Any]:
 def open_golden(path: Path, header: Mapping[str, Any], candidate: ModelUnderTest) -> Golden:
     """A golden file as the reference of a candidate."""
     held = header["preprocess"]
-    recipe = Preprocess.from_settings(held, f"{path}: preprocess", InputError) if held else None
-    return Golden(path, header, candidate, recipe)
+    preprocess = Preprocess.from_settings(held, f"{path}: preprocess", InputError) if held else None
+    return Golden(path, header, candidate, preprocess)
 
 
 @contextmanager
@@ -195,7 +195,7 @@ class Recorder:
             "methods": self.methods,
             "cam_layer": default_layer(side.model),
             "samples": self.count,
-            "preprocess": asdict(side.recipe) if side.recipe else None,
+            "preprocess": asdict(side.preprocess) if side.preprocess else None,
             "calibration": calibration.to_json() if calibration else None,
         }
         with writing(self.path):
@@ -204,7 +204,7 @@ class Recorder:
     def watch(self, side: ModelUnderTest) -> ModelUnderTest:
         """The side, whose evidence is recorded as it is given."""
         return _Watched(
-            side.model, side.explainers, side.score, side.recipe, side.providers, side.threads, record=self.add
+            side.model, side.explainers, side.score, side.preprocess, side.providers, side.threads, record=self.add
         )
 
 

@@ -49,7 +49,7 @@ class ModelUnderTest:
     model: Model
     explainers: Explainers
     score: str = "logit"
-    recipe: Preprocess | None = None
+    preprocess: Preprocess | None = None
     providers: Sequence[Provider] | Provider | None = None
     threads: int | None = None
 
@@ -87,7 +87,7 @@ class ModelUnderTest:
 
     def prepared(self, given: Any) -> Prepared:
         """The arrays of one example."""
-        return one_example(prepare(self.model, given, self.recipe))
+        return one_example(prepare(self.model, given, self.preprocess))
 
     def scores(self, given: Prepared) -> NDArray[np.floating]:
         """All scores of an example, as a vector."""
@@ -182,8 +182,8 @@ def open_model_under_test(
         if layer is not None and name in [m for m, _ in having["layer"]]:
             own["layer"] = layer
         settings[name] = {**explained, **own}
-    recipe = preprocess or Preprocess.from_metadata(source.metadata)
-    side = ModelUnderTest(source, Explainers(source, settings), score, recipe, providers, threads)
+    preprocess = preprocess or Preprocess.from_metadata(source.metadata)
+    side = ModelUnderTest(source, Explainers(source, settings), score, preprocess, providers, threads)
     for name in side.run_methods:  # what is wrong with a method or its layer is said before the first sample
         side.explainers[name]
     return side

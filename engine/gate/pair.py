@@ -38,7 +38,7 @@ class Reference(Protocol):
     def digest(self) -> str: ...
 
     @property
-    def recipe(self) -> Preprocess | None: ...
+    def preprocess(self) -> Preprocess | None: ...
 
     @property
     def where(self) -> Sequence[str]: ...
@@ -115,12 +115,10 @@ class Pair:
         return {} if mask is None else mask_agreement(a, b, mask)
 
     def _for_candidate(self, raw: Any, given: Prepared) -> Prepared:
-        """The candidate's input: the reference's own arrays, unless it carries another recipe for pictures."""
-        other = self.candidate.recipe
-        if given.recipe is not None and other is not None and other != given.recipe:
-            warnings.warn(
-                f"the candidate has a preprocessing of its own: {other} and {given.recipe}", UserWarning, stacklevel=2
-            )
+        """The candidate's input: the reference's own arrays, unless it carries another preprocessing of pictures."""
+        other, own = self.candidate.preprocess, given.preprocess
+        if own is not None and other is not None and other != own:
+            warnings.warn(f"the candidate has a preprocessing of its own: {other} and {own}", UserWarning, stacklevel=2)
             return self.candidate.prepared(raw)
         names = [str(value.name) for value in self.candidate.model.inputs]
         return self.candidate.prepared(dict(zip(names, given.batch.feeds.values(), strict=True)))

@@ -22,7 +22,7 @@ def provenance(pair: Pair, settings: Mapping[str, Any]) -> dict[str, Any]:
     found |= {"providers": {"reference": list(reference.where), "candidate": list(candidate.where)}}
     if isinstance(reference, Golden):
         found["recorded"] = {name: reference.header[name] for name in RECORDED if name in reference.header}
-    return found | {"recipe": repr(reference.recipe) if reference.recipe else None}
+    return found | {"recipe": repr(reference.preprocess) if reference.preprocess else None}
 
 
 def other_runtime(found: Mapping[str, Any]) -> str | None:

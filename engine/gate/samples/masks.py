@@ -42,7 +42,7 @@ class Masks:
         else:
             drawn = _box(sample, found) if isinstance(found, tuple) else read_picture(found).convert("L")
             binary = drawn.point(lambda value: 255 if value else 0)
-            plane = given.recipe.picture(binary) if given.recipe else binary
+            plane = given.preprocess.picture(binary) if given.preprocess else binary
         mask = np.asarray(plane.convert("L").resize((shape[1], shape[0]), Image.Resampling.NEAREST)) > 127
         return mask if mask.any() else None
 
