@@ -20,7 +20,7 @@ NOT_INPUTS = {"self", "training", "mask"}
 
 @dataclass(frozen=True)
 class Signature:
-    """The inputs of a model in flat order, and the arguments of a call with places in that order for leaves."""
+    """The inputs of a model in flat order, and the arguments of a call with indices in that order for leaves."""
 
     specs: tuple[Spec, ...]
     args: list[Any]
@@ -53,8 +53,8 @@ def functional(model: Any, given: Sequence[Spec]) -> Signature:
     names = [(tensor._keras_history.operation.name, tensor.name) for tensor in tensors]
     own = [Spec(tuple(t.shape), str(t.dtype), n[0], vocabulary=words) for t, n in zip(tensors, names, strict=True)]
     specs = [with_rows(spec, extra) for spec, extra in zip(own, matched(given, names), strict=True)]
-    places = require("keras").tree.pack_sequence_as(structure, list(range(len(specs))))
-    return Signature(tuple(specs), [places], {})
+    indices = require("keras").tree.pack_sequence_as(structure, list(range(len(specs))))
+    return Signature(tuple(specs), [indices], {})
 
 
 def with_rows(spec: Spec, extra: Spec | None) -> Spec:
@@ -80,13 +80,13 @@ def subclassed(model: Any, given: Sequence[Spec], named: bool) -> Signature:
         Spec((None, *spec.shape[1:]), spec.dtype, name, spec.rows, words)
         for spec, name in zip(given, names, strict=True)
     )
-    places = list(range(len(specs)))
+    indices = list(range(len(specs)))
     if named and set(names) <= set(wanted):
-        return Signature(specs, [], dict(zip(names, places, strict=True)))
+        return Signature(specs, [], dict(zip(names, indices, strict=True)))
     if named:
-        return Signature(specs, [dict(zip(names, places, strict=True))], {})
+        return Signature(specs, [dict(zip(names, indices, strict=True))], {})
     single = len(specs) > 1 and len(wanted) == 1
-    return Signature(specs, [places] if single else places, {})
+    return Signature(specs, [indices] if single else indices, {})
 
 
 def default_name(wanted: Sequence[str], index: int, count: int) -> str:

@@ -23,16 +23,16 @@ def parity(candidate: Candidate, session: ParitySession, options: Options) -> di
     """Compare outputs at every feed; past the tolerance is a ConversionError. Returns what the metadata say."""
     tolerance = options.tolerance or (HALF if in_half(candidate.model) else None)
     drawn = feeds(candidate.specs, options.seed, options.batch)
-    worst, ratio = 0.0, 0.0
+    largest, ratio = 0.0, 0.0
     for feed in drawn:
         for name, wanted, got in pairs(candidate, session, feed):
             gap, limit = difference(wanted, got), allowed(wanted, tolerance)
-            worst, ratio = max(worst, gap), max(ratio, gap / limit)
+            largest, ratio = max(largest, gap), max(ratio, gap / limit)
             if not gap <= limit:
                 raise ConversionError(explain(candidate, name, feed, gap, limit))
     sizes = sorted({len(next(iter(feed.values()))) for feed in drawn if feed})
     return {
-        "max_difference": worst,
+        "max_difference": largest,
         "of_tolerance": ratio,
         "batch_sizes": sizes,
         "feeds": len(drawn),
@@ -59,7 +59,7 @@ def pairs(candidate: Candidate, session: ParitySession, feed: Any) -> list[tuple
 
 
 def difference(wanted: np.ndarray, got: np.ndarray) -> float:
-    """The largest absolute difference; infinite where shapes or the places of infinities and NaNs differ."""
+    """The largest absolute difference; infinite where shapes or the positions of infinities and NaNs differ."""
     if wanted.shape != got.shape:
         return float("inf")
     if wanted.dtype.kind not in "fc":

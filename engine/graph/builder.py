@@ -150,9 +150,9 @@ class GraphBuilder:
             return self.constant(whole.reshape(-1))
         rank = self.Size(self.Shape(x)) if x.shape is None else self.constant(len(x.shape), ir.DataType.INT64)
         positive = self.Mod(self.Cast(axes, to=ir.DataType.INT64) if named is None else named, rank)
-        places = self.Concat(positive, self.Add(positive, rank), axis=0)
+        indices = self.Concat(positive, self.Add(positive, rank), axis=0)
         zeros = self.Expand(self.constant([0], ir.DataType.INT64), self.Reshape(self.Mul(rank, 2), [1]))
-        return self.ScatterElements(zeros, places, pads)
+        return self.ScatterElements(zeros, indices, pads)
 
     # What rules share ------------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ def _queries_keys_values(g: GraphBuilder, qkv: Sequence[Any], bias: Any, heads: 
 @decomposes("GroupQueryAttention")
 def _group_query_attention(g: GraphBuilder, node: Any) -> list[ir.Value | None]:
     """Masked after its own place: onnxruntime writes the cache in it, so that it stays for the outputs behind it."""
-    q, k, v, past_key, past_value, lengths, _, cos, sin, places, added, sink, _, _, *norms = padded_inputs(node, 16)
+    q, k, v, past_key, past_value, lengths, _, cos, sin, positions, added, sink, _, _, *norms = padded_inputs(node, 16)
     number = node.attributes.get_int
     if sink is not None or number("smooth_softmax", 0) or number("sliding_window_cache", 0):
         raise ValueError("a smooth softmax, and a cache of a sliding window, have no rule")
@@ -77,8 +77,8 @@ def _group_query_attention(g: GraphBuilder, node: Any) -> list[ir.Value | None]:
     q, k = (_normed(g, node, x, scale) for x, scale in zip((q, k), norms, strict=True))
     before = _cached(g, q, lengths)
     if number("do_rotary", 0):
-        places = g.Add(g.Unsqueeze(before, [1]), g.counted(q, 2)) if places is None else places
-        q, k = (_rotated(g, x, places, cos, sin, bool(number("rotary_interleaved", 0))) for x in (q, k))
+        positions = g.Add(g.Unsqueeze(before, [1]), g.counted(q, 2)) if positions is None else positions
+        q, k = (_rotated(g, x, positions, cos, sin, bool(number("rotary_interleaved", 0))) for x in (q, k))
     allowed = _allowed(g, node, q, k, past_key, before, g.Cast(g.Reshape(lengths, [-1, 1]), to=_INT64))
     if past_key is not None:
         k, v = g.Concat(past_key, k, axis=2), g.Concat(past_value, v, axis=2)
@@ -110,7 +110,7 @@ def _cached(g: GraphBuilder, q: ir.Value, lengths: ir.Value) -> ir.Value:
 def _allowed(
     g: GraphBuilder, node: Any, q: ir.Value, k: ir.Value, past: Any, before: ir.Value, last: ir.Value
 ) -> ir.Value:
-    """Which keys a query sees: (batch, 1, queries, keys), by their places in the whole sequence, up to the last."""
+    """Which keys a query sees: (batch, 1, queries, keys), by their positions in the whole sequence, up to the last."""
     cached, new = g.Unsqueeze(before, [1]), g.Add(g.Unsqueeze(before, [1]), g.counted(k, 2))
     query = g.Unsqueeze(g.Add(cached, g.counted(q, 2)), [1, 3])
     key, there = new, g.LessOrEqual(new, last)
@@ -139,25 +139,25 @@ def _repeated(g: GraphBuilder, x: ir.Value, times: int) -> ir.Value:
 
 @decomposes("RotaryEmbedding")
 def _rotary_embedding(g: GraphBuilder, node: Any) -> list[ir.Value]:
-    x, places, cos, sin = node.inputs
+    x, positions, cos, sin = node.inputs
     number = node.attributes.get_int
     if number("is_packed_batching", 0):
         raise ValueError("packed batches have no rule")
     flat, partial = g.rank(x) == 3, number("rotary_embedding_dim", 0)
     count = number("num_heads") if partial else _width(g, x) // (2 * _width(g, cos))
     heads = _heads(g, x, count) if flat else x
-    if g.rank(places) == 1:  # where the first word stands
-        places = g.Unsqueeze(g.Add(g.Cast(places, to=_INT64), g.counted(heads, 2)), [0])
-    turned = _rotated(g, heads, places, cos, sin, bool(number("interleaved", 0)))
+    if g.rank(positions) == 1:  # where the first word stands
+        positions = g.Unsqueeze(g.Add(g.Cast(positions, to=_INT64), g.counted(heads, 2)), [0])
+    turned = _rotated(g, heads, positions, cos, sin, bool(number("interleaved", 0)))
     return [_joined(g, turned) if flat else turned]
 
 
-def _rotated(g: GraphBuilder, x: ir.Value, places: ir.Value, cos: ir.Value, sin: ir.Value, pairs: bool) -> ir.Value:
+def _rotated(g: GraphBuilder, x: ir.Value, positions: ir.Value, cos: ir.Value, sin: ir.Value, pairs: bool) -> ir.Value:
     """Each pair of numbers as a point that is turned; pairs are neighbours, or one of either half."""
     half = _width(g, cos)
     rest = _width(g, x) - 2 * half
     turned, kept = g.Split(x, [2 * half, rest], axis=-1, outputs=2) if rest else (x, None)
-    c, s = (g.Unsqueeze(g.Gather(table, g.Cast(places, to=_INT64)), [1]) for table in (cos, sin))
+    c, s = (g.Unsqueeze(g.Gather(table, g.Cast(positions, to=_INT64)), [1]) for table in (cos, sin))
     axis = -1 if pairs else -2
     apart = g.Reshape(turned, [0, 0, 0, half, 2] if pairs else [0, 0, 0, 2, half])
     a, b = (g.Squeeze(part, [axis]) for part in g.Split(apart, axis=axis, num_outputs=2, outputs=2))

@@ -53,10 +53,10 @@ def _gated_rms_norm(g: GraphBuilder, node: Any) -> list[ir.Value]:
 @decomposes("EmbedLayerNormalization")
 def _embed_layer_normalization(g: GraphBuilder, node: Any) -> list[ir.Value]:
     """Outputs: the normalised sum of the embeddings, how many words each mask leaves, the sum."""
-    words, segments, word, position, segment, gamma, beta, mask, places = padded_inputs(node, 9)
-    if places is None:
-        places = g.counted(words, 1)
-    total = g.Add(g.Gather(word, words), g.Gather(position, places))
+    words, segments, word, position, segment, gamma, beta, mask, positions = padded_inputs(node, 9)
+    if positions is None:
+        positions = g.counted(words, 1)
+    total = g.Add(g.Gather(word, words), g.Gather(position, positions))
     if segment is not None and segments is not None:
         total = g.Add(total, g.Gather(segment, segments))
     y = g.LayerNormalization(total, gamma, beta, epsilon=node.attributes.get_float("epsilon", 1e-12), axis=-1)

@@ -57,17 +57,17 @@ def _resize_all(g: GraphBuilder, node: ir.Node, lengths: ir.Value) -> None:
         given = node.inputs[k] if k < len(node.inputs) else None
         if given is not None and not ((known := constant_of(given)) is not None and not known.size):
             whole = lengths if rest is None else g.constant(rest, given.dtype)
-            places = [*axes, *(axis + rank for axis in axes)] if k == 1 else axes
-            node.replace_input_with(k, _scattered(g, whole, places, given))
+            indices = [*axes, *(axis + rank for axis in axes)] if k == 1 else axes
+            node.replace_input_with(k, _scattered(g, whole, indices, given))
 
 
-def _scattered(g: GraphBuilder, whole: ir.Value, places: list[int], given: ir.Value) -> ir.Value:
+def _scattered(g: GraphBuilder, whole: ir.Value, indices: list[int], given: ir.Value) -> ir.Value:
     """A constant where both are, as the rule of Resize reads it."""
     around, known = constant_of(whole), constant_of(given)
     if around is None or known is None:
-        return g.ScatterElements(whole, places, given)
+        return g.ScatterElements(whole, indices, given)
     made = around.copy()
-    made[places] = known
+    made[indices] = known
     return g.constant(made)
 
 

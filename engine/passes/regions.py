@@ -90,8 +90,8 @@ def _counted(g: GraphBuilder, count: ir.Value) -> ir.Value:
 
 def _weights(g: GraphBuilder, x: ir.Value, s: _Samples, axis: int) -> ir.Value:
     """The weight of each element in each bin: (regions, bins, elements)."""
-    places = g.Cast(g.counted(x, axis), to=x.dtype)
-    hat = g.Max(g.Sub(1, g.Abs(g.Sub(g.Unsqueeze(s.at, [3]), places))), 0)
+    positions = g.Cast(g.counted(x, axis), to=x.dtype)
+    hat = g.Max(g.Sub(1, g.Abs(g.Sub(g.Unsqueeze(s.at, [3]), positions))), 0)
     counted = g.Where(g.Unsqueeze(g.And(s.near, s.kept), [3]), hat, 0)
     return g.Div(g.ReduceSum(counted, [2], keepdims=0), g.Max(s.count, 1))
 

@@ -16,7 +16,7 @@ __all__ = ["Matched", "is_fixed", "match_layers"]
 
 CONVERTING = PASSING | QUANTIZING | {"DynamicQuantizeLinear"}  # compute nothing of their own
 NodePair = tuple[ir.Node, ir.Node, str | None]  # nodes, and the tensor of the second that is like that of the first
-ENOUGH = 0.5  # of the reference's layers: fewer of one name, and places decide
+ENOUGH = 0.5  # of the reference's layers: fewer of one name, and the order decides
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def match_layers(reference: Model, candidate: Model) -> list[Matched]:
     a, b = (_layers(model) for model in (reference, candidate))
     pairs, how = _by_name(a, b), "name"
     if len(pairs) < ENOUGH * len(a):
-        places = _by_place(a, b)
-        pairs, how = (places, "position") if len(places) > len(pairs) else (pairs, how)
+        ordered = _by_order(a, b)
+        pairs, how = (ordered, "position") if len(ordered) > len(pairs) else (pairs, how)
     called = {layer.tensor: name for name, layer in reference.layers.items()}
     before = _before(reference, {_tensor(x) for x, _, _ in pairs})
     return [
@@ -76,7 +76,7 @@ def _layers(model: Model) -> list[ir.Node]:
     ]
 
 
-def _by_place(a: Sequence[ir.Node], b: Sequence[ir.Node]) -> list[NodePair]:
+def _by_order(a: Sequence[ir.Node], b: Sequence[ir.Node]) -> list[NodePair]:
     """Nodes of the same operators in the same order."""
     blocks = SequenceMatcher(None, [n.op_type for n in a], [n.op_type for n in b], autojunk=False).get_matching_blocks()
     return [(a[i + k], b[j + k], _tensor(b[j + k])) for i, j, size in blocks for k in range(size)]
@@ -96,7 +96,7 @@ def _before(model: Model, kept: set[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _weights(x: ir.Node, y: ir.Node) -> tuple[tuple[str, str], ...]:
-    """The names of what arrives at the same places and depends on no input."""
+    """The names of what arrives at the same inputs of both and depends on no input."""
     pairs = zip(x.inputs, y.inputs, strict=False)
     return tuple(
         (str(a.name), str(b.name)) for a, b in pairs if a is not None and b is not None and is_fixed(a) and is_fixed(b)

@@ -87,8 +87,8 @@ def randomised(model: Model, seed: int, share: float = 1.0) -> Model:
 
 
 def _weights(node: ir.Node) -> dict[int, ir.Value]:
-    places = BIASED.get(node.op_type, range(len(node.inputs)))
-    behind = {k: constant_behind(node.inputs[k]) for k in places if k < len(node.inputs)}
+    indices = BIASED.get(node.op_type, range(len(node.inputs)))
+    behind = {k: constant_behind(node.inputs[k]) for k in indices if k < len(node.inputs)}
     return {k: value for k, value in behind.items() if value is not None and value.const_value.size > 1}  # type: ignore[union-attr]
 
 

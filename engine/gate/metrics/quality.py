@@ -21,7 +21,7 @@ STEPS = 20  # of a curve of deletion or insertion
 DRAWS = 8  # of neighbours, for max-sensitivity
 RADIUS = 0.02  # of the input's range
 MASKS = 48  # of perturbations, for infidelity
-COVER = 0.2  # of the places, that one perturbation takes away
+COVER = 0.2  # of the positions, that one perturbation takes away
 BLUR = 0.1  # of the side of a picture: what insertion starts from
 
 
@@ -158,8 +158,8 @@ def area(values: NDArray) -> float:
 def gini(values: NDArray) -> float:
     """The Gini index of magnitudes."""
     sizes = np.sort(np.abs(np.asarray(values, np.float64)).ravel())
-    places = np.arange(1, sizes.size + 1)
-    return float(((2 * places - sizes.size - 1) @ sizes) / (sizes.size * sizes.sum())) if sizes.any() else 0.0
+    ranks = np.arange(1, sizes.size + 1)
+    return float(((2 * ranks - sizes.size - 1) @ sizes) / (sizes.size * sizes.sum())) if sizes.any() else 0.0
 
 
 def chosen_qualities(names: Sequence[str] | None) -> list[Quality]:

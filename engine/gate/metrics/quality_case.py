@@ -48,14 +48,14 @@ class QualityCase:
 
     @cached_property
     def plane(self) -> NDArray[np.floating]:
-        """The strength of the map on the places of the input: coarse maps are enlarged."""
-        plane, wanted = strength(self.map), self._places
+        """The strength of the map at the positions of the input: coarse maps are enlarged."""
+        plane, wanted = strength(self.map), self._positions
         if plane.shape == wanted or plane.ndim != 2 or len(wanted) != 2:
             return plane
         return np.maximum(heatmap.resize(plane, (wanted[1], wanted[0])), 0)
 
     @property
-    def _places(self) -> tuple[int, ...]:
+    def _positions(self) -> tuple[int, ...]:
         shape = self.x.shape[1:]
         if len(shape) != 3:
             return shape
@@ -63,7 +63,7 @@ class QualityCase:
         return tuple(size for axis, size in enumerate(shape) if axis != channels)
 
     def over(self, chosen: NDArray) -> NDArray:
-        """An array over places as one over the input, the same for all channels."""
+        """An array over positions as one over the input, the same for all channels."""
         if self.x.ndim != 4:
             return chosen.reshape(self.x.shape)
         return np.expand_dims(chosen, (0, 1 + int(np.argmin(self.x.shape[1:]))))

@@ -53,13 +53,13 @@ def layer_chart(layers: Sequence[LayerLoss], breaks: str | None) -> str:
         kept = sorted(sizes, key=lambda name: -sizes[name])[:MOST_LAYERS]
         shown = [one for one in shown if one.layer in kept]
     figure, axes = _figure(1.0 + ROW * max(4, len(shown)))
-    places = np.arange(len(shown))
+    heights = np.arange(len(shown))
     colours = [RED if one.layer == breaks else BLUE for one in shown]
-    axes.barh(places, [one.activation or 0 for one in shown], 0.75, color=colours, alpha=0.85, label="activations")
+    axes.barh(heights, [one.activation or 0 for one in shown], 0.75, color=colours, alpha=0.85, label="activations")
     weights = [(k, one.weights) for k, one in enumerate(shown) if one.weights is not None]
     axes.plot([w for _, w in weights], [k for k, _ in weights], "D", color="#222", markersize=4, label="weights")
     axes.margins(y=0.01)
-    axes.set_yticks(places, [_short(one.layer) for one in shown])
+    axes.set_yticks(heights, [_short(one.layer) for one in shown])
     for tick, one in zip(axes.get_yticklabels(), shown, strict=True):
         tick.set_color(RED if one.layer == breaks else "black")
     axes.invert_yaxis()
