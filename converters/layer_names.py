@@ -8,7 +8,9 @@ from itertools import permutations
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from onnxray.graph.moving_operators import CASTING
+from onnxray.graph.traversal import ancestors
 
 from .candidates import LayerValue
 from .parity import allowed, difference
@@ -81,14 +83,15 @@ class Resolver:
     """The tensors of a graph that its outputs depend on, ready to be searched for a value."""
 
     tensors: Mapping[str, np.ndarray]
-    makers: Mapping[str, onnx.NodeProto]
+    makers: Mapping[str, ir.Node]
     sizes: Mapping[int, list[str]]
 
     @classmethod
     def of(cls, model: onnx.ModelProto, tensors: Mapping[str, np.ndarray]) -> Resolver:
         """Keep the floating-point tensors on a way to an output: a side branch would have no gradient."""
-        makers = {name: node for node in model.graph.node for name in node.output}
-        on_the_way = ancestors(makers, [value.name for value in model.graph.output])
+        graph = ir.from_proto(model).graph
+        makers = {str(value.name): node for node in graph for value in node.outputs}
+        on_the_way = {value.name for value in ancestors(graph.outputs)}
         kept = {k: v for k, v in tensors.items() if k in on_the_way and v.dtype.kind == "f"}
         sizes: dict[int, list[str]] = {}
         for name, value in kept.items():
@@ -123,11 +126,12 @@ class Resolver:
         The batch stays first: a feature map by example is what the methods want.
         """
         layout = self.layout(name, layer) or ""
-        while (node := self.makers.get(name)) is not None and node.op_type in CASTING and node.input[0] in inside:
-            earlier = self.layout(node.input[0], layer)
-            if not earlier or not earlier.startswith("N"):
+        while (node := self.makers.get(name)) is not None and node.op_type in CASTING:
+            source = node.inputs[0]
+            earlier = self.layout(str(source.name), layer) if source is not None and source.name in inside else None
+            if source is None or not earlier or not earlier.startswith("N"):
                 break
-            name, layout = node.input[0], earlier
+            name, layout = str(source.name), earlier
         return {"tensor": name, "layout": layout}
 
     def layout(self, name: str, layer: LayerValue) -> str | None:
@@ -140,20 +144,6 @@ class Resolver:
             if same(layer.value.transpose(order), tensor):
                 return "".join(axes[i] for i in order)
         return padded(tensor, layer)
-
-
-def ancestors(makers: Mapping[str, onnx.NodeProto], names: list[str]) -> set[str]:
-    """Every tensor that the named ones depend on, themselves included."""
-    seen: set[str] = set()
-    stack = list(names)
-    while stack:
-        name = stack.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        if name in makers:
-            stack.extend(reads(makers[name]))
-    return seen
 
 
 def orders(source: tuple[int, ...], target: tuple[int, ...]) -> list[tuple[int, ...]]:
