@@ -1,7 +1,7 @@
-"""Mutants of small models, each in a worker process: ``python tests/robustness/mutants.py 0 10000`` for many.
+"""Mutants of small models, in worker processes: ``python tests/robustness/mutants.py 0 10000`` for many.
 
-One number repeats one of them here, without a worker: ``python tests/robustness/mutants.py 1234``. ``--suite`` draws
-from the ONNX project's operator suite, too.
+One number repeats one of them here, where only plain onnxruntime has a worker: ``python tests/robustness/mutants.py
+1234``. ``--suite`` draws from the ONNX project's operator suite, too.
 """
 
 from __future__ import annotations
@@ -10,16 +10,25 @@ import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 from mutation import mutant
 from seeds import seeds, suite_seeds
-from trial import GOOD, tried
+from trial import GOOD, explained, plain, tried
 from workers import Worker
 
-__all__ = ["run_mutants"]
+__all__ = ["in_workers", "run_mutants"]
+
+
+@contextmanager
+def in_workers() -> Iterator[Callable[[bytes], tuple[str, str]]]:
+    """``tried`` with onnxray in one process and plain onnxruntime in another: either may crash or hang."""
+    with Worker(explained) as ours, Worker(plain) as theirs:
+        yield lambda content: tried(content, ours, theirs)
 
 
 def run_mutants(first: int, last: int, suite: bool = False, seconds: float = 1e9) -> tuple[Counter[str], list[str]]:
@@ -28,7 +37,7 @@ def run_mutants(first: int, last: int, suite: bool = False, seconds: float = 1e9
     counts: Counter[str] = Counter()
     bad = []
     end = time.monotonic() + seconds
-    with Worker(tried) as work:
+    with in_workers() as work:
         for number in range(first, last):
             if time.monotonic() > end:
                 break
@@ -54,7 +63,8 @@ def main() -> int:
         content = mutant(suite_seeds() if asked.suite else seeds(), asked.first)
         if asked.save:
             asked.save.write_bytes(content)
-        print(*tried(content))
+        with Worker(plain) as theirs:
+            print(*tried(content, theirs=theirs))
         return 0
     counts, bad = run_mutants(asked.first, asked.last, asked.suite)
     print(f"{counts.total()} mutants:", ", ".join(f"{count} {kind}" for kind, count in counts.most_common()))

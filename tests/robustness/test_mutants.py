@@ -14,7 +14,7 @@ from by_hand import CONV, DENSE
 from data_mutants import KINDS, data_mutant, tried_data
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mutants import run_mutants
+from mutants import in_workers, run_mutants
 from mutation import mutant
 from seeds import MADE
 from trial import GOOD, tried
@@ -50,14 +50,14 @@ def test_the_trial_finds_a_wrong_score(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def worker() -> Iterator[Worker]:
-    with Worker(tried) as one:
+def worker() -> Iterator[Callable[[bytes], tuple[str, str]]]:
+    with in_workers() as one:
         yield one
 
 
 @FEW
 @given(number=st.integers(0, 10**6))
-def test_mutants_of_models(worker: Worker, number: int) -> None:
+def test_mutants_of_models(worker: Callable[[bytes], tuple[str, str]], number: int) -> None:
     small = [DENSE.proto(), CONV.proto(), MADE["functions"](), MADE["loop"](), MADE["described"]()]
     kind, note = worker(mutant(small, number))
     assert kind in GOOD, note

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import traceback
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,42 +14,66 @@ import onnxray
 from onnxray import OnnxrayError
 from onnxray.diagnostics.inspection import inspect
 
-__all__ = ["GOOD", "tried"]
+__all__ = ["GOOD", "explained", "plain", "tried"]
 
 GOOD = ("explained", "refused", "refused, though it runs")
 TOLERANCE = 1e-3
 LARGE = 100_000  # elements of an input
 
+Trial = Callable[[bytes], tuple[str, Any]]
 
-def tried(content: bytes) -> tuple[str, str]:
-    """The fate of a mutant, and the line or the traceback that says more."""
+
+def explained(content: bytes) -> tuple[str, Any]:
+    """("explained", the model's outputs), ("refused", the reason), or ("raw", the traceback)."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        feeds = _feeds(content)
-        kind, found = _explained(content, feeds)
-        if kind != "explained" or found is None:
-            return kind, str(found or "")
-        plain = _plain(content, feeds or {})
-        if plain is None:
-            return "explained", "though plain onnxruntime does not run it"
-        return _compared(found, plain)
+        try:
+            model, feeds = onnxray.load(content), _feeds(content)
+            inspect(model).to_json()
+            if feeds is None:
+                return "refused", "has inputs that are not tensors, or too large ones"
+            return "explained", onnxray.Explainer(model, score="output").with_outputs(feeds)[1]
+        except OnnxrayError as error:
+            message = str(error)
+            if "\n" in message.strip() or len(message) > 1000:
+                return "raw", f"not one line: {message[:2000]}"
+            return "refused", f"{type(error).__name__}: {message}"
+        except Exception:  # noqa: BLE001  that is what is looked for
+            return "raw", traceback.format_exc()
 
 
-def _explained(content: bytes, feeds: dict[str, np.ndarray] | None) -> tuple[str, Any]:
+def plain(content: bytes) -> tuple[str, Any]:
+    """("runs", the model's outputs) of onnxruntime without onnxray, ("does not run", "") where it refuses."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    feeds = _feeds(content)
+    if feeds is None:
+        return "does not run", ""
     try:
-        model = onnxray.load(content)
-        inspect(model).to_json()
-        if feeds is None:
-            return "refused", "has inputs that are not tensors, or too large ones"
-        return "explained", onnxray.Explainer(model, score="output").with_outputs(feeds)[1]
-    except OnnxrayError as error:
-        message = str(error)
-        if "\n" in message.strip() or len(message) > 1000:
-            return "raw", f"not one line: {message[:2000]}"
-        runs = feeds is not None and _plain(content, feeds) is not None
-        return "refused, though it runs" if runs else "refused", f"{type(error).__name__}: {message}"
-    except Exception:  # noqa: BLE001  that is what is looked for
-        return "raw", traceback.format_exc()
+        session = onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"], enable_fallback=False
+        )
+        return "runs", dict(zip([o.name for o in session.get_outputs()], session.run(None, feeds), strict=True))
+    except Exception:  # noqa: BLE001  onnxruntime raises a dozen types
+        return "does not run", ""
+
+
+def tried(content: bytes, ours: Trial = explained, theirs: Trial = plain) -> tuple[str, str]:
+    """The fate of a mutant, and the line or the traceback that says more.
+
+    ``ours`` and ``theirs`` may run each in a worker of its own: a mutant that kills plain onnxruntime is no fault of
+    onnxray where onnxray refuses it.
+    """
+    kind, found = ours(content)
+    if kind not in ("explained", "refused"):
+        return kind, found
+    ending, outputs = theirs(content)
+    if kind == "refused":
+        return ("refused, though it runs" if ending == "runs" else kind), found
+    return _compared(found, outputs) if ending == "runs" else (kind, f"plain onnxruntime: {ending}")
 
 
 def _compared(outputs: dict[str, np.ndarray], plain: dict[str, np.ndarray]) -> tuple[str, str]:
@@ -83,19 +108,3 @@ def _numbers(kind: onnx.TypeProto.Tensor, seed: int) -> np.ndarray:
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
     draw = np.random.default_rng([seed, *shape])
     return draw.standard_normal(shape).astype(dtype) if dtype.kind == "f" else draw.integers(0, 2, shape).astype(dtype)
-
-
-def _plain(content: bytes, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray] | None:
-    """The results of plain onnxruntime, None where it refuses."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(
-            content, options, providers=["CPUExecutionProvider"], enable_fallback=False
-        )
-        return dict(zip([o.name for o in session.get_outputs()], session.run(None, feeds), strict=True))
-    except Exception:  # noqa: BLE001  onnxruntime raises a dozen types
-        return None

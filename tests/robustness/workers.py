@@ -20,7 +20,7 @@ SECONDS = 60.0
 class Worker:
     """Runs one function in a process of its own, call by call."""
 
-    def __init__(self, work: Callable[..., tuple[str, str]], seconds: float = SECONDS) -> None:
+    def __init__(self, work: Callable[..., tuple[str, Any]], seconds: float = SECONDS) -> None:
         self._work, self._seconds = work, seconds
         self._process: Any = None
         self._pipe: Any = None
@@ -32,7 +32,7 @@ class Worker:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._end()
 
-    def __call__(self, *arguments: Any) -> tuple[str, str]:
+    def __call__(self, *arguments: Any) -> tuple[str, Any]:
         """The result of the function; ("crash", signal) or ("hang", seconds) where it returns nothing."""
         if self._process is None:
             self._start()
@@ -64,7 +64,7 @@ class Worker:
             self._process = None
 
 
-def _serve(pipe: Connection, work: Callable[..., tuple[str, str]]) -> None:
+def _serve(pipe: Connection, work: Callable[..., tuple[str, Any]]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     null = os.open(os.devnull, os.O_WRONLY)
