@@ -11,9 +11,11 @@ from onnx_ir.passes.common import InlinePass, RemoveInitializersFromInputsPass
 from ..graph.metadata import check_metadata
 from ..graph.model import LIFT_CONSTANTS, Model, Source, infer_shapes
 from ..graph.validity import blaming, open_plainly
+from ..passes.filled import check_filled
 from ..passes.one_number import one_number
 from ..passes.optimiser_safe import optimiser_safe
 from .declared_shapes import forget_shapes, recall_shapes
+from .endless import check_loops
 from .half_precision import preserve_half_rounding
 from .isolation import check_isolated
 from .legacy_operators import replace_legacy_operators
@@ -75,6 +77,8 @@ def _ready(source: str | PathLike[str] | bytes | onnx.ModelProto) -> Model:
     if replace_legacy_operators(program):
         infer_shapes(program)
     one_number(program, name_of(source))
+    check_loops(program, name_of(source))
+    check_filled(program, name_of(source))
     normalise_softmax_axis(program)
     optimiser_safe(program)
     if opset < OPSET:
