@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import onnx
 import onnx_ir as ir
 
 from .builder import GraphBuilder
 from .shapes import infer
+from .traversal import subgraphs
 
 __all__ = ["captured", "inlined"]
 
 
 def captured(node: ir.Node) -> list[ir.Value]:
     """The values from around that a node's subgraphs read, each once."""
-    graphs = [a.as_graph() for a in node.attributes.values() if a.type == ir.AttributeType.GRAPH]
-    every = [graph for top in graphs for graph in (top, *_below(top))]
+    every = [graph for top in subgraphs(node) for graph in (top, *top.subgraphs())]
     own = {v for graph in every for v in _made_in(graph)}
     reads = (v for graph in every for v in (*graph.outputs, *(x for n in graph for x in n.inputs)))
     return list(dict.fromkeys(v for v in reads if v is not None and v not in own))
-
-
-def _below(graph: ir.Graph) -> Iterator[ir.Graph]:
-    for node in graph:
-        yield from _below_node(node)
-
-
-def _below_node(node: ir.Node) -> Iterator[ir.Graph]:
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield attribute.as_graph()
-            yield from _below(attribute.as_graph())
 
 
 def _made_in(graph: ir.Graph) -> list[ir.Value]:
@@ -42,7 +30,7 @@ def _made_in(graph: ir.Graph) -> list[ir.Value]:
 def inlined(b: GraphBuilder, body: ir.Graph, inputs: Sequence[ir.Value]) -> list[ir.Value]:
     """Appends a copy of a subgraph's nodes that reads the given values; returns its outputs."""
     copy = body.clone(allow_outer_scope_values=True)
-    for graph in (copy, *_below(copy)):
+    for graph in (copy, *copy.subgraphs()):
         for item in (*_made_in(graph), *graph):
             item.name = b.fresh(item.name) if item.name else item.name
     given = dict(zip(copy.inputs, inputs, strict=True))
@@ -63,6 +51,6 @@ def inlined(b: GraphBuilder, body: ir.Graph, inputs: Sequence[ir.Value]) -> list
 
 def _infer_what_is_open(b: GraphBuilder, node: ir.Node) -> None:
     """Bodies that the standard writes do not say what shapes their values have."""
-    if node.domain == "" and any(y.shape is None for y in node.outputs) and not list(_below_node(node)):
+    if node.domain == "" and any(y.shape is None for y in node.outputs) and next(subgraphs(node), None) is None:
         with contextlib.suppress(onnx.shape_inference.InferenceError):
             infer(onnx.defs.get_schema(node.op_type, b.opset, ""), node, b.opset)
