@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxray
 import onnxruntime as ort
+import pytest
 from onnxray.attribution.inputs import prepare
 
-__all__ = ["DATA", "FILES", "PICTURES", "QUANTISED", "RECIPES", "feeds", "path", "photograph", "top_class"]
+__all__ = ["DATA", "FILES", "PICTURES", "QUANTISED", "RECIPES", "daily", "feeds", "path", "photograph", "top_class"]
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FILES = sorted((DATA / "onnx").glob("*.onnx"))
@@ -25,6 +27,11 @@ RECIPES = {
 QUANTISED = ["mobilenetv2like_qdq_244", "shufflenet-v2-12-int8"]
 RATES = {"sr": 16000}  # an integer that is no id: a sampling rate
 IDS = 2  # token ids, kinds of tokens and masks know at least 0 and 1
+
+
+def daily(*everyday: str) -> list[Any]:
+    """The real files as parameters of a test: every day those named, by CI all, and those not known here."""
+    return [pytest.param(file, id=file.stem, marks=() if file.stem in everyday else pytest.mark.slow) for file in FILES]
 
 
 def feeds(model: onnx.ModelProto, scale: float) -> dict[str, np.ndarray]:

@@ -106,6 +106,7 @@ def likeness(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(u, v)[0, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUANTISED)
 def test_a_straight_through_gradient(name: str) -> None:
     """It is that of the float net to which the rounding errors of this input are added, by rules and by differences.

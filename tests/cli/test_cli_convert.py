@@ -247,6 +247,7 @@ def test_inputs_as_text() -> None:
     assert parse_inputs(["a=?,9:int64", "b=1,2"]) == {"a": Spec((None, 9), "int64"), "b": Spec((1, 2))}
 
 
+@pytest.mark.slow
 def test_in_a_process_of_its_own(weights: str) -> None:
     order = [sys.executable, "-c", "from onnxray.cli.app import main; main()", "convert", weights, "-o", "model.onnx"]
     order += ["--factory", "nets_here:build", "--inputs", "1,3,8,8", "--json"]

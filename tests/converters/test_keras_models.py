@@ -88,7 +88,12 @@ def as_keras(value, layout):
     return value.transpose(order) if order else value
 
 
-@pytest.mark.parametrize("name", MODELS)
+LARGE = ("VGG16", "MobileNetV2", "EfficientNetB0")
+
+
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in MODELS
+])  # fmt: skip
 def test_outputs_layers_and_gradients_agree(name, notes, tensors, engine):
     build, count = MODELS[name]
     keras.utils.set_random_seed(0)

@@ -42,7 +42,8 @@ def measure(net, path, onednn):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("net", [WIDE, pytest.param(VGG16, marks=pytest.mark.slow)], ids=["wide", "VGG16"])
+@pytest.mark.slow
+@pytest.mark.parametrize("net", [WIDE, VGG16], ids=["wide", "VGG16"])
 def test_three_times_the_weights_beside_tensorflow(net, tmp_path, measured):
     report = measure(net, tmp_path / "model.onnx", "0")
     share = (report["peak"] - report["tensorflow"]) / report["weights"]

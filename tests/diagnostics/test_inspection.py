@@ -13,8 +13,8 @@ from onnxray.cli.app import run
 from onnxray.diagnostics.inspection import Inspection, inspect
 from onnxray.loading.load import load
 from onnxray.models import path
+from real_files import DATA, daily
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the real models of shared/data are not here")
 
 
@@ -147,7 +147,7 @@ def test_control_flow_is_no_obstacle() -> None:
 
 
 @needs_data
-@pytest.mark.parametrize("file", sorted(DATA.glob("onnx/*.onnx")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", daily("iris_Network_winml", "mnist-8", "squeezenet_fp16_winml", "ultraface_RFB-320"))
 def test_real_models(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", str(file)]) == 0
     out, err = capsys.readouterr()

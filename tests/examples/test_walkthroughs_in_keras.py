@@ -126,6 +126,7 @@ def vgg16_against_the_recipes(script, recipes, distance, size):
     return gaps
 
 
+@pytest.mark.slow
 def test_vgg16_small(example, recipes, distance, measured):
     script = example("vgg16_in_keras", "tensorflow", "keras", "tf2onnx", "skimage")
     gaps = vgg16_against_the_recipes(script, recipes, distance, 64)
@@ -141,6 +142,7 @@ def test_vgg16_in_full(example, recipes, distance, measured):
     check(gaps, KINKED)
 
 
+@pytest.mark.slow
 def test_the_script_of_vgg16_runs(example, tmp_path, is_picture, capsys):
     script = example("vgg16_in_keras", "tensorflow", "keras", "tf2onnx", "skimage")
     script.main(tmp_path / "vgg16.png", trained=tmp_path, size=64)
@@ -148,7 +150,9 @@ def test_the_script_of_vgg16_runs(example, tmp_path, is_picture, capsys):
     assert capsys.readouterr().out.count("is not here") == 2
 
 
-@pytest.mark.parametrize("name", ["ResNet-8, CIFAR-10", "mini-Xception, emotions"])
+@pytest.mark.parametrize("name", [
+    "ResNet-8, CIFAR-10", pytest.param("mini-Xception, emotions", marks=pytest.mark.slow)
+])  # fmt: skip
 def test_the_trained_nets_beside_it(name, example, recipes, distance, data, measured):
     """Real files: the class is right, and the maps are those of the recipe."""
     script = example("vgg16_in_keras", "tensorflow", "keras", "tf2onnx", "skimage")

@@ -86,6 +86,7 @@ def check(gaps):
     assert all(gap <= max(LIMIT, 3 * noise) for gap, noise in gaps.values()), gaps
 
 
+@pytest.mark.slow
 def test_googlenet_small(script, recipes, distance, measured):
     gaps = gradients_against_the_recipes(script, recipes, distance, 96)
     measured(str(gaps))
@@ -150,6 +151,7 @@ def test_the_script_of_the_batch_runs(batch, tmp_path, monkeypatch, is_picture, 
     assert mean > 0.5
 
 
+@pytest.mark.slow
 def test_labelled_photographs_in_a_trained_net(recipes, distance, data, measured):
     """ResNet-20 of CIFAR-10 on real photographs with their labels."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -185,6 +187,7 @@ def test_the_object_mask_of_a_known_shape(example):
     assert script.overlap(disc, ~disc) == 0
 
 
+@pytest.mark.slow
 def test_the_object_masks_of_photographs(example, tmp_path, data, capsys):
     script = example("object_mask", "cv2")
     data("masks/dog_segmentation.bmp")

@@ -7,7 +7,7 @@ import onnx
 import onnxray
 import onnxruntime as ort
 import pytest
-from real_files import DATA, FILES, feeds, top_class
+from real_files import DATA, FILES, daily, feeds, top_class
 
 pytestmark = pytest.mark.skipif(
     not DATA.is_dir(), reason="../shared/data, with real models and photographs, is not here"
@@ -27,7 +27,12 @@ def test_files_load_and_say_what_they_said(file: Path) -> None:
         np.testing.assert_allclose(new, old, rtol=1e-3, atol=1e-3 * max(1e-6, float(np.abs(old).max())))
 
 
-@pytest.mark.parametrize("method", ["saliency", "guided-backprop", "grad-cam", "integrated-gradients"])
+SEEN_BY = ["grad-cam", *(pytest.param(m, marks=pytest.mark.slow) for m in (
+    "saliency", "guided-backprop", "integrated-gradients"
+))]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", SEEN_BY)
 def test_the_int8_classifier_sees_the_doberman(method: str) -> None:
     """Whichever pinscher it takes it for: that depends on the processor, see docs/quantised.md."""
     options = {"steps": 8} if method == "integrated-gradients" else {}
@@ -69,7 +74,9 @@ def test_the_jacobian_of_the_iris_net() -> None:
         np.testing.assert_allclose(jacobian[:, :, k], (ahead - behind) / 2e-2, atol=2e-3 * np.abs(jacobian).max())
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", daily("iris_Network_winml", "mnist-8", "squeezenet_fp16_winml", "ultraface_RFB-320", "yolox_nano_224")
+)
 def test_the_gradient_adds_standard_operators_to_a_valid_model(file: Path) -> None:
     graph = onnxray.differentiate(file)
     branches_disagree = file.stem.startswith("silero")  # each If has branches of two ranks, one of which never runs

@@ -119,6 +119,7 @@ def test_a_bad_sample_is_tried_again(tmp_path: Path, measured: list[str]) -> Non
     assert measured[-1] == "sample:3"
 
 
+@pytest.mark.slow
 def test_a_killed_command_continues(tmp_path: Path) -> None:
     data = tmp_path / "many.npy"
     np.save(data, np.repeat(X, 15, 0))

@@ -13,6 +13,7 @@ from kernels import exact_products
 from onnxray.gate.layers.dequantise import dequantised
 from PIL import Image
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
 QDQ = DATA / "onnx" / "mobilenetv2like_qdq_244.onnx"
@@ -61,7 +62,6 @@ def test_the_calibration_tells_drift_of_evidence_from_noise(found: dict[str, onn
     assert min(calibration.scores.values()) > 0.8
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not QDQ.is_file(), reason="the real int8 classifier of shared/data is not here")
 def test_a_real_int8_classifier_against_its_float_form(capsys: pytest.CaptureFixture[str]) -> None:
     deployed = exact_products(QDQ)

@@ -75,6 +75,7 @@ def test_several_inputs() -> None:
     check(side, {"a": np.array([[1, 2, 3]], np.float32), "b": np.array([[3, 2, -1]], np.float32)})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not QDQ.is_file(), reason="the real int8 classifier of shared/data is not here")
 def test_an_int8_model_answers_as_it_is_deployed() -> None:
     side = open_model_under_test(QDQ, ["saliency", "input-x-gradient"], threads=1)

@@ -195,6 +195,7 @@ def test_inspect_lists_the_layers_of_both(resnets: Any) -> None:
         assert names <= {layer.name for layer in inspect(model).layers}
 
 
+@pytest.mark.slow
 def test_a_transformer_encoder_over_vectors() -> None:
     """Input gradients of attention; that of the converters' tests takes tokens, which have none."""
     from onnxray.cli.convert import engine_gradient
