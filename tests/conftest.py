@@ -16,6 +16,21 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 MEASURED = "measured"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--most-skips", type=int, metavar="N", help="fail where more than N tests are skipped")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails the run where more tests were skipped than may be; in the process that has the reports of all."""
+    most, terminal = session.config.getoption("most_skips"), session.config.pluginmanager.getplugin("terminalreporter")
+    if most is None or terminal is None or hasattr(session.config, "workerinput"):
+        return
+    skipped = len(terminal.getreports("skipped"))
+    terminal.write_line(f"\n{skipped} skipped, for the reasons below; at most {most} may be")
+    if skipped > most and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 

@@ -64,7 +64,9 @@ def test_public_things_say_what_they_are(name: str) -> None:
 
 
 def test_the_package_is_typed() -> None:
-    assert (ROOT / "engine" / "py.typed").is_file()
+    assert (ROOT / "engine" / "py.typed").read_bytes() == b""  # complete, of PEP 561: no stubs of parts
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        assert "py.typed" in tomllib.load(file)["tool"]["setuptools"]["package-data"]["onnxray"]
 
 
 # Packaging ----------------------------------------------------------------------------------------------------

@@ -151,5 +151,8 @@ def test_control_flow_is_no_obstacle() -> None:
 def test_real_models(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", str(file)]) == 0
     out, err = capsys.readouterr()
-    assert out.startswith(str(file))
+    opset = next(entry.version for entry in onnx.load(file).opset_import if not entry.domain)
+    assert out.startswith(f"{file}: opset {opset}, ")
+    assert {value.name for value in onnx.load(file).graph.output} & set(out.split())
+    assert "gradient     reaches the score\n" in out
     assert err == ""

@@ -7,12 +7,13 @@ import onnx
 import onnxray
 import onnxruntime as ort
 import pytest
-from real_files import DATA, FILES, daily, feeds, top_class
+from real_files import DATA, FILES, daily, feeds, photograph, top_class
 
 pytestmark = pytest.mark.skipif(
     not DATA.is_dir(), reason="../shared/data, with real models and photographs, is not here"
 )
 
+DOGS = range(151, 269)  # of ImageNet's classes; the doberman is 236
 IMAGENET = onnxray.Preprocess.preset("imagenet", size=(244, 244))
 
 
@@ -88,6 +89,11 @@ def test_the_gradient_adds_standard_operators_to_a_valid_model(file: Path) -> No
 def test_a_half_precision_net_names_the_dog() -> None:
     caffe = onnxray.Preprocess.preset("caffe", size=(224, 224))
     file = DATA / "onnx" / "squeezenet_fp16_winml.onnx"
-    attribution = onnxray.explain(file, DATA / "images" / "doberman.png", preprocess=caffe)
+    picture = DATA / "images" / "doberman.png"
+    attribution = onnxray.explain(file, picture, preprocess=caffe)
+    assert attribution.target[0] in DOGS
+    assert attribution.target[0] == top_class(file, picture, caffe)
     assert attribution.values.dtype == np.float32
-    assert np.abs(attribution.values).max() > 0
+    products = onnxray.explain(file, picture, "input-x-gradient", preprocess=caffe).values
+    x = photograph(file.stem)["data_0"].astype(np.float32)
+    np.testing.assert_allclose(products, attribution.values * x, rtol=1e-5, atol=1e-6 * np.abs(products).max())

@@ -109,7 +109,8 @@ def test_a_file_that_is_read_only_is_refused(file: Path) -> None:
 
 def test_a_device_is_written_directly() -> None:
     writing.write_text(os.devnull, "text")
-    assert not Path(os.devnull).is_file()
+    assert Path(os.devnull).is_char_device()
+    assert Path(os.devnull).read_bytes() == b""
 
 
 def test_names_that_are_not_utf_8_come_back_from_json(file: Path) -> None:
