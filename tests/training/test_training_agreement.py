@@ -47,8 +47,7 @@ LARGE = [
 ]
 POLICIES = list(OVERLAYS)
 RUNTIMES = ["onnxruntime", "training"]
-TARGETS = (3, 7)
-SEED = np.eye(10, dtype=np.float32)[list(TARGETS)]
+TARGETS = (3, 7)  # of two pictures; of a large net the first alone
 
 Note = Callable[[str], None]
 
@@ -65,14 +64,20 @@ def one(request: pytest.FixtureRequest) -> Iterator[Net]:
 def by_torch(name: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By policy, what PyTorch says in float32 and in float64."""
     made = net(name)
-    return {relu: torch_gradients(made.module, made.pictures(2), TARGETS, relu) for relu in POLICIES}
+    x = pictures(made)
+    return {relu: torch_gradients(made.module, x, TARGETS[: len(x)], relu) for relu in POLICIES}
+
+
+def pictures(one: Net) -> np.ndarray:
+    return one.pictures(1 if one.name in LARGE else 2)
 
 
 def compute(one: Net, relu: str, *libraries: bool, **options: str) -> tuple[tuple[Activation, ...], list[np.ndarray]]:
-    """The gradients of two pictures by one graph in the runtimes named: stock onnxruntime, or the library."""
-    x = one.pictures(2)
+    """The gradients of the pictures by one graph in the runtimes named: stock onnxruntime, or the library."""
+    x = pictures(one)
+    seed = np.eye(10, dtype=np.float32)[list(TARGETS[: len(x)])]
     graph = differentiate(fixed(one.proto, {"x": x}), ["y"], ["x"], relu=relu, **options)
-    return graph.activations, [gradient(graph, {"x": x}, {"y": SEED}, library)["x"] for library in libraries]
+    return graph.activations, [gradient(graph, {"x": x}, {"y": seed}, library)["x"] for library in libraries]
 
 
 def check(one: Net, relu: str, measured: Note) -> None:

@@ -30,7 +30,7 @@ from nets import Net, forget, net
 
 TOLERANCE = 1e-5  # of the largest attribution
 ON_THE_KINK = 1e-5  # of a layer's root mean square: what float32 rounds
-SEEDS = range(5)
+SEEDS, FEW = range(5), range(2)  # few in float64 of VGG-16, where no picture has a kink
 PEERS = {"guided": attr.GuidedBackprop, "deconvnet": attr.Deconvolution}
 METHODS = {"guided": "guided-backprop", "deconvnet": "deconvnet"}
 TARGET = 3
@@ -90,7 +90,7 @@ def test_in_float64(one: Net, relu: str, seed: int, measured: Note) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", FEW)
 @pytest.mark.parametrize("relu", PEERS)
 @pytest.mark.parametrize("one", ["vgg16"], indirect=True)
 def test_in_float64_on_vgg16(one: Net, relu: str, seed: int, measured: Note) -> None:
