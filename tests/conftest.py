@@ -36,15 +36,11 @@ LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"
 
 def pytest_configure(config: pytest.Config) -> None:
     """One thread a process, as pytest-xdist has a process a core: threads that wait for each other burn both cores."""
-    os.environ.update({name: os.environ.get(name, "1") for name in LIBRARIES})  # also in the processes of tests
+    os.environ.update({name: os.environ.get(name, "1") for name in LIBRARIES})  # before numpy and PyTorch are imported
     if VARIABLE not in os.environ:
         folder = TemporaryDirectory(prefix="onnxray-tests-")
         os.environ[VARIABLE] = folder.name  # processes of pytest-xdist are given it
         config.add_cleanup(folder.cleanup)
-    with contextlib.suppress(ModuleNotFoundError):
-        import torch
-
-        torch.set_num_threads(1)
     with contextlib.suppress(ModuleNotFoundError):
         import onnxruntime
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from differences import Feeds, Function, functions, is_float_array, run_on_runti
 from onnxray.errors import NoGradientPath, OnnxrayError
 from onnxray.gradient_graph import differentiate
 
-__all__ = ["OUT", "Gradient", "Verdict", "Way", "cases", "judge", "portable", "share", "table"]
+__all__ = ["OUT", "Gradient", "Verdict", "Way", "cases", "cases_of", "judge", "portable", "share", "table"]
 
 Gradient = Callable[[Feeds, Feeds], np.ndarray]  # of a point, from the weights of the outputs
 Way = Callable[[onnx.ModelProto, list[str], str], Gradient | None]  # of a model, from outputs to an input
@@ -52,6 +53,17 @@ def cases() -> list:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         return sorted(collect_testcases(None), key=lambda case: case.name)
+
+
+def cases_of(*files: str) -> list:
+    """The cases that some files of the suite make: the list of ``collect_testcases``, with these files alone."""
+    suite = import_module("onnx.backend.test.case.node")
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        modules = [import_module(f"{suite.__name__}.{file}") for file in files]
+    names = {name.lower() for module in modules for name in vars(module)}
+    found = [case for case in suite._NodeTestCases if names & {node.op_type.lower() for node in case.model.graph.node}]
+    return sorted(found, key=lambda case: case.name)
 
 
 def portable(model: onnx.ModelProto, ys: list[str], x: str) -> Gradient | None:

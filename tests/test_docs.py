@@ -48,7 +48,7 @@ def test_the_python_in_the_readme_runs(code: str, tmp_path: Path, monkeypatch: p
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     commands = [line for block in blocks("sh") for line in block.splitlines() if "[test]" in line]
-    assert commands == ["pip install -c constraints.txt '.[test]' && pytest -n 2 --dist loadfile"]
+    assert commands == ["pip install -c constraints.txt '.[test]' && pytest -n 2 --dist worksteal"]
     assert commands[0].replace("install", "install --quiet") in (ROOT / ".ci" / "run").read_text()
 
 

@@ -53,7 +53,7 @@ def heed_ctrl_c() -> None:
 
 
 def test_ctrl_c() -> None:
-    arguments = ("explain", DIGITS, *[DIGIT] * 2000, "--json", "-m", "occlusion")
+    arguments = ("explain", DIGITS, *[DIGIT] * 500, "--json", "-m", "occlusion")
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command(*arguments), **pipes, preexec_fn=heed_ctrl_c) as running:
         assert running.stdout is not None

@@ -9,18 +9,15 @@ import shutil
 import numpy as np
 import onnx
 import pytest
+from late import Late, late
+from onnxray.converters import to_onnx
+from onnxray.errors import ConversionError
 from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
-keras = pytest.importorskip("keras", reason="Keras is not installed")
-h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+keras, tf, h5py = late("keras", "tensorflow", "tf2onnx", "h5py"), Late("tensorflow"), Late("h5py")
+L = Late("keras.layers")
 ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-
-from keras import layers as L  # noqa: E402, N812
-from onnxray.converters import to_onnx  # noqa: E402
-from onnxray.errors import ConversionError  # noqa: E402
 
 
 def small():

@@ -9,17 +9,18 @@ import sys
 import numpy as np
 import onnx
 import pytest
+from late import Late, late
+from onnxray.converters import Spec, to_onnx
+from onnxray.errors import ConversionError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
-keras = pytest.importorskip("keras", reason="Keras is not installed")
-if keras.backend.backend() != "tensorflow":
-    pytest.skip("Keras runs on another backend here", allow_module_level=True)
+keras, L = late("keras", "tensorflow", "tf2onnx"), Late("keras.layers")
 
-from keras import layers as L  # noqa: E402, N812
-from onnxray.converters import Spec, to_onnx  # noqa: E402
-from onnxray.errors import ConversionError  # noqa: E402
+
+@pytest.fixture(autouse=True)
+def _on_tensorflow():
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("Keras runs on another backend here")
 
 
 def mlp():
@@ -155,29 +156,30 @@ def test_names_do_not_depend_on_what_was_converted_before():
     assert [node.name for node in first.graph.node] == [node.name for node in second.graph.node]
 
 
-class Plain(keras.Model):
-    """A subclassed model of two arguments, with a layer called twice."""
+def subclassed():
+    """A model of two arguments, with a layer called twice; and one of a dictionary."""
 
-    def __init__(self):
-        super().__init__()
-        self.hidden, self.head = L.Dense(4, "relu", name="hidden"), L.Dense(2, name="head")
+    class Plain(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.head = L.Dense(4, "relu", name="hidden"), L.Dense(2, name="head")
 
-    def call(self, left, right):
-        return self.head(self.hidden(left)) - self.head(right)
+        def call(self, left, right):
+            return self.head(self.hidden(left)) - self.head(right)
 
+    class Mapping(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = L.Dense(2, name="head")
 
-class Mapping(keras.Model):
-    """A subclassed model of one dictionary."""
+        def call(self, inputs):
+            return self.head(inputs["b"]) * inputs["a"]
 
-    def __init__(self):
-        super().__init__()
-        self.head = L.Dense(2, name="head")
-
-    def call(self, inputs):
-        return self.head(inputs["b"]) * inputs["a"]
+    return Plain, Mapping
 
 
 def test_subclassed_models(notes):
+    Plain, Mapping = subclassed()  # noqa: N806
     with pytest.raises(ConversionError, match="give inputs="):
         to_onnx(Plain())
     for inputs in ([(None, 3), (None, 4)], {"right": (None, 4), "left": Spec((None, 3))}):

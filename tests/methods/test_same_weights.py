@@ -9,18 +9,14 @@ from typing import Any
 import numpy as np
 import onnxray
 import pytest
+from late import Late, late
 from measures import distance
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript, which torch.onnx needs, is not installed")
-pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
-keras = pytest.importorskip("keras", reason="Keras is not installed")
-if keras.backend.backend() != "tensorflow":
-    pytest.skip("Keras runs on another backend here", allow_module_level=True)
+keras, L = late("keras", "tensorflow", "tf2onnx"), Late("keras.layers")
 
-from keras import layers as L  # noqa: E402, N812
 from onnxray.converters import Spec, to_onnx  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
@@ -33,6 +29,12 @@ OPTIONS = {
     "occlusion": {"window": 8, "stride": 6},
     "grad-cam": {"layer": "stage2"},
 }
+
+
+@pytest.fixture(autouse=True)
+def _on_tensorflow() -> None:
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("Keras runs on another backend here")
 
 
 class Block(nn.Module):
