@@ -114,7 +114,8 @@ def _chosen(axes: Sequence[np.ndarray]) -> list[np.ndarray]:
 def _weights(g: GraphBuilder, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
     """The windows of the rows, in the shape of the input."""
     if not about.shape:
-        return g.Reshape(points[f"{about.name}/axis0"], g.constant([], ir.DataType.INT64))
+        rows = [] if about.batch is None else [-1]  # of an example that is one number
+        return g.Reshape(points[f"{about.name}/axis0"], g.constant(rows, ir.DataType.INT64))
     places = [axis for axis in range(len(about.shape) + (about.batch is not None)) if axis != about.batch]
     return g.Mul(*(_along(g, points[f"{about.name}/axis{k}"], axis, about) for k, axis in enumerate(places)))
 

@@ -84,6 +84,16 @@ def test_an_input_may_be_one_number() -> None:
     np.testing.assert_allclose(a.values["x"], [[0, 0, 4]], rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [2, "N"])
+@pytest.mark.parametrize("method", ["occlusion", "integrated-gradients"])
+def test_examples_may_be_one_number_each(method: str, size: int | str) -> None:
+    """Both methods give sin(x) - sin(0)."""
+    proto = model(f"net (float[{size}] x) => (float[{size}] y) {{ y = Sin (x) }}")
+    x = np.array([1, 2], np.float32)
+    found = onnxray.explain(proto, x, method, target=0, score="output")
+    np.testing.assert_allclose(found.values, np.sin(x), rtol=1e-4)
+
+
 def test_jacobian_is_of_the_output_unless_logits_are_asked_for() -> None:
     proto, x = DENSE.proto("y = Softmax(z)"), DENSE.x()
     expected = np.stack([of_output("Softmax", x, k)[1] for k in range(4)], 1)
