@@ -21,7 +21,8 @@ def cast_to_float32(program: ir.Model, requested: Collection[str | None] = ()) -
     Weights named in ``requested`` are cast by a node, so that gradients can reach them.
     """
     graph = program.graph
-    ends = {value for value in (*graph.inputs, *graph.initializers.values()) if value.dtype in HALVES}
+    halves = (value for value in (*graph.inputs, *graph.initializers.values()) if value.dtype in HALVES)
+    ends = dict.fromkeys(halves)  # in their order, so that a model always gives the same graph
     for node in list(graph.all_nodes()):
         for attribute in list(node.attributes.values()):
             _cast_attribute(node, attribute)
