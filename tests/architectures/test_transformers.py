@@ -32,7 +32,7 @@ from torch import Tensor
 from transformer_nets import ARCHITECTURES, Architecture
 
 TOLERANCE = 1e-4
-EVERY_DAY = ["distilbert"]
+EVERY_DAY = [("distilbert", 20, "exported")]
 LEVEL = {"mamba": 1}  # at level 0 onnxruntime's optimiser leaves a graph of Mamba that it says is no DAG
 FOLDER = TemporaryDirectory()
 
@@ -48,7 +48,7 @@ def _quiet() -> Iterator[None]:
 
 
 def slow(name: str, opset: int, form: str) -> Any:
-    everyday = name in EVERY_DAY and opset == 20
+    everyday = (name, opset, form) in EVERY_DAY
     return pytest.param(name, opset, form, id=f"{name}-{opset}-{form}", marks=() if everyday else pytest.mark.slow)
 
 
@@ -141,7 +141,7 @@ def test_open_axes(measured: Callable[[str], None]) -> None:
 
 
 @pytest.mark.parametrize("name", [pytest.param("bert", marks=pytest.mark.slow), "distilbert"])
-@pytest.mark.parametrize("form", ["exported", "scripted"])
+@pytest.mark.parametrize("form", ["exported", pytest.param("scripted", marks=pytest.mark.slow)])
 def test_tokens_are_explained(name: str, form: str, measured: Callable[[str], None]) -> None:
     """Token by token: saliency is autograd's gradient, integrated gradients add up to the change of the score."""
     one, file = ARCHITECTURES[name], FORMS[form](name, 18)

@@ -6,6 +6,7 @@ import logging
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import by_hand
 import numpy as np
@@ -119,8 +120,13 @@ def plain(file: Path, feeds: dict[str, np.ndarray]) -> np.ndarray:
     return np.asarray(ort.InferenceSession(file, options).run(None, feeds)[0])
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if m != "occlusion"])
-@pytest.mark.parametrize("kind", KINDS)
+def product(kinds: list[str], methods: list[str]) -> list[Any]:
+    """Kinds with methods: every day each kind with the first method, each method with the first kind; by CI all."""
+    marks = {True: (), False: pytest.mark.slow}
+    return [pytest.param(k, m, marks=marks[kinds[0] == k or methods[0] == m]) for k in kinds for m in methods]
+
+
+@pytest.mark.parametrize(("kind", "method"), product(KINDS, [m for m in METHODS if m != "occlusion"]))
 def test_the_score_is_the_models_own(kind: str, method: str, tmp_path: Path) -> None:
     file, x = quantised(kind, tmp_path), normal(2, 3, 12, 12, seed=9).astype(np.float32)
     expected = plain(file, {"x": x})
@@ -200,8 +206,10 @@ def test_float_models_have_no_shadow() -> None:
     assert not any(name.startswith(SHADOW) for name in names)
 
 
-@pytest.mark.parametrize("method", ["saliency", "integrated-gradients", "grad-cam"])
-@pytest.mark.parametrize("kind", ["qdq", "qdq per channel", "qdq int16", "qoperator"])
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    product(["qdq", "qdq per channel", "qdq int16", "qoperator"], ["saliency", "integrated-gradients", "grad-cam"]),
+)
 def test_a_saved_explainer_has_the_models_scores(kind: str, method: str, tmp_path: Path) -> None:
     file, x = quantised(kind, tmp_path), normal(2, 3, 12, 12, seed=9).astype(np.float32)
     explainer = onnxray.Explainer(file, method, score="output", **METHODS[method])

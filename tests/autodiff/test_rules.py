@@ -1,9 +1,9 @@
 """Every rule against central differences in float64, and onnxruntime's float32 against that."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
-from cases import CASES
+from cases import CASES, daily
 from gradcheck import Case, check_against_differences, check_on_runtime
 from onnxray.autodiff.registry import RULES
 from onnxray.graph.builder import Lowering
@@ -27,8 +27,16 @@ def test_against_central_differences(case: Case) -> None:
     check_against_differences(case)
 
 
-@pytest.mark.parametrize("lowering", get_args(Lowering))
-@pytest.mark.parametrize("case", CASES, ids=str)
+def with_lowerings() -> list[Any]:
+    """Every case with every lowering; few every day with that for CUDA, which gives the forms of float64, too."""
+    return [
+        pytest.param(*param.values, lowering, id=f"{param.id}-{lowering}", marks=param.marks)
+        for lowering in get_args(Lowering)
+        for param in daily(CASES, more=() if lowering == "cuda" else CASES)
+    ]
+
+
+@pytest.mark.parametrize(("case", "lowering"), with_lowerings())
 def test_on_the_runtime(case: Case, lowering: str) -> None:
     check_on_runtime(case, "none", lowering)
 
@@ -38,7 +46,9 @@ def test_with_unknown_shapes(case: Case) -> None:
     check_on_runtime(case, "all", "portable")
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.symbolic != "none"], ids=str)
+@pytest.mark.parametrize(
+    "case", daily([c for c in CASES if c.symbolic != "none"], more=[c for c in CASES if c.symbolic == "batch"])
+)
 def test_with_an_unknown_batch(case: Case) -> None:
     check_on_runtime(case, "batch", "cpu")
 

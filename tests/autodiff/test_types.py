@@ -8,14 +8,13 @@ float32 shadow of the forward pass, so that it runs there without the forward pa
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import ml_dtypes
 import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from cases import CASES, daily, firsts
+from cases import CASES, daily
 from differences import run_on_runtime
 from gradcheck import FLOAT32_TOLERANCE, Case
 from measures import distance
@@ -37,16 +36,14 @@ def takes(case: Case, kind: str) -> bool:
 
 
 TAKEN = [(case, kind) for case in CASES for kind in KINDS if takes(case, kind)]
-FIRST = firsts([case for case, kind in TAKEN if kind == "bfloat16"])
+PAIRS = [
+    pytest.param(*param.values, kind, id=f"{param.id}-{kind}", marks=param.marks)
+    for kind in KINDS
+    for param in daily([case for case, taken in TAKEN if taken == kind])
+]
 
 
-def pair(case: Case, kind: str) -> Any:
-    """Every day float16 of all cases, and bfloat16 of one of each operator."""
-    everyday = kind == "float16" or str(case) in FIRST
-    return pytest.param(case, kind, id=f"{case}-{kind}", marks=() if everyday else pytest.mark.slow)
-
-
-@pytest.mark.parametrize(("case", "kind"), [pair(case, kind) for case, kind in TAKEN])
+@pytest.mark.parametrize(("case", "kind"), PAIRS)
 def test_gradients_are_of_float32_and_those_of_float64(case: Case, kind: str) -> None:
     rounded = replace(case, inputs=[in_kind(x, kind) for x in case.inputs])
     graph = rounded.gradient(KINDS[kind])

@@ -21,7 +21,7 @@ def firsts(cases: Sequence[Case]) -> set[str]:
     return set(found.values())
 
 
-def daily(cases: Sequence[Case]) -> list[Any]:
-    """Cases as parameters of a test: every day one of each operator, by CI all."""
-    everyday = firsts(cases)
+def daily(cases: Sequence[Case], more: Sequence[Case] = ()) -> list[Any]:
+    """Cases as parameters of a test: every day one of each operator and ``more``, by CI all."""
+    everyday = firsts(cases) | {str(case) for case in more}
     return [pytest.param(case, id=str(case), marks=() if str(case) in everyday else pytest.mark.slow) for case in cases]

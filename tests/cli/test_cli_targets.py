@@ -43,7 +43,7 @@ def test_targets() -> None:
 
 
 @needs_data
-@pytest.mark.parametrize("method", ["guided-backprop", "grad-cam"])
+@pytest.mark.parametrize("method", ["grad-cam", pytest.param("guided-backprop", marks=pytest.mark.slow)])
 def test_a_doberman_is_named(method: str, capsys: pytest.CaptureFixture[str]) -> None:
     model, picture = DATA / "onnx" / "mobilenetv2like_qdq_244.onnx", DATA / "images" / "doberman.png"
     options = ["-m", method, "--preprocess", "imagenet", "--labels", str(DATA / "synset.txt"), "--json"]

@@ -191,6 +191,7 @@ def test_subclassed_models(notes):
     assert [value.name for value in to_onnx(called).graph.input] == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_integers_masks_and_bidirectional_layers(notes):
     words = keras.Input((10,), dtype="int32", name="words")
     states = L.Bidirectional(L.GRU(4), name="both")(L.Embedding(30, 6, mask_zero=True, name="embed")(words))

@@ -126,6 +126,7 @@ def test_inputs_are_needed():
         to_onnx(nets.TwoInputs(), inputs=(1, 4))
 
 
+@pytest.mark.slow
 def test_resnet20_of_cifar10(data, notes):
     model = to_onnx(data("torch/resnet20_cifar10.th"), inputs=(1, 3, 32, 32), factory=nets.CifarResNet20)
     found, missing = notes(model, "layers"), notes(model, "layers.missing")
