@@ -54,7 +54,7 @@ def test_columns_that_the_model_does_not_take(text: str, said: str, tmp_path: Pa
 
 
 def test_without_names_in_the_model(tmp_path: Path) -> None:
-    for text in ("c,a,b\n3,1,2\n", "0,1,2\n3,1,2\n"):
+    for text in ("c,a,b\n3,1,2\n", "0,1,2\n3,1,2\n", "\nc,a,b\n\n3,1,2\n\n"):
         assert rows(table(None), tmp_path / "t.csv", text) == [[[3, 1, 2]]] * 2
     (tmp_path / "t.csv").write_text("1.5,2,3\n4,5,6\n")
     for read in (read_given, lambda net, path: open_samples(path, net)):
