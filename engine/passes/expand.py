@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
+from ..errors import UnsupportedOperator
 from ..graph.model import LIFT_CONSTANTS, infer_shapes
 from ..graph.traversal import subgraphs
 from .fold_shapes import fold_shapes
@@ -17,6 +18,7 @@ from .optimiser_safe import optimiser_safe
 __all__ = ["expand_nodes"]
 
 _DOMAIN = "onnxray.expanded"
+_REDUCED = ("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss")
 
 
 def expand_nodes(program: ir.Model, nodes: Iterable[ir.Node]) -> bool:
@@ -47,6 +49,7 @@ def fold_known_shapes(program: ir.Model) -> bool:
 
 def _call_body(node: ir.Node, number: int, opset: int) -> ir.Function | None:
     """Turns a node into a call of a function that holds its body, None where the standard has none."""
+    _check_reduction(node)
     proto = _function_proto(node, opset)
     if proto is None:
         return None
@@ -58,6 +61,14 @@ def _call_body(node: ir.Node, number: int, opset: int) -> ir.Function | None:
     body = ir.serde.deserialize_function(proto)
     body.opset_imports[""] = opset  # the standard gives each opset at which a body changes one of its own
     return body
+
+
+def _check_reduction(node: ir.Node) -> None:
+    """Refuses another reduction than the standard's three: its body would sum, onnxruntime takes the mean."""
+    reduction = node.attributes.get_string("reduction", "mean") if node.op_type in _REDUCED else "mean"
+    if reduction not in ("mean", "none", "sum"):
+        where = f"operator {node.op_type} (node {node.name!r})"
+        raise UnsupportedOperator(f"{where} has the reduction {reduction!r}, which is none of mean, none, sum")
 
 
 def _defaults(node: ir.Node, opset: int) -> dict[str, ir.Attr]:

@@ -43,3 +43,15 @@ def test_an_unknown_activation_of_a_fused_operator_is_refused() -> None:
     )
     with pytest.raises(UnsupportedOperator, match=r"FusedConv .* no activation 'Bend' in the standard"):
         differentiate(model)
+
+
+@pytest.mark.parametrize("reduction", ["", "max"])
+@pytest.mark.parametrize("op", ["NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"])
+def test_unknown_reduction_of_a_loss_is_refused(op: str, reduction: str) -> None:
+    """Its body would sum, where onnxruntime takes the mean."""
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 10, opset_import: ["" : 18]>
+        g (float[2, 3] x, int64[2] t) => (float y) {{ y = {op} <reduction = "{reduction}"> (x, t) }}"""
+    )
+    with pytest.raises(UnsupportedOperator, match=f"{op}.*reduction"):
+        differentiate(model)
