@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import math
+import re
 import traceback
 import warnings
 from collections.abc import Callable
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxray
-from onnxray import OnnxrayError
+from onnxray import InputError, OnnxrayError
 from onnxray.diagnostics.inspection import inspect
 
 __all__ = ["GOOD", "explained", "plain", "tried"]
@@ -32,7 +34,7 @@ def explained(content: bytes) -> tuple[str, Any]:
             inspect(model).to_json()
             if feeds is None:
                 return "refused", "has inputs that are not tensors, or too large ones"
-            return "explained", onnxray.Explainer(model, score="output").with_outputs(feeds)[1]
+            return "explained", _outputs(onnxray.Explainer(model, score="output"), feeds)
         except OnnxrayError as error:
             message = str(error)
             if "\n" in message.strip() or len(message) > 1000:
@@ -40,6 +42,17 @@ def explained(content: bytes) -> tuple[str, Any]:
             return "refused", f"{type(error).__name__}: {message}"
         except Exception:  # noqa: BLE001  that is what is looked for
             return "raw", traceback.format_exc()
+
+
+def _outputs(explainer: onnxray.Explainer, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The outputs beside the attribution of the best class, or of the first number where scores have several axes."""
+    try:
+        return explainer.with_outputs(feeds)[1]
+    except InputError as error:
+        asked = re.search(r"give \d+ indices, as in target=(\(.*?\))", str(error))
+        if asked is None:
+            raise
+        return explainer.with_outputs(feeds, target=ast.literal_eval(asked[1]))[1]
 
 
 def plain(content: bytes) -> tuple[str, Any]:
