@@ -25,6 +25,7 @@ Key = tuple[str, str, str]
 def check_wellformed(proto: onnx.ModelProto, where: str) -> None:
     """Raises ModelError for messages that contradict themselves or each other."""
     _check_texts(proto, where)
+    _check_references(proto, where)
     for entry in (*proto.opset_import, *(entry for function in proto.functions for entry in function.opset_import)):
         if not 0 <= entry.version <= _MOST_VERSION:
             raise ModelError(f"{where}: opset {entry.version} of {entry.domain or 'ai.onnx'!r} is no version")
@@ -48,6 +49,17 @@ def _check_texts(proto: onnx.ModelProto, where: str) -> None:
                     text.decode()
     except UnicodeDecodeError as error:
         raise ModelError(f"{where}: a name or text attribute is not UTF-8 ({error.reason})") from error
+
+
+def _check_references(proto: onnx.ModelProto, where: str) -> None:
+    """Only a function has attributes to refer to: elsewhere onnxruntime takes the value, onnx-ir the reference."""
+    for node in _all_nodes(proto.graph.node):
+        for attribute in node.attribute:
+            if attribute.ref_attr_name:
+                raise ModelError(
+                    f"{where}: attribute {attribute.name!r} of node {node.name!r} refers to "
+                    f"{attribute.ref_attr_name!r}, the attribute of a function, but the node is in none"
+                )
 
 
 def _is_empty(attribute: onnx.AttributeProto) -> bool:
