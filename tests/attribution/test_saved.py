@@ -89,11 +89,10 @@ def check(ex: onnxray.Explainer, file: Path, x: np.ndarray, targets: list[int], 
 
 
 SMALL = [(name, method) for name in ("cnn", "vgg", "vit") for method in onnxray.METHODS]
-EVERY_DAY = ("vit", "grad-cam")  # beside the CNN: its layer is the first
 
 
 @pytest.mark.parametrize(("name", "method"), [
-    pytest.param(*pair, marks=() if pair[0] == "cnn" or pair == EVERY_DAY else pytest.mark.slow) for pair in SMALL
+    pytest.param(*pair, marks=() if pair[0] == "cnn" else pytest.mark.slow) for pair in SMALL
 ])  # fmt: skip
 def test_every_method(net: Callable[[str], Any], name: str, method: str, tmp_path: Path) -> None:
     one = net(name)

@@ -27,11 +27,7 @@ REAL = {
     "shufflenet-v2-12-int8": IMAGENET,
     "squeezenet_fp16_winml": onnxray.Preprocess.preset("caffe", size=(224, 224)),
 }
-EVERY_DAY = {  # the methods of each that are tried every day; the small nets above have every one
-    "mobilenetv2like_qdq_244": "saliency",
-    "shufflenet-v2-12-int8": "grad-cam",
-    "squeezenet_fp16_winml": "integrated-gradients",
-}
+EVERY_DAY = {("shufflenet-v2-12-int8", "grad-cam"), ("squeezenet_fp16_winml", "integrated-gradients")}
 METHODS = {
     "saliency": {},
     "guided-backprop": {},
@@ -264,7 +260,7 @@ def test_the_seed_and_the_gradient_of_half_precision_are_float32() -> None:
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data, with real models and photographs, is not here")
 @pytest.mark.parametrize(("name", "method"), [
-    pytest.param(name, method, marks=() if EVERY_DAY[name] == method else pytest.mark.slow)
+    pytest.param(name, method, marks=() if (name, method) in EVERY_DAY else pytest.mark.slow)
     for name in REAL for method in METHODS
 ])  # fmt: skip
 def test_the_score_of_a_real_file_is_its_own(name: str, method: str) -> None:

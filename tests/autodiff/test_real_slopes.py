@@ -47,7 +47,10 @@ FLOAT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FLOAT)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.slow if name in ("silero_vad_16k_op15", "yolox_nano_224") else ())
+    for name in FLOAT
+])  # fmt: skip
 def test_central_differences(name: str) -> None:
     """Of half precision the float32 form is stepped along, as half a number's digits hide a small step."""
     step, make = FLOAT[name]

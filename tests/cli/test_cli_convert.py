@@ -110,6 +110,7 @@ def test_the_report_for_people(weights: str, capsys: pytest.CaptureFixture[str])
     assert "5 layers by name, 0 without" in text
 
 
+@pytest.mark.slow
 def test_the_layers_of_the_framework_work_afterwards(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert convert(weights, "--factory", "nets_here:build", "--inputs", "1,3,8,8") == 0
     capsys.readouterr()
@@ -205,6 +206,7 @@ def test_bad_sources_and_options_are_one_line(case: str, weights: str, capsys: p
     assert said in one_line(capsys, *arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("net", "said"), [("Branch", "torch.where or torch.cond"), ("Eigen", "--exporter 'legacy'")])
 def test_models_that_no_graph_can_hold(net: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(torch.nn.Linear(3, 2).state_dict(), "linear.pth")

@@ -135,6 +135,7 @@ def test_quantised_tflite_is_refused(tmp_path):
         to_onnx(tmp_path / "model.tflite")
 
 
+@pytest.mark.slow
 def test_xception_of_fer2013(data, notes):
     model = to_onnx(data("keras/fer2013_mini_XCEPTION.102-0.66.hdf5"))
     found, missing = notes(model, "layers"), notes(model, "layers.missing")

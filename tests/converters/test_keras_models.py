@@ -89,7 +89,7 @@ def as_keras(value, layout):
     return value.transpose(order) if order else value
 
 
-LARGE = ("VGG16", "MobileNetV2", "EfficientNetB0")
+LARGE = ("lstm", "VGG16", "MobileNetV2", "EfficientNetB0")
 
 
 @pytest.mark.parametrize("name", [

@@ -103,6 +103,7 @@ def test_inputs_that_are_none(inputs):
         to_onnx(torch.nn.Linear(2, 2), inputs=inputs)
 
 
+@pytest.mark.slow
 def test_nothing_is_written_when_a_check_fails(tmp_path):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")

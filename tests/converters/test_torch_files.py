@@ -140,6 +140,7 @@ def test_resnet20_of_cifar10(data, notes):
         assert classes[int(run(model, {model.graph.input[0].name: x}).argmax())] == wanted
 
 
+@pytest.mark.slow
 def test_burn_digits(data, notes):
     model = to_onnx(data("torch/burn_mnist.safetensors"), inputs=(1, 1, 28, 28), factory=nets.BurnMnist)
     assert notes(model, "layers")["conv3"]["layout"] == "NCHW"

@@ -73,7 +73,7 @@ def moved(value, layout):
     return value.transpose(0, 2, 1) if layout == "NCL" else value
 
 
-EVERY_DAY = ("vgg", "transformer", "two inputs")
+EVERY_DAY = ("vgg", "two inputs")
 
 
 @pytest.mark.parametrize("name", [
@@ -147,6 +147,7 @@ def first(output):
     return leaves[0].detach().numpy().copy()
 
 
+@pytest.mark.slow
 def test_containers_and_shared_modules_have_names(notes):
     found = notes(to_onnx(randomised(nets.resnet18(8)), inputs=PICTURE), "layers")
     assert found["layer4"] == found["layer4.1"] == found["layer4.1.relu:1"]
@@ -176,7 +177,7 @@ def test_no_paths_or_traces_in_the_model():
     assert b".py" not in text
 
 
-@pytest.mark.parametrize("opset", [18, 20])
+@pytest.mark.parametrize("opset", [18, pytest.param(20, marks=pytest.mark.slow)])
 def test_opset(opset):
     model = to_onnx(nets.TwoInputs(), inputs=[(1, 4), (1, 3)], opset=opset)
     assert [entry.version for entry in model.opset_import if not entry.domain] == [opset]
@@ -198,6 +199,7 @@ def test_fixed_batch(notes):
     assert notes(to_onnx(Fixed(), inputs=(2, 3, 4), batch=2), "parity")["batch_sizes"] == [2]
 
 
+@pytest.mark.slow
 def test_legacy_only_on_request(notes):
     model = to_onnx(randomised(nets.resnet18(8)), inputs=PICTURE, exporter="legacy")
     found, missing = notes(model, "layers"), notes(model, "layers.missing")
@@ -221,6 +223,7 @@ def test_gradients_are_compared():
         to_onnx(module, inputs=(1, 3), check_gradients=lambda model, feed: {k: 0 * v for k, v in feed.items()})
 
 
+@pytest.mark.slow
 def test_gradients_at_kinks_are_allowed_what_rounding_costs(notes):
     """Some pixels lie within a rounding of a Relu's kink: there the engine may fall the other way, elsewhere not."""
 
@@ -245,6 +248,7 @@ def test_gradients_at_kinks_are_allowed_what_rounding_costs(notes):
         to_onnx(Shifted(), inputs=rows, check_gradients=lambda model, feed: flipped(model, feed, slice(10)))
 
 
+@pytest.mark.slow
 def test_a_module_without_a_float64_form_is_compared_in_float32():
     """PyTorch copies no tensor that was computed from parameters."""
 
@@ -277,6 +281,7 @@ class Tokens(torch.nn.Module):
         return self.head((self.norm(self.cut(x)).flatten(2).transpose(1, 2) * self.place).sum(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", [torch.nn.BatchNorm2d(6), torch.nn.InstanceNorm2d(6, affine=True)], ids=type)
 def test_gradients_of_norms_before_tokens_of_one_picture(norm, notes, engine):
     torch.manual_seed(0)

@@ -125,6 +125,7 @@ def batch(example):
     return script, script.trained(steps=60)
 
 
+@pytest.mark.slow
 def test_the_batch_of_labelled_pictures(batch, recipes, distance, measured):
     """The gradient of each correct class's score, its magnitude, the largest over the colours."""
     script, net = batch
@@ -142,6 +143,7 @@ def test_the_batch_of_labelled_pictures(batch, recipes, distance, measured):
     assert max(gaps.values()) < LIMIT
 
 
+@pytest.mark.slow
 def test_the_script_of_the_batch_runs(batch, tmp_path, monkeypatch, is_picture, capsys):
     script, net = batch
     monkeypatch.setattr(script, "trained", lambda: net)

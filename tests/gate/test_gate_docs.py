@@ -53,6 +53,7 @@ def test_the_python_runs() -> None:
             assert isinstance(names["found"], onnxray.Comparison)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [one for block in blocks("sh") for one in block.splitlines() if "pip " not in one])
 def test_the_commands_run(line: str) -> None:
     if "model.golden" in line and "--golden" not in line:

@@ -106,6 +106,7 @@ def _gap(name: str, x: np.ndarray, steps: int) -> float:
     return float(np.abs(delta).mean())
 
 
+@pytest.mark.slow
 def test_delta_is_small_without_kinks(measured: Note) -> None:
     one = net("vit")
     x = one.pictures(2)

@@ -96,6 +96,7 @@ def test_saturated_outputs_let_nothing_through() -> None:
     np.testing.assert_allclose(dx, [[0.08, 0.08]], rtol=1e-5)  # only the second column, whose weights round to 0.08
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHUFFLENET.exists(), reason=f"{SHUFFLENET} is not here")
 def test_a_real_file() -> None:
     graph = differentiate(str(SHUFFLENET))

@@ -128,7 +128,10 @@ def test_an_interruption_says_what_was_done(
 
 
 @UNIX
-@pytest.mark.parametrize(("redirect", "code"), [(">&-", 2), ("2>&-", 0), (">&- 2>&-", 2)])
+@pytest.mark.parametrize(
+    ("redirect", "code"),
+    [(">&-", 2), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("2>&-", 0), (">&- 2>&-", 2)))],
+)
 def test_closed_streams(redirect: str, code: int) -> None:
     done = shell(f"save {DIGITS} explainer.onnx {redirect}")
     assert done.returncode == code
@@ -138,7 +141,7 @@ def test_closed_streams(redirect: str, code: int) -> None:
 
 
 @UNIX
-@pytest.mark.parametrize("redirect", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("redirect", ["2>/dev/full", pytest.param("2>&-", marks=pytest.mark.slow)])
 def test_errors_never_go_to_stdout(redirect: str) -> None:
     done = shell(f"explain {DIGITS} nowhere.png {redirect}")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
@@ -170,6 +173,7 @@ def test_names_are_printed_without_control_characters(capsys: pytest.CaptureFixt
     assert any(layer["name"] == model.graph.node[0].name for layer in json.loads(capsys.readouterr().out)["layers"])
 
 
+@pytest.mark.slow
 @UNIX
 @pytest.mark.skipif(sys.platform == "darwin", reason="file names of macOS are UTF-8")
 def test_names_that_are_not_utf_8() -> None:

@@ -56,7 +56,7 @@ def test_lowered(case: Case) -> None:
     check(case, "none")
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.symbolic != "none"], ids=str)
+@pytest.mark.parametrize("case", daily([c for c in CASES if c.symbolic != "none"]))
 def test_lowered_with_an_open_batch(case: Case) -> None:
     check(case, "batch")
 
