@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, MutableMapping
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import google.protobuf.message
 import onnx
@@ -22,6 +24,7 @@ __all__ = ["MIN_OPSET", "name_of", "read"]
 MIN_OPSET = 7
 _OPSET = 18  # of what is added to a model that uses nothing of the standard
 _SMALL = 2**16
+_LONGEST = 2**22  # numbers of a vector: inference takes half a second
 
 
 def read(source: str | PathLike[str] | bytes | onnx.ModelProto) -> tuple[ir.Model, Path | None]:
@@ -34,7 +37,7 @@ def read(source: str | PathLike[str] | bytes | onnx.ModelProto) -> tuple[ir.Mode
     _check_header(proto, where)
     check_wellformed(proto, where)
     program = _deserialized(unzipped(proto), where)
-    _open_negative_sizes(program)
+    _open_wrong_sizes(program)
     _locate_external_data(program, path, where)
     own(program)
     isolate_legacy_operators(program)
@@ -87,14 +90,19 @@ def _deserialized(proto: onnx.ModelProto, where: str) -> ir.Model:
         raise _invalid(error, where) from error
 
 
-def _open_negative_sizes(program: ir.Model) -> None:
-    """Sizes that the file declares as -1 become unknown, as in onnxruntime; the standard's inference aborts on them."""
+def _open_wrong_sizes(program: ir.Model) -> None:
+    """Sizes that the standard's inference does not survive become unknown, as onnxruntime takes them to be.
+
+    It aborts on negative ones, and it lists the numbers of a vector one by one: 2^40 of them for ever.
+    """
     for graph in program.graphs():
         made = [value for node in graph for value in node.outputs]
         for value in (*graph.inputs, *graph.initializers.values(), *made):
-            if value.shape is not None and any(isinstance(size, int) and size < 0 for size in value.shape):
-                sizes = [None if isinstance(size, int) and size < 0 else size for size in value.shape]
-                value.shape = ir.Shape(sizes)
+            sizes: list[Any] = [] if value.shape is None else list(value.shape)
+            most = _LONGEST if len(sizes) == 1 and value.const_value is None else math.inf
+            wrong = [isinstance(size, int) and not 0 <= size <= most for size in sizes]
+            if any(wrong):
+                value.shape = ir.Shape([None if bad else size for size, bad in zip(sizes, wrong, strict=True)])
 
 
 def _check_operators(program: ir.Model, where: str) -> None:

@@ -1,7 +1,8 @@
-"""Loops that would run for hours or for ever are refused; those that stop by themselves are not."""
+"""Loops that would run for hours or for ever are refused; sizes that shape inference would list for ever are open."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from by_hand import model
 from failing import fails
 from onnxray import ModelError
 from onnxray.loading.endless import MOST_STEPS
+from workers import Worker
 
 LOOP = """net (float[1, 2] x) => (float[1, 2] y) {
     true = Constant<value = bool {1}>()  false = Constant<value = bool {0}>()
@@ -66,3 +68,22 @@ def test_loop_that_stops(case: str) -> None:
     x = np.array([[1, 2]], np.float32)
     found = onnxray.Explainer(proto, method="occlusion", score="output").with_outputs(x)[1]["y"]
     np.testing.assert_allclose(found, formula(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [2**23, 2**40, 2**63 - 1])
+def test_declared_size_that_inference_would_list(worker: Worker, size: int) -> None:
+    """The standard's inference lists the numbers of a vector that a Gather, a Slice or an Add reads."""
+    assert worker(size) == ("explained", [[0.0, 0.0, 1.0]])
+
+
+def gathered(size: int) -> tuple[str, Any]:
+    proto = model(f"net (float[{size}] x) => (float[1] y) {{ y = Gather(x, i) }}", {"i": np.array([2])})
+    loaded = onnxray.load(proto)
+    assert list(loaded.inputs[0].shape or ()) != [size]
+    return "explained", onnxray.explain(loaded, np.ones(3, np.float32), target=0).values.tolist()
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with Worker(gathered, seconds=40) as one:
+        yield one
