@@ -37,6 +37,7 @@ def read(source: str | PathLike[str] | bytes | onnx.ModelProto) -> tuple[ir.Mode
     _check_header(proto, where)
     check_wellformed(proto, where)
     program = _deserialized(unzipped(proto), where)
+    _type_weights(program)
     _open_wrong_sizes(program)
     _locate_external_data(program, path, where)
     own(program)
@@ -88,6 +89,14 @@ def _deserialized(proto: onnx.ModelProto, where: str) -> ir.Model:
         return program
     except Exception as error:  # whatever it raises of an invalid graph
         raise _invalid(error, where) from error
+
+
+def _type_weights(program: ir.Model) -> None:
+    """A weight has its own type and shape, whatever a value_info or an input of its name declares."""
+    for graph in program.graphs():
+        for value in graph.initializers.values():
+            if (weight := value.const_value) is not None:
+                value.type, value.shape = ir.TensorType(weight.dtype), ir.Shape(weight.shape.numpy())
 
 
 def _open_wrong_sizes(program: ir.Model) -> None:

@@ -1,9 +1,10 @@
-"""Attributes that refer to those of a function, where there is none: onnxruntime and onnx-ir read them differently."""
+"""References and declarations that contradict the file: what onnxruntime computes counts, or an error says so."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import onnx
 import onnxray
 import pytest
@@ -33,3 +34,13 @@ def test_reference_outside_of_a_function(made: Callable[[], tuple[onnx.ModelProt
     node.attribute[-1].ref_attr_name = "ghost"
     with fails(ModelError, f"'{node.attribute[-1].name}'", "'ghost'", "function"):
         onnxray.load(proto)
+
+
+@pytest.mark.parametrize(("dtype", "shape"), [(1, [7]), (1, [3, 2, 1, 1]), (11, [5]), (7, [2, 2])])
+def test_declared_shape_of_a_weight_that_it_has_not(dtype: int, shape: list[int]) -> None:
+    """Shape inference stopped there, so that no rule knew a type."""
+    proto = CONV.proto()
+    for name in proto.graph.node[0].input[1:]:
+        proto.graph.value_info.append(onnx.helper.make_tensor_value_info(name, dtype, shape))
+    found = onnxray.explain(proto, CONV.x(2), target=1)
+    np.testing.assert_allclose(found.values, CONV.gradient(CONV.x(2), 1), rtol=1e-4, atol=1e-5)
