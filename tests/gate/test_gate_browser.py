@@ -18,7 +18,7 @@ from onnxray.gate.layers.randomise import randomised
 from PIL import Image
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium here to open the pages with")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no chromium here to open the pages with")]
 DIGITS = models.path("digits.onnx")
 X = digits().unseen[:6, None].astype(np.float32) / 255
 PHONE, DESK = 390, 1280

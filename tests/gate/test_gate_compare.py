@@ -68,7 +68,7 @@ def test_a_model_against_itself_is_perfect() -> None:
     assert len(found.layers.layers) == 12
 
 
-@pytest.mark.parametrize("name", ["digits", "resnet"])
+@pytest.mark.parametrize("name", ["digits", pytest.param("resnet", marks=pytest.mark.slow)])
 def test_the_same_weights_in_another_graph(name: str, tmp_path: Path) -> None:
     model = onnx.load(DIGITS) if name == "digits" else branched()
     x = X if name == "digits" else np.random.default_rng(0).standard_normal((4, 3, 32, 32)).astype(np.float32)

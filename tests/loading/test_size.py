@@ -36,6 +36,7 @@ def seconds(nodes: int) -> float:
     return min(size.timed(lambda: onnxray.differentiate(source))[1] for _ in range(2))
 
 
+@pytest.mark.slow
 def test_time_grows_with_the_length() -> None:
     """Four times the nodes in at most eight times the processor time; what is quadratic takes sixteen."""
     short, long = seconds(500), seconds(2000)
