@@ -25,12 +25,13 @@ from measures import distance
 from onnxruntime.transformers.optimizer import optimize_model
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
-pytest.importorskip("transformers", reason="transformers is not installed")
 
 import torch
+from late import late
 from torch import Tensor
 from transformer_nets import ARCHITECTURES, Architecture
 
+late("transformers")
 TOLERANCE = 1e-4
 EVERY_DAY = [("distilbert", 20, "exported")]
 LEVEL = {"mamba": 1}  # at level 0 onnxruntime's optimiser leaves a graph of Mamba that it says is no DAG
@@ -140,6 +141,7 @@ def test_open_axes(measured: Callable[[str], None]) -> None:
     assert distance(less, truth[1:, :5]) < TOLERANCE  # the two last tokens are masked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param("bert", marks=pytest.mark.slow), "distilbert"])
 @pytest.mark.parametrize("form", ["exported", pytest.param("scripted", marks=pytest.mark.slow)])
 def test_tokens_are_explained(name: str, form: str, measured: Callable[[str], None]) -> None:

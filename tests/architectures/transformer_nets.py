@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import transformers as hf
+from late import Late
 from torch import Tensor, nn
 
 __all__ = ["ARCHITECTURES", "Architecture", "Scores"]
 
+hf: Any = Late("transformers")
 TEXT = {"vocab_size": 100, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2}
 PICTURE = {"image_size": 32, "patch_size": 8, "num_channels": 3}
 EAGER = {"attn_implementation": "eager"}  # the operators that onnxruntime's optimiser looks for

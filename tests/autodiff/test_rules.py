@@ -41,7 +41,7 @@ def test_on_the_runtime(case: Case, lowering: str) -> None:
     check_on_runtime(case, "none", lowering)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.symbolic == "all"], ids=str)
+@pytest.mark.parametrize("case", daily([c for c in CASES if c.symbolic == "all"]))
 def test_with_unknown_shapes(case: Case) -> None:
     check_on_runtime(case, "all", "portable")
 

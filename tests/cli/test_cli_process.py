@@ -64,6 +64,7 @@ def test_ctrl_c() -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves() -> None:
     arguments = ("explain", DIGITS, *[DIGIT] * 50, "--json")
     with subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
@@ -75,6 +76,7 @@ def test_a_reader_that_leaves() -> None:
     assert err == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there are no pseudo-terminals on Windows")
 def test_a_bar_on_a_terminal_leaves_stdout_alone() -> None:
     import pty

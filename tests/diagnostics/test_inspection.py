@@ -147,7 +147,7 @@ def test_control_flow_is_no_obstacle() -> None:
 
 
 @needs_data
-@pytest.mark.parametrize("file", daily("iris_Network_winml", "mnist-8", "squeezenet_fp16_winml", "ultraface_RFB-320"))
+@pytest.mark.parametrize("file", daily("iris_Network_winml", "mnist-8", "squeezenet_fp16_winml"))
 def test_real_models(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", str(file)]) == 0
     out, err = capsys.readouterr()

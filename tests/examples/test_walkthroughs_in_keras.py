@@ -56,6 +56,7 @@ def digits(example):
     return script, script.train(x[100:], y[100:], epochs=3), x[:100], y[:100]
 
 
+@pytest.mark.slow
 def test_digits_vanilla_gradient(digits, recipes, distance, measured):
     script, net, x, y = digits
     from onnxray.converters import to_onnx
@@ -72,6 +73,7 @@ def test_digits_vanilla_gradient(digits, recipes, distance, measured):
     assert max(gaps.values()) < LIMIT
 
 
+@pytest.mark.slow
 def test_the_script_of_digits_runs(digits, tmp_path, monkeypatch, is_picture, capsys):
     script, net, *_ = digits
     monkeypatch.setattr(script, "train", lambda x, y: net)
@@ -150,8 +152,9 @@ def test_the_script_of_vgg16_runs(example, tmp_path, is_picture, capsys):
     assert capsys.readouterr().out.count("is not here") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [
-    "ResNet-8, CIFAR-10", pytest.param("mini-Xception, emotions", marks=pytest.mark.slow)
+    "ResNet-8, CIFAR-10", "mini-Xception, emotions"
 ])  # fmt: skip
 def test_the_trained_nets_beside_it(name, example, recipes, distance, data, measured):
     """Real files: the class is right, and the maps are those of the recipe."""

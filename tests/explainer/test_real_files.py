@@ -75,9 +75,7 @@ def test_the_jacobian_of_the_iris_net() -> None:
         np.testing.assert_allclose(jacobian[:, :, k], (ahead - behind) / 2e-2, atol=2e-3 * np.abs(jacobian).max())
 
 
-@pytest.mark.parametrize(
-    "file", daily("iris_Network_winml", "mnist-8", "squeezenet_fp16_winml", "ultraface_RFB-320", "yolox_nano_224")
-)
+@pytest.mark.parametrize("file", daily("iris_Network_winml", "mnist-8", "squeezenet_fp16_winml"))
 def test_the_gradient_adds_standard_operators_to_a_valid_model(file: Path) -> None:
     graph = onnxray.differentiate(file)
     branches_disagree = file.stem.startswith("silero")  # each If has branches of two ranks, one of which never runs

@@ -29,6 +29,7 @@ def test_isolated_loading_gives_the_same_model(tmp_path: Path) -> None:
         assert onnxray.load(source, isolated=True).digest == onnxray.load(source).digest
 
 
+@pytest.mark.slow
 def test_isolated_loading_tells_the_same_error(tmp_path: Path) -> None:
     file = tmp_path / "text.onnx"
     file.write_text("no model")

@@ -61,6 +61,7 @@ def test_a_wrong_rule_is_found(file: Path, wrong: None) -> None:
     assert not differences.agrees
 
 
+@pytest.mark.slow
 def test_without_the_training_build(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from onnxray.training.client import worker
 
