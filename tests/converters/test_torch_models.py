@@ -171,6 +171,7 @@ def test_the_module_is_left_as_it_was():
     assert not any(part._forward_hooks for part in module.modules())
 
 
+@pytest.mark.slow
 def test_no_paths_or_traces_in_the_model():
     text = to_onnx(nets.TwoInputs(), inputs=[(1, 4), (1, 3)]).SerializeToString()
     assert b"stack_trace" not in text

@@ -71,6 +71,7 @@ def test_samples_and_seed(folder: str, asked: Asked) -> None:
     assert first == drawn("--samples", "5", "--seed", "0") != drawn("--samples", "5", "--seed", "1")
 
 
+@pytest.mark.slow
 def test_calibrate_and_its_gate(other: str, folder: str, asked: Asked) -> None:
     call = [folder, *FAST, "-m", "saliency", "--labels", "names.txt", "--calibrate", "--fail-under", "calibrated=0.8"]
     same, changed = asked("compare", DIGITS, DIGITS, *call), asked("compare", DIGITS, other, *call)
