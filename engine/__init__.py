@@ -1,7 +1,9 @@
 """Explain what an ONNX model looked at: attributions of any ONNX model, on onnxruntime."""
 
+from . import scores as scores
 from .attribution.activations import activations
 from .attribution.result import Attribution
+from .autodiff.registry import Overlay
 from .data.preprocess import Preprocess
 from .errors import (
     BuilderError,
@@ -39,6 +41,7 @@ __all__ = [
     "NoGradientPath",
     "OnnxrayError",
     "OutputError",
+    "Overlay",
     "Preprocess",
     "RuntimeUnavailable",
     "UnsupportedOperator",

@@ -14,7 +14,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from .autodiff.backward import Activation, connected
 from .autodiff.embeddings import start_names
 from .autodiff.float32_shadow import add_float32_shadow
-from .autodiff.relu_policies import overlay_named
+from .autodiff.overlays import Rules, laid_over, overlay_of, warn_of_unmet
 from .backends import backend_named
 from .errors import ModelError
 from .graph.builder import GraphBuilder, Lowering
@@ -57,7 +57,8 @@ def differentiate(
     of: Sequence[str] | str | None = None,
     wrt: Sequence[str] | str | None = None,
     *,
-    relu: str = "exact",
+    relu: Rules = "exact",
+    rules: Rules = "exact",
     lowering: Lowering = "portable",
     builder: str = "portable",
     runtime: str = "onnxruntime",
@@ -70,7 +71,9 @@ def differentiate(
         wrt: Names of the tensors or layers x to differentiate with respect to; None for the floating-point inputs, or,
             where there are none, the embeddings of token ids, as a warning tells.
         relu: What Relu passes back: "exact", "guided" (Springenberg et al., 2014, arXiv:1412.6806) or "deconvnet"
-            (Zeiler and Fergus, 2013, arXiv:1311.2901).
+            (Zeiler and Fergus, 2013, arXiv:1311.2901); or rules of your own, as for ``rules``.
+        rules: Rules laid over these: an ``Overlay``, its name ("lrp-epsilon"; Bach et al., 2015), or a mapping of
+            operators to functions ``rule(g, node, dy)``.
         lowering: The runtime that the nodes are chosen for: "portable", "cpu" or "cuda" of onnxruntime.
         builder: "portable", or "ort-training" for the gradient graph of onnxruntime-training.
         runtime: "onnxruntime", or "training", which leaves the graph of "ort-training" as it was built, for
@@ -84,7 +87,7 @@ def differentiate(
         ModelError: A model that cannot be read, has no floating-point output, or lacks a tensor that is named.
         NoGradientPath: No y depends differentiably on an x.
         UnsupportedOperator: An operator between them, which the message names, has no gradient rule.
-        InputError: An unknown ``relu``, ``builder`` or ``runtime``.
+        InputError: An unknown ``relu``, ``builder`` or ``runtime``, or rules that are none.
         BuilderError: onnxruntime-training failed.
 
     Example:
@@ -97,7 +100,8 @@ def differentiate(
         >>> session.run(["grad_image"], {"image": x, "seed_logits": v})[0].shape
         (2, 1, 28, 28)
     """
-    backend, source = backend_named(builder, runtime), load(model)
+    backend, overlay = backend_named(builder, runtime), laid_over(overlay_of(rules), overlay_of(relu))
+    source = load(model)
     program = source.copy()
     with blaming_model(source):
         of = of if of is not None else [str(v.name) for v in program.outputs if is_float(v)]
@@ -109,7 +113,9 @@ def differentiate(
         g = GraphBuilder(program.graph, lowering)
         seeds = {y: g.input(f"seed_{y.name}", shadow(y).dtype or ir.DataType.FLOAT, y.shape) for y in ys}
         start = {shadow(y): seed for y, seed in seeds.items()}
-        found = backend.reverse_pass(program)(g, start, [shadow(x) for x in xs], overlay_named(relu))
+        ends = [shadow(x) for x in xs]
+        warn_of_unmet(program.graph, overlay, start, ends)
+        found = backend.reverse_pass(program)(g, start, ends, overlay)
         outputs = {x: g.output(connected(found, shadow(x), ys, x.name), f"grad_{x.name}") for x in xs}
         shadow.reuse_quantized(g)
         RemoveUnusedNodesPass()(program.program)
@@ -117,7 +123,7 @@ def differentiate(
             model=program.proto(),
             seeds={str(y.name): str(seed.name) for y, seed in seeds.items()},
             gradients={str(x.name): str(dx.name) for x, dx in outputs.items()},
-            relu=relu,
+            relu=overlay.name,
             activations=found.activations,
             folder=program.folder if program.large else None,
         )

@@ -6,7 +6,7 @@ inputs are the values of xs and zs at which dy/dx is evaluated (onnx/docs/Operat
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -15,11 +15,12 @@ from onnx_ir.passes.common import TopologicalSortPass
 
 from .autodiff.backward import backward, connected
 from .autodiff.expand_functions import expand_functions
-from .autodiff.relu_policies import OVERLAYS
+from .autodiff.overlays import EXACT
+from .autodiff.streams import add_stream
 from .errors import ModelError
 from .graph.builder import GraphBuilder
 from .graph.model import Model, Source, infer_shapes, is_float
-from .graph.traversal import ancestors, inputs_of
+from .graph.traversal import ancestors
 from .loading.load import load
 
 __all__ = ["lower_gradients"]
@@ -130,7 +131,7 @@ def _lower(model: Model, node: ir.Node) -> None:
     if expand_functions(model, end, names):
         g = GraphBuilder(model.graph, prefix=node.name or "Gradient")
     xs, y = model.values(names), model.values(end)[0]
-    found = backward(g, {y: g.expand_like(g.constant(1, y.dtype), y)}, xs, OVERLAYS["exact"])
+    found = backward(g, {y: g.expand_like(g.constant(1, y.dtype), y)}, xs, EXACT)
     for output, x in zip(list(node.outputs), xs, strict=False):
         if output.name:
             _take_over(output, g.Identity(connected(found, x, [y])))
@@ -145,27 +146,11 @@ def _take_over(old: ir.Value, new: ir.Value) -> None:
 
 def _at_given(g: GraphBuilder, request: _Request) -> tuple[list[ir.Value], ir.Value]:
     """The part of the graph between, once more, where the given values stand for xs and zs."""
-    ends = (*request.xs, *request.zs)
-    among = _makers(request.y, ends)
-    between = [node for node in g.graph if node in among]
-    made = {*ends, *(output for node in between for output in node.outputs)}
-    others = list(dict.fromkeys(x for node in between for x in inputs_of(node) if x not in made and x.graph is g.graph))
-    copied = ir.GraphView([*ends, *others], [request.y], nodes=between, name="between").clone()
     starts = [g.Identity(value) for value in request.given]
-    for inside, start in zip(copied.inputs, (*starts, *others), strict=True):
-        inside.replace_all_uses_with(start)
-    (y,), nodes = copied.outputs, list(copied)
-    copied.outputs.clear()
-    copied.remove(nodes)
-    for node in nodes:
-        node.name = g.fresh(f"{g.prefix}/{node.name}")
-        for output in node.outputs:
-            output.name = g.fresh(f"{g.prefix}/{output.name}") if output.name else output.name
-    g.graph.extend(nodes)
-    return starts[: len(request.xs)], y
+    stream = add_stream(g, dict(zip((*request.xs, *request.zs), starts, strict=True)), [request.y])
+    return starts[: len(request.xs)], stream(request.y)
 
 
-def _makers(y: ir.Value, ends: Collection[ir.Value] = ()) -> set[ir.Node]:
-    """The nodes that compute a value from ``ends``."""
-    made = [value.producer() for value in ancestors([y], ends) if value not in ends]
-    return {node for node in made if node is not None}
+def _makers(y: ir.Value) -> set[ir.Node]:
+    """The nodes that a value depends on."""
+    return {node for value in ancestors([y]) if (node := value.producer()) is not None}

@@ -13,7 +13,7 @@ from ..data.preprocess import Preprocess
 from ..errors import InputError, ModelError, OnnxrayError
 from ..graph.model import Model, is_float
 from ..graph.traversal import ancestors
-from ..methods.base import Explained
+from ..methods.explained import Explained
 from ..passes.fix_shapes import fix_shapes
 from .score import row_scores
 from .score_axes import ScoreAxes, axes_at
@@ -22,6 +22,7 @@ __all__ = [
     "batch_axis",
     "counting_axis",
     "declared_axes",
+    "examples_axis",
     "explained_inputs",
     "fixed_batch",
     "is_mixed",
@@ -161,6 +162,22 @@ def counting_axis(model: Model, name: str, shapes: Sequence[Sequence[int]], rows
     counted = {str(value.name) for value in model.inputs if batch_axis(model, value) is not None}
     depends = any(value.is_graph_input() and value.name in counted for value in ancestors([y]))
     return 0 if depends and all(tuple(s[:1]) == (n,) for s, n in zip(shapes, rows, strict=True)) else None
+
+
+def examples_axis(model: Model, name: str) -> int | None:
+    """The axis of a tensor inside the model that counts examples; None where the model takes one at a time.
+
+    An InputError where shapes do not tell it.
+    """
+    fixed = fixed_batch(model)
+    y = _marked(model, name, {}, marked=fixed != 1)
+    dims = [d if isinstance(d, int) else d.value for d in y.shape or ()]
+    found = [axis for axis, d in enumerate(dims) if d == (1 if fixed == 1 else EXAMPLES)]
+    if len(found) == 1 or (found and fixed == 1):
+        return found[0]
+    if fixed == 1 and y.shape is not None:
+        return None
+    raise InputError(f"which axis of {name!r} counts examples cannot be told from its shape, {y.shape}")
 
 
 def _marked(model: Model, name: str, shapes: Shapes, marked: bool) -> ir.Value:

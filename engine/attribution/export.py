@@ -11,6 +11,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
 from ..graph.builder import GraphBuilder
 from ..methods.base import Method
+from ..methods.samplers import points_of
 from .plan import ExplanationGraph
 
 __all__ = ["exported"]
@@ -18,8 +19,8 @@ __all__ = ["exported"]
 
 def exported(plan: ExplanationGraph, method: Method) -> ir.Model:
     """The file of an explainer: the model's inputs and ``target`` in; its outputs, score and attributions out."""
-    points = method.points(plan.explained)
-    program = _looped(plan, points) if points else _plain(plan)
+    points = points_of(method.samplers(), plan.explained)
+    program = _looped(plan, method, points) if points else _plain(plan)
     program.producer_name = "onnxray"
     program.metadata_props["onnxray.method"] = repr(method)
     return program
@@ -28,13 +29,13 @@ def exported(plan: ExplanationGraph, method: Method) -> ir.Model:
 def _plain(plan: ExplanationGraph) -> ir.Model:
     program = plan.model.copy().program
     outputs = {value.name: value for value in program.graph.outputs}
-    program.graph.outputs[:] = [outputs[name] for name in (*plan.outputs, plan.score, *plan.contributions.values())]
+    program.graph.outputs[:] = [outputs[name] for name in (*plan.outputs, plan.score, *plan.totals.values())]
     RemoveUnusedNodesPass()(program)
     return program
 
 
-def _looped(plan: ExplanationGraph, points: dict[str, np.ndarray]) -> ir.Model:
-    """A Loop whose body is the explanation of one point; it carries target, reference and the sums."""
+def _looped(plan: ExplanationGraph, method: Method, points: dict[str, np.ndarray]) -> ir.Model:
+    """A Loop whose body is the explanation of one point; it carries target, reference and the sums, then finishes."""
     program = plan.model.copy().program
     body = program.graph
     _rename(body)
@@ -44,16 +45,16 @@ def _looped(plan: ExplanationGraph, points: dict[str, np.ndarray]) -> ir.Model:
     main = ir.Graph(outer, [], nodes=[], opset_imports=dict(body.opset_imports), name="explainer")
     g = GraphBuilder(main, prefix="explainer")
     _capture(body, inner, dict(zip(names, outer, strict=False)))
-    nothing = g.constant(0, ir.DataType.FLOAT)
+    zeros = g.Expand(g.constant(0, ir.DataType.FLOAT), g.Shape(outer[-1], start=0, end=1))
     given = {x.name: x for x in outer}
     passed = [(k, given[name]) for k, name in enumerate(plan.outputs) if name in given]
     plan = replace(plan, outputs=tuple(name for name in plan.outputs if name not in given))
-    sums = [_zeros(g, given.get(name), plan, output) for name, output in plan.contributions.items()]
-    carried = [outer[-1], g.Expand(nothing, g.Shape(outer[-1])), *sums]
+    sums = [_zeros(g, given.get(name), plan, output) for name, output in plan.totals.items()]
+    carried = [outer[-1], zeros, *sums, *[zeros] * (plan.delta is not None)]
     _make_body(plan, body, inner, {plan.points[name]: g.constant(array) for name, array in points.items()})
     trips = g.constant(len(next(iter(points.values()))), ir.DataType.INT64)
     loop = ir.node("Loop", [trips, None, *carried], {"body": body}, num_outputs=len(body.outputs) - 1, name="points")
-    _name_results(g, plan, loop, body)
+    _name_results(g, plan, method, loop, body)
     for k, value in passed:  # outputs that are inputs
         main.outputs.insert(k, value)
     result = ir.Model(main, ir_version=program.ir_version, metadata_props=dict(program.metadata_props))
@@ -93,35 +94,40 @@ def _make_body(plan: ExplanationGraph, body: ir.Graph, inner: dict[str, ir.Value
     step, going = g.input("body/step", ir.DataType.INT64, []), g.input("body/going", ir.DataType.BOOL, [])
     for name, array in points.items():
         chosen = g.Gather(array, step, axis=0)
-        rows = g.Concat(g.Shape(inner[plan.target]), g.Shape(chosen), axis=0)
+        rows = g.Concat(g.Shape(inner[plan.target], start=0, end=1), g.Shape(chosen), axis=0)
         inner[name].replace_all_uses_with(g.Expand(chosen, rows))
     for name in (plan.target, plan.reference):
         inner[name].name = f"body/{name}"
         body.inputs.append(inner[name])
-    parts = [made[name] for name in plan.contributions.values()]
+    parts = [made[name] for name in plan.totals.values()]
     kept = [
-        part.shape if name in inner else [None] * g.rank(part)
-        for name, part in zip(plan.contributions, parts, strict=True)
+        part.shape if name in inner else [None] * g.rank(part) for name, part in zip(plan.totals, parts, strict=True)
     ]
+    if plan.delta is not None:
+        parts, kept = [*parts, made[plan.delta]], [*kept, [None]]
     sums = [g.input("body/sum", ir.DataType.FLOAT, shape) for shape in kept]
     totals = [g.Add(total, part) for total, part in zip(sums, parts, strict=True)]
     reference = g.Where(g.Equal(step, 0), made[plan.score], inner[plan.reference])
     results = [made[name] for name in plan.outputs]
-    body.outputs.extend([g.Identity(going), made[plan.chosen], reference, *totals, *results])
+    body.outputs.extend([g.Identity(going), made[plan.settled], reference, *totals, *results])
 
 
-def _name_results(g: GraphBuilder, plan: ExplanationGraph, loop: ir.Node, body: ir.Graph) -> None:
+def _name_results(g: GraphBuilder, plan: ExplanationGraph, method: Method, loop: ir.Node, body: ir.Graph) -> None:
     """Point 0 is the input itself, so the model's outputs are the first that the Loop stacked."""
     g.graph.append(loop)
     for output, inside in zip(loop.outputs, list(body.outputs)[1:], strict=True):
         output.name, output.type, output.shape = f"looped/{inside.name}", inside.type, inside.shape
     _, score, *rest = loop.outputs
-    sums, stacks = rest[: len(plan.contributions)], rest[len(plan.contributions) :]
+    count = len(plan.totals) + (plan.delta is not None)
+    sums, stacks = rest[:count], rest[count:]
     known = {value.name: value for value in plan.model.outputs}
     for name, stack in zip(plan.outputs, stacks, strict=True):
         stack.shape = None
         first = g.Gather(stack, g.constant(0, ir.DataType.INT64), axis=0)
         g.shaped_like(g.output(first, name), known[name])
     g.output(score, plan.score)
-    for name, total in zip(plan.contributions.values(), sums, strict=True):
-        g.output(total, name)
+    totals = dict(zip(plan.totals, sums, strict=False))
+    for name, value in method.finish(g, totals, plan.explained).items():
+        g.output(value, plan.totals[name])
+    if plan.delta is not None:
+        g.output(sums[-1], plan.delta)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import OnnxrayError
 from ..graph.model import Model
 from ..methods import Method
+from ..methods.base import EmitContext, Emitted
 from ..methods.saliency import Saliency
 from .heads import find_head
 from .score import score_tensor
@@ -24,7 +25,6 @@ __all__ = [
     "final_activation",
     "not_zero",
     "recorded",
-    "scaled_target",
     "unusable",
     "warn_of",
 ]
@@ -49,11 +49,18 @@ class Fault:
 
 @dataclass(frozen=True)
 class Question:
-    """Another map whose values tell why one is zero: by a method, of a score, of scores times a factor."""
+    """Another map whose values tell why one is zero: by a method, of a score."""
 
     method: Method
     score: str
-    factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class _Magnified(Saliency):
+    """The gradient of the score times a factor that brings back what is too small for float32."""
+
+    def emit(self, context: EmitContext) -> Emitted:
+        return Emitted(*context.gradients(seed=LARGE))
 
 
 Answers = Callable[[Question, NDArray[np.intp]], NDArray[np.bool_]]  # which of the examples have a map that is not zero
@@ -94,19 +101,6 @@ def final_activation(model: Model, score: str) -> str | None:
     return head.kind if head is not None else None
 
 
-def scaled_target(
-    target: NDArray[Any], chosen: NDArray[np.int64], factor: float, shape: tuple[int | None, ...]
-) -> NDArray[Any]:
-    """The target of scores times a factor: weights of all scores, whose ``shape`` must be known; else as it is."""
-    if factor == 1 or (target.dtype.kind != "f" and None in shape):
-        return target
-    if target.dtype.kind == "f":
-        return (target * factor).astype(np.float32)
-    weights = np.zeros((len(chosen), int(np.prod([size or 0 for size in shape]))), np.float32)
-    weights[np.arange(len(chosen)), chosen] = factor
-    return weights.reshape(len(chosen), *(size or 0 for size in shape))
-
-
 def _example(fault: Fault) -> int:
     return fault.example
 
@@ -144,7 +138,7 @@ def _questions(method: Method, score: str, activation: str | None) -> Iterator[t
             "(--score logit)",
         )
     if method.differentiates:
-        yield Question(Saliency(), score, LARGE), "the gradient is too small for float32"
+        yield Question(_Magnified(), score), "the gradient is too small for float32"
 
 
 def warn_of(faults: Sequence[Fault], method: str, examples: int, stacklevel: int) -> None:

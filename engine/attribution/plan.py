@@ -11,18 +11,25 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
 from ..autodiff.backward import Activation, Builder, backward
 from ..autodiff.float32_shadow import Float32Shadow, add_float32_shadow
+from ..autodiff.overlays import EXACT
+from ..autodiff.registry import Overlay
 from ..errors import InputError
 from ..graph.builder import GraphBuilder, Lowering
 from ..graph.model import Model
-from ..methods.base import EmitContext, Explained, Method
+from ..methods.base import EmitContext, Method
+from ..methods.explained import Explained
+from ..methods.samplers import perturb, points_of
 from ..passes.cast_to_float32 import HALVES
 from ..passes.fix_shapes import fix_shapes
-from .axes import explained_inputs, score_axes
+from .axes import score_axes
+from .features import Features, Inputs
 from .heads import logits
 from .memory import bytes_held, bytes_per_row
-from .score import flat_scores, row_scores, select_scores, weigh_scores
+from .score import flat_scores, row_scores
 from .score_axes import ScoreAxes
+from .scores import Class, Score
 from .shadow_gap import rounding_bound, shadow_score_tensor, write_gap
+from .totals import about_total, gap_of_completeness, name_totals, totals_of
 
 __all__ = ["ExplanationGraph", "explanation_graph"]
 
@@ -31,11 +38,12 @@ __all__ = ["ExplanationGraph", "explanation_graph"]
 class ExplanationGraph:
     """A graph that explains rows: examples, each at one point.
 
-    It takes the model's inputs, ``target`` (int64 (N,): the place of a score among all of an example, -1: the top class
-    where scores are those of classes; or a seed, weights of the scores) and, for methods of many points, ``reference``
-    and the ``points``; it gives the model's outputs, ``score``, ``chosen`` (the target's index), ``examples`` (their
-    number) and each row's contributions. All are names, as the model may have taken the obvious ones.
-    Of a float32 shadow it gives the ``gap`` of each row's scores, too, of which rounding explains ``bound``.
+    It takes the model's inputs, ``target``, which selects the score (see ``Score``), and, for methods of many points,
+    ``reference`` and the ``points``; it gives the model's outputs, ``score``, ``settled`` (the target as it was
+    settled), ``examples`` (their number) and the ``totals`` of each row. All are names, as the model may have taken the
+    obvious ones. Totals are attributions by input, what ``Method.finish`` makes them of, and, of methods that are
+    complete, ``delta``. Of a float32 shadow it gives the ``gap`` of each row's scores, too, of which rounding explains
+    ``bound``. ``fed``: whether what gets the credit is what a user feeds.
     """
 
     model: Model
@@ -43,14 +51,16 @@ class ExplanationGraph:
     target: str
     reference: str
     score: str
-    chosen: str
+    settled: str
     examples: str
-    contributions: Mapping[str, str]
+    totals: Mapping[str, str]
     points: Mapping[str, str]
     outputs: tuple[str, ...]
     scores: ScoreAxes
     activations: tuple[Activation, ...]
     cam: bool = False
+    fed: bool = True
+    delta: str | None = None
     gap: str | None = None
     bound: float = 0.0
 
@@ -65,8 +75,8 @@ class ExplanationGraph:
         return bytes_held(self.model)
 
     def row_axis(self, name: str) -> int | None:
-        """The axis of an input's contributions that counts rows."""
-        return 0 if self.cam else self.explained[name].batch
+        """The axis of a total that counts rows."""
+        return 0 if self.cam else about_total(self.explained, name).batch
 
     def rows_within(self, memory: int) -> int:
         """Rows per run in so many bytes; 1 if an explained input has no batch axis."""
@@ -80,51 +90,58 @@ def explanation_graph(
     method: Method,
     *,
     score: str = "logit",
+    target: Score | None = None,
     lowering: Lowering = "portable",
-    seeded: bool = False,
     shapes: Mapping[str, Sequence[int | str | None]] | None = None,
     builder: Builder = backward,
     scores: ScoreAxes | None = None,
+    rules: Overlay = EXACT,
+    features: Features | None = None,
 ) -> ExplanationGraph:
     """Emits the graph of a method round a model; ``shapes`` fix open dimensions, ``scores`` the axis of examples."""
     scores = _checked(scores or score_axes(model, score), method)
     program = _with_shapes(model, shapes)
     y_name = str(row_scores(program, score).name)
-    explained = explained_inputs(program, scores.whole, y_name)
-    tensors = {name: about.tensor or name for name, about in explained.items()}
+    explained = (features or Inputs()).explained(program, scores.whole, y_name)
+    tensors = [about.tensor or name for name, about in explained.items()]
     bound = rounding_bound(program.value(y_name))
-    shadow = add_float32_shadow(program, y_name, list(tensors.values()), getattr(method, "layer", None))
-    inputs = {name: program.value(tensor) for name, tensor in tensors.items()}
+    shadow = add_float32_shadow(program, y_name, tensors, getattr(method, "layer", None))
     outputs = tuple(str(value.name) for value in program.outputs)
     g = GraphBuilder(program.graph, lowering, "explain")
     points = _point_inputs(g, method, explained)
-    original, perturbed = _perturb(g, method, inputs, explained, points, shadow)
-    y, y32 = (logits(g, v) if score == "logit" else v for v in (program.value(y_name), shadow(program.value(y_name))))
-    target, told, differentiable = _told(g, (y, y32, shadow_score_tensor(y, shadow)), scores, seeded)
+    original, perturbed = _perturb(g, method, program, explained, points, shadow)
+    heads = _heads(g, program.value(y_name), shadow, score)
+    wanted, told, differentiable = _told(g, heads, scores, target or Class())
     reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else differentiable
     tensors_of_run = (original, perturbed, told["score"], differentiable, points, reference)
-    parts, activations = method.emit(EmitContext(g, program, *tensors_of_run, explained, builder, shadow))
+    emitted = method.emit(EmitContext(g, program, *tensors_of_run, explained, builder, shadow, rules))
     g.prefix = "explain"
+    totals = totals_of(g, method, emitted, points, explained)
+    told |= gap_of_completeness(g, totals, points, told["score"], explained)
     names = {name: str(g.output(of, name).name) for name, of in told.items()}
-    contributions = _name_outputs(g, parts, list(inputs))
+    named = name_totals(g, totals, explained)
     _finish(g, program, shadow)
     return ExplanationGraph(
         program,
         explained,
-        target=str(target.name),
+        target=str(wanted.name),
         reference=str(reference.name),
-        score=names["score"],
-        chosen=names["chosen"],
-        examples=names["examples"],
-        contributions=contributions,
+        totals=named,
         points={name: str(point.name) for name, point in points.items()},
         outputs=outputs,
         scores=scores,
-        activations=activations,
+        activations=emitted.activations,
         cam=method.has_layer,
-        gap=names.get("gap"),
+        fed=features is None or features.inputs,
         bound=bound,
+        **names,
     )
+
+
+def _heads(g: GraphBuilder, y: ir.Value, shadow: Float32Shadow, score: str) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """The scores of the model, those of its shadow graph, and the latter before rounding, which give the gap."""
+    own, other = (logits(g, value) if score == "logit" else value for value in (y, shadow(y)))
+    return own, other, shadow_score_tensor(own, shadow)
 
 
 def _with_shapes(model: Model, shapes: Mapping[str, Sequence[int | str | None]] | None) -> Model:
@@ -150,26 +167,24 @@ def _finish(g: GraphBuilder, program: Model, shadow: Float32Shadow) -> None:
 
 
 def _told(
-    g: GraphBuilder, heads: tuple[ir.Value, ir.Value, ir.Value], scores: ScoreAxes, seeded: bool
+    g: GraphBuilder, heads: tuple[ir.Value, ir.Value, ir.Value], scores: ScoreAxes, score: Score
 ) -> tuple[ir.Value, dict[str, ir.Value], ir.Value]:
-    """The target, the outputs that describe the scores, and the differentiable score.
-
-    ``heads``: the scores of the model, those of its shadow graph, and the latter before rounding, which give the gap.
-    """
+    """The target, the outputs that describe the scores, and the differentiable score; ``heads`` as from ``_heads``."""
     y, y32, unrounded = heads
-    target, flat = _target_input(g, scores, seeded), flat_scores(g, y, scores)
-    value, chosen = _score(g, flat, target, scores)
-    told = {"score": value, "chosen": chosen, "examples": g.Shape(flat, start=0, end=1)}
+    target, flat = score.target(g, scores), flat_scores(g, y, scores)
+    selected = score.emit(g, flat, target, scores)
+    told = {"score": selected.value, "settled": selected.settled, "examples": g.Shape(flat, start=0, end=1)}
     if y32 is y:
-        return target, told, value
-    index, exact = target if seeded else chosen, flat_scores(g, unrounded, scores)
-    differentiable, _ = _score(g, flat_scores(g, y32, scores), index, scores)
-    told["gap"] = write_gap(g, (flat, exact), (value, _score(g, exact, index, scores)[0]), index, scores.count == 1)
+        return target, told, selected.value
+    exact = flat_scores(g, unrounded, scores)
+    differentiable = score.emit(g, flat_scores(g, y32, scores), selected.settled, scores).value
+    both = (selected.value, score.emit(g, exact, selected.settled, scores).value)
+    told["gap"] = write_gap(g, (flat, exact), both, score.length(g, target), scores.count == 1)
     return target, told, differentiable
 
 
 def _point_inputs(g: GraphBuilder, method: Method, explained: Mapping[str, Explained]) -> dict[str, ir.Value]:
-    arrays = method.points(explained)
+    arrays = points_of(method.samplers(), explained)
     return {
         name: g.input(f"point/{name}", ir.DataType.FLOAT, ["rows", *array.shape[1:]]) for name, array in arrays.items()
     }
@@ -178,12 +193,13 @@ def _point_inputs(g: GraphBuilder, method: Method, explained: Mapping[str, Expla
 def _perturb(
     g: GraphBuilder,
     method: Method,
-    inputs: Mapping[str, ir.Value],
+    program: Model,
     explained: Mapping[str, Explained],
     points: Mapping[str, ir.Value],
     shadow: Float32Shadow,
 ) -> tuple[dict[str, ir.Value], dict[str, ir.Value]]:
     """The original inputs (half precision as float32) and the perturbed inputs of the model or its shadow graph."""
+    inputs = {name: program.value(about.tensor or name) for name, about in explained.items()}
     original = {name: shadow(x) for name, x in inputs.items()}
     if not points:
         return original, original
@@ -191,36 +207,9 @@ def _perturb(
     for name, x in inputs.items():
         uses = list(x.uses())
         original[name] = g.Cast(x, to=ir.DataType.FLOAT) if x.dtype in HALVES else x
-        moved = method.perturb(g, original[name], explained[name], points)
+        moved = perturb(g, method.samplers(), original[name], explained[name], points)
         moved = moved if moved.dtype == x.dtype else g.shaped_like(g.Cast(moved, to=x.dtype), x)
         for node, index in uses:
             node.replace_input_with(index, moved)
         perturbed[name] = shadow.substitute_input(g, x, moved)
     return original, perturbed
-
-
-def _target_input(g: GraphBuilder, scores: ScoreAxes, seeded: bool) -> ir.Value:
-    """The input that selects the score: one index per row, or one weight per score of a row."""
-    if seeded:
-        return g.input("seed", ir.DataType.FLOAT, ["rows", *scores.shape])
-    return g.input("target", ir.DataType.INT64, ["rows"])
-
-
-def _score(g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> tuple[ir.Value, ir.Value]:
-    """Each row's score and the index of its target."""
-    if target.dtype == ir.DataType.INT64:
-        return select_scores(g, flat, target, scores.single)
-    return weigh_scores(g, flat, target), g.ArgMax(flat, axis=1, keepdims=0)
-
-
-def _name_outputs(g: GraphBuilder, parts: Sequence[ir.Value], names: Sequence[str]) -> dict[str, str]:
-    """The contributions as outputs: one is called attribution, several carry the names of their inputs."""
-    alone = len(parts) == 1
-    return {
-        name: str(g.output(_float32(g, part), "attribution" if alone else f"attribution_{name}").name)
-        for name, part in zip(names, parts, strict=False)
-    }
-
-
-def _float32(g: GraphBuilder, value: ir.Value) -> ir.Value:
-    return value if value.dtype == ir.DataType.FLOAT else g.Cast(value, to=ir.DataType.FLOAT)

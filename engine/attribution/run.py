@@ -11,7 +11,6 @@ from ..data.batch import Batch
 from ..errors import ModelError
 from ..runtime import OpenSession
 from .plan import ExplanationGraph
-from .target import Target
 
 __all__ = ["Progress", "Sums", "run_samples"]
 
@@ -20,37 +19,40 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Sums:
-    """Attributions by input, and each example's final target and scores (N, points); of the examples themselves the
+    """The totals by name, and each example's settled target and scores (N, points); of the examples themselves the
     model's outputs in each run of so many ``rows``, if they are kept, and the gaps between their scores and a float32
-    shadow's, if there is one."""
+    shadow's, if there is one; of methods that are complete each example's ``delta``."""
 
     values: dict[str, np.ndarray]
-    chosen: np.ndarray
+    settled: np.ndarray
     scores: np.ndarray
     outputs: list[dict[str, np.ndarray]] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
+    delta: np.ndarray | None = None
 
 
 def run_samples(
     session: OpenSession,
     plan: ExplanationGraph,
     batch: Batch,
-    target: Target,
+    target: np.ndarray,
     points: Mapping[str, np.ndarray],
     limit: int,
     progress: Progress | None = None,
     keep: bool = False,
 ) -> Sums:
-    """The contributions of all rows, at most ``limit`` of them in one run, summed over the points of each example.
+    """The totals of all rows, at most ``limit`` of them in one run, summed over the points of each example.
 
-    ``keep``: the model's outputs, too, of the runs at point 0.
+    ``target`` (N, ...) selects the score of each example, see ``Score``. ``keep``: the model's outputs, too, of the
+    runs at point 0.
     """
     count = next((len(array) for array in points.values()), 1)
-    sums = Sums({}, np.zeros(batch.examples, np.int64), np.zeros((batch.examples, count), np.float32))
+    delta = np.zeros(batch.examples) if plan.delta is not None else None
+    sums = Sums({}, target.copy(), np.zeros((batch.examples, count), np.float32), delta=delta)
     done = 0
     for rows, places in _chunks(batch.examples, count, limit if batch.fixed is None else batch.fixed):
-        results = session.run(_feeds(plan, batch, target, points, sums, batch.fill(rows), batch.fill(places)))
+        results = session.run(_feeds(plan, batch, points, sums, batch.fill(rows), batch.fill(places)))
         _collect(plan, batch, sums, rows, places, results)
         if plan.gap is not None and places[0] == 0:
             sums.gaps.extend(results[plan.gap][: len(rows)].tolist())
@@ -75,7 +77,6 @@ def _chunks(examples: int, count: int, limit: int) -> Iterator[tuple[np.ndarray,
 def _feeds(
     plan: ExplanationGraph,
     batch: Batch,
-    target: Target,
     points: Mapping[str, np.ndarray],
     sums: Sums,
     rows: np.ndarray,
@@ -84,10 +85,7 @@ def _feeds(
     feeds = batch.take(rows) | {plan.points[name]: array[places] for name, array in points.items()}
     if points:
         feeds[plan.reference] = sums.scores[rows, 0]
-    if target.seed is not None:
-        return feeds | {plan.target: target.seed[rows]}
-    asked = target.indices if target.indices is not None and places[0] == 0 else sums.chosen
-    return feeds | {plan.target: asked[rows]}
+    return feeds | {plan.target: sums.settled[rows]}
 
 
 def _collect(
@@ -104,8 +102,10 @@ def _collect(
             f"axis {plan.scores.axis} of the scores {plan.scores.tensor!r} was taken to count examples, but there were "
             f"{told} for {len(batch.fill(rows))} examples; name a tensor whose axis does by score="
         )
-    sums.chosen[rows], sums.scores[rows, places] = results[plan.chosen][:keep], results[plan.score][:keep]
-    for name, output in plan.contributions.items():
+    sums.settled[rows], sums.scores[rows, places] = results[plan.settled][:keep], results[plan.score][:keep]
+    if sums.delta is not None:
+        np.add.at(sums.delta, rows, results[str(plan.delta)][:keep].astype(np.float64))
+    for name, output in plan.totals.items():
         parts = _by_row(results[output], plan.row_axis(name))
         total = sums.values.setdefault(name, np.zeros((batch.examples, *parts.shape[1:])))
         for row, part in zip(rows, parts, strict=False):

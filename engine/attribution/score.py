@@ -1,4 +1,4 @@
-"""Target: which score is explained, as nodes on a model's output."""
+"""The tensor that holds the scores of a model, and its elements as rows."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from ..support.choice import nearest
 from .score_axes import ScoreAxes
 
 __all__ = [
-    "SCORES",
+    "TENSORS",
     "flat_scores",
     "row_scores",
     "score_tensor",
-    "select_scores",
-    "weigh_scores",
 ]
 
-SCORES = ("logit", "output")  # kinds of score by name; any other name is that of a tensor
+TENSORS = ("logit", "output")  # tensors of scores by a name of ours; any other name is that of a tensor
 
 
 def score_tensor(model: Model, score: str) -> ir.Value:
     """The tensor whose elements are scores: the first float output, or the tensor that ``score`` names."""
-    if score not in SCORES:
+    if score not in TENSORS:
         return _named(model, score)
     outputs = [value for value in model.outputs if is_float(value)]
     if not outputs:
@@ -37,7 +35,7 @@ def _named(model: Model, score: str) -> ir.Value:
     try:
         return model.values(score)[0]
     except ModelError as error:
-        if near := nearest(score, SCORES):
+        if near := nearest(score, TENSORS):
             raise ModelError(f"no score {score!r}; did you mean {near[0]!r}? or name a tensor") from error
         raise
 
@@ -66,18 +64,3 @@ def flat_scores(g: GraphBuilder, y: ir.Value, axes: ScoreAxes) -> ir.Value:
         raise ModelError(
             f"the scores {axes.tensor!r} have the declared shape ({dims}), which is none: {error}"
         ) from error
-
-
-def select_scores(g: GraphBuilder, flat: ir.Value, indices: ir.Value, classes: bool) -> tuple[ir.Value, ir.Value]:
-    """The selected score of each row, and its index.
-
-    An index of -1 selects the largest where scores are those of ``classes``; elsewhere it is out of range.
-    """
-    instead = g.ArgMax(flat, axis=1, keepdims=0) if classes else g.Shape(flat, start=1, end=2)
-    chosen = g.Where(g.Less(indices, 0), instead, indices)
-    return g.Squeeze(g.GatherElements(flat, g.Unsqueeze(chosen, [1]), axis=1), [1]), chosen
-
-
-def weigh_scores(g: GraphBuilder, flat: ir.Value, seed: ir.Value) -> ir.Value:
-    """The sum of each row's scores weighted by its seed."""
-    return g.ReduceSum(g.Mul(flat, g.Reshape(seed, [0, -1])), [1], keepdims=0)

@@ -50,19 +50,21 @@ def shadow_score_tensor(y: ir.Value, shadow: Callable[[ir.Value], ir.Value]) -> 
 
 
 def write_gap(
-    g: GraphBuilder, flat: tuple[ir.Value, ir.Value], score: tuple[ir.Value, ir.Value], target: ir.Value, alone: bool
+    g: GraphBuilder,
+    flat: tuple[ir.Value, ir.Value],
+    score: tuple[ir.Value, ir.Value],
+    length: ir.Value | float,
+    alone: bool,
 ) -> ir.Value:
     """How far the shadow is off in each row, in parts of the size of its scores: the larger of two numbers, (rows,).
 
-    |shadow's score - score| by the root mean square of the scores, times the length of a seed that weights them; and
-    the root mean square of the difference of all scores by that of the scores. The size of a score that is ``alone`` is
-    at least 1, the unit of a logit. Each pair is the model's and the shadow's.
+    |shadow's score - score| by the root mean square of the scores, times the ``length`` of the weights that the score
+    gives them; and the root mean square of the difference of all scores by that of the scores. The size of a score that
+    is ``alone`` is at least 1, the unit of a logit. Each pair is the model's and the shadow's.
     """
     size = g.Max(_length(g, flat[0]), 1.0 if alone else 1e-30)
     whole = g.Div(_length(g, g.Sub(flat[1], flat[0])), size)
-    if target.dtype != ir.DataType.INT64:  # a seed
-        weights = g.Reshape(target, [0, -1])
-        size = g.Mul(size, g.Max(g.Sqrt(g.ReduceSum(g.Mul(weights, weights), [1], keepdims=0)), 1e-30))
+    size = size if length == 1.0 else g.Mul(size, length)
     return g.Max(whole, g.Div(g.Abs(g.Sub(score[1], score[0])), g.Max(size, g.Abs(score[0]))))
 
 

@@ -13,8 +13,9 @@ from ..graph.builder import GraphBuilder
 from ..graph.model import is_float
 from ..graph.node_names import SHADOW
 from . import ops as _ops  # noqa: F401  registers the rules
+from .overlays import checked
 from .paths import depends_on, path_nodes, stops
-from .registry import FLOWS, NO_GRADIENT, Overlay, rule_for
+from .registry import FLOWS, NO_GRADIENT, Overlay, Pairs, Rule, pairs_of, rule_for
 from .relu_policies import ACTIVATIONS
 
 __all__ = ["BROADCASTING", "Activation", "Backward", "Builder", "backward"]
@@ -27,7 +28,7 @@ BROADCASTING = frozenset(
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation node and what the Relu policy did to it."""
+    """An activation node, or another that an overlay has a rule for, and whether the overlay replaced its rule."""
 
     node: str
     op: str
@@ -54,10 +55,11 @@ def backward(
 ) -> Backward:
     """Appends the reverse pass to the graph: from seeds on some values to the gradients of others."""
     wrt = list(wrt)
-    sweep = _Sweep(g, overlay, depends_on(g.graph, wrt))
+    sweep = _Sweep(g, overlay, depends_on(g.graph, wrt, overlay))
     for y, seed in seeds.items():
         sweep.add(y, seed)
     path = path_nodes(g.graph, seeds, sweep.dependents)
+    sweep.overrides.update({node: rule for node in path if (rule := overlay.rule(node)) is not None})
     for node in reversed(path):
         sweep.visit(node)
     ends = [node for node in path if node not in sweep.blockers and stops(node)]
@@ -75,6 +77,7 @@ class _Sweep:
     g: GraphBuilder
     overlay: Overlay
     dependents: set[ir.Value]
+    overrides: dict[ir.Node, Rule] = field(default_factory=dict)  # chosen before any node is emitted
     parts: dict[ir.Value, ir.Value] = field(default_factory=dict)
     activations: list[Activation] = field(default_factory=list)
     blockers: list[ir.Node] = field(default_factory=list)
@@ -95,7 +98,7 @@ class _Sweep:
         if (node.domain, node.op_type) in FLOWS:
             pairs = FLOWS[node.domain, node.op_type](self.g, node, _Inner(self), *dys)
         else:
-            pairs = zip(node.inputs, self._apply(node, dys), strict=False)
+            pairs = self._apply(node, dys)
         arrived = [self._reach(node, x, dx) for x, dx in pairs]
         if not any(arrived):
             self.blockers.append(node)
@@ -106,20 +109,22 @@ class _Sweep:
         self.add(x, self.g.sum_to(dx, x) if node.op_type in BROADCASTING else self.g.shaped_like(dx, x))
         return True
 
-    def _apply(self, node: ir.Node, dys: Sequence[ir.Value | None]) -> Sequence[ir.Value | None]:
-        overridden = self.overlay.overrides(node)
-        if node.op_type in ACTIVATIONS:
-            self.activations.append(Activation(own_name(node), node.op_type, overridden))
-        if (node.domain, node.op_type) in NO_GRADIENT:
+    def _apply(self, node: ir.Node, dys: Sequence[ir.Value | None]) -> Pairs:
+        """The values that a node reads, with their gradients."""
+        other = self.overrides.get(node)
+        if node.op_type in ACTIVATIONS or other is not None:
+            self.activations.append(Activation(own_name(node), node.op_type, other is not None))
+        if other is None and (node.domain, node.op_type) in NO_GRADIENT:
             return []
-        rule = self.overlay.rules[node.op_type] if overridden else rule_for(node)
+        rule = other or rule_for(node)
         if rule is None:
             raise UnsupportedOperator(f"{describe(node)} has no differentiation rule")
         taken = len(dys) if rule.outputs is None else rule.outputs
         if any(dy is not None for dy in dys[taken:]):
             raise UnsupportedOperator(f"{describe(node)}: no rule for the gradient of output {taken + 1} and later")
         try:
-            return rule(self.g, node, *dys[:taken])
+            found = rule(self.g, node, *dys[:taken])
+            return pairs_of(node, found) if other is None else checked(node, found, node.op_type in BROADCASTING)
         except (ValueError, onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
             raise UnsupportedOperator(f"{describe(node)} cannot be differentiated: {error}") from error
 

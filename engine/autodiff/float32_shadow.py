@@ -29,6 +29,7 @@ from ..passes.quantised import QUANTISED
 from ..passes.restore_relu import restore_relu
 from .expand_functions import expand_functions
 from .ops.quantization import dequantised
+from .streams import Stream
 
 __all__ = ["Float32Shadow", "add_float32_shadow", "float32_form"]
 
@@ -38,15 +39,14 @@ _COMPARED = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT32,
 
 
 @dataclass(frozen=True, eq=False)
-class Float32Shadow:
-    """The values of the shadow graph by the names of the model's values; empty for a float32 model."""
+class Float32Shadow(Stream):
+    """The stream of the float32 shadow graph; empty for a float32 model."""
 
-    values: Mapping[str, ir.Value] = field(default_factory=dict)
     shared_tensors: Mapping[ir.Value, ir.Value] = field(default_factory=dict)
 
     def __call__(self, value: ir.Value) -> ir.Value:
         """The value of the shadow graph for a value of the model; for a quantised value, its input before rounding."""
-        found = self.values.get(str(value.name), value)
+        found = super().__call__(value)
         producer = found.producer()
         rounded = self.values and producer is not None and producer.op_type == "QuantizeLinear"
         return producer.inputs[0] or found if rounded and producer is not None else found

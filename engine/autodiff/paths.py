@@ -7,16 +7,17 @@ from collections.abc import Iterable
 import onnx_ir as ir
 
 from ..graph.traversal import inputs_of
-from .registry import NO_GRADIENT
+from .registry import NO_GRADIENT, Overlay
 
 __all__ = ["depends_on", "path_nodes", "reached_nodes", "stops"]
 
 
-def depends_on(graph: ir.Graph, wrt: Iterable[ir.Value]) -> set[ir.Value]:
-    """Every value that depends on one of ``wrt`` through operators that have a gradient."""
+def depends_on(graph: ir.Graph, wrt: Iterable[ir.Value], overlay: Overlay | None = None) -> set[ir.Value]:
+    """Every value that depends on one of ``wrt`` through operators that have a gradient, if only by an overlay."""
     found = set(wrt)
     for node in graph:
-        if (node.domain, node.op_type) not in NO_GRADIENT and any(v in found for v in inputs_of(node)):
+        passes = (node.domain, node.op_type) not in NO_GRADIENT or (overlay is not None and overlay.overrides(node))
+        if passes and any(v in found for v in inputs_of(node)):
             found.update(node.outputs)
     return found
 

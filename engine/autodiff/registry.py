@@ -3,7 +3,8 @@
 A rule is a function ``rule(g, node, dy)``: it takes the builder, the forward node and the gradient of the score with
 respect to the node's output, and returns the gradients with respect to the node's inputs, one entry per input (a lone
 value where there is one input). ``None`` says that the gradient is zero. A node with several differentiable outputs
-passes one ``dy`` each, None where the score does not depend on it. Broadcasting is undone by the caller.
+passes one ``dy`` each, None where the score does not depend on it. Broadcasting is undone by the caller. A rule for a
+layer of several nodes returns a mapping of values to their gradients instead: it may skip the nodes between.
 
 An operator with subgraphs has a ``flow`` rule: ``rule(g, node, inner, *dys)`` yields pairs of a value that the node
 reads, or that its subgraphs capture, and its gradient; ``inner`` is the reverse pass of a subgraph.
@@ -27,10 +28,13 @@ __all__ = [
     "Inner",
     "Node",
     "Overlay",
+    "Pairs",
     "Rule",
+    "RuleFunction",
     "as_rule",
     "flow",
     "no_gradient",
+    "pairs_of",
     "rule_for",
     "vjp",
 ]
@@ -51,8 +55,9 @@ class Node(Protocol):
     def attributes(self) -> Any: ...
 
 
-Gradients = Sequence[ir.Value | None] | ir.Value | None
+Gradients = Sequence[ir.Value | None] | Mapping[ir.Value, ir.Value] | ir.Value | None
 RuleFunction = Callable[..., Gradients]
+Pairs = Iterable[tuple[ir.Value | None, ir.Value | None]]
 
 
 @dataclass(frozen=True)
@@ -62,21 +67,45 @@ class Rule:
     function: RuleFunction
     outputs: int | None
 
-    def __call__(self, g: Any, node: ir.Node, *dy: ir.Value | None) -> Sequence[ir.Value | None]:
+    def __call__(self, g: Any, node: ir.Node, *dy: ir.Value | None) -> Gradients:
         gradients = self.function(g, node, *dy)
         return [gradients] if gradients is None or isinstance(gradients, ir.Value) else gradients
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """Rules that replace those of the registry for one backward pass; ``applies`` may exclude single nodes."""
+    """Rules that replace those of the registry during one reverse pass.
+
+    Args:
+        name: How results and errors call it.
+        rules: The rules by operator: ``rule(g, node, dy)`` takes the builder of the graph, the node and the gradient of
+            the score with respect to the node's output, and returns the gradient with respect to the node's input, one
+            for each input, or a mapping of values to gradients. An operator of another domain than ONNX's is named as
+            in "com.microsoft::FusedConv".
+        applies: Which nodes of these operators take the rule; the others keep the registry's.
+
+    A subclass may override ``rule`` and choose by the node alone.
+
+    Example:
+        >>> import onnxray.models
+        >>> clipped = onnxray.Overlay("clipped", {"Relu": lambda g, node, dy: g.Clip(dy, -1.0, 1.0)})
+        >>> graph = onnxray.differentiate(onnxray.models.path("digits.onnx"), relu=clipped)
+        >>> graph.relu, sum(activation.overridden for activation in graph.activations)
+        ('clipped', 3)
+    """
 
     name: str
-    rules: Mapping[str, Rule] = field(default_factory=dict)
+    rules: Mapping[str, Rule | RuleFunction] = field(default_factory=dict)
     applies: Callable[[ir.Node], bool] = lambda node: True
 
+    def rule(self, node: ir.Node) -> Rule | None:
+        """The rule for a node, None for the registry's own."""
+        found = self.rules.get(f"{node.domain}::{node.op_type}" if node.domain else node.op_type)
+        return as_rule(found) if found is not None and self.applies(node) else None
+
     def overrides(self, node: ir.Node) -> bool:
-        return node.domain == "" and node.op_type in self.rules and self.applies(node)
+        """Whether a node takes another rule than the registry's."""
+        return self.rule(node) is not None
 
 
 class Inner(Protocol):
@@ -135,11 +164,20 @@ def rule_for(node: ir.Node) -> Rule | None:
     return _rules.get((node.domain, node.op_type))
 
 
-def as_rule(function: RuleFunction) -> Rule:
+def as_rule(function: Rule | RuleFunction) -> Rule:
     """Reads off a function's signature how many output gradients it takes."""
+    if isinstance(function, Rule):
+        return function
     parameters = list(inspect.signature(function).parameters.values())[2:]
     variadic = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
     return Rule(function, None if variadic else len(parameters))
+
+
+def pairs_of(node: Node, gradients: Gradients) -> Pairs:
+    """The values that a rule's gradients are of: the node's inputs in their order, or those of a mapping."""
+    if isinstance(gradients, Mapping):
+        return gradients.items()
+    return zip(node.inputs, gradients if isinstance(gradients, Sequence) else [gradients], strict=False)
 
 
 def _claim(domain: str, op: str) -> None:

@@ -13,10 +13,9 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from ..graph.shapes import constant_of
-from ..support.choice import choose
 from .registry import Gradients, Node, Overlay, as_rule, rule_for
 
-__all__ = ["ACTIVATIONS", "OVERLAYS", "overlay_named"]
+__all__ = ["ACTIVATIONS", "DECONVNET", "GUIDED"]
 
 _KIN = ("Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Celu", "Selu", "ThresholdedRelu")
 _SMOOTH = ("Gelu", "HardSigmoid", "HardSwish", "Mish", "Sigmoid", "Softplus", "Softsign", "Swish", "Tanh")
@@ -42,13 +41,5 @@ def rectifies(node: ir.Node) -> bool:
     return low is not None and low.size == 1 and float(low.reshape(())) == 0.0
 
 
-OVERLAYS = {
-    "exact": Overlay("exact"),
-    "guided": Overlay("guided", dict.fromkeys(_KIN, as_rule(guided)), rectifies),
-    "deconvnet": Overlay("deconvnet", dict.fromkeys(_KIN, as_rule(deconvnet)), rectifies),
-}
-
-
-def overlay_named(relu: str) -> Overlay:
-    """The overlay of a Relu policy."""
-    return OVERLAYS[choose(relu, OVERLAYS, "Relu policy")]
+GUIDED = Overlay("guided", dict.fromkeys(_KIN, as_rule(guided)), rectifies)
+DECONVNET = Overlay("deconvnet", dict.fromkeys(_KIN, as_rule(deconvnet)), rectifies)

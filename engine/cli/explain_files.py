@@ -18,7 +18,6 @@ from ..data.labels import Labels
 from ..drawing.bar_chart import Feature, bar_chart, rank_features
 from ..errors import InputError
 from ..explainer import Explainer
-from ..methods import Method
 from ..support.writing import replacing
 from .file_batch import RowProgress
 
@@ -100,7 +99,7 @@ class Job:
     @property
     def long(self) -> bool:
         """Whether the method runs the model at many points."""
-        return type(self.explainer.method).points is not Method.points
+        return bool(self.explainer.method.samplers())
 
     def _done(self, file: Path, stem: str, row: int | None, one: Attribution, given: Given) -> Done:
         target = one.target[0].tolist()

@@ -9,9 +9,10 @@ import onnx_ir as ir
 from ..autodiff.backward import backward
 from ..autodiff.embeddings import starts
 from ..autodiff.float32_shadow import float32_form
+from ..autodiff.overlays import EXACT
 from ..autodiff.paths import depends_on, path_nodes, reached_nodes
 from ..autodiff.registry import FLOWS, NO_GRADIENT, RULES
-from ..autodiff.relu_policies import ACTIVATIONS, OVERLAYS
+from ..autodiff.relu_policies import ACTIVATIONS, GUIDED
 from ..errors import UnsupportedOperator
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model
@@ -61,7 +62,7 @@ def differentiation(model: Model, y: ir.Value | None) -> tuple[GradientInfo, tup
     score, inputs = copy.value(str(y.name)), copy.values(names)
     path = path_nodes(copy.graph, [score], depends_on(copy.graph, inputs))
     kin = [node for node in path if node.domain == "" and node.op_type in ACTIVATIONS]
-    found = tuple(ActivationInfo(_name(node), node.op_type, OVERLAYS["guided"].overrides(node)) for node in kin)
+    found = tuple(ActivationInfo(_name(node), node.op_type, GUIDED.overrides(node)) for node in kin)
     return _gradient(copy, score, inputs, path), found
 
 
@@ -74,7 +75,7 @@ def _gradient(model: Model, y: ir.Value, xs: list[ir.Value], path: list[ir.Node]
         return GradientInfo(False, tuple(map(node_info, stops)), unsupported)
     g = GraphBuilder(model.graph)
     try:
-        found = backward(g, {y: g.input("seed", y.dtype or ir.DataType.FLOAT, y.shape)}, xs, OVERLAYS["exact"])
+        found = backward(g, {y: g.input("seed", y.dtype or ir.DataType.FLOAT, y.shape)}, xs, EXACT)
     except UnsupportedOperator as error:
         return GradientInfo(False, tuple(map(node_info, stops)), reason=str(error))
     ends = stops | {node: None for node in found.blockers if node.op_type not in _SIZES_ONLY}

@@ -178,7 +178,7 @@ def _layers(model: Model, y: ir.Value | None) -> tuple[LayerInfo, ...]:
 def _cam_layer(model: Model, y: ir.Value | None, wrt: Sequence[ir.Value]) -> str | None:
     """The tensor that grad-cam takes by itself, if there is one."""
     try:
-        return None if y is None else default_layer(model, y, wrt).tensor
+        return None if y is None else default_layer("grad-cam", model, y, wrt).tensor
     except ModelError:
         return None
 

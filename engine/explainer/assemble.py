@@ -11,7 +11,8 @@ from ..attribution.plan import ExplanationGraph
 from ..attribution.result import Attribution
 from ..attribution.run import Sums
 from ..attribution.shadow_gap import gap_record
-from ..attribution.target import Target
+from ..autodiff.overlays import EXACT
+from ..autodiff.registry import Overlay
 from ..data.batch import Prepared
 from ..methods import Method
 
@@ -22,36 +23,38 @@ def attribution_of(
     plan: ExplanationGraph,
     method: Method,
     given: Prepared,
-    target: Target,
-    chosen: np.ndarray,
+    target: np.ndarray,
     sums: Sums,
     made: Mapping[str, Any],
 ) -> Attribution:
-    """The attribution of a batch from the sums over its runs; ``made`` tells how, see ``provenance_of``."""
+    """The attribution of a batch from the sums over its runs; ``made`` says how, see ``provenance_of``."""
     values = {
         name: array if plan.row_axis(name) is None else np.moveaxis(array, 0, plan.row_axis(name) or 0)
         for name, array in sums.values.items()
     }
-    total = np.sum([array.reshape(len(array), -1).sum(1, dtype=np.float64) for array in sums.values.values()], 0)
     return Attribution(
         values=next(iter(values.values())) if len(values) == 1 else values,
-        target=chosen if target.seed is None else target.seed,
+        target=target,
         score=sums.scores[:, 0],
         method=method.name,
-        delta=method.delta(total, sums.scores),
-        layout=given.preprocess.layout if given.preprocess else _layout(plan),
-        pictures=given.pictures,
+        delta=sums.delta,
+        layout=given.preprocess.layout if given.preprocess and plan.fed else _layout(plan),
+        pictures=given.pictures if plan.fed or plan.cam else (),
         provenance={**made} | gap_record(sums.gaps, plan.bound),
         reduction=method.reduction if _layout(plan) else "abs-max",
     )
 
 
-def provenance_of(plan: ExplanationGraph, method: Method, score: str, note: str | None) -> dict[str, Any]:
+def provenance_of(
+    plan: ExplanationGraph, method: Method, score: str, note: str | None, rules: Overlay
+) -> dict[str, Any]:
     """How it was made; where embeddings are explained, of which input, and the line that says so."""
     tokens = {name: about.tokens for name, about in plan.explained.items() if about.tokens}
     said = {"note": note, "tokens": tokens} if note else {}
     layer = {"layer": getattr(method, "layer", None) or "default"} if plan.cam else {}
-    return {"options": repr(method), "score": score, **said, **layer}
+    laid = {} if rules is EXACT else {"rules": rules.name}
+    inner = {} if plan.fed else {"features": list(plan.explained)}
+    return {"options": repr(method), "score": score, **said, **layer, **laid, **inner}
 
 
 def _layout(plan: ExplanationGraph) -> Literal["NLC"] | None:

@@ -11,20 +11,24 @@ from typing import Any
 import numpy as np
 
 from ..attribution.export import exported
-from ..attribution.faulty_maps import Question, faults_of, final_activation, not_zero, recorded, scaled_target, warn_of
+from ..attribution.faulty_maps import Question, faults_of, final_activation, not_zero, recorded, warn_of
+from ..attribution.features import Features
 from ..attribution.inputs import Inputs, prepare
 from ..attribution.joining import joined
 from ..attribution.plan import ExplanationGraph
 from ..attribution.result import Attribution
 from ..attribution.run import Progress, Sums
+from ..attribution.scores import SCORES, Score, Settled, score_of
 from ..attribution.shadow_gap import warn_of_gap
 from ..autodiff.backward import Activation
+from ..autodiff.overlays import Rules
 from ..data.batch import Prepared
 from ..data.preprocess import Preprocess
 from ..graph.model import Source
 from ..loading.saving import write_model
 from ..methods import Method
 from ..runtime import Provider
+from ..support.choice import choose
 from .explanation_runs import ExplanationRuns, open_runs
 
 __all__ = ["Explainer"]
@@ -39,7 +43,11 @@ class Explainer:
         model: Path, bytes, ModelProto or ``Model``.
         method: Name of an attribution method, which ``onnxray.METHODS`` has, or an instance of it.
         score: "logit" (before a final Softmax, LogSoftmax or Sigmoid), "output" (as it is), or the name of a tensor.
-        layer: Layer that grad-cam explains; None for the last convolution.
+        layer: Layer that grad-cam and layer-cam explain; None for the last convolution.
+        features: What gets the credit for the score: the names of layers or tensors inside the model; None for its
+            inputs.
+        rules: Rules of differentiation laid over the method's own: an ``Overlay``, its name, or a mapping of operators
+            to functions ``rule(g, node, dy)``.
         providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
         builder: "portable", or "ort-training" for the gradient graph of onnxruntime-training.
         runtime: "onnxruntime", or "training" to run the graph of "ort-training" in onnxruntime-training itself.
@@ -73,6 +81,8 @@ class Explainer:
         *,
         score: str = "logit",
         layer: str | None = None,
+        features: str | Sequence[str] | Features | None = None,
+        rules: Rules = "exact",
         providers: Sequence[Provider] | Provider | None = None,
         builder: str = "portable",
         runtime: str = "onnxruntime",
@@ -82,8 +92,8 @@ class Explainer:
         **options: Any,
     ) -> None:
         self._runs = open_runs(
-            model, method, score=score, layer=layer, providers=providers, builder=builder, runtime=runtime,
-            threads=threads, memory=memory, **options,
+            model, method, score=score, layer=layer, features=features, rules=rules, providers=providers,
+            builder=builder, runtime=runtime, threads=threads, memory=memory, **options,
         )  # fmt: skip
         self._others: dict[tuple[Method, str], ExplanationRuns] = {}
         self.model, self.method, self.score = self._runs.model, self._runs.method, score
@@ -98,7 +108,8 @@ class Explainer:
         Args:
             inputs: An array ``(N, *input)``, a dict of arrays by input name, or pictures (paths or PIL images).
             target: "top1" or a class index; a tuple of indices where the scores of an example have several axes; a list
-                of one for each example; or a float array in the shape of the scores, which weights them.
+                of one for each example; a float array in the shape of the scores, which weights them; or one of
+                ``onnxray.scores``, such as ``Contrast(6, 8)``.
             progress: Called with the rows that are done and the rows in all.
 
         Returns:
@@ -115,26 +126,26 @@ class Explainer:
             >>> found.values.shape, found.target.tolist()
             ((1, 7, 7), [6])
         """
-        return self._checked(*self._runs.run(self._prepared(inputs), target, progress))
+        score = score_of(target)
+        return self._checked(*self._runs.run(self._prepared(inputs), score, progress), score)
 
     def with_outputs(self, inputs: Inputs, target: Any = "top1") -> tuple[Attribution, dict[str, np.ndarray]]:
         """The attribution of a batch, and the outputs of the same run by name; whole where they count no examples."""
-        found, given, sums = self._runs.run(self._prepared(inputs), target, keep=True)
-        return self._checked(found, given, sums), joined(self.model, sums.outputs, sums.rows, len(found.score))
+        score = score_of(target)
+        found, given, sums = self._runs.run(self._prepared(inputs), score, keep=True)
+        outputs = joined(self.model, sums.outputs, sums.rows, len(found.score))
+        return self._checked(found, given, sums, score), outputs
 
     def _prepared(self, inputs: Inputs) -> Prepared:
         return prepare(self.model, inputs, self.preprocess)
 
-    def _checked(self, found: Attribution, given: Prepared, sums: Sums) -> Attribution:
+    def _checked(self, found: Attribution, given: Prepared, sums: Sums, score: Score) -> Attribution:
         """The attribution; what is wrong with its maps is warned of and kept in its provenance."""
 
         def answers(question: Question, rows: np.ndarray) -> np.ndarray:
             other = self._beside(question.method, question.score)
-            target = scaled_target(
-                found.target[rows], sums.chosen[rows], question.factor, other.score_axes(given).shape
-            )
             few = prepare(self.model, given.batch.take(rows))
-            return not_zero(other.run(few, target)[2].values.values())
+            return not_zero(other.run(few, Settled(score, sums.settled[rows]))[2].values.values())
 
         warn_of_gap(found.provenance, stacklevel=3)
         activation = final_activation(self.model, self.score)
@@ -167,17 +178,20 @@ class Explainer:
         """The graphs that are open in sessions."""
         return tuple(plan for runs in (self._runs, *self._others.values()) for plan, _ in runs.plans)
 
-    def save(self, path: str | PathLike[str]) -> Path:
+    def save(self, path: str | PathLike[str], *, target: str = "class") -> Path:
         """Writes the explainer as one ONNX file of standard operators, with the weights beside it from 2 GB on.
 
         Inputs of the file are the model's and ``target``, int64 ``(N,)``, -1 for the top class (of scores of several
-        axes a place in C order); outputs are the model's, then ``score`` ``(N,)`` and ``attribution``
-        (``attribution_NAME`` where several inputs are explained). It runs anywhere; an explainer on CUDA writes
+        axes a place in C order); outputs are the model's, then ``score`` ``(N,)``, ``attribution``
+        (``attribution_NAME`` where several inputs are explained) and, from integrated-gradients, ``delta`` ``(N,)``. It
+        runs anywhere; an explainer on CUDA writes
         convolutions as they are fastest there. Of an input that all rows share the file takes one row at a time: with
         more, the gradient is the sum of theirs, and methods of many points fail.
 
         Args:
             path: Where the file is written.
+            target: The kind of target that the file takes: "class"; "contrast", int64 ``(N, 2)``, whose score is the
+                first class's less the second's; or "weights", a float input ``seed`` in the shape of the scores.
 
         Returns:
             Path: The file.
@@ -194,5 +208,7 @@ class Explainer:
             >>> session.run(["attribution"], feeds)[0].shape
             (2, 1, 28, 28)
         """
+        kind = SCORES[choose(target, SCORES, "kind of target")]
         lowering = "cuda" if self._runs.lowering == "cuda" else "portable"
-        return write_model(exported(self._runs.open_plan(lowering, self._runs.score_finder.known), self.method), path)
+        plan = self._runs.open_plan(lowering, self._runs.score_finder.known, kind)
+        return write_model(exported(plan, self.method), path)

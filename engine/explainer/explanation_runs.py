@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..attribution.axes import Shapes, declared_axes, explained_inputs, is_mixed
+from ..attribution.axes import Shapes, declared_axes, is_mixed
+from ..attribution.features import Features, features_of
+from ..attribution.finish import finished
 from ..attribution.memory import parse_memory
 from ..attribution.plan import ExplanationGraph, explanation_graph
 from ..attribution.plan_cache import Plans, has_branches, has_open_sizes
@@ -16,15 +18,18 @@ from ..attribution.run import Progress, Sums, run_samples
 from ..attribution.score import row_scores
 from ..attribution.score_axes import ScoreAxes
 from ..attribution.score_finder import ScoreFinder
-from ..attribution.target import is_seed, resolve_target
+from ..attribution.scores import Class, Score, score_of
 from ..autodiff.embeddings import note_of
+from ..autodiff.overlays import EXACT, Rules, overlay_of
+from ..autodiff.registry import Overlay
 from ..backends import Backend, backend_named
 from ..data.batch import Prepared
-from ..errors import OnnxrayError
+from ..errors import InputError, OnnxrayError
 from ..graph.builder import Lowering
 from ..graph.model import Model, Source
 from ..loading.load import load
 from ..methods import Method, method_named
+from ..methods.samplers import points_of
 from ..runtime import OpenSession, Provider, blaming_model
 from .assemble import attribution_of, provenance_of
 
@@ -44,6 +49,8 @@ class ExplanationRuns:
     model: Model
     method: Method
     score: str
+    features: Features
+    rules: Overlay
     backend: Backend
     providers: Sequence[Provider]
     threads: int | None
@@ -58,13 +65,15 @@ class ExplanationRuns:
         """The attribution of a batch, the inputs as they were run, and the sums of the runs; ``keep``: with outputs."""
         scores = self.score_axes(given)
         given = self.backend.inputs(given.as_one if scores.whole else given)
-        plan, session = self.plan(self.shapes(given), scores, is_seed(target))
-        wanted = resolve_target(target, given.batch.examples, scores)
-        points = self.method.points(plan.explained)
+        score = score_of(target)
+        plan, session = self.plan(self.shapes(given), scores, score)
+        wanted = score.resolve(given.batch.examples, scores)
+        points = points_of(self.method.samplers(), plan.explained)
         rows = plan.rows_within(self.memory) if given.batch.examples > 1 or points else 1
         sums = run_samples(session, plan, given.batch, wanted, points, rows, progress, keep)
-        made = provenance_of(plan, self.method, self.score, self.note)
-        return attribution_of(plan, self.method, given, wanted, scores.named(sums.chosen), sums, made), given, sums
+        sums = finished(self.method, plan, sums)
+        made = provenance_of(plan, self.method, self.score, self.note, self.rules)
+        return attribution_of(plan, self.method, given, score.told(sums.settled, scores), sums, made), given, sums
 
     def score_axes(self, given: Prepared) -> ScoreAxes:
         """The axes of the scores for these inputs."""
@@ -75,17 +84,20 @@ class ExplanationRuns:
         whole = all(axis is None for axis in given.batch.axes.values())
         return given.shapes if whole or has_open_sizes(self.model) or self.backend.fixes_sizes else {}
 
-    def plan(self, shapes: Shapes, scores: ScoreAxes, seeded: bool = False) -> Plan:
+    def plan(self, shapes: Shapes, scores: ScoreAxes, target: Score) -> Plan:
         """The graph for inputs in these shapes with its session, built where it is not held."""
-        key = (seeded, scores.axis, scores.whole, *((name, tuple(shape)) for name, shape in shapes.items()))
-        return self.plans.get(key, lambda: self._built_for(shapes, scores, seeded))
+        key = (target.kind, scores.axis, scores.whole, *((name, tuple(shape)) for name, shape in shapes.items()))
+        return self.plans.get(key, lambda: self._built_for(shapes, scores, target))
 
-    def open_plan(self, lowering: Lowering = "portable", scores: ScoreAxes | None = None) -> ExplanationGraph:
+    def open_plan(
+        self, lowering: Lowering = "portable", scores: ScoreAxes | None = None, target: Score | None = None
+    ) -> ExplanationGraph:
         """The graph for inputs of any size, of standard operators."""
         made = self.backend.for_files.reverse_pass(self.model)
         return explanation_graph(
-            self.model, self.method, score=self.score, lowering=lowering, builder=made, scores=scores
-        )
+            self.model, self.method, score=self.score, target=target, lowering=lowering, builder=made, scores=scores,
+            rules=self.rules, features=self.features,
+        )  # fmt: skip
 
     @property
     def lowering(self) -> Lowering:
@@ -96,31 +108,35 @@ class ExplanationRuns:
         """Another method or score on the same model, by the portable builder."""
         where = self.providers if self.backend.in_process else None
         with warnings.catch_warnings(action="ignore"):  # the note was told
-            return open_runs(self.model, method, score=score, providers=where, threads=self.threads, memory=self.memory)
+            return open_runs(
+                self.model, method, score=score, features=self.features, providers=where, threads=self.threads,
+                memory=self.memory,
+            )  # fmt: skip
 
     def open_early(self) -> None:
         """Builds the graph before the first inputs where they cannot change it; else finds what makes it impossible."""
         scores = declared_axes(self.model, self.score)
         sized = has_open_sizes(self.model) or self.backend.fixes_sizes
         if not sized and scores and not is_mixed(self.model):
-            self.plan({}, scores)
+            self.plan({}, scores, Class())
         else:
-            explained_inputs(self.model.copy())
+            of = None if self.features.inputs else str(row_scores(self.model, self.score).name)
+            self.features.explained(self.model.copy(), of=of)
 
-    def _built_for(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> Plan:
+    def _built_for(self, shapes: Shapes, scores: ScoreAxes, target: Score) -> Plan:
         try:
-            return self._built(shapes, scores, seeded)
+            return self._built(shapes, scores, target)
         except OnnxrayError:
             # The branch of an If that is not taken may contradict the sizes at hand, yet onnxruntime checks it too.
             if not shapes or self.backend.fixes_sizes or not has_branches(self.model):
                 raise
-            return self._built({}, scores, seeded)
+            return self._built({}, scores, target)
 
-    def _built(self, shapes: Shapes, scores: ScoreAxes, seeded: bool) -> Plan:
+    def _built(self, shapes: Shapes, scores: ScoreAxes, target: Score) -> Plan:
         with blaming_model(self.model):
             plan = explanation_graph(
-                self.model, self.method, score=self.score, lowering=self.lowering, seeded=seeded, shapes=shapes,
-                builder=self.backend.reverse_pass(self.model), scores=scores,
+                self.model, self.method, score=self.score, lowering=self.lowering, target=target, shapes=shapes,
+                builder=self.backend.reverse_pass(self.model), scores=scores, rules=self.rules, features=self.features,
             )  # fmt: skip
         return plan, self.backend.open(plan.model, self.providers, self.threads)
 
@@ -132,6 +148,8 @@ def open_runs(
     *,
     score: str = "logit",
     layer: str | None = None,
+    features: str | Sequence[str] | Features | None = None,
+    rules: Rules = "exact",
     providers: Sequence[Provider] | Provider | None = None,
     builder: str = "portable",
     runtime: str = "onnxruntime",
@@ -142,11 +160,19 @@ def open_runs(
     """The runs of a method on a model; arguments are those of ``Explainer``. A warning goes to the caller's caller."""
     backend, source = backend_named(builder, runtime), load(source)
     model, made = backend.prepare(source), method_named(method, layer, options)
-    where = backend.providers(providers)
-    limit, note = parse_memory(memory), note_of(model, str(row_scores(model, score).name))
+    credited, laid = features_of(features), _laid(overlay_of(rules), made)
+    where, name = backend.providers(providers), str(row_scores(model, score).name)
+    limit, note = parse_memory(memory), note_of(model, name) if credited.inputs else None
     if note:
         warnings.warn(note, UserWarning, stacklevel=3)
     finder = ScoreFinder(model, score, where if backend.in_process else None, threads)
-    runs = ExplanationRuns(model, made, score, backend, where, threads, limit, note, finder)
+    runs = ExplanationRuns(model, made, score, credited, laid, backend, where, threads, limit, note, finder)
     runs.open_early()
     return runs
+
+
+def _laid(rules: Overlay, method: Method) -> Overlay:
+    """The rules that a user lays over a method's; an InputError for a method that differentiates nothing."""
+    if rules is not EXACT and not method.differentiates:
+        raise InputError(f"method {method.name!r} takes no gradient, so that rules= would change nothing")
+    return rules

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..attribution.inputs import Inputs, prepare
 from ..attribution.result import Attribution
+from ..attribution.scores import Class
 from ..errors import InputError
 from ..graph.model import Source
 from ..methods import Method
@@ -40,13 +41,14 @@ def explain(
         inputs: An array ``(N, *input)``, a dict of arrays by input name, or pictures (paths or PIL images).
         method: Name of an attribution method, which ``onnxray.METHODS`` has with its paper, or an instance of it.
         target: "top1" or a class index; a tuple of indices where the scores of an example have several axes; a list of
-            one for each example; or a float array in the shape of the scores, which weights them.
+            one for each example; a float array in the shape of the scores, which weights them; or one of
+            ``onnxray.scores``, such as ``Contrast(6, 8)``.
         score: "logit" (before a final Softmax, LogSoftmax or Sigmoid), "output" (as it is), or the name of a tensor.
-        layer: Layer that grad-cam explains; None for the last convolution.
+        layer: Layer that grad-cam and layer-cam explain; None for the last convolution.
         providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
         builder: "portable", or "ort-training" for the gradient graph of onnxruntime-training.
-        **options: Options of the method, which ``onnxray methods`` lists, such as ``steps=20``; and ``runtime``,
-            ``threads``, ``memory`` and ``preprocess`` of ``Explainer``.
+        **options: Options of the method, which ``onnxray methods`` lists, such as ``steps=20``; and ``features``,
+            ``rules``, ``runtime``, ``threads``, ``memory`` and ``preprocess`` of ``Explainer``.
 
     Returns:
         Attribution: ``values`` ``(N, *input)``, a dict of these for several inputs, or ``(N, h, w)`` from grad-cam; it
@@ -110,7 +112,7 @@ def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options:
     classes, examples = scores.count or 0, given.batch.examples
     if scores.whole:
         return _stacked([gradients(given.batch.feeds, scores.named(np.array([k]))) for k in range(classes)])
-    plan, _ = runs.plan(runs.shapes(runs.backend.inputs(given)), scores)
+    plan, _ = runs.plan(runs.shapes(runs.backend.inputs(given)), scores, Class())
     for name in plan.explained:
         if plan.row_axis(name) is None:
             raise InputError(f"jacobian() needs an axis that counts examples, which {name!r} has not")

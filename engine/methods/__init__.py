@@ -38,7 +38,7 @@ def method_named(method: str | Method, layer: str | None, options: Mapping[str, 
     method = choose(method, METHODS, "method")
     if layer is not None:
         if not METHODS[method].has_layer:
-            layered = ", ".join(name for name, m in METHODS.items() if m.has_layer)
-            raise InputError(f"method {method!r} explains the input and takes no layer; {layered} does")
+            layered = " and ".join(name for name, m in METHODS.items() if m.has_layer)
+            raise InputError(f"method {method!r} explains the input and takes no layer; {layered} do")
         options = {**options, "layer": layer}
     return METHODS[method].configured(options)

@@ -1,10 +1,10 @@
 """Method: the frozen settings of an attribution method, and the nodes that it emits.
 
 A method works row by row: a row is one example at one *point*. Plain methods have one point, the input itself. Others
-average over many (the path of integrated gradients, the noise of SmoothGrad, the windows of occlusion): ``points``
-lists what differs between them, ``perturb`` says what the model sees at a point, ``emit`` what the point contributes,
-and the attribution is the sum of the contributions. Point 0 is always the input itself and contributes nothing, so
-that the first run settles target and score. Cutting rows to memory is not a method's business.
+add up many, which their ``samplers`` list: the path of integrated gradients, the noise of SmoothGrad, the windows of
+occlusion. ``emit`` computes what one row gives, the rows of an example are added up, and ``finish`` makes the
+attribution of the sums. All three are nodes of a graph, so that a saved file computes what a call does. Cutting rows to
+memory is not a method's business.
 """
 
 from __future__ import annotations
@@ -14,44 +14,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import onnx_ir as ir
 
 from ..autodiff.backward import Activation, Backward, Builder, backward, connected
 from ..autodiff.float32_shadow import Float32Shadow
-from ..autodiff.relu_policies import overlay_named
+from ..autodiff.overlays import EXACT, laid_over, overlay_of, warn_of_unmet
+from ..autodiff.registry import Overlay
 from ..errors import InputError
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model
+from .explained import Explained
+from .samplers import Sampler
 
-__all__ = ["EmitContext", "Explained", "Method", "Reduction", "broadcast_rows"]
+__all__ = ["EmitContext", "Emitted", "Method", "Reduction"]
 
 Reduction = Literal["norm", "sum", "mean"]
-
-
-@dataclass(frozen=True)
-class Explained:
-    """One explained input: its name, shape of one example, and the axes of batch and channels.
-
-    ``batch`` is None for an input without a batch axis; ``channels`` counts in the example's own axes. ``tokens`` is
-    the integer input behind embeddings, which are explained in its place; ``tensor`` what is explained where that is
-    not the input of this name itself.
-    """
-
-    name: str
-    shape: tuple[int | None, ...]
-    batch: int | None
-    channels: int | None
-    tokens: str | None = None
-    tensor: str | None = None
 
 
 @dataclass(frozen=True)
 class EmitContext:
     """The forward pass, as a method sees it when it emits its nodes.
 
-    ``score`` is the model's own; ``differentiable_score`` is that of its float32 shadow
-    graph (the same for a float32 model); only the latter may be differentiated.
+    ``inputs`` are what gets the credit, ``perturbed_inputs`` what the model sees at a point. ``score`` is the model's
+    own; ``differentiable_score`` is that of its float32 shadow graph (the same for a float32 model); only the latter
+    may be differentiated. ``reference`` is the score at point 0. ``rules`` are a user's, laid over the method's own.
     """
 
     g: GraphBuilder
@@ -65,16 +51,32 @@ class EmitContext:
     explained: Mapping[str, Explained]
     builder: Builder = backward
     shadow: Float32Shadow = field(default_factory=Float32Shadow)
+    rules: Overlay = EXACT
 
-    def backward(self, wrt: Sequence[ir.Value], relu: str = "exact") -> Backward:
-        """The reverse pass from every row's score."""
-        ones = self.g.expand_like(self.g.constant(1, ir.DataType.FLOAT), self.differentiable_score)
-        return self.builder(self.g, {self.differentiable_score: ones}, wrt, overlay_named(relu))
+    def backward(self, wrt: Sequence[ir.Value], relu: str = "exact", seed: float = 1.0) -> Backward:
+        """The reverse pass from every row's score times ``seed``."""
+        seeds = self.g.expand_like(self.g.constant(seed, ir.DataType.FLOAT), self.differentiable_score)
+        overlay = laid_over(self.rules, overlay_of(relu))
+        warn_of_unmet(self.g.graph, self.rules, [self.differentiable_score], wrt)
+        return self.builder(self.g, {self.differentiable_score: seeds}, wrt, overlay)
 
-    def gradients(self, relu: str = "exact") -> tuple[list[ir.Value], tuple[Activation, ...]]:
-        """The gradients of the scores with respect to what the model sees, in the order of the inputs."""
-        found = self.backward(list(self.perturbed_inputs.values()), relu)
-        return [connected(found, x, [self.score], name) for name, x in self.perturbed_inputs.items()], found.activations
+    def gradients(self, relu: str = "exact", seed: float = 1.0) -> tuple[dict[str, ir.Value], tuple[Activation, ...]]:
+        """The gradients of the scores with respect to what the model sees, by input, and the activations on the way."""
+        found = self.backward(list(self.perturbed_inputs.values()), relu, seed)
+        every = self.perturbed_inputs.items()
+        return {name: connected(found, x, [self.score], name) for name, x in every}, found.activations
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """What one row gives: ``totals``, which are added up over the rows of an example, and the activations on the way.
+
+    The total of an input, by its name, is in the input's shape, or a layer's map. ``finish`` reads totals of other
+    names, too.
+    """
+
+    totals: Mapping[str, ir.Value]
+    activations: tuple[Activation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,21 +98,19 @@ class Method(ABC):
         "round block every path; occlusion needs no gradient"
     )  # why a map is zero everywhere, where nothing else explains it
 
+    def samplers(self) -> Sequence[Sampler]:
+        """Which points the method looks at; none: the input itself alone. Of several it looks at their product."""
+        return ()
+
     @abstractmethod
-    def emit(self, context: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
-        """Each row's contribution, one value per input, and the activations that were met."""
+    def emit(self, context: EmitContext) -> Emitted:
+        """What a row gives; the samplers' weights are applied afterwards."""
 
-    def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
-        """What differs between points: float32 arrays whose first axis counts them. None: one point."""
-        return {}
-
-    def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
-        """The input of the model at a point."""
-        return x
-
-    def delta(self, total: np.ndarray, scores: np.ndarray) -> np.ndarray | None:
-        """How far the attributions' totals (N,) miss completeness, from the scores (N, points); None: not defined."""
-        return None
+    def finish(
+        self, g: GraphBuilder, totals: Mapping[str, ir.Value], explained: Mapping[str, Explained]
+    ) -> Mapping[str, ir.Value]:
+        """The attributions, by input, from the totals of all rows, whose first axis counts examples as the input's."""
+        return {name: totals[name] for name in explained if name in totals}
 
     def relaxed(self) -> list[tuple[Method, str]]:
         """Methods with less between gradient and map, and why this one is zero where the other is not."""
@@ -124,9 +124,3 @@ class Method(ABC):
             if option not in known:
                 raise InputError(f"method {cls.name!r} has no option {option!r}; it has: {', '.join(known) or 'none'}")
         return cls(**options)
-
-
-def broadcast_rows(g: GraphBuilder, rows: ir.Value, x: ir.Value, about: Explained) -> ir.Value:
-    """One number per row, shaped so that it multiplies x."""
-    shape = [-1 if axis == (about.batch or 0) else 1 for axis in range(g.rank(x))]
-    return g.Reshape(rows, g.constant(shape, ir.DataType.INT64))

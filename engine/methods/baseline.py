@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..errors import InputError
-from .base import Explained
+from .explained import Explained
 
 __all__ = ["Baseline", "baseline_array", "check_baseline"]
 

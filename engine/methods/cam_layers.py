@@ -32,7 +32,7 @@ _KEEPS_AXES = frozenset({
 })  # fmt: skip
 
 
-def channel_axis(model: Model, layer: Layer, value: ir.Value) -> int:
+def channel_axis(method: str, model: Model, layer: Layer, value: ir.Value) -> int:
     """The axis of a layer's tensor that holds the channels; ModelError where there are no maps, or where nothing tells.
 
     The layout in the model's metadata tells, or a convolution (or its like) that makes or reads the tensor. Tensors of
@@ -40,7 +40,7 @@ def channel_axis(model: Model, layer: Layer, value: ir.Value) -> int:
     """
     rank = 0 if value.shape is None else len(value.shape)
     if rank < 3:
-        raise ModelError(f"grad-cam needs a layer with feature maps; {layer.name!r} has shape {value.shape}")
+        raise ModelError(f"{method} needs a layer with feature maps; {layer.name!r} has shape {value.shape}")
     layout = layer.layout or next((one.layout for one in model.layers.values() if one.tensor == layer.tensor), None)
     if layout and "C" in layout and layout[0] == "N" and len(layout) == rank:
         return layout.index("C")
@@ -48,24 +48,24 @@ def channel_axis(model: Model, layer: Layer, value: ir.Value) -> int:
     found = _axis_of_readers(value, set()) if found is None else found
     if found is None:
         raise ModelError(
-            f"grad-cam cannot tell which axis of {layer.name!r}, shape {value.shape}, holds the channels: no "
+            f"{method} cannot tell which axis of {layer.name!r}, shape {value.shape}, holds the channels: no "
             "convolution makes or reads it, and the metadata have no layout of it, which 'onnxray convert' writes; "
             f"{_nameable(model)}"
         )
     return found
 
 
-def default_layer(model: Model, of: ir.Value, wrt: Iterable[ir.Value]) -> Layer:
+def default_layer(method: str, model: Model, of: ir.Value, wrt: Iterable[ir.Value]) -> Layer:
     """The last convolution between inputs and score whose map has more than one element; ModelError if there is none.
 
     The patch embedding of a transformer is refused: its map is made before any evidence is weighed.
     """
     node = find_default_layer(model.graph, of, wrt)
     if node is None:
-        raise ModelError("grad-cam found no convolution between input and score; name a layer with layer=")
+        raise ModelError(f"{method} found no convolution between input and score; name a layer with layer=")
     if _embeds_patches(model.graph, node, of):
         raise ModelError(
-            f"grad-cam: the last convolution, {node.name or node.outputs[0].name!r}, embeds the patches of a "
+            f"{method}: the last convolution, {node.name or node.outputs[0].name!r}, embeds the patches of a "
             f"transformer, and maps of tokens are not supported yet; {_nameable(model)}"
         )
     return Layer(node.name or "", str(node.outputs[0].name))

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
-import onnx_ir as ir
-
-from ..autodiff.backward import Activation
 from ..errors import InputError
-from ..graph.builder import GraphBuilder
-from .base import EmitContext, Explained, Method, broadcast_rows
-from .baseline import Baseline, baseline_array, check_baseline
+from .base import EmitContext, Emitted, Method
+from .baseline import Baseline, baseline_array
 from .checks import check_whole
 from .saliency import Saliency
+from .samplers import Path, Sampler
 
 __all__ = ["IntegratedGradients"]
 
@@ -39,34 +35,14 @@ class IntegratedGradients(Method):
             raise InputError(f"rule {self.rule!r}: choose 'gauss-legendre' or 'inclusive'")
         check_whole("steps", self.steps, least)
 
-    def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
-        check_baseline(self.baseline, explained)
-        if self.rule == "inclusive":
-            alphas, weights = np.linspace(0, 1, self.steps), np.full(self.steps, 1 / self.steps)
-            order = [self.steps - 1, *range(self.steps - 1)]
-            alphas, weights = alphas[order], weights[order]
-        else:
-            nodes, areas = np.polynomial.legendre.leggauss(self.steps)
-            alphas, weights = np.append([1, 0], (1 + nodes) / 2), np.append([0, 0], areas / 2)
-        return {"alpha": alphas.astype(np.float32), "weight": weights.astype(np.float32)}
+    def samplers(self) -> Sequence[Sampler]:
+        return (Path(self.steps, self.baseline, self.rule),)
 
-    def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
-        start = g.constant(baseline_array(self.baseline, about), x.dtype)
-        alpha = broadcast_rows(g, g.CastLike(points["alpha"], x), x, about)
-        return g.shaped_like(g.Add(start, g.Mul(alpha, g.Sub(x, start))), x)
-
-    def emit(self, context: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+    def emit(self, context: EmitContext) -> Emitted:
         g, (gradients, activations) = context.g, context.gradients()
-        parts = []
-        for (name, x), dx in zip(context.inputs.items(), gradients, strict=True):
-            about = context.explained[name]
-            way = g.Sub(x, g.constant(baseline_array(self.baseline, about), x.dtype))
-            weight = broadcast_rows(g, g.CastLike(context.points["weight"], x), x, about)
-            parts.append(g.Mul(weight, g.Mul(way, dx)))
-        return parts, activations
+        starts = {name: baseline_array(self.baseline, about) for name, about in context.explained.items()}
+        ways = {name: g.Sub(x, g.constant(starts[name], x.dtype)) for name, x in context.inputs.items()}
+        return Emitted({name: g.Mul(ways[name], dx) for name, dx in gradients.items()}, activations)
 
     def relaxed(self) -> list[tuple[Method, str]]:
         return [(Saliency(), "the input is the baseline wherever the gradient is not zero; choose another baseline=")]
-
-    def delta(self, total: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        return total - (scores[:, 0] - scores[:, 1])

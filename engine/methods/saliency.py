@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import onnx_ir as ir
-
-from ..autodiff.backward import Activation
-from .base import EmitContext, Method, Reduction
+from .base import EmitContext, Emitted, Method, Reduction
 
 __all__ = ["Deconvnet", "GuidedBackprop", "InputXGradient", "Saliency"]
 
@@ -23,8 +19,8 @@ class Saliency(Method):
     name: ClassVar[str] = "saliency"
     reduction: ClassVar[Reduction] = "norm"
 
-    def emit(self, context: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
-        return context.gradients(self.relu_policy)
+    def emit(self, context: EmitContext) -> Emitted:
+        return Emitted(*context.gradients(self.relu_policy))
 
 
 @dataclass(frozen=True)
@@ -58,8 +54,8 @@ class InputXGradient(Method):
     def relaxed(self) -> list[tuple[Method, str]]:
         return [(Saliency(), "the input is zero wherever the gradient is not; saliency shows the gradient")]
 
-    def emit(self, context: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+    def emit(self, context: EmitContext) -> Emitted:
         gradients, activations = context.gradients()
-        return [
-            context.g.Mul(x, dx) for x, dx in zip(context.perturbed_inputs.values(), gradients, strict=True)
-        ], activations
+        return Emitted(
+            {name: context.g.Mul(context.perturbed_inputs[name], dx) for name, dx in gradients.items()}, activations
+        )

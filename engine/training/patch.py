@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from ..autodiff.overlays import OVERLAYS
 from ..autodiff.registry import Overlay
-from ..autodiff.relu_policies import OVERLAYS
 from ..errors import BuilderError
 from .rewrites.decompose_activations import ENTRY, EXIT
 

@@ -13,7 +13,7 @@ import typer.main
 from cli_reference import reference
 from cli_tools import DIGIT, DIGITS, last_convolution, records
 from onnxray import Explainer, compare, evaluate
-from onnxray.attribution.score import SCORES
+from onnxray.attribution.score import TENSORS
 from onnxray.cli.app import app, run
 from onnxray.cli.flatten_options import HELP
 from onnxray.methods.catalogue import describe_methods, method_options
@@ -88,7 +88,7 @@ def test_every_kind_of_score_is_in_the_help() -> None:
     }
     assert len(told) == 4
     told |= {call.__name__: call.__doc__ for call in (Explainer, compare, evaluate)}
-    assert [(where, kind) for where, text in told.items() for kind in SCORES if kind not in text] == []
+    assert [(where, kind) for where, text in told.items() for kind in TENSORS if kind not in text] == []
 
 
 def test_every_option_is_tried() -> None:
@@ -109,7 +109,7 @@ def test_save_writes_an_explainer(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["save", DIGITS, "explainer.onnx", "-m", "integrated-gradients", "--steps", "3"]) == 0
     assert capsys.readouterr().out == "explainer.onnx\n"
     outputs = [output.name for output in onnx.load("explainer.onnx").graph.output]
-    assert outputs[-2:] == ["score", "attribution"]
+    assert outputs[-3:] == ["score", "attribution", "delta"]
 
 
 def test_demo(capsys: pytest.CaptureFixture[str]) -> None:

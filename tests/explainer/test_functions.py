@@ -12,7 +12,7 @@ import pytest
 from by_hand import CONV, DENSE, TOLERANCE, Array, ByHand, label, normal
 from measures import distance
 from onnxray.attribution.activations import LayerReader
-from onnxray.autodiff.relu_policies import OVERLAYS
+from onnxray.autodiff.overlays import OVERLAYS
 from onnxray.backends import BUILDERS
 from onnxray.training.patch import POLICIES, has_patch
 
@@ -95,7 +95,7 @@ def test_a_tensor_that_is_named_twice_counts_once() -> None:
     assert distance(run(graph, x=x, **{graph.seeds["y"]: seed})["x"], DENSE.gradient(x, 2)) <= TOLERANCE
 
 
-@pytest.mark.parametrize("relu", OVERLAYS)
+@pytest.mark.parametrize("relu", ["exact", *POLICIES])
 def test_differentiate_lists_the_relus(relu: str) -> None:
     x, seed = DENSE.x(), np.eye(4, dtype=np.float32)[[2, 2, 2]]
     graph = onnxray.differentiate(DENSE.proto(), relu=relu)
@@ -105,8 +105,26 @@ def test_differentiate_lists_the_relus(relu: str) -> None:
     assert (activation.node, activation.op, activation.overridden) == ("relu", "Relu", relu != "exact")
 
 
+def test_every_overlay_is_documented_and_tested() -> None:
+    tests = "".join(file.read_text(encoding="utf-8") for file in Path(__file__).parents[1].rglob("test_*.py"))
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+    for name, overlay in OVERLAYS.items():
+        assert name == overlay.name
+        assert f'"{name}"' in (onnxray.differentiate.__doc__ or "")
+        assert f'"{name}"' in tests
+        assert name in ("exact", *POLICIES) or name in page
+
+
+def test_every_score_is_public_and_tested() -> None:
+    tests = "".join(file.read_text(encoding="utf-8") for file in Path(__file__).parents[1].rglob("test_*.py"))
+    kinds = {type(score).__name__ for score in onnxray.scores.SCORES.values()}
+    assert kinds | {"SCORES", "Score"} == set(onnxray.scores.__all__)
+    for name in onnxray.scores.SCORES:
+        assert f'"{name}"' in (onnxray.Explainer.save.__doc__ or "")
+        assert name == "class" or f'target="{name}"' in tests
+
+
 def test_every_relu_policy_is_known_to_the_second_builder() -> None:
-    assert {"exact", *POLICIES} == set(OVERLAYS)
     assert [name for name, overlay in OVERLAYS.items() if has_patch(overlay)] == list(POLICIES)
 
 

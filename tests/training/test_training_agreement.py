@@ -22,8 +22,8 @@ import onnx
 import onnxray
 import pytest
 from onnxray.autodiff.backward import Activation
-from onnxray.autodiff.relu_policies import OVERLAYS
 from onnxray.gradient_graph import differentiate
+from onnxray.training.patch import POLICIES as PATCHED
 from training_tools import distance, fixed, gradient, model, numbers, with_weights
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -45,7 +45,7 @@ LARGE = [
     "deit-tiny",
     "vit-b16",
 ]
-POLICIES = list(OVERLAYS)
+POLICIES = ["exact", *PATCHED]
 RUNTIMES = ["onnxruntime", "training"]
 TARGETS = (3, 7)  # of two pictures; of a large net the first alone
 

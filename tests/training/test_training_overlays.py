@@ -8,13 +8,14 @@ from typing import Any
 import onnx_ir as ir
 import pytest
 from onnxray.autodiff.backward import Backward
+from onnxray.autodiff.overlays import OVERLAYS
 from onnxray.autodiff.registry import Overlay, as_rule
-from onnxray.autodiff.relu_policies import OVERLAYS
 from onnxray.errors import BuilderError
 from onnxray.graph.builder import GraphBuilder
 from onnxray.loading.load import load
 from onnxray.training import training_backward
 from onnxray.training.client import Worker
+from onnxray.training.patch import POLICIES
 from training_tools import model, with_weights
 
 BODY = "{ c = Conv(x, w) r = Relu(c) g = GlobalAveragePool(r) y = Flatten(g) }"
@@ -43,8 +44,9 @@ def reverse(overlay: Overlay, **options: Any) -> Backward:
         Overlay("guided", {"Conv": OTHER}),
         Overlay("lrp", {"Conv": OTHER, "Relu": OTHER}),
         Overlay("exact", {"Relu": OTHER}),
+        OVERLAYS["lrp-epsilon"],
     ],
-    ids=["a copy", "a borrowed name", "of layers", "a name of its own", "not exact"],
+    ids=["a copy", "a borrowed name", "of layers", "a name of its own", "not exact", "lrp"],
 )
 @pytest.mark.parametrize("lowered", [True, False])
 def test_rules_that_it_cannot_patch_are_refused(overlay: Overlay, lowered: bool) -> None:
@@ -53,7 +55,10 @@ def test_rules_that_it_cannot_patch_are_refused(overlay: Overlay, lowered: bool)
         reverse(overlay, lowered=lowered, by=Unasked())
 
 
-@pytest.mark.parametrize("overlay", [*OVERLAYS.values(), Overlay("of mine"), Overlay("none here", {"Elu": OTHER})])
+@pytest.mark.parametrize(
+    "overlay",
+    [*(OVERLAYS[name] for name in ("exact", *POLICIES)), Overlay("of mine"), Overlay("none here", {"Elu": OTHER})],
+)
 def test_overlays_that_it_has_or_that_change_nothing_are_taken(overlay: Overlay) -> None:
     found = reverse(overlay)
     (activation,) = found.activations

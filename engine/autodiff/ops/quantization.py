@@ -20,7 +20,7 @@ import onnx_ir as ir
 from ...errors import ModelError
 from ...graph.builder import GraphBuilder
 from ...graph.shapes import constant_of
-from ..registry import Gradients, Node, as_rule, vjp
+from ..registry import Gradients, Node, as_rule, pairs_of, vjp
 from .convolution import conv
 from .indexing import put_slabs
 from .linear import matmul
@@ -70,8 +70,8 @@ def integer_product(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     behind = ([], list(range(1, g.rank(b)))) if is_conv else ([-1], [])
     reals = [_shifted(g, *row, dy.dtype) for row in zip((a, b), zeros, behind, strict=True)]
     in_floats: Any = SimpleNamespace(inputs=reals, outputs=node.outputs, attributes=node.attributes)
-    found = as_rule(conv if is_conv else matmul)(g, in_floats, dy)[:2]
-    d_operands = [d and g.sum_to(d, operand) for d, operand in zip(found, (a, b), strict=True)]
+    found = pairs_of(in_floats, as_rule(conv if is_conv else matmul)(g, in_floats, dy))
+    d_operands = [d and g.sum_to(d, operand) for (_, d), operand in zip(found, (a, b), strict=False)]
     return *d_operands, *[None] * (len(node.inputs) - 2)
 
 

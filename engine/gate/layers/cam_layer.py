@@ -23,7 +23,7 @@ def default_layer(model: Model) -> str | None:
     """The tensor that Grad-CAM takes where no layer is named; None where it takes none."""
     inputs = [value for value in model.inputs if str(value.name) in explained_inputs(model)]
     try:
-        return find(model, score_tensor(model, "output"), inputs).tensor
+        return find("grad-cam", model, score_tensor(model, "output"), inputs).tensor
     except ModelError:
         return None
 

@@ -1,0 +1,49 @@
+"""The last step of a method, on the sums over all rows: nodes of a graph of its own; a saved file has them, too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+
+from ..graph.builder import GraphBuilder
+from ..methods.base import Method
+from ..methods.explained import Explained
+from ..runtime import open_session
+from .plan import ExplanationGraph
+from .run import Sums
+
+__all__ = ["finished"]
+
+
+def finished(method: Method, plan: ExplanationGraph, sums: Sums) -> Sums:
+    """The sums with the attributions in the place of the totals."""
+    if not plan.points or type(method).finish is Method.finish:
+        return sums
+    totals = {name: _as_input(array, plan.row_axis(name)) for name, array in sums.values.items()}
+    model, names = _graph(method, totals, plan)
+    found = open_session(ir.to_proto(model)).run(totals)
+    values = {name: _by_row(found[output], plan.row_axis(name)) for name, output in names.items()}
+    return replace(sums, values=values)
+
+
+def _graph(method: Method, totals: Mapping[str, np.ndarray], plan: ExplanationGraph) -> tuple[ir.Model, dict[str, str]]:
+    """The method's last step on totals of these shapes, and the outputs by input."""
+    opsets = dict(plan.model.graph.opset_imports)
+    g = GraphBuilder(ir.Graph([], [], nodes=[], opset_imports=opsets, name="finish"), prefix="finish")
+    given = {name: g.input(name, ir.DataType.FLOAT, array.shape) for name, array in totals.items()}
+    explained: Mapping[str, Explained] = plan.explained
+    made = method.finish(g, given, explained)
+    names = {name: str(g.output(value, f"attribution_{name}").name) for name, value in made.items()}
+    return ir.Model(g.graph, ir_version=plan.model.program.ir_version), names
+
+
+def _as_input(rows: np.ndarray, axis: int | None) -> np.ndarray:
+    """Rows laid out as the input that they belong to; of an input that no axis counts there is one."""
+    return rows[0] if axis is None else np.moveaxis(rows, 0, axis)
+
+
+def _by_row(array: np.ndarray, axis: int | None) -> np.ndarray:
+    return array[None] if axis is None else np.moveaxis(array, axis, 0)

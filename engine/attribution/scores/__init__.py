@@ -1,0 +1,25 @@
+"""What is explained of an example, one kind per file; ``SCORES`` has the kinds by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...data.arrays import as_array
+from .class_score import Class
+from .selection import Score, Selected, Settled
+from .weighted import Weighted
+
+__all__ = ["SCORES", "Class", "Score", "Selected", "Settled", "Weighted", "score_of"]
+
+SCORES: Mapping[str, Score] = {
+    "class": Class(),
+    "weights": Weighted(1.0),
+}  # one of each kind, which stands for the graph of all of them
+
+
+def score_of(target: object) -> Score:
+    """The score that a target means: a ``Score``, the weights of all scores as floats, or one score."""
+    if isinstance(target, Score):
+        return target
+    weighs = not isinstance(target, str | tuple | int) and as_array(target, "the target").dtype.kind == "f"
+    return Weighted(target) if weighs else Class(target)

@@ -1,0 +1,58 @@
+"""From what a user says of a score to its place among all scores of an example."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...data.arrays import as_array
+from ...errors import InputError
+from ..score_axes import ScoreAxes
+
+__all__ = ["places_of"]
+
+
+def places_of(target: object, rows: int, scores: ScoreAxes) -> np.ndarray:
+    """Places, int64 (rows,), of "top1" (-1), an index, one per example, a tuple, or one per example.
+
+    A single index and "top1" name a score only where the scores of an example have one axis; else they are an
+    InputError, which says the shape of the scores.
+    """
+    if isinstance(target, str):
+        return _top(target, rows, scores)
+    array = as_array(target, f"target {target!r}")
+    if array.dtype.kind not in "iu":
+        raise InputError(f"target of type {array.dtype}: {scores.naming}")
+    if isinstance(target, tuple) and array.ndim == 1:
+        return np.full(rows, scores.flat(array.tolist()))
+    if array.ndim == 2:
+        return _each(np.array([scores.flat(index) for index in array.tolist()]), rows, scores)
+    if array.ndim > 1:
+        raise InputError(f"target of {array.ndim} axes, {array.shape}: {scores.naming}; or one target for each example")
+    return _each(_classes(array, scores), rows, scores)
+
+
+def _top(target: str, rows: int, scores: ScoreAxes) -> np.ndarray:
+    if target != "top1":
+        raise InputError(f"target {target!r}: {scores.naming}" + (", one per example, or 'top1'" * scores.single))
+    if not scores.single:
+        raise scores.refuse(target)
+    return np.full(rows, -1, np.int64)
+
+
+def _classes(array: np.ndarray, scores: ScoreAxes) -> np.ndarray:
+    """Indices of classes, within their range."""
+    if not scores.single:
+        raise scores.refuse(array.tolist())
+    count, indices = scores.count, array.reshape(-1).astype(np.int64)
+    wrong = indices[(indices < 0) | (indices >= count)] if count is not None else indices[indices < 0]
+    if wrong.size:
+        upper = "up" if count is None else count - 1
+        raise InputError(f"target {wrong[0]} is out of range: the model has scores 0 to {upper}")
+    return indices
+
+
+def _each(places: np.ndarray, rows: int, scores: ScoreAxes) -> np.ndarray:
+    """One place for each example."""
+    if len(places) not in (1, rows):
+        raise InputError(f"{len(places)} targets for {rows} examples: {scores.naming}, for all or for each of {rows}")
+    return np.broadcast_to(places.astype(np.int64), rows).copy()

@@ -1,0 +1,80 @@
+"""Score: which number of an example is explained, as nodes behind the scores of a model.
+
+The graph takes a *target*, which selects among the scores of an example; ``resolve`` makes it of what a user says. What
+the data decide, such as the top class, is *settled* by the run at point 0, and the other points of an example take the
+settled target: ``emit`` of a settled target selects the same score.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from ...graph.builder import GraphBuilder
+from ..score_axes import ScoreAxes
+
+__all__ = ["Score", "Selected", "Settled"]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The score of each row (rows,), and the target that selects it again, in the target's own type and shape."""
+
+    value: ir.Value
+    settled: ir.Value
+
+
+class Score(ABC):
+    """Which number of an example is explained."""
+
+    @property
+    def kind(self) -> object:
+        """Two scores of one kind have the same graph."""
+        return type(self)
+
+    @abstractmethod
+    def target(self, g: GraphBuilder, scores: ScoreAxes) -> ir.Value:
+        """The graph's input that selects, of any type, (rows, ...)."""
+
+    @abstractmethod
+    def emit(self, g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> Selected:
+        """The selected one of the scores (rows, count)."""
+
+    @abstractmethod
+    def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
+        """The target of what the user said, for so many examples; an InputError where it names no score."""
+
+    def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
+        """The settled target as results name it."""
+        return settled
+
+    def length(self, g: GraphBuilder, target: ir.Value) -> ir.Value | float:
+        """The length of the gradient of the score with respect to the scores: 1 for one of them."""
+        return 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Settled(Score):
+    """A score whose target was found before."""
+
+    score: Score
+    settled: np.ndarray
+
+    @property
+    def kind(self) -> object:
+        return self.score.kind
+
+    def target(self, g: GraphBuilder, scores: ScoreAxes) -> ir.Value:
+        return self.score.target(g, scores)
+
+    def emit(self, g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> Selected:
+        return self.score.emit(g, flat, target, scores)
+
+    def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
+        return self.settled
+
+    def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
+        return self.score.told(settled, scores)

@@ -1,0 +1,82 @@
+"""The totals of a row: what its point counts, its part of the gap of completeness, and their names as outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import onnx_ir as ir
+
+from ..graph.builder import GraphBuilder
+from ..methods.base import Emitted, Method
+from ..methods.explained import Explained, broadcast_rows
+from ..methods.samplers import ENDS, WEIGHT
+
+__all__ = ["about_total", "as_float32", "gap_of_completeness", "name_totals", "totals_of"]
+
+
+def about_total(explained: Mapping[str, Explained], name: str) -> Explained:
+    """The input that a total is of: that of its name, or of "input/what", which counts examples as its input does."""
+    return explained[name] if name in explained else explained[name.rpartition("/")[0]]
+
+
+def totals_of(
+    g: GraphBuilder,
+    method: Method,
+    emitted: Emitted,
+    points: Mapping[str, ir.Value],
+    explained: Mapping[str, Explained],
+) -> dict[str, ir.Value]:
+    """What a row gives, times what its point counts; of a single point it is finished at once."""
+    if not points:
+        return dict(method.finish(g, emitted.totals, explained))
+    return {
+        name: _counted(g, total, points, about_total(explained, name), method.has_layer)
+        for name, total in emitted.totals.items()
+    }
+
+
+def _counted(
+    g: GraphBuilder,
+    total: ir.Value,
+    points: Mapping[str, ir.Value],
+    about: Explained,
+    cam: bool,
+) -> ir.Value:
+    """What a row gives, times what its point counts."""
+    if WEIGHT not in points:
+        return total
+    rows = g.CastLike(points[WEIGHT], total)
+    return g.Mul(broadcast_rows(g, rows, total, replace(about, batch=0) if cam else about), total)
+
+
+def gap_of_completeness(
+    g: GraphBuilder,
+    totals: Mapping[str, ir.Value],
+    points: Mapping[str, ir.Value],
+    score: ir.Value,
+    explained: Mapping[str, Explained],
+) -> dict[str, ir.Value]:
+    """What a row adds to ``delta``: its contributions less its part of f(x) - f(baseline), (rows,).
+
+    Nothing where the points have no such ends.
+    """
+    if ENDS not in points:
+        return {}
+    parts = []
+    for name, about in explained.items():
+        total = as_float32(g, totals[name])
+        axes = [axis for axis in range(g.rank(total)) if axis != about.batch]
+        parts.append(g.Reshape(g.ReduceSum(total, axes, keepdims=0) if axes else total, [-1]))
+    return {"delta": g.Sub(g.Add(*parts) if len(parts) > 1 else parts[0], g.Mul(points[ENDS], score))}
+
+
+def name_totals(g: GraphBuilder, totals: Mapping[str, ir.Value], explained: Mapping[str, Explained]) -> dict[str, str]:
+    """The totals as outputs: a single attribution is called attribution, several carry the names of their inputs."""
+    alone = sum(name in explained for name in totals) == 1
+    names = {name: "attribution" if alone and name in explained else f"attribution_{name}" for name in totals}
+    return {name: str(g.output(as_float32(g, total), names[name]).name) for name, total in totals.items()}
+
+
+def as_float32(g: GraphBuilder, value: ir.Value) -> ir.Value:
+    return value if value.dtype == ir.DataType.FLOAT else g.Cast(value, to=ir.DataType.FLOAT)

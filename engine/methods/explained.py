@@ -1,0 +1,34 @@
+"""What a method explains: an input, or a tensor in its place, and its axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from ..graph.builder import GraphBuilder
+
+__all__ = ["Explained", "broadcast_rows"]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One explained input: its name, shape of one example, and the axes of batch and channels.
+
+    ``batch`` is None for an input without a batch axis; ``channels`` counts in the example's own axes. ``tokens`` is
+    the integer input behind embeddings, which are explained in its place; ``tensor`` what is explained where that is
+    not the input of this name itself.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    batch: int | None
+    channels: int | None
+    tokens: str | None = None
+    tensor: str | None = None
+
+
+def broadcast_rows(g: GraphBuilder, rows: ir.Value, x: ir.Value, about: Explained) -> ir.Value:
+    """One number per row, shaped so that it multiplies x."""
+    shape = [-1 if axis == (about.batch or 0) else 1 for axis in range(g.rank(x))]
+    return g.Reshape(rows, g.constant(shape, ir.DataType.INT64))

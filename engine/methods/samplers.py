@@ -1,0 +1,145 @@
+"""Samplers: the points at which a method looks at a model, and what each point counts.
+
+A sampler lists what differs between its points as arrays whose first axis counts them, and says what the model sees at
+a point. Two names have a meaning for every sampler: ``weight`` is what a point's contribution counts in the sum, and
+``ends`` what a point's score counts in the completeness of the sum (+1 for the input, -1 for the baseline of a path).
+Point 0 is always the input itself, so that the first run settles target and score.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from ..errors import InputError
+from ..graph.builder import GraphBuilder
+from .baseline import Baseline, baseline_array, check_baseline
+from .explained import Explained, broadcast_rows
+
+__all__ = ["ENDS", "WEIGHT", "Noise", "Path", "Sampler", "perturb", "points_of"]
+
+WEIGHT, ENDS = "weight", "ends"
+
+
+class Sampler(ABC):
+    """The points at which a method looks at a model."""
+
+    @abstractmethod
+    def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
+        """What differs between points: float32 arrays whose first axis counts them."""
+
+    @abstractmethod
+    def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
+        """The input of the model at a point."""
+
+
+@dataclass(frozen=True)
+class Path(Sampler):
+    """The straight path from a baseline to the input: its points are the input, the baseline and those between.
+
+    ``rule`` is "gauss-legendre", or "inclusive": equal weights on a grid with both ends.
+    """
+
+    steps: int
+    baseline: Baseline
+    rule: Literal["gauss-legendre", "inclusive"]
+
+    def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
+        check_baseline(self.baseline, explained)
+        if self.rule == "inclusive":
+            alphas, weights = np.linspace(0, 1, self.steps), np.full(self.steps, 1 / self.steps)
+            order = [self.steps - 1, *range(self.steps - 1)]
+            alphas, weights = alphas[order], weights[order]
+        else:
+            nodes, areas = np.polynomial.legendre.leggauss(self.steps)
+            alphas, weights = np.append([1, 0], (1 + nodes) / 2), np.append([0, 0], areas / 2)
+        ends = np.append([1, -1], np.zeros(len(alphas) - 2))
+        return {"alpha": _float32(alphas), WEIGHT: _float32(weights), ENDS: _float32(ends)}
+
+    def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
+        start = g.constant(baseline_array(self.baseline, about), x.dtype)
+        alpha = broadcast_rows(g, g.CastLike(points["alpha"], x), x, about)
+        return g.shaped_like(g.Add(start, g.Mul(alpha, g.Sub(x, start))), x)
+
+
+@dataclass(frozen=True)
+class Noise(Sampler):
+    """Noisy copies of the input; ``level`` is the standard deviation as a share of the example's range (max - min).
+
+    The noise of sample s depends on ``seed`` and s alone, so that an example has the same map in every batch.
+    """
+
+    samples: int
+    level: float
+    seed: int
+
+    def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
+        weights = _float32(np.append(0, np.full(self.samples, 1 / self.samples)))
+        return {WEIGHT: weights} | {f"noise/{name}": self._drawn(about) for name, about in explained.items()}
+
+    def _drawn(self, about: Explained) -> np.ndarray:
+        if None in about.shape:
+            raise InputError(f"smoothgrad needs the shape of input {about.name!r}, which is open: {about.shape}")
+        rng = np.random.default_rng([self.seed, *about.name.encode()])
+        shape, channels = [size or 0 for size in about.shape], about.channels
+        if channels:  # drawn with the channels first, so that NHWC sees the noise of NCHW
+            shape.insert(0, shape.pop(channels))
+        draws = np.concatenate([np.zeros((1, *shape)), rng.standard_normal((self.samples, *shape))])
+        return _float32(np.moveaxis(draws, 1, 1 + channels) if channels else draws)
+
+    def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
+        axes = [axis for axis in range(g.rank(x)) if axis != (about.batch or 0)]
+        spread = g.Mul(self.level, g.Sub(g.ReduceMax(x, axes, keepdims=1), g.ReduceMin(x, axes, keepdims=1)))
+        noise = g.CastLike(points[f"noise/{about.name}"], x)
+        if about.batch:
+            noise = g.Transpose(noise, perm=[*range(1, about.batch + 1), 0, *range(about.batch + 1, g.rank(x))])
+        return g.shaped_like(g.Add(x, g.Mul(spread, g.reshape_like(noise, x) if about.batch is None else noise)), x)
+
+
+def points_of(samplers: Sequence[Sampler], explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
+    """The points of samplers: of several their product, whose weights are products too; of none no arrays.
+
+    The arrays of the k-th sampler are named "k/...", but for the first. A point that counts nothing is left out.
+    """
+    each = [sampler.points(explained) for sampler in samplers]
+    if len(each) < 2:
+        return each[0] if each else {}
+    places = np.array(list(product(*(range(len(next(iter(arrays.values())))) for arrays in each))))
+    joint = {WEIGHT: _product(each, places, WEIGHT)}
+    if any(ENDS in arrays for arrays in each):
+        joint[ENDS] = _product([{WEIGHT: arrays.get(ENDS, arrays.get(WEIGHT))} for arrays in each], places, WEIGHT)
+    counts = np.any([array != 0 for array in joint.values()], 0)
+    counts[0] = True
+    return {name: array[counts] for name, array in joint.items()} | {
+        f"{k}/{name}" if k else name: array[places[counts, k]]
+        for k, arrays in enumerate(each)
+        for name, array in arrays.items()
+        if name not in (WEIGHT, ENDS)
+    }
+
+
+def perturb(
+    g: GraphBuilder, samplers: Sequence[Sampler], x: ir.Value, about: Explained, points: Mapping[str, ir.Value]
+) -> ir.Value:
+    """The input of the model at a point of all samplers, one after the other."""
+    for k, sampler in enumerate(samplers):
+        mark = f"{k}/" if k else ""
+        own = {name.removeprefix(mark): value for name, value in points.items() if name.startswith(mark)}
+        x = sampler.perturb(g, x, about, own)
+    return x
+
+
+def _float32(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32)
+
+
+def _product(each: Sequence[Mapping[str, Any]], places: np.ndarray, name: str) -> np.ndarray:
+    """The product of what several samplers count the points at ``places`` (points, samplers); 1 where one has none."""
+    factors = [np.ones(len(places)) if arrays.get(name) is None else arrays[name] for arrays in each]
+    return _float32(np.prod([f[places[:, k]] for k, f in enumerate(factors)], 0))

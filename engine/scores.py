@@ -1,0 +1,8 @@
+"""What ``target=`` may be: the score that is explained, as an object.
+
+``onnxray.explain(model, picture, target=onnxray.scores.Contrast(6, 8))`` explains why 6 and not 8.
+"""
+
+from .attribution.scores import SCORES, Class, Score, Weighted
+
+__all__ = ["SCORES", "Class", "Score", "Weighted"]

@@ -1,0 +1,102 @@
+"""Samplers compose, and a method may finish what the points add up to: both in a call and in a saved file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import onnx_ir as ir
+import onnxray
+import onnxruntime
+import pytest
+from by_hand import CONV, DENSE, TOLERANCE, ByHand
+from measures import distance
+from onnxray.methods.base import EmitContext, Emitted
+from onnxray.methods.integrated_gradients import IntegratedGradients
+from onnxray.methods.samplers import Noise, Sampler
+from onnxray.methods.smoothgrad import SmoothGrad
+from replicas import integrated_gradients
+
+SAMPLES = 3
+
+
+@dataclass(frozen=True)
+class SmoothPath(IntegratedGradients):
+    """Integrated gradients of noisy copies: the noise first, then the path to each copy."""
+
+    name: ClassVar[str] = "smooth-path"
+
+    def samplers(self) -> Sequence[Sampler]:
+        return (Noise(SAMPLES, 0.2, 1), *super().samplers())
+
+    def emit(self, context: EmitContext) -> Emitted:
+        gradients, activations = context.gradients()
+        return Emitted({name: context.g.Identity(dx) for name, dx in gradients.items()}, activations)
+
+
+@dataclass(frozen=True)
+class VarGrad(SmoothGrad):
+    """The variance of the gradient over noisy copies (Adebayo et al., 2018, arXiv:1810.03292)."""
+
+    name: ClassVar[str] = "vargrad"
+
+    def emit(self, context: EmitContext) -> Emitted:
+        g, (gradients, activations) = context.g, context.gradients()
+        squares = {f"{name}/square": g.Mul(dx, dx) for name, dx in gradients.items()}
+        return Emitted({**gradients, **squares}, activations)
+
+    def finish(self, g: Any, totals: Mapping[str, ir.Value], explained: Mapping[str, Any]) -> Mapping[str, ir.Value]:
+        return {name: g.Sub(totals[f"{name}/square"], g.Mul(totals[name], totals[name])) for name in explained}
+
+
+def draws(by_hand: ByHand, x: np.ndarray, samples: int, noise: float, seed: int) -> np.ndarray:
+    axes = tuple(range(1, x.ndim))
+    spread = noise * (x.max(axes, keepdims=True) - x.min(axes, keepdims=True))
+    return x + spread * np.random.default_rng([seed, *b"x"]).standard_normal((samples, 1, *x.shape[1:]))
+
+
+def saved(explainer: onnxray.Explainer, file: Path, x: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(explainer.save(file), providers=["CPUExecutionProvider"])
+    return session.run(["attribution"], {"x": x, "target": np.full(len(x), 2)})[0]
+
+
+@pytest.mark.parametrize("by_hand", [DENSE, CONV], ids=["dense", "convolutional"])
+def test_two_samplers_look_at_the_product_of_their_points(by_hand: ByHand, tmp_path: Path) -> None:
+    x = by_hand.x()
+    explainer = onnxray.Explainer(by_hand.proto(), SmoothPath(steps=4))
+    copies = draws(by_hand, x, SAMPLES, 0.2, 1)
+    truth = np.mean([integrated_gradients(by_hand, copy, 2, steps=4) / copy for copy in copies], 0)
+    found = explainer(x, 2)
+    assert distance(found.values, truth) <= TOLERANCE
+    assert distance(saved(explainer, tmp_path / "e.onnx", x), truth) <= TOLERANCE
+
+
+def test_points_that_count_nothing_are_left_out() -> None:
+    method = SmoothPath(steps=4)
+    (plan,) = (explainer := onnxray.Explainer(DENSE.proto(), method)).plans
+    points = onnxray.methods.samplers.points_of(method.samplers(), plan.explained)
+    # the input, then for each copy both ends, of which the gap is taken, and the four points between them
+    assert {len(array) for array in points.values()} == {1 + SAMPLES * (4 + 2)}
+    assert points["weight"].sum() == pytest.approx(1)
+    assert explainer.method is method
+
+
+@pytest.mark.parametrize("by_hand", [DENSE, CONV], ids=["dense", "convolutional"])
+@pytest.mark.parametrize("memory", ["1GB", 1], ids=["at once", "row by row"])
+def test_a_variance_is_finished_by_nodes(by_hand: ByHand, memory: Any, tmp_path: Path) -> None:
+    x = by_hand.x()
+    explainer = onnxray.Explainer(by_hand.proto(), VarGrad(samples=5, noise=0.4), memory=memory)
+    truth = np.var([by_hand.gradient(copy, 2) for copy in draws(by_hand, x, 5, 0.4, 0).astype(np.float32)], 0)
+    assert np.linalg.norm(np.asarray(explainer(x, 2).values) - truth) <= 1e-4 * np.linalg.norm(truth)
+    assert np.linalg.norm(saved(explainer, tmp_path / "e.onnx", x) - truth) <= 1e-4 * np.linalg.norm(truth)
+
+
+def test_the_gap_of_completeness_is_in_the_file(tmp_path: Path) -> None:
+    x = CONV.x()
+    explainer = onnxray.Explainer(CONV.proto(), "integrated-gradients", steps=4, baseline=0.5)
+    session = onnxruntime.InferenceSession(explainer.save(tmp_path / "e.onnx"), providers=["CPUExecutionProvider"])
+    (delta,) = session.run(["delta"], {"x": x, "target": np.array([0, 1, 2])})
+    np.testing.assert_allclose(delta, explainer(x, [0, 1, 2]).delta, atol=1e-5)
