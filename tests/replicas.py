@@ -59,6 +59,15 @@ def grad_cam(by_hand: ByHand, x: Array, k: int, layer: str = "conv", relu: bool 
     return np.maximum(cam, 0) if relu else cam
 
 
+def layer_cam(by_hand: ByHand, x: Array, k: int, layer: str = "conv", relu: bool = True) -> Array:
+    assert isinstance(by_hand, Convolutional)
+    h, dh = by_hand.hidden_of(x), by_hand.gradient_of_maps(x, k)
+    if layer == "relu":
+        h, dh = np.maximum(h, 0), by_hand.gradient_behind_relu(x, k)
+    cam = (np.maximum(dh, 0) * h).sum(1)
+    return np.maximum(cam, 0) if relu else cam
+
+
 def occlusion(
     by_hand: ByHand,
     x: Array,
@@ -106,5 +115,6 @@ REPLICAS: dict[str, Callable[..., Array]] = {
     "integrated-gradients": integrated_gradients,
     "smoothgrad": smoothgrad,
     "grad-cam": grad_cam,
+    "layer-cam": layer_cam,
     "occlusion": occlusion,
 }

@@ -10,6 +10,7 @@ from ..support.choice import choose
 from .base import Method
 from .grad_cam import GradCam
 from .integrated_gradients import IntegratedGradients
+from .layer_cam import LayerCam
 from .occlusion import Occlusion
 from .saliency import Deconvnet, GuidedBackprop, InputXGradient, Saliency
 from .smoothgrad import SmoothGrad
@@ -26,6 +27,7 @@ METHODS: dict[str, type[Method]] = {
         IntegratedGradients,
         SmoothGrad,
         GradCam,
+        LayerCam,
         Occlusion,
     )
 }

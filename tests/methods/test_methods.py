@@ -32,6 +32,8 @@ SETTINGS: list[tuple[ByHand, str, dict[str, Any]]] = [
     (CONV, "smoothgrad", {"samples": 2, "noise": 0.0}),
     (CONV, "grad-cam", {"relu": False}),
     (CONV, "grad-cam", {"layer": "relu"}),
+    (CONV, "layer-cam", {"relu": False}),
+    (CONV, "layer-cam", {"layer": "relu"}),
     (DENSE, "occlusion", {"window": 1, "stride": 1, "baseline": 0.5}),
     (DENSE, "occlusion", {"window": 4, "stride": 3, "overlap": "sum"}),
     (CONV, "occlusion", {"window": 2}),

@@ -1,0 +1,27 @@
+"""LayerCAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import onnx_ir as ir
+
+from ..graph.builder import GraphBuilder
+from .grad_cam import ClassActivationMap
+
+__all__ = ["LayerCam"]
+
+
+@dataclass(frozen=True)
+class LayerCam(ClassActivationMap):
+    """A layer's feature maps, each element times its own positive gradient, summed (Jiang et al., 2021, TIP 30).
+
+    ``layer`` as in grad-cam; of early layers the map is finer. ``relu=False`` keeps the negative part of the sum, which
+    feature maps below zero make.
+    """
+
+    name: ClassVar[str] = "layer-cam"
+
+    def weights(self, g: GraphBuilder, gradient: ir.Value, places: list[int]) -> ir.Value:
+        return g.Relu(gradient)
