@@ -3,6 +3,6 @@
 ``onnxray.explain(model, picture, target=onnxray.scores.Contrast(6, 8))`` explains why 6 and not 8.
 """
 
-from .attribution.scores import SCORES, Class, Score, Weighted
+from .attribution.scores import SCORES, Class, Contrast, Score, Weighted
 
-__all__ = ["SCORES", "Class", "Score", "Weighted"]
+__all__ = ["SCORES", "Class", "Contrast", "Score", "Weighted"]

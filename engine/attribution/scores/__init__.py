@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 from ...data.arrays import as_array
 from .class_score import Class
+from .contrast import Contrast
 from .selection import Score, Selected, Settled
 from .weighted import Weighted
 
-__all__ = ["SCORES", "Class", "Score", "Selected", "Settled", "Weighted", "score_of"]
+__all__ = ["SCORES", "Class", "Contrast", "Score", "Selected", "Settled", "Weighted", "score_of"]
 
 SCORES: Mapping[str, Score] = {
     "class": Class(),
+    "contrast": Contrast("top1", "top1"),
     "weights": Weighted(1.0),
 }  # one of each kind, which stands for the graph of all of them
 
