@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from ...errors import InputError
 from .credited import Features
+from .inner import Inner
 from .model_inputs import Inputs
 
-__all__ = ["Features", "Inputs", "features_of"]
+__all__ = ["Features", "Inner", "Inputs", "features_of"]
 
 
 def features_of(said: Features | str | Sequence[str] | None) -> Features:
@@ -17,4 +18,8 @@ def features_of(said: Features | str | Sequence[str] | None) -> Features:
         return Inputs()
     if isinstance(said, Features):
         return said
+    if isinstance(said, str):
+        return Inner(said)
+    if isinstance(said, Sequence):
+        return Inner(*said)
     raise InputError(f"features of type {type(said).__name__}: give names of layers, nodes or tensors")
