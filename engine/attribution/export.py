@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
+from ..autodiff.overlays import EXACT
+from ..autodiff.registry import Overlay
 from ..graph.builder import GraphBuilder
 from ..methods.base import Method
 from ..methods.samplers import points_of
@@ -17,12 +20,16 @@ from .plan import ExplanationGraph
 __all__ = ["exported"]
 
 
-def exported(plan: ExplanationGraph, method: Method) -> ir.Model:
+def exported(plan: ExplanationGraph, method: Method, rules: Overlay = EXACT) -> ir.Model:
     """The file of an explainer: the model's inputs and ``target`` in; its outputs, score and attributions out."""
     points = points_of(method.samplers(), plan.explained)
     program = _looped(plan, method, points) if points else _plain(plan)
     program.producer_name = "onnxray"
     program.metadata_props["onnxray.method"] = repr(method)
+    if rules is not EXACT:
+        program.metadata_props["onnxray.rules"] = rules.name
+    if not plan.fed:
+        program.metadata_props["onnxray.features"] = json.dumps(list(plan.explained))
     return program
 
 

@@ -41,7 +41,7 @@ def attribution_of(
         layout=given.preprocess.layout if given.preprocess and plan.fed else _layout(plan),
         pictures=given.pictures if plan.fed or plan.cam else (),
         provenance={**made} | gap_record(sums.gaps, plan.bound),
-        reduction=method.reduction if _layout(plan) else "abs-max",
+        reduction=method.reduction if _layout(plan) == "NLC" else "abs-max",
     )
 
 
@@ -57,6 +57,8 @@ def provenance_of(
     return {"options": repr(method), "score": score, **said, **layer, **laid, **inner}
 
 
-def _layout(plan: ExplanationGraph) -> Literal["NLC"] | None:
-    """That of embeddings; pictures are known by their preprocessing, and maps of a layer have no channels."""
+def _layout(plan: ExplanationGraph) -> Literal["NLC", "NCHW"] | None:
+    """That of embeddings and of maps inside the model; pictures are known by their preprocessing."""
+    if not plan.fed:
+        return "NCHW" if all(about.channels == 0 for about in plan.explained.values()) else None
     return "NLC" if not plan.cam and all(about.tokens for about in plan.explained.values()) else None

@@ -211,4 +211,4 @@ class Explainer:
         kind = SCORES[choose(target, SCORES, "kind of target")]
         lowering = "cuda" if self._runs.lowering == "cuda" else "portable"
         plan = self._runs.open_plan(lowering, self._runs.score_finder.known, kind)
-        return write_model(exported(plan, self.method), path)
+        return write_model(exported(plan, self.method, self._runs.rules), path)

@@ -160,7 +160,7 @@ def open_runs(
     """The runs of a method on a model; arguments are those of ``Explainer``. A warning goes to the caller's caller."""
     backend, source = backend_named(builder, runtime), load(source)
     model, made = backend.prepare(source), method_named(method, layer, options)
-    credited, laid = features_of(features), _laid(overlay_of(rules), made)
+    credited, laid = _credited(features_of(features), made), _laid(overlay_of(rules), made)
     where, name = backend.providers(providers), str(row_scores(model, score).name)
     limit, note = parse_memory(memory), note_of(model, name) if credited.inputs else None
     if note:
@@ -169,6 +169,13 @@ def open_runs(
     runs = ExplanationRuns(model, made, score, credited, laid, backend, where, threads, limit, note, finder)
     runs.open_early()
     return runs
+
+
+def _credited(features: Features, method: Method) -> Features:
+    """The features; an InputError for those inside the model where the method has a layer of its own."""
+    if method.has_layer and not features.inputs:
+        raise InputError(f"method {method.name!r} maps a layer: name it by layer=, features= is for other methods")
+    return features
 
 
 def _laid(rules: Overlay, method: Method) -> Overlay:

@@ -98,6 +98,19 @@ def test_what_is_no_layer_is_refused(features: Any, said: str) -> None:
         onnxray.explain(CONV.proto(), CONV.x(), features=features)
 
 
+def test_a_method_that_maps_a_layer_takes_no_other() -> None:
+    with pytest.raises(onnxray.InputError, match="'grad-cam' maps a layer: name it by layer="):
+        onnxray.explain(CONV.proto(), CONV.x(), "grad-cam", features="conv")
+
+
+def test_a_layer_of_maps_is_drawn() -> None:
+    found = onnxray.explain(CONV.proto(), CONV.x(), target=2, features="conv")
+    truth = np.abs(CONV.gradient_of_maps(CONV.x(), 2)).max(1)
+    assert distance(found.map(), truth) <= TOLERANCE
+    width, height = found.image().size
+    assert width / height == pytest.approx(5 / 6, rel=0.02)
+
+
 def test_a_layer_beside_the_score_is_refused() -> None:
     with pytest.raises(onnxray.InputError, match="the score 'h' does not depend on 'pool'; name a layer before it"):
         onnxray.explain(CONV.proto(), CONV.x(), score="h", target=(0, 0, 0), features="pool")

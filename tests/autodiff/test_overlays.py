@@ -95,6 +95,7 @@ def test_a_saved_explainer_keeps_it(tmp_path: Any) -> None:
 
     x, explainer = DENSE.x(), onnxray.Explainer(DENSE.proto(), rules={"Relu": halved})
     session = onnxruntime.InferenceSession(explainer.save(tmp_path / "e.onnx"), providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map["onnxray.rules"] == "rules"
     (found,) = session.run(["attribution"], {"x": x, "target": np.array([2, 2, 2])})
     assert distance(found, half_relu(x, 2)) <= TOLERANCE
 

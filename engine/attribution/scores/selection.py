@@ -78,3 +78,6 @@ class Settled(Score):
 
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         return self.score.told(settled, scores)
+
+    def length(self, g: GraphBuilder, target: ir.Value) -> ir.Value | float:
+        return self.score.length(g, target)
