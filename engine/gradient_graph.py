@@ -108,7 +108,7 @@ def differentiate(
         if not of:
             raise ModelError("the model has no floating-point output to differentiate; name a tensor with of=")
         wrt = wrt if wrt is not None else start_names(program, of)
-        shadow = add_float32_shadow(program, of, wrt)
+        shadow = add_float32_shadow(program, of, wrt, overlay=overlay)
         ys, xs = program.values(of), program.values(wrt)
         g = GraphBuilder(program.graph, lowering)
         seeds = {y: g.input(f"seed_{y.name}", shadow(y).dtype or ir.DataType.FLOAT, y.shape) for y in ys}

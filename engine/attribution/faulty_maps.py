@@ -49,10 +49,11 @@ class Fault:
 
 @dataclass(frozen=True)
 class Question:
-    """Another map whose values tell why one is zero: by a method, of a score."""
+    """Another map whose values tell why one is zero: by a method, of a score, by the user's rules or without them."""
 
     method: Method
     score: str
+    ruled: bool = True
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,11 @@ def faults_of(
     score: str,
     activation: str | None,
     answers: Answers,
+    ruled: bool = False,
 ) -> list[Fault]:
     """The faults of a batch, whose ``values`` by input count examples first; ``activation`` is the model's final one.
+
+    ``ruled``: whether rules of a user's lie over the method's.
 
     A constant map is a fault where a layer is explained, as it says where evidence lies.
     """
@@ -86,7 +90,7 @@ def faults_of(
     why = "the layer's map has one value; name a layer with a larger map (layer=, --layer)"
     found += [Fault(int(k), "is the same everywhere", why) for k in np.flatnonzero(same)]
     rows = np.flatnonzero(zero)
-    reasons = _reasons(rows, method, score, activation, answers) if rows.size else {}
+    reasons = _reasons(rows, _questions(method, score, activation, ruled), method.blank, answers) if rows.size else {}
     return sorted((*found, *(Fault(k, "is zero everywhere", why) for k, why in reasons.items())), key=_example)
 
 
@@ -112,11 +116,11 @@ def _overflow(score: float) -> str:
 
 
 def _reasons(
-    rows: NDArray[np.intp], method: Method, score: str, activation: str | None, answers: Answers
+    rows: NDArray[np.intp], questions: Iterable[tuple[Question, str]], blank: str, answers: Answers
 ) -> dict[int, str]:
     """Why the maps of some examples are zero: the first reason that another map bears out."""
     left, found = rows, {}
-    for question, why in _questions(method, score, activation):
+    for question, why in questions:
         if not left.size:
             break
         try:
@@ -125,10 +129,10 @@ def _reasons(
             continue
         found |= dict.fromkeys(map(int, left[told]), why)
         left = left[~told]
-    return found | dict.fromkeys(map(int, left), method.blank)
+    return found | dict.fromkeys(map(int, left), blank)
 
 
-def _questions(method: Method, score: str, activation: str | None) -> Iterator[tuple[Question, str]]:
+def _questions(method: Method, score: str, activation: str | None, ruled: bool) -> Iterator[tuple[Question, str]]:
     for other, why in method.relaxed():
         yield Question(other, score), why
     if score == "output" and activation is not None:
@@ -139,6 +143,8 @@ def _questions(method: Method, score: str, activation: str | None) -> Iterator[t
         )
     if method.differentiates:
         yield Question(_Magnified(), score), "the gradient is too small for float32"
+    if ruled:
+        yield Question(Saliency(), score, ruled=False), "rules= let no gradient through; without them there is one"
 
 
 def warn_of(faults: Sequence[Fault], method: str, examples: int, stacklevel: int) -> None:

@@ -16,6 +16,7 @@ from ..autodiff.registry import Overlay
 from ..errors import InputError
 from ..graph.builder import GraphBuilder, Lowering
 from ..graph.model import Model
+from ..graph.traversal import ancestors
 from ..methods.base import EmitContext, Method
 from ..methods.explained import Explained
 from ..methods.samplers import perturb, points_of
@@ -105,7 +106,7 @@ def explanation_graph(
     explained = (features or Inputs()).explained(program, scores.whole, y_name)
     tensors = [about.tensor or name for name, about in explained.items()]
     bound = rounding_bound(program.value(y_name))
-    shadow = add_float32_shadow(program, y_name, tensors, getattr(method, "layer", None))
+    shadow = add_float32_shadow(program, y_name, tensors, getattr(method, "layer", None), rules)
     outputs = tuple(str(value.name) for value in program.outputs)
     g = GraphBuilder(program.graph, lowering, "explain")
     points = _point_inputs(g, method, explained)
@@ -160,6 +161,16 @@ def _checked(scores: ScoreAxes, method: Method) -> ScoreAxes:
     return scores
 
 
+def _refuse_nested(values: Sequence[ir.Value]) -> None:
+    """An InputError where one of the values depends on another: a point would move it twice."""
+    for value in values if len(values) > 1 else ():
+        if before := [one.name for one in ancestors([value]) if one is not value and one in values]:
+            raise InputError(
+                f"features {before[0]!r} and {value.name!r}: the second depends on the first, and this method moves "
+                "both; explain them one at a time"
+            )
+
+
 def _finish(g: GraphBuilder, program: Model, shadow: Float32Shadow) -> None:
     shadow.reuse_quantized(g)
     TopologicalSortPass()(program.program)
@@ -203,6 +214,7 @@ def _perturb(
     original = {name: shadow(x) for name, x in inputs.items()}
     if not points:
         return original, original
+    _refuse_nested(list(inputs.values()))
     perturbed = dict(original)
     for name, x in inputs.items():
         uses = list(x.uses())

@@ -15,7 +15,7 @@ from ..graph.node_names import SHADOW
 from . import ops as _ops  # noqa: F401  registers the rules
 from .overlays import checked
 from .paths import depends_on, path_nodes, stops
-from .registry import FLOWS, NO_GRADIENT, Overlay, Pairs, Rule, pairs_of, rule_for
+from .registry import FLOWS, NO_GRADIENT, Overlay, Pairs, Rule, as_rule, pairs_of, rule_for
 from .relu_policies import ACTIVATIONS
 
 __all__ = ["BROADCASTING", "Activation", "Backward", "Builder", "backward"]
@@ -59,7 +59,10 @@ def backward(
     for y, seed in seeds.items():
         sweep.add(y, seed)
     path = path_nodes(g.graph, seeds, sweep.dependents)
-    sweep.overrides.update({node: rule for node in path if (rule := overlay.rule(node)) is not None})
+    own = [
+        node for node in path if node not in g.emitted
+    ]  # an overlay is for the model, not for what selects its score
+    sweep.overrides.update({node: as_rule(rule) for node in own if (rule := overlay.rule(node)) is not None})
     for node in reversed(path):
         sweep.visit(node)
     ends = [node for node in path if node not in sweep.blockers and stops(node)]
@@ -124,7 +127,9 @@ class _Sweep:
             raise UnsupportedOperator(f"{describe(node)}: no rule for the gradient of output {taken + 1} and later")
         try:
             found = rule(self.g, node, *dys[:taken])
-            return pairs_of(node, found) if other is None else checked(node, found, node.op_type in BROADCASTING)
+            if other is None:
+                return pairs_of(node, found)
+            return checked(node, found, self.dependents, node.op_type in BROADCASTING)
         except (ValueError, onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
             raise UnsupportedOperator(f"{describe(node)} cannot be differentiated: {error}") from error
 

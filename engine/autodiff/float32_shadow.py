@@ -29,6 +29,7 @@ from ..passes.quantised import QUANTISED
 from ..passes.restore_relu import restore_relu
 from .expand_functions import expand_functions
 from .ops.quantization import dequantised
+from .registry import Overlay
 from .streams import Stream
 
 __all__ = ["Float32Shadow", "add_float32_shadow", "float32_form"]
@@ -78,18 +79,22 @@ class Float32Shadow(Stream):
 
 
 def add_float32_shadow(
-    model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str, layers: Sequence[str] | str | None = None
+    model: Model,
+    of: Sequence[str] | str,
+    wrt: Sequence[str] | str,
+    layers: Sequence[str] | str | None = None,
+    overlay: Overlay | None = None,
 ) -> Float32Shadow:
     """Makes a model differentiable between two sets of tensors, in place; with respect to layers between, too.
 
-    In a float32 model, operators without a rule are expanded. Any other model is left as it is, and a shadow graph is
-    added beside it.
+    In a float32 model, operators without a rule, not even by the overlay, are expanded. Any other model is left as it
+    is, and a shadow graph is added beside it.
     """
     if not _narrow(model, of):
-        expand_functions(model, of, wrt)
+        expand_functions(model, of, wrt, overlay)
         return Float32Shadow()
     form = model.copy()
-    heads = _float32_form(form, of, wrt, layers)
+    heads = _float32_form(form, of, wrt, layers, overlay)
     return _merge(model, form, {**ir.convenience.create_value_mapping(form.graph), **heads, **_fenced(form, heads)})
 
 
@@ -97,7 +102,7 @@ def float32_form(model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str
     """The model that ``add_float32_shadow`` differentiates, alone and under its own names."""
     form = model.copy()
     if _narrow(form, of):
-        _float32_form(form, of, wrt, None)
+        _float32_form(form, of, wrt, None, None)
     else:
         expand_functions(form, of, wrt)
     return form
@@ -114,11 +119,15 @@ def _quantises(node: ir.Node | None) -> bool:
 
 
 def _float32_form(
-    form: Model, of: Sequence[str] | str, wrt: Sequence[str] | str, layers: Sequence[str] | str | None
+    form: Model,
+    of: Sequence[str] | str,
+    wrt: Sequence[str] | str,
+    layers: Sequence[str] | str | None,
+    overlay: Overlay | None,
 ) -> Mapping[str, ir.Value]:
     """Rewrites a copy in place; gives the float32 forms of half-precision inputs and weights, by name."""
     heads = cast_to_float32(form.program, [form.value(name).name for name in ([wrt] if isinstance(wrt, str) else wrt)])
-    expand_functions(form, of, wrt)
+    expand_functions(form, of, wrt, overlay)
     restore_relu(form.program)
     named = [wrt, of, layers or ()]
     kept = [form.value(name) for names in named for name in ([names] if isinstance(names, str) else names)]

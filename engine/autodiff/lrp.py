@@ -32,8 +32,8 @@ _PASSED = frozenset(
 _KEPT = frozenset(
     {"AveragePool", "Cast", "Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GatherElements"}
     | {"GlobalAveragePool", "GlobalMaxPool", "Identity", "LeakyRelu", "MaxPool", "Mean", "Neg", "PRelu", "Pad", "Relu"}
-    | {"ReduceMax", "ReduceMean", "ReduceSum", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze", "Sum"}
-    | {"Transpose", "Unsqueeze", "Upsample"}
+    | {"ReduceMax", "ReduceMean", "ReduceSum", "Reshape", "Resize", "Slice", "SpaceToDepth", "Split", "Squeeze", "Sum"}
+    | {"Transpose", "Unsqueeze"}
 )
 
 
@@ -53,6 +53,8 @@ class EpsilonRule(Overlay):
             return self._pass
         if op in _PRODUCTS and all(map(_varies, node.inputs)):
             return _halve
+        if op in _WEIGHTED and _varies(node.inputs[1]):
+            return _refused
         if op in _WEIGHTED or op == "MatMul" or (op in _SUMS and not all(map(_varies, node.inputs))):
             return None if _goes_on(node) else self._stabilise
         linear = op in _KEPT or op in _SUMS or op == "Mul" or (op == "Div" and not _varies(node.inputs[1]))
@@ -64,7 +66,7 @@ class EpsilonRule(Overlay):
 
     def _pass(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
         x, y = node.inputs[0], node.outputs[0]
-        stable = g.Add(x, g.Where(g.Less(x, 0), -self.epsilon, g.constant(self.epsilon, ir.DataType.FLOAT)))
+        stable = g.Add(x, g.Where(g.Less(x, 0), g.constant(-self.epsilon, x.dtype), g.constant(self.epsilon, x.dtype)))
         return [g.Mul(dy, g.Div(y, stable)), *[None] * (len(node.inputs) - 1)]
 
 

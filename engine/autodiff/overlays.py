@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import onnx
 import onnx_ir as ir
 
 from ..errors import InputError
+from ..graph.traversal import subgraphs
 from ..support.choice import choose, nearest
 from .lrp import LRP_EPSILON
 from .paths import depends_on, path_nodes
@@ -61,12 +62,19 @@ def warn_of_unmet(graph: ir.Graph, rules: Overlay, of: Iterable[ir.Value], wrt: 
     """One line where no node between tensors has a rule of a user's overlay, which then changes nothing."""
     if any(rules is known for known in OVERLAYS.values()):  # what became of every activation is listed
         return
-    if not any(map(rules.overrides, path_nodes(graph, of, depends_on(graph, wrt, rules)))):
+    if not any(map(rules.overrides, _with_inner(path_nodes(graph, of, depends_on(graph, wrt, rules))))):
         warnings.warn(
             f"no node between input and score has a rule of {rules.name!r}: the map is that of the gradient without it",
             UserWarning,
             stacklevel=2,
         )
+
+
+def _with_inner(nodes: Iterable[ir.Node]) -> Iterator[ir.Node]:
+    for node in nodes:
+        yield node
+        for graph in subgraphs(node):
+            yield from graph.all_nodes()
 
 
 def _check(operator: Any, rule: Any) -> None:
@@ -82,24 +90,32 @@ def _check(operator: Any, rule: Any) -> None:
         raise InputError(f"the rule for {operator} is of type {type(rule).__name__}: give a function rule(g, node, dy)")
 
 
-def checked(node: ir.Node, gradients: Gradients, broadcasts: bool) -> Pairs:
-    """The pairs of an overlay's rule; ValueError where it gives no gradients, too many, or one of another shape."""
-    if isinstance(gradients, Sequence) and len(gradients) > len(node.inputs):
-        raise ValueError(f"the overlay's rule gives {len(gradients)} gradients for {len(node.inputs)} inputs")
+def checked(node: ir.Node, gradients: Gradients, dependents: Collection[ir.Value], broadcasts: bool) -> Pairs:
+    """The pairs of an overlay's rule; ValueError where it gives no gradients, another number, or one of another shape.
+
+    Inputs at the end may be left out where no ``dependents`` are among them.
+    """
+    given = len(gradients) if isinstance(gradients, Sequence) else len(node.inputs)
+    if given > len(node.inputs) or any(x in dependents for x in node.inputs[given:]):
+        raise ValueError(
+            f"the overlay's rule gives {given} gradients for {len(node.inputs)} inputs; give one each, None for zero"
+        )
     pairs = list(pairs_of(node, gradients))
     for x, dx in pairs:
         if not isinstance(dx, ir.Value | None):
             raise ValueError(f"the overlay's rule gives a {type(dx).__name__} where a value that g emitted is expected")
-        if x is not None and dx is not None and not broadcasts and _differ(x, dx):
+        if x is not None and dx is not None and _differ(x, dx, broadcasts):
             raise ValueError(
                 f"the overlay's rule gives a gradient of shape {dx.shape} for {x.name!r} of shape {x.shape}"
             )
     return pairs
 
 
-def _differ(x: ir.Value, dx: ir.Value) -> bool:
-    """Whether two shapes cannot be the same."""
+def _differ(x: ir.Value, dx: ir.Value, broadcasts: bool) -> bool:
+    """Whether two shapes cannot be the same, or x cannot have been repeated to the other by broadcasting."""
     if x.shape is None or dx.shape is None:
         return False
-    sizes = zip(x.shape, dx.shape, strict=False)
-    return len(x.shape) != len(dx.shape) or any(isinstance(m, int) and isinstance(n, int) and m != n for m, n in sizes)
+    extra = len(dx.shape) - len(x.shape)
+    sizes = zip(x.shape, list(dx.shape)[max(extra, 0) :], strict=False)
+    known = [(m, n) for m, n in sizes if isinstance(m, int) and isinstance(n, int)]
+    return extra < 0 or (extra > 0 and not broadcasts) or any(m != n and not (broadcasts and m == 1) for m, n in known)

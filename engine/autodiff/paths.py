@@ -16,8 +16,7 @@ def depends_on(graph: ir.Graph, wrt: Iterable[ir.Value], overlay: Overlay | None
     """Every value that depends on one of ``wrt`` through operators that have a gradient, if only by an overlay."""
     found = set(wrt)
     for node in graph:
-        passes = (node.domain, node.op_type) not in NO_GRADIENT or (overlay is not None and overlay.overrides(node))
-        if passes and any(v in found for v in inputs_of(node)):
+        if _passes(node, overlay) and any(v in found for v in inputs_of(node)):
             found.update(node.outputs)
     return found
 
@@ -35,16 +34,22 @@ def path_nodes(graph: ir.Graph, of: Iterable[ir.Value], among: set[ir.Value]) ->
     return found[::-1]
 
 
-def reached_nodes(graph: ir.Graph, of: Iterable[ir.Value], among: set[ir.Value]) -> list[ir.Node]:
-    """The nodes on the paths that a gradient reaches; a node without a gradient ends its paths."""
+def reached_nodes(
+    graph: ir.Graph, of: Iterable[ir.Value], among: set[ir.Value], overlay: Overlay | None = None
+) -> list[ir.Node]:
+    """The nodes on the paths that a gradient reaches; a node without a gradient, not by an overlay, ends its paths."""
     wanted = set(of)
     found = []
     for node in reversed(graph):
         reads = list(inputs_of(node))
         if any(v in wanted for v in node.outputs) and any(v in among for v in reads):
             found.append(node)
-            wanted.update(reads if (node.domain, node.op_type) not in NO_GRADIENT else ())
+            wanted.update(reads if _passes(node, overlay) else ())
     return found[::-1]
+
+
+def _passes(node: ir.Node, overlay: Overlay | None) -> bool:
+    return (node.domain, node.op_type) not in NO_GRADIENT or (overlay is not None and overlay.overrides(node))
 
 
 def stops(node: ir.Node) -> bool:

@@ -33,7 +33,7 @@ def add_stream(g: GraphBuilder, instead: Mapping[ir.Value, ir.Value], of: Sequen
     for node in g.graph:
         if any(value in changed for value in inputs_of(node)):
             changed.update(node.outputs)
-    nodes = path_nodes(g.graph, of, changed)
+    nodes = [node for node in path_nodes(g.graph, of, changed) if instead.keys().isdisjoint(node.outputs)]
     made = {value for node in nodes for value in node.outputs}
     read = dict.fromkeys(
         value for node in nodes for value in inputs_of(node) if value not in made and value.graph is g.graph
@@ -51,4 +51,4 @@ def add_stream(g: GraphBuilder, instead: Mapping[ir.Value, ir.Value], of: Sequen
     pairs = [
         (a, b) for old, new in zip(nodes, copies, strict=True) for a, b in zip(old.outputs, new.outputs, strict=True)
     ]
-    return Stream({str(a.name): b for a, b in (*instead.items(), *pairs)})
+    return Stream({str(a.name): b for a, b in (*pairs, *instead.items())})

@@ -95,7 +95,7 @@ class Explainer:
             model, method, score=score, layer=layer, features=features, rules=rules, providers=providers,
             builder=builder, runtime=runtime, threads=threads, memory=memory, **options,
         )  # fmt: skip
-        self._others: dict[tuple[Method, str], ExplanationRuns] = {}
+        self._others: dict[Question, ExplanationRuns] = {}
         self.model, self.method, self.score = self._runs.model, self._runs.method, score
         self.builder, self.runtime = builder, runtime
         self.providers, self.threads = self._runs.providers, threads
@@ -143,21 +143,21 @@ class Explainer:
         """The attribution; what is wrong with its maps is warned of and kept in its provenance."""
 
         def answers(question: Question, rows: np.ndarray) -> np.ndarray:
-            other = self._beside(question.method, question.score)
+            other = self._beside(question)
             few = prepare(self.model, given.batch.take(rows))
             return not_zero(other.run(few, Settled(score, sums.settled[rows]))[2].values.values())
 
         warn_of_gap(found.provenance, stacklevel=3)
-        activation = final_activation(self.model, self.score)
-        faults = faults_of(sums.values.values(), found.score, self.method, self.score, activation, answers)
+        activation, ruled = final_activation(self.model, self.score), self._runs.ruled
+        faults = faults_of(sums.values.values(), found.score, self.method, self.score, activation, answers, ruled)
         warn_of(faults, found.method, len(found.score), stacklevel=3)
         return replace(found, provenance={**found.provenance, **recorded(faults)}) if faults else found
 
-    def _beside(self, method: Method, score: str) -> ExplanationRuns:
+    def _beside(self, question: Question) -> ExplanationRuns:
         """Another method or score on the same model."""
-        if (method, score) not in self._others:
-            self._others[method, score] = self._runs.beside(method, score)
-        return self._others[method, score]
+        if question not in self._others:
+            self._others[question] = self._runs.beside(question.method, question.score, question.ruled)
+        return self._others[question]
 
     @property
     def memory(self) -> int:

@@ -104,12 +104,18 @@ class ExplanationRuns:
         """The runtime that the nodes are chosen for."""
         return self.backend.lowering(self.providers)
 
-    def beside(self, method: Method, score: str) -> ExplanationRuns:
-        """Another method or score on the same model, by the portable builder."""
+    @property
+    def ruled(self) -> bool:
+        """Whether rules of a user's lie over the method's."""
+        return self.rules is not EXACT
+
+    def beside(self, method: Method, score: str, ruled: bool) -> ExplanationRuns:
+        """Another method or score on the same model, by the portable builder; ``ruled``: with the user's rules."""
         where = self.providers if self.backend.in_process else None
         with warnings.catch_warnings(action="ignore"):  # the note was told
             return open_runs(
-                self.model, method, score=score, features=self.features, providers=where, threads=self.threads,
+                self.model, method, score=score, features=self.features, rules=self.rules if ruled else EXACT,
+                providers=where, threads=self.threads,
                 memory=self.memory,
             )  # fmt: skip
 

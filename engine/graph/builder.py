@@ -26,8 +26,8 @@ class GraphBuilder:
 
     Inputs are values, or literals which take the type that the operator's schema ties them to; attributes are
     keywords, ``**node.attributes`` those of another node, and one that is None is left out; ``outputs=n`` asks for a
-    tuple. Each new value is typed and shaped at once. ``lowering`` tells rules which runtime the graph is for, where
-    that decides between equal forms.
+    tuple. Each new value is typed and shaped at once; ``emitted`` has the nodes. ``lowering`` tells rules which runtime
+    the graph is for, where that decides between equal forms.
     """
 
     def __init__(self, graph: ir.Graph, lowering: Lowering = "portable", prefix: str = "grad") -> None:
@@ -38,6 +38,7 @@ class GraphBuilder:
         self._taken = _names_of(graph)
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         self._shapes: dict[ir.Value, ir.Value] = {}
+        self.emitted: set[ir.Node] = set()
 
     def __getattr__(self, op: str) -> Callable[..., Any]:
         try:
@@ -57,6 +58,7 @@ class GraphBuilder:
         for k, output in enumerate(node.outputs):
             output.name = node.name if k == 0 else self.fresh(f"{node.name}:{k}")
         self.graph.append(node)
+        self.emitted.add(node)
         infer(schema, node, self.opset)
         return node.outputs[0] if outputs == 1 else tuple(node.outputs)
 

@@ -65,7 +65,7 @@ class Path(Sampler):
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
         start = g.constant(baseline_array(self.baseline, about), x.dtype)
         alpha = broadcast_rows(g, g.CastLike(points["alpha"], x), x, about)
-        return g.shaped_like(g.Add(start, g.Mul(alpha, g.Sub(x, start))), x)
+        return g.shaped_like(g.Add(g.Mul(alpha, x), g.Mul(g.Sub(1, alpha), start)), x)  # both ends to the last bit
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,9 @@ class Noise(Sampler):
         return _float32(np.moveaxis(draws, 1, 1 + channels) if channels else draws)
 
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
-        axes = [axis for axis in range(g.rank(x)) if axis != (about.batch or 0)]
-        spread = g.Mul(self.level, g.Sub(g.ReduceMax(x, axes, keepdims=1), g.ReduceMin(x, axes, keepdims=1)))
+        axes = [axis for axis in range(g.rank(x)) if axis != about.batch]
+        most, least = (g.ReduceMax(x, axes, keepdims=1), g.ReduceMin(x, axes, keepdims=1)) if axes else (x, x)
+        spread = g.Mul(self.level, g.Sub(most, least))
         noise = g.CastLike(points[f"noise/{about.name}"], x)
         if about.batch:
             noise = g.Transpose(noise, perm=[*range(1, about.batch + 1), 0, *range(about.batch + 1, g.rank(x))])

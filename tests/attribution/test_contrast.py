@@ -85,6 +85,15 @@ def test_what_is_no_score_is_refused(that: Any, said: str) -> None:
         onnxray.explain(DENSE.proto(), DENSE.x(), target=Contrast(1, that))
 
 
+def test_a_contrast_of_a_score_with_itself_is_told() -> None:
+    x = DENSE.x()
+    top = DENSE.scores(x).argmax(1)
+    with pytest.warns(
+        UserWarning, match=f"a score with itself is zero, that of example {np.flatnonzero(top == top[0])[0]}"
+    ):
+        onnxray.explain(DENSE.proto(), x, target=Contrast("top1", int(top[0])))
+
+
 def test_a_map_of_nothing_but_zeros_says_why() -> None:
     """The reasons are found for a contrast, too: here the Softmax is saturated."""
     net = model("net (float[N, 3] x) => (float[N, 3] y) { y = Softmax(x) }")

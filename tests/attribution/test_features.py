@@ -98,6 +98,13 @@ def test_what_is_no_layer_is_refused(features: Any, said: str) -> None:
         onnxray.explain(CONV.proto(), CONV.x(), features=features)
 
 
+def test_layers_behind_each_other_are_not_moved_at_once() -> None:
+    with pytest.raises(onnxray.InputError, match="the second depends on the first"):
+        onnxray.explain(CONV.proto(), CONV.x(), "integrated-gradients", features=["x", "conv"])
+    with pytest.raises(onnxray.InputError, match="two of them are the same tensor"):
+        onnxray.explain(CONV.proto(), CONV.x(), features=["h", "conv"])
+
+
 def test_a_method_that_maps_a_layer_takes_no_other() -> None:
     with pytest.raises(onnxray.InputError, match="'grad-cam' maps a layer: name it by layer="):
         onnxray.explain(CONV.proto(), CONV.x(), "grad-cam", features="conv")

@@ -91,6 +91,28 @@ def test_an_operator_without_a_rule_of_relevance_is_refused() -> None:
         onnxray.explain(net, normal(2, 4), "input-x-gradient", target=1, score="output", rules="lrp-epsilon")
 
 
+def test_a_weighted_score_has_the_relevance_of_the_weights() -> None:
+    """Nodes that select the score are none of the model's: the rules leave them alone."""
+    x = DENSE.x()
+    one, weights = (
+        onnxray.explain(DENSE.proto(), x, "input-x-gradient", target=target, rules=RULE)
+        for target in (1, np.eye(4, dtype=np.float32)[[1, 1, 1]])
+    )
+    np.testing.assert_allclose(weights.values, one.values, rtol=1e-5, atol=1e-7)
+
+
+def test_a_model_in_float64() -> None:
+    net = model("net (double[N, 4] x) => (double[N, 4] y) { y = Tanh(x) }")
+    found = onnxray.explain(net, normal(2, 4).astype(np.float64), "input-x-gradient", target=1, rules="lrp-epsilon")
+    np.testing.assert_allclose(np.asarray(found.values).sum(1), found.score, rtol=1e-4)
+
+
+def test_weights_that_vary_are_refused() -> None:
+    net = model("net (float[4, 4] x) => (float[4, 4] y) { y = Gemm(x, x) }")
+    with pytest.raises(onnxray.UnsupportedOperator, match=r"operator Gemm .* has no rule of relevance"):
+        onnxray.explain(net, normal(4, 4), "input-x-gradient", target=(0, 1), rules="lrp-epsilon")
+
+
 def test_captum_says_the_same(tmp_path: Any) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     attr = pytest.importorskip("captum.attr", reason="Captum is not installed")

@@ -90,6 +90,49 @@ def test_a_gradient_straight_through_what_has_none() -> None:
     np.testing.assert_allclose(found.values, 2 * np.round(x) * np.eye(4)[[1, 1]])
 
 
+def test_behind_a_function_without_a_rule() -> None:
+    """Shrink is expanded though Round, behind it, has a gradient by the overlay alone."""
+    net = model("net (float[N, 4] x) => (float[N, 4] y) { s = Shrink<lambd=0.1>(x)  a = Round(s)  y = Mul(a, a) }")
+    x = normal(2, 4) * 3
+    found = onnxray.explain(net, x, target=1, rules={"Round": lambda g, node, dy: dy})
+    truth = 2 * np.round(np.where(np.abs(x) > 0.1, x, 0)) * (np.abs(x) > 0.1) * np.eye(4)[[1, 1]]
+    np.testing.assert_allclose(found.values, truth)
+
+
+def test_a_rule_for_an_operator_that_would_be_expanded() -> None:
+    net = model("net (float[N, 4] x) => (float[N, 4] y) { y = Shrink<lambd=0.1>(x) }")
+    found = onnxray.explain(net, normal(2, 4), target=1, rules={"Shrink": lambda g, node, dy: g.Mul(dy, 5.0)})
+    np.testing.assert_array_equal(found.values, 5 * np.eye(4, dtype=np.float32)[[1, 1]])
+
+
+def test_a_map_that_rules_blank_says_so() -> None:
+    with pytest.warns(UserWarning, match="is zero everywhere: rules= let no gradient through"):
+        onnxray.explain(DENSE.proto(), DENSE.x(), target=2, rules={"Relu": lambda g, node, dy: g.Mul(dy, 0.0)})
+
+
+class Plainly(onnxray.Overlay):
+    def rule(self, node: ir.Node) -> Any:
+        return halved if node.op_type == "Relu" else None
+
+
+def test_a_subclass_may_give_a_plain_function() -> None:
+    x = DENSE.x()
+    found = onnxray.explain(DENSE.proto(), x, target=2, rules=Plainly("plain"))
+    assert distance(found.values, half_relu(x, 2)) <= TOLERANCE
+
+
+def test_a_node_in_a_branch_is_met(recwarn: pytest.WarningsRecorder) -> None:
+    net = model(
+        """net (float[N, 3] x) => (float[N, 3] y) {
+            yes = Constant<value = bool {1}>()
+            y = If(yes) <then_branch = up () => (float[N, 3] a) { a = Relu(x) },
+                         else_branch = down () => (float[N, 3] b) { b = Neg(x) }>
+        }"""
+    )
+    onnxray.explain(net, np.abs(normal(2, 3)), target=1, rules={"Relu": halved})
+    assert [str(one.message) for one in recwarn if "no node between" in str(one.message)] == []
+
+
 def test_a_saved_explainer_keeps_it(tmp_path: Any) -> None:
     import onnxruntime
 
@@ -123,11 +166,26 @@ def test_what_is_no_rule_is_refused_by_name(rules: Any, said: str) -> None:
         (lambda g, node, dy: [dy, dy], "gives 2 gradients for 1 inputs"),
         (lambda g, node, dy: [1.5], "gives a float where a value that g emitted"),
         (lambda g, node, dy: g.ReduceSum(dy, [1]), "gives a gradient of shape"),
+        (lambda g, node, dy: g.Concat(dy, dy, axis=1), "gives a gradient of shape"),
     ],
 )
 def test_a_rule_that_gives_no_gradient_is_told_from_a_failure(rule: Any, said: str) -> None:
     with pytest.raises(onnxray.UnsupportedOperator, match=f"operator Relu .*the overlay's rule {said}"):
         onnxray.explain(DENSE.proto(), DENSE.x(), rules={"Relu": rule})
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"MatMul": lambda g, node, dy: [dy, None]}, "gives a gradient of shape"),
+        ({"Add": lambda g, node, dy: dy}, "gives 1 gradients for 2 inputs; give one each, None for zero"),
+    ],
+)
+def test_a_rule_that_leaves_an_input_out_or_has_its_shape_wrong(rules: Any, said: str) -> None:
+    text = "net (float[N, 6] x) => (float[N, 4] y) { p = MatMul(x, A)  s = Sin(p)  y = Add(p, s) }"
+    net = model(text, {"A": normal(6, 4)})
+    with pytest.raises(onnxray.UnsupportedOperator, match=f"the overlay's rule {said}"):
+        onnxray.explain(net, normal(2, 6), target=1, rules=rules)
 
 
 def test_a_method_without_a_gradient_takes_none() -> None:

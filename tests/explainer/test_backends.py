@@ -53,7 +53,7 @@ def arguments(names: tuple[str, ...]) -> dict[str, str]:
 
 def test_every_backend_is_documented() -> None:
     """Both names of each, wherever users may give them; tests/training asks for a way of ``verify``."""
-    page = (ENGINE.parent / "docs" / "training.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
     names = {name for names in BACKENDS for name in names}
     for text in (onnxray.differentiate.__doc__ or "", onnxray.Explainer.__doc__ or ""):
         assert [name for name in names if f'"{name}"' not in text] == []

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import onnx_ir as ir
 import onnxray
 import pytest
 from cli_tools import DIGITS
-from onnxray.autodiff.backward import Activation
 from onnxray.cli.app import run
 from onnxray.gate.layers.randomise import randomised
 from onnxray.gate.metrics.agreement import METRICS, Metric
 from onnxray.gate.metrics.quality import QUALITIES, Quality
-from onnxray.methods.base import EmitContext, Reduction
+from onnxray.methods.base import EmitContext, Emitted, Reduction
 from onnxray.models.data import digits
 
 X = digits().unseen[:4, None].astype(np.float32) / 255
@@ -31,9 +28,9 @@ class Halved(onnxray.METHODS["saliency"]):
     name: ClassVar[str] = "halved"
     reduction: ClassVar[Reduction] = "norm"
 
-    def emit(self, context: EmitContext) -> tuple[Sequence[ir.Value], tuple[Activation, ...]]:
+    def emit(self, context: EmitContext) -> Emitted:
         gradients, activations = context.gradients()
-        return [context.g.Mul(one, 0.5) for one in gradients], activations
+        return Emitted({name: context.g.Mul(dx, 0.5) for name, dx in gradients.items()}, activations)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import onnx_ir as ir
 import onnxray
 import onnxruntime
 import pytest
-from by_hand import CONV, DENSE, TOLERANCE, ByHand
+from by_hand import CONV, DENSE, TOLERANCE, ByHand, model
 from measures import distance
 from onnxray.methods.base import EmitContext, Emitted
 from onnxray.methods.integrated_gradients import IntegratedGradients
@@ -92,6 +92,14 @@ def test_a_variance_is_finished_by_nodes(by_hand: ByHand, memory: Any, tmp_path:
     truth = np.var([by_hand.gradient(copy, 2) for copy in draws(by_hand, x, 5, 0.4, 0).astype(np.float32)], 0)
     assert np.linalg.norm(np.asarray(explainer(x, 2).values) - truth) <= 1e-4 * np.linalg.norm(truth)
     assert np.linalg.norm(saved(explainer, tmp_path / "e.onnx", x) - truth) <= 1e-4 * np.linalg.norm(truth)
+
+
+def test_noise_has_the_range_of_an_example_in_every_batch() -> None:
+    """An example of one number has no range of its own, so no noise, whatever stands beside it."""
+    square = model("net (float[N] x) => (float[N] y) { y = Mul(x, x) }")
+    x = np.array([1, 5], np.float32)
+    whole = np.asarray(onnxray.explain(square, x, "smoothgrad", samples=3, target=0).values)
+    np.testing.assert_allclose(whole, 2 * x)
 
 
 def test_the_gap_of_completeness_is_in_the_file(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ class Inner(Features):
             raise InputError("features: give the names of layers, nodes or tensors")
 
     def explained(self, model: Model, whole: bool = False, of: str | None = None) -> dict[str, Explained]:
+        if len({value.name for value in model.values(self.names)}) < len(self.names):
+            raise InputError(f"features {', '.join(self.names)}: two of them are the same tensor")
         before = set(ancestors([model.value(of)])) if of is not None else set()
         return {name: self._one(model, name, whole, of, before) for name in self.names}
 

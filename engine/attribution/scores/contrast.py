@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -49,6 +50,9 @@ class Contrast(Score):
         return np.stack([places_of(said, rows, scores) for said in (self.this, self.that)], axis=1)
 
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
+        if (same := np.flatnonzero(settled[:, 0] == settled[:, 1])).size:
+            text = f"the contrast of a score with itself is zero, that of example {', '.join(map(str, same))}"
+            warnings.warn(text, UserWarning, stacklevel=2)
         return np.stack([scores.named(settled[:, k]) for k in (0, 1)], axis=1)
 
     def length(self, g: GraphBuilder, target: ir.Value) -> ir.Value | float:
