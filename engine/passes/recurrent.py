@@ -78,6 +78,9 @@ def _direction(g: GraphBuilder, node: ir.Node, x: ir.Value, k: int, many: int, b
     )  # fmt: skip
     if lengths is not None and backwards:
         y = g.ReverseSequence(y, g.Cast(lengths, to=ir.DataType.INT64), time_axis=0, batch_axis=1)
+    if lengths is not None:  # onnxruntime's final states of an empty sequence are zero, whatever they start from
+        some = g.Unsqueeze(g.Greater(lengths, 0), [1])
+        states = [g.Where(some, state, 0) for state in states]
     return [y, *states]
 
 

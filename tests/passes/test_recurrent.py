@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxray
+import onnxruntime
 import pytest
+from by_hand import model
 from differences import run_on_runtime
 from gradcheck import normal
 from onnxray.autodiff.expand_functions import expand_functions
@@ -98,3 +101,20 @@ def test_batches_first() -> None:
     turned = run_on_runtime(program.proto(), {"x": normal(T, B, I).swapaxes(0, 1)})
     np.testing.assert_allclose(turned["y0"].transpose(1, 2, 0, 3), usual["y0"], rtol=1e-5)
     np.testing.assert_allclose(turned["y1"].swapaxes(0, 1), usual["y1"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("op", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_the_final_state_of_an_empty_sequence_is_zero(op: str, gates: int) -> None:
+    """As onnxruntime has it, whatever state the sequence starts from; the other sequence is as it was."""
+    starts = {"h0": normal(1, 2, 3)} | ({"c0": normal(1, 2, 3, seed=4)} if op == "LSTM" else {})
+    text = f"""net (float[4, 2, 5] x) => (float[1, 2, 3] h) {{
+        steps, h = {op}<hidden_size = 3>(x, W, R, B, L, {", ".join(starts)})
+    }}"""
+    weights = {"W": normal(1, gates * 3, 5), "R": normal(1, gates * 3, 3), "B": normal(1, 2 * gates * 3)}
+    floats = {name: array.astype(np.float32) for name, array in (weights | starts).items()}
+    net = model(text, floats | {"L": np.array([0, 3], np.int32)})
+    x, seed = normal(4, 2, 5).astype(np.float32), np.ones((1, 2, 3), np.float32)
+    session = onnxruntime.InferenceSession(net.SerializeToString(), providers=["CPUExecutionProvider"])
+    (plain,) = session.run(None, {"x": x})
+    assert not plain[0, 0].any()
+    assert onnxray.explain(net, x, target=seed).score == pytest.approx(plain.sum(), rel=1e-5)
