@@ -18,7 +18,7 @@ import onnx_ir as ir
 from ..errors import UnsupportedOperator
 from ..graph.builder import GraphBuilder
 from ..graph.traversal import ancestors
-from .registry import Gradients, Overlay, Rule, as_rule, rule_for
+from .registry import Gradients, Node, Overlay, Rule, as_rule, rule_for
 
 __all__ = ["LRP_EPSILON", "EpsilonRule"]
 
@@ -64,7 +64,7 @@ class EpsilonRule(Overlay):
         size = g.Abs(node.outputs[0])
         return _registered(g, node, g.Mul(dy, g.Div(size, g.Add(size, self.epsilon))))
 
-    def _pass(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+    def _pass(self, g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
         x, y = node.inputs[0], node.outputs[0]
         stable = g.Add(x, g.Where(g.Less(x, 0), g.constant(-self.epsilon, x.dtype), g.constant(self.epsilon, x.dtype)))
         return [g.Mul(dy, g.Div(y, stable)), *[None] * (len(node.inputs) - 1)]
