@@ -1,4 +1,4 @@
-"""What ``target=`` may be: the score that is explained, as an object.
+"""Objects for ``target=``: the score that is explained.
 
 ``onnxray.explain(model, picture, target=onnxray.scores.Contrast(6, 8))`` explains why 6 and not 8.
 """

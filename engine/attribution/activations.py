@@ -63,7 +63,7 @@ def activations(
 
 
 class LayerReader:
-    """What layers compute: built once, called often."""
+    """The outputs of layers: built once, called often."""
 
     def __init__(
         self,

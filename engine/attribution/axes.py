@@ -80,7 +80,7 @@ def score_axes(model: Model, score: str) -> ScoreAxes:
 def declared_axes(
     model: Model, score: str, shapes: Shapes | None = None, examples: int | None = None
 ) -> ScoreAxes | None:
-    """What the shapes tell for sure, with the inputs in ``shapes`` and so many examples.
+    """The axes of the scores as the shapes tell for sure, with the inputs in ``shapes`` and so many examples.
 
     None where only a run tells.
     """
@@ -123,7 +123,7 @@ def probed_axes(
     axes: Mapping[str, int | None],
     declared: ScoreAxes | None = None,
 ) -> ScoreAxes:
-    """What runs of the model tell: which axis grows with the examples, and whether these are examples at all.
+    """The axes of the scores as runs tell: which axis grows with the examples, and whether these are examples at all.
 
     Raises InputError where a model of a fixed number of rows is given another number of them.
     """

@@ -40,7 +40,7 @@ SHEET_COLUMNS = 8
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What each element of a batch of inputs contributed to the scores that were explained.
+    """The contribution of each element of a batch of inputs to the scores that were explained.
 
     Args:
         values: float32 array ``(N, *input)``, signed, as the method gave it; ``(N, h, w)`` of a layer's size from

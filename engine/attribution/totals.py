@@ -27,7 +27,7 @@ def totals_of(
     points: Mapping[str, ir.Value],
     explained: Mapping[str, Explained],
 ) -> dict[str, ir.Value]:
-    """What a row gives, times what its point counts; of a single point it is finished at once."""
+    """The totals of a row, times the weight of its point; of a single point they are finished at once."""
     if not points:
         return dict(method.finish(g, emitted.totals, explained))
     return {
@@ -43,7 +43,7 @@ def _counted(
     about: Explained,
     cam: bool,
 ) -> ir.Value:
-    """What a row gives, times what its point counts."""
+    """A total of a row, times the weight of its point."""
     if WEIGHT not in points:
         return total
     rows = g.CastLike(points[WEIGHT], total)
@@ -57,7 +57,7 @@ def gap_of_completeness(
     score: ir.Value,
     explained: Mapping[str, Explained],
 ) -> dict[str, ir.Value]:
-    """What a row adds to ``delta``: its contributions less its part of f(x) - f(baseline), (rows,).
+    """The part of a row in ``delta``: its contributions less its part of f(x) - f(baseline), (rows,).
 
     Nothing where the points have no such ends.
     """

@@ -52,7 +52,7 @@ class Start:
 
 
 def starts(model: Model, of: Sequence[str] | str | None = None) -> list[Start]:
-    """What is explained of a model unless it is told; integers in that model's graph.
+    """The values of a model that are explained by default; integers in that model's graph.
 
     Embeddings that are only added up count once, by the largest table: words stand for the kinds and places of words.
     Those that no tensor ``of`` depends on are left out, as the tables of another head are, unless that is all. Beside

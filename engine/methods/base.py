@@ -69,7 +69,7 @@ class EmitContext:
 
 @dataclass(frozen=True)
 class Emitted:
-    """What one row gives: ``totals``, which are added up over the rows of an example, and the activations on the way.
+    """The result of one row: ``totals``, which are added up over the rows of an example, and activations on the way.
 
     The total of an input, by its name, is in the input's shape, or a layer's map. ``finish`` reads totals of other
     names, too.
@@ -104,7 +104,7 @@ class Method(ABC):
 
     @abstractmethod
     def emit(self, context: EmitContext) -> Emitted:
-        """What a row gives; the samplers' weights are applied afterwards."""
+        """The nodes of one row; the samplers' weights are applied afterwards."""
 
     def finish(
         self, g: GraphBuilder, totals: Mapping[str, ir.Value], explained: Mapping[str, Explained]

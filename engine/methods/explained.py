@@ -1,4 +1,4 @@
-"""What a method explains: an input, or a tensor in its place, and its axes."""
+"""The tensor that a method explains, an input or one in its place, and its axes."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class ClassActivationMap(Method):
 
     @abstractmethod
     def weights(self, g: GraphBuilder, gradient: ir.Value, places: list[int]) -> ir.Value:
-        """What each feature map, or each of its elements, counts; ``places`` are the axes of the map."""
+        """The weight of each feature map, or of each of its elements; ``places`` are the axes of the map."""
 
     def emit(self, context: EmitContext) -> Emitted:
         model, g = context.model, context.g

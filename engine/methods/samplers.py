@@ -32,7 +32,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
-        """What differs between points: float32 arrays whose first axis counts them."""
+        """The numbers that differ between points: float32 arrays whose first axis counts them."""
 
     @abstractmethod
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:

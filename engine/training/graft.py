@@ -36,7 +36,7 @@ def needed_nodes(
 
 
 def _forward_reads(node: ir.Node, forward: Mapping[str, ir.Node]) -> Sequence[ir.Value | None]:
-    """What the lowering of a training operator reads of its forward node, be it only for its shape."""
+    """The values of its forward node that the lowering of a training operator reads, be it only for their shape."""
     origin = forward.get(forward_name(node))
     if origin is None:
         return []

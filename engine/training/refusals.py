@@ -79,7 +79,7 @@ def _decided(node: ir.Node) -> bool:
 
 
 def _wrong_kernel(node: ir.Node) -> str:
-    """What was found by comparing the library's kernels with central differences, operator by operator."""
+    """Faults that were found by comparing the library's kernels with central differences, operator by operator."""
     number = node.attributes.get_int
     if node.op_type == "Gelu" and node.attributes.get_string("approximate", "none") != "none":
         return "it takes the tanh form for that of erf"
@@ -105,7 +105,7 @@ def _reason(node: ir.Node) -> str:
 
 
 def _lost(graph: ir.Graph, node: ir.Node, ends: set[ir.Value]) -> str:
-    """What is lost of a node with several outputs: a Split is taken back by joining the gradients that there are."""
+    """Outputs that a node of several loses: a Split is taken back by joining the gradients that there are."""
     if node.op_type == "Split" and any(not depends_on(graph, [part]) & ends for part in node.outputs):
         return "a part of it leads nowhere, and its length is not known"
     if node.op_type == "LayerNormalization" and any(depends_on(graph, [v]) & ends for v in node.outputs[1:]):

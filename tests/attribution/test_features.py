@@ -1,4 +1,4 @@
-"""What gets the credit: a tensor inside a model in the place of its inputs."""
+"""Features: a tensor inside a model in the place of its inputs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_integrated_gradients_at_a_layer(layer: str, tmp_path: Path) -> None:
 
 
 def test_a_neuron_is_occluded() -> None:
-    """What the score loses without a neuron of the hidden layer: its weight times its value."""
+    """The loss of the score without a neuron of the hidden layer: its weight times its value."""
     x = DENSE.x()
     found = onnxray.explain(DENSE.proto(), x, "occlusion", target=3, features="relu", window=1)
     truth = np.maximum(DENSE.hidden_of(x), 0) * DENSE.weights["B"][:, 3]

@@ -89,7 +89,7 @@ def built(case: str, of_data: bool) -> onnx.ModelProto:
 
 
 def ran(case: str, number: float) -> tuple[str, Any]:
-    """What the model gives for inputs of a number, or the class and the message of the error."""
+    """The outputs of the model for inputs of a number, or the class and the message of the error."""
     try:
         x = np.full((1, 5), number, np.float32)
         return "ran", onnxray.Explainer(built(case, of_data=True), method="occlusion").with_outputs(x)[1]["out"]

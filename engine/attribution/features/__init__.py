@@ -1,4 +1,4 @@
-"""What gets the credit for a score, one kind per file."""
+"""The tensors that get the credit for a score, one kind per file."""
 
 from __future__ import annotations
 

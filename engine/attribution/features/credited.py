@@ -1,4 +1,4 @@
-"""Features: what of a model gets the credit for a score."""
+"""Features: the tensors of a model that get the credit for a score."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Features"]
 
 
 class Features(ABC):
-    """What gets the credit for a score."""
+    """The tensors of a model that get the credit for a score."""
 
     @property
     def inputs(self) -> bool:

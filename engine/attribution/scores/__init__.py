@@ -1,4 +1,4 @@
-"""What is explained of an example, one kind per file; ``SCORES`` has the kinds by name."""
+"""The number of an example that is explained, one kind per file; ``SCORES`` has the kinds by name."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def _parts_like(g: GraphBuilder, value: ir.Value, x: ir.Value) -> ir.Value:
 
 
 def _fit(g: GraphBuilder, value: ir.Value, x: ir.Value, axis: ir.Value) -> ir.Value:
-    """What was transformed of x, and zeros for what was cut off."""
+    """The part of x that was transformed, and zeros for the part that was cut off."""
     size, none = _size(g, x, axis), g.constant([0], ir.DataType.INT64)
     missing = g.Max(g.Sub(size, _size(g, value, axis)), 0)
     padded = g.Pad(value, g.Concat(none, missing, axis=0), None, axis)

@@ -56,7 +56,7 @@ def _axis_of(g: GraphBuilder, grid: ir.Value, k: int) -> ir.Value:
 
 
 def _strided(g: GraphBuilder, index: ir.Value, behind: Sequence[int | ir.Value]) -> ir.Value:
-    """What an index along an axis adds to the index into the flattened image."""
+    """The part of an index along an axis in the index into the flattened image."""
     return index if not behind else g.Mul(index, g.ReduceProd(g.vector(behind), keepdims=0))
 
 

@@ -140,7 +140,7 @@ def dropout(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 
 def _mask(g: GraphBuilder, node: Any) -> ir.Value:
-    """What a Dropout kept; the output that tells is added where the model has no use for it."""
+    """The mask of what a Dropout kept; that output is added where the model has no use for it."""
     if len(node.outputs) < 2:
         node.resize_outputs(2)
     mask = node.outputs[1]

@@ -67,7 +67,7 @@ def _steps(steps: ir.Value | None, axes: list[int] | None) -> list[int] | None:
 def _spans(
     x: ir.Value, axes: list[int] | None, ends: Sequence[np.ndarray | None], steps: list[int] | None
 ) -> dict[int, range] | None:
-    """What a Slice takes of each axis, where that is known."""
+    """The slice of each axis that a Slice takes, where that is known."""
     first, last = ends
     if axes is None or steps is None or first is None or last is None or x.shape is None:
         return None

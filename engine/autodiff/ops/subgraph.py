@@ -24,7 +24,7 @@ def is_real(value: ir.Value | None) -> bool:
 
 
 def type_inputs(body: ir.Graph, outside: Sequence[ir.Value | None], states: int, axes: Sequence[int]) -> None:
-    """What the inputs of a Scan's body are, from what the Scan takes: states as they are, slices of the rest."""
+    """The inputs of a Scan's body, from the inputs of the Scan: states as they are, slices of the rest."""
     for k, (x, source) in enumerate(zip(body.inputs, outside, strict=True)):
         if x.shape is None and source is not None and source.shape is not None:
             dims = list(source.shape)

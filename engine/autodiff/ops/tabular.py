@@ -86,7 +86,7 @@ def array_feature_extractor(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradie
 
 @vjp("Imputer", domain=_ML)
 def imputer(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    """What was put in the place of a missing number is a constant."""
+    """The number in the place of a missing one is a constant."""
     (x,) = node.inputs
     missing = node.attributes.get_float("replaced_value_float", 0.0)
     return g.Where(g.IsNaN(x) if np.isnan(missing) else g.Equal(x, missing), 0, dy)
