@@ -14,7 +14,10 @@ OnnxrayError
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
+    "DIRECTIONS",
     "BuilderError",
     "ConversionError",
     "ExecutionError",
@@ -25,11 +28,23 @@ __all__ = [
     "OutputError",
     "RuntimeUnavailable",
     "UnsupportedOperator",
+    "printable",
 ]
+
+DIRECTIONS = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+_CONTROL = re.compile(f"[\x00-\x1f\x7f-\x9f{DIRECTIONS}]")
 
 
 class OnnxrayError(Exception):
-    """Base of every error that onnxray raises on purpose."""
+    """Base of every error that onnxray raises on purpose; what is no printable character in its message is escaped."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable(arg) if isinstance(arg, str) else arg for arg in args))
+
+
+def printable(text: str) -> str:
+    r"""The text with control characters, and those that turn the direction of writing, as \n, \x1b, \u202e."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class ModelError(OnnxrayError):

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
 
-from ..errors import OutputError
+from ..errors import DIRECTIONS, OutputError, printable
 from ..support.json_text import json_text
 from ..support.writing import note_progress
 
@@ -39,9 +39,7 @@ __all__ = [
 
 Step = Callable[[str, float], None]  # what is being done, and how many files are done, in fractions
 
-_DIRECTIONS = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
-_CONTROL = re.compile(f"[\x00-\x1f\x7f-\x9f{_DIRECTIONS}]")
-_CONTROL_IN_JSON = re.compile(f"[\x7f-\x9f{_DIRECTIONS}]")  # the others are escaped already
+_CONTROL_IN_JSON = re.compile(f"[\x7f-\x9f{DIRECTIONS}]")  # the others are escaped already
 _options: ContextVar[dict[str, str]] = ContextVar("options", default={})  # noqa: B039  never filled
 WIDE = 200  # width in columns when stdout is not a terminal
 
@@ -104,11 +102,6 @@ def say_traceback(error: BaseException) -> None:
         with suppress(OSError):
             lines = "".join(traceback.format_exception(error)).splitlines()
             print(_encodable("\n".join(map(printable, lines)), sys.stderr), file=sys.stderr, flush=True)
-
-
-def printable(text: str) -> str:
-    r"""The text with control characters, and those that turn the direction of writing, as \n, \x1b, \u202e."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _encodable(text: str, stream: TextIO) -> str:

@@ -83,6 +83,8 @@ def _is_filled(node: ir.Node, least: list[int], symbols: Collection[object], whe
     if not any(least):
         return True
     x: Any = node.inputs[_PLACES[node.op_identifier()][0]]
+    if x.dtype in (None, ir.DataType.UNDEFINED):  # no node can be added behind a value without a type
+        return True
     if x.shape is None:
         return False
     sizes = [size for size, needed in zip(x.shape, least, strict=False) if needed]

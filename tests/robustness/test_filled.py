@@ -17,6 +17,7 @@ from by_hand import model, normal
 from differences import run_on_runtime
 from failing import fails
 from onnxray import ModelError, OnnxrayError
+from onnxray.passes.filled import check_filled
 from workers import Worker
 
 MS = "com.microsoft"
@@ -124,3 +125,14 @@ def test_frames_without_samples(length: int) -> None:
     text = "net (float[1, 64, 1] x) => (float[1, A, B, 2] y) { y = STFT(x, step, , length) }"
     with fails(ModelError, "STFT", "frame_length", str(length)):
         onnxray.load(model(text, {"step": np.array(8), "length": np.array(length)}))
+
+
+def test_an_operand_without_a_type_is_left_alone() -> None:
+    """Mutant 107021: no check can be added behind a value of which the type is not known."""
+    text = "net (float[4, N, 5] x) => (float[1, N, 3] h) { w = Sigmoid(x)  y, h = GRU<hidden_size = 3>(w, W, R) }"
+    weights = {"W": normal(1, 9, 5).astype(np.float32), "R": normal(1, 9, 3).astype(np.float32)}
+    program = onnxray.load(model(text, weights)).copy().program
+    w = next(value for node in program.graph if node.op_type == "Sigmoid" for value in node.outputs)
+    w.type, w.shape, before = None, None, len(list(program.graph))
+    check_filled(program, "the model")
+    assert len(list(program.graph)) == before

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnxray
 import pytest
-from by_hand import CONV, DENSE
+from by_hand import CONV, DENSE, model
 from onnxray.attribution.plan_cache import KEPT, Plans
 from onnxray.data.pictures import read_picture
 from onnxray.gate import quantus_adapter
@@ -82,3 +82,14 @@ def test_explainers_for_quantus_go_with_their_model() -> None:
     del model
     gc.collect()
     assert gone() is None
+
+
+def test_a_message_is_one_line_whatever_names_are_in_it() -> None:
+    """Mutant 104097: an operator whose name has a line break in it."""
+    proto = model("net (float[N, 3] x) => (float[N, 3] y) { y = Sin(x) }")
+    proto.graph.node[0].op_type = "If*;\nthen\x1b[31m"
+    with pytest.raises(onnxray.ModelError) as caught:
+        onnxray.load(proto)
+    assert "\\n" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
