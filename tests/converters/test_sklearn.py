@@ -24,13 +24,13 @@ from sklearn.svm import LinearSVC  # noqa: E402
 X, Y = load_iris(return_X_y=True)
 X = X.astype(np.float32)
 MODELS = {
-    "mlp": MLPClassifier((5,), solver="lbfgs", max_iter=500),
+    "mlp": MLPClassifier((5,), solver="lbfgs", max_iter=500, random_state=0),
     "logistic": LogisticRegression(max_iter=1000),
     "pipeline": make_pipeline(StandardScaler(), LogisticRegression()),
     "svc": make_pipeline(StandardScaler(), LinearSVC()),
     "ridge": RidgeClassifier(),
     "linear": LinearRegression(),
-    "mlp regressor": MLPRegressor(hidden_layer_sizes=(5,), solver="lbfgs", max_iter=500),
+    "mlp regressor": MLPRegressor(hidden_layer_sizes=(5,), solver="lbfgs", max_iter=500, random_state=0),
 }
 
 
