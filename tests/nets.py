@@ -16,6 +16,7 @@ from functools import cache
 
 import numpy as np
 import onnx
+import onnxray
 import torch
 from architectures import (
     Gated,
@@ -79,8 +80,8 @@ class Net:
         return _proto(self.name, optimize=False)
 
     def options(self, method: str) -> dict[str, str]:
-        """The options that a method needs: of a transformer, the layer that Grad-CAM explains."""
-        if method != "grad-cam" or not self.name.startswith("vit"):
+        """The options that a method needs: of a transformer, the layer that a class activation map explains."""
+        if not onnxray.METHODS[method].has_layer or not self.name.startswith("vit"):
             return {}
         return {"layer": [node.output[0] for node in self.proto.graph.node if node.op_type == "Conv"][-1]}
 
