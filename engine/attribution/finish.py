@@ -13,7 +13,7 @@ from ..methods.base import Method
 from ..methods.explained import Explained
 from ..runtime import open_session
 from .plan import ExplanationGraph
-from .run import Sums
+from .run import Sums, by_row
 
 __all__ = ["finished"]
 
@@ -25,7 +25,7 @@ def finished(method: Method, plan: ExplanationGraph, sums: Sums) -> Sums:
     totals = {name: _as_input(array, plan.row_axis(name)) for name, array in sums.values.items()}
     model, names = _graph(method, totals, plan)
     found = open_session(ir.to_proto(model)).run(totals)
-    values = {name: _by_row(found[output], plan.row_axis(name)) for name, output in names.items()}
+    values = {name: by_row(found[output], plan.row_axis(name)) for name, output in names.items()}
     return replace(sums, values=values)
 
 
@@ -43,7 +43,3 @@ def _graph(method: Method, totals: Mapping[str, np.ndarray], plan: ExplanationGr
 def _as_input(rows: np.ndarray, axis: int | None) -> np.ndarray:
     """Rows laid out as the input that they belong to; of an input that no axis counts there is one."""
     return rows[0] if axis is None else np.moveaxis(rows, 0, axis)
-
-
-def _by_row(array: np.ndarray, axis: int | None) -> np.ndarray:
-    return array[None] if axis is None else np.moveaxis(array, axis, 0)

@@ -12,7 +12,7 @@ from ..errors import ModelError
 from ..runtime import OpenSession
 from .plan import ExplanationGraph
 
-__all__ = ["Progress", "Sums", "run_samples"]
+__all__ = ["Progress", "Sums", "by_row", "run_samples"]
 
 Progress = Callable[[int, int], None]
 
@@ -106,11 +106,12 @@ def _collect(
     if sums.delta is not None:
         np.add.at(sums.delta, rows, results[str(plan.delta)][:keep].astype(np.float64))
     for name, output in plan.totals.items():
-        parts = _by_row(results[output], plan.row_axis(name))
+        parts = by_row(results[output], plan.row_axis(name))
         total = sums.values.setdefault(name, np.zeros((batch.examples, *parts.shape[1:])))
         for row, part in zip(rows, parts, strict=False):
             total[row] += part
 
 
-def _by_row(array: np.ndarray, axis: int | None) -> np.ndarray:
+def by_row(array: np.ndarray, axis: int | None) -> np.ndarray:
+    """A total with its rows first; of an input that no axis counts there is one."""
     return array[None] if axis is None else np.moveaxis(array, axis, 0)

@@ -94,6 +94,16 @@ def test_a_contrast_of_a_score_with_itself_is_told() -> None:
         onnxray.explain(DENSE.proto(), x, target=Contrast("top1", int(top[0])))
 
 
+def test_a_contrast_of_a_score_with_itself_is_told_once() -> None:
+    """The runs that look for the reason of its map of zeros say it no second time, of other numbers of examples."""
+    x = DENSE.x()
+    top = DENSE.scores(x).argmax(1)
+    with pytest.warns(UserWarning, match="zero") as caught:
+        onnxray.explain(DENSE.proto(), x, target=Contrast("top1", [int(k) for k in (top + np.array([1, 1, 0])) % 4]))
+    found = [str(one.message) for one in caught if "with itself" in str(one.message)]
+    assert found == ["the contrast of a score with itself is zero, that of example 2"]
+
+
 def test_a_map_of_nothing_but_zeros_says_why() -> None:
     """The reasons are found for a contrast, too: here the Softmax is saturated."""
     net = model("net (float[N, 3] x) => (float[N, 3] y) { y = Softmax(x) }")

@@ -18,8 +18,8 @@ __all__ = ["Inner"]
 class Inner(Features):
     """Tensors inside a model; an attribution has the shape of its tensor.
 
-    With input-x-gradient that is layer gradient x activation, with integrated-gradients the layer's conductance along
-    the path from a baseline of the tensor itself (Captum: LayerGradientXActivation, LayerIntegratedGradients).
+    With input-x-gradient that is layer gradient x activation. The path of integrated-gradients leads from a baseline of
+    the tensor itself, 0 by default, not from the tensor of a baseline input.
 
     Args:
         names: Layers, nodes or tensors, whose values are floats.

@@ -58,7 +58,7 @@ class Score(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Settled(Score):
-    """A score whose target was found before."""
+    """A score whose target was found, and told, before."""
 
     score: Score
     settled: np.ndarray
@@ -75,9 +75,6 @@ class Settled(Score):
 
     def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
         return self.settled
-
-    def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
-        return self.score.told(settled, scores)
 
     def length(self, g: GraphBuilder, target: ir.Value) -> ir.Value | float:
         return self.score.length(g, target)
