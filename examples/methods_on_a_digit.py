@@ -11,7 +11,8 @@ import onnxray
 from onnxray import models
 from onnxray.drawing import heatmap
 
-OPTIONS = {"occlusion": {"window": 5, "stride": 2}, "grad-cam": {"layer": "relu4"}}
+LAYERED = [name for name, method in onnxray.METHODS.items() if method.has_layer]
+OPTIONS = {"occlusion": {"window": 5, "stride": 2}, **{name: {"layer": "relu4"} for name in LAYERED}}
 
 
 def main(out: Path) -> None:
@@ -37,7 +38,7 @@ def ranking(model: onnxray.Model, picture: Path) -> np.ndarray:
 
 
 def _reduce(attribution: onnxray.Attribution) -> str:
-    return "abs-max" if attribution.method == "grad-cam" else "sum"
+    return "abs-max" if attribution.method in LAYERED else "sum"
 
 
 if __name__ == "__main__":

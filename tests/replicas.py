@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from by_hand import Array, ByHand, Convolutional
+from cam_formulas import FORMULAS
 
 
 def saliency(by_hand: ByHand, x: Array, k: int) -> Array:
@@ -50,22 +51,18 @@ def smoothgrad(by_hand: ByHand, x: Array, k: int, samples: int = 25, noise: floa
     return np.mean([by_hand.gradient(x + spread * draw, k) for draw in draws], 0)
 
 
-def grad_cam(by_hand: ByHand, x: Array, k: int, layer: str = "conv", relu: bool = True) -> Array:
-    assert isinstance(by_hand, Convolutional)
-    h, dh = by_hand.hidden_of(x), by_hand.gradient_of_maps(x, k)
-    if layer == "relu":
-        h, dh = np.maximum(h, 0), by_hand.gradient_behind_relu(x, k)
-    cam = (dh.mean((2, 3), keepdims=True) * h).sum(1)
-    return np.maximum(cam, 0) if relu else cam
+def class_activation_map(formula: Callable[[Array, Array], Array]) -> Callable[..., Array]:
+    """The replica of a class activation map on the net by hand, whose layers with maps are conv and relu."""
 
+    def replica(by_hand: ByHand, x: Array, k: int, layer: str = "conv", relu: bool = True) -> Array:
+        assert isinstance(by_hand, Convolutional)
+        h, dh = by_hand.hidden_of(x), by_hand.gradient_of_maps(x, k)
+        if layer == "relu":
+            h, dh = np.maximum(h, 0), by_hand.gradient_behind_relu(x, k)
+        cam = formula(h, dh)
+        return np.maximum(cam, 0) if relu else cam
 
-def layer_cam(by_hand: ByHand, x: Array, k: int, layer: str = "conv", relu: bool = True) -> Array:
-    assert isinstance(by_hand, Convolutional)
-    h, dh = by_hand.hidden_of(x), by_hand.gradient_of_maps(x, k)
-    if layer == "relu":
-        h, dh = np.maximum(h, 0), by_hand.gradient_behind_relu(x, k)
-    cam = (np.maximum(dh, 0) * h).sum(1)
-    return np.maximum(cam, 0) if relu else cam
+    return replica
 
 
 def occlusion(
@@ -114,7 +111,7 @@ REPLICAS: dict[str, Callable[..., Array]] = {
     "deconvnet": deconvnet,
     "integrated-gradients": integrated_gradients,
     "smoothgrad": smoothgrad,
-    "grad-cam": grad_cam,
-    "layer-cam": layer_cam,
     "occlusion": occlusion,
+    **{name: class_activation_map(formula) for name, formula in FORMULAS.items()},
 }
+grad_cam = REPLICAS["grad-cam"]

@@ -82,7 +82,10 @@ def _method_parameters() -> list[inspect.Parameter]:
 
 
 def _method_annotation(name: str, having: list[tuple[str, OptionInfo]]) -> Any:
-    methods = "; ".join(f"{method}: {_default(option)}" for method, option in having)
+    alike: dict[str, list[str]] = {}
+    for method, option in having:
+        alike.setdefault(_default(option), []).append(method)
+    methods = "; ".join(f"{', '.join(names)}: {default}" for default, names in alike.items())
     words: dict[str, Any] = {"help": f"{HELP.get(name, '')} ({methods})".strip(), "rich_help_panel": "Method options"}
     kind = having[0][1].type.removesuffix(" | None")
     if kind in ("int", "float", "bool"):

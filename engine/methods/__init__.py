@@ -9,11 +9,14 @@ from ..errors import InputError
 from ..support.choice import choose
 from .base import Method
 from .grad_cam import GradCam
+from .grad_cam_plus_plus import GradCamPlusPlus
+from .hires_cam import HiResCam
 from .integrated_gradients import IntegratedGradients
 from .layer_cam import LayerCam
 from .occlusion import Occlusion
 from .saliency import Deconvnet, GuidedBackprop, InputXGradient, Saliency
 from .smoothgrad import SmoothGrad
+from .xgrad_cam import XGradCam
 
 __all__ = ["METHODS", "Method", "method_named"]
 
@@ -28,6 +31,9 @@ METHODS: dict[str, type[Method]] = {
         SmoothGrad,
         GradCam,
         LayerCam,
+        HiResCam,
+        GradCamPlusPlus,
+        XGradCam,
         Occlusion,
     )
 }
@@ -40,7 +46,7 @@ def method_named(method: str | Method, layer: str | None, options: Mapping[str, 
     method = choose(method, METHODS, "method")
     if layer is not None:
         if not METHODS[method].has_layer:
-            layered = " and ".join(name for name, m in METHODS.items() if m.has_layer)
-            raise InputError(f"method {method!r} explains the input and takes no layer; {layered} do")
+            layered = ", ".join(name for name, m in METHODS.items() if m.has_layer)
+            raise InputError(f"method {method!r} explains the input and takes no layer; these do: {layered}")
         options = {**options, "layer": layer}
     return METHODS[method].configured(options)

@@ -1,4 +1,4 @@
-"""Grad-CAM."""
+"""Grad-CAM, and the base of the other class activation maps."""
 
 from __future__ import annotations
 
@@ -8,13 +8,27 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from ..autodiff.backward import connected
+from ..autodiff.backward import Activation, connected
 from ..graph.builder import GraphBuilder
+from ..graph.model import Layer
 from .base import EmitContext, Emitted, Method
 from .cam_layers import channel_axis, default_layer
 from .saliency import Saliency
 
-__all__ = ["ClassActivationMap", "GradCam"]
+__all__ = ["ClassActivationMap", "FeatureMaps", "GradCam"]
+
+
+@dataclass(frozen=True)
+class FeatureMaps:
+    """The feature maps of a layer; ``channels`` is their axis, ``places`` are the axes of the map.
+
+    ``gradient`` of the score has the shape of ``maps``; of a method that differentiates nothing it is ``maps``.
+    """
+
+    maps: ir.Value
+    gradient: ir.Value
+    channels: int
+    places: list[int]
 
 
 @dataclass(frozen=True)
@@ -26,23 +40,33 @@ class ClassActivationMap(Method):
     relu: bool = True
 
     @abstractmethod
-    def weights(self, g: GraphBuilder, gradient: ir.Value, places: list[int]) -> ir.Value:
-        """The weight of each feature map, or of each of its elements; ``places`` are the axes of the map."""
+    def weights(self, g: GraphBuilder, layer: FeatureMaps) -> ir.Value:
+        """The weight of each feature map, or of each of its elements."""
+
+    def summed(self, g: GraphBuilder, layer: FeatureMaps) -> ir.Value:
+        """The map of a layer, without the axis of the channels."""
+        return g.ReduceSum(g.Mul(self.weights(g, layer), layer.maps), [layer.channels], keepdims=0)
 
     def emit(self, context: EmitContext) -> Emitted:
-        model, g = context.model, context.g
-        layer = (
-            model.layer(self.layer)
-            if self.layer
-            else default_layer(self.name, model, context.differentiable_score, context.perturbed_inputs.values())
-        )
-        maps = context.shadow(model.value(layer.tensor))
-        rank, channels = g.rank(maps), channel_axis(self.name, model, layer, maps)
+        layer, activations = self._feature_maps(context)
+        cam = self.summed(context.g, layer)
+        return Emitted({next(iter(context.inputs)): context.g.Relu(cam) if self.relu else cam}, activations)
+
+    def _feature_maps(self, context: EmitContext) -> tuple[FeatureMaps, tuple[Activation, ...]]:
+        named = self._layer(context)
+        maps = context.shadow(context.model.value(named.tensor))
+        channels = channel_axis(self.name, context.model, named, maps)
+        places = [axis for axis in range(1, context.g.rank(maps)) if axis != channels]
+        if not self.differentiates:
+            return FeatureMaps(maps, maps, channels, places), ()
         found = context.backward([maps])
-        places = [axis for axis in range(1, rank) if axis != channels]
-        gradient = connected(found, maps, [context.score], layer.name)
-        cam = g.ReduceSum(g.Mul(self.weights(g, gradient, places), maps), [channels], keepdims=0)
-        return Emitted({next(iter(context.inputs)): g.Relu(cam) if self.relu else cam}, found.activations)
+        gradient = connected(found, maps, [context.score], named.name)
+        return FeatureMaps(maps, gradient, channels, places), found.activations
+
+    def _layer(self, context: EmitContext) -> Layer:
+        if self.layer:
+            return context.model.layer(self.layer)
+        return default_layer(self.name, context.model, context.differentiable_score, context.perturbed_inputs.values())
 
     def relaxed(self) -> list[tuple[Method, str]]:
         negative = "no place speaks for the score, the ReLU removed all; relu=False (--no-relu) shows what is against"
@@ -64,5 +88,5 @@ class GradCam(ClassActivationMap):
 
     name: ClassVar[str] = "grad-cam"
 
-    def weights(self, g: GraphBuilder, gradient: ir.Value, places: list[int]) -> ir.Value:
-        return g.ReduceMean(gradient, places, keepdims=1)
+    def weights(self, g: GraphBuilder, layer: FeatureMaps) -> ir.Value:
+        return g.ReduceMean(layer.gradient, layer.places, keepdims=1)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from .grad_cam import ClassActivationMap
+from .grad_cam import ClassActivationMap, FeatureMaps
 
 __all__ = ["LayerCam"]
 
@@ -23,5 +23,5 @@ class LayerCam(ClassActivationMap):
 
     name: ClassVar[str] = "layer-cam"
 
-    def weights(self, g: GraphBuilder, gradient: ir.Value, places: list[int]) -> ir.Value:
-        return g.Relu(gradient)
+    def weights(self, g: GraphBuilder, layer: FeatureMaps) -> ir.Value:
+        return g.Relu(layer.gradient)

@@ -23,7 +23,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "integrated-gradients": {"steps": 9, "baseline": 0.25},
     "smoothgrad": {"samples": 5, "noise": 0.2, "seed": 7},
     "occlusion": {"window": 5, "stride": 3, "baseline": 0.5},
-    "grad-cam": {"relu": False},
+    **{name: {"relu": False} for name, method in onnxray.METHODS.items() if method.has_layer},
 }
 
 PLAIN = """

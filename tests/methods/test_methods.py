@@ -8,16 +8,12 @@ import numpy as np
 import onnxray
 import pytest
 from by_hand import CONV, DENSE, TOLERANCE, ByHand, label, model, normal
+from cam_formulas import FORMULAS
 from measures import distance
 from replicas import REPLICAS, integrated_gradients
 
 SETTINGS: list[tuple[ByHand, str, dict[str, Any]]] = [
-    *(
-        (by_hand, name, {})
-        for by_hand in (DENSE, CONV)
-        for name in REPLICAS
-        if by_hand is CONV or not name.endswith("-cam")
-    ),
+    *((by_hand, name, {}) for by_hand in (DENSE, CONV) for name in REPLICAS if by_hand is CONV or name not in FORMULAS),
     (DENSE, "integrated-gradients", {"steps": 7, "baseline": normal(6, seed=9)}),
     (DENSE, "integrated-gradients", {"steps": 6, "rule": "inclusive", "baseline": -0.5}),
     (CONV, "integrated-gradients", {"steps": 1}),
@@ -30,10 +26,7 @@ SETTINGS: list[tuple[ByHand, str, dict[str, Any]]] = [
     (DENSE, "smoothgrad", {"samples": 1, "noise": 0.5, "seed": 3}),
     (CONV, "smoothgrad", {"samples": 4, "noise": 0.3, "seed": 3}),
     (CONV, "smoothgrad", {"samples": 2, "noise": 0.0}),
-    (CONV, "grad-cam", {"relu": False}),
-    (CONV, "grad-cam", {"layer": "relu"}),
-    (CONV, "layer-cam", {"relu": False}),
-    (CONV, "layer-cam", {"layer": "relu"}),
+    *((CONV, name, options) for name in FORMULAS for options in ({"relu": False}, {"layer": "relu"})),
     (DENSE, "occlusion", {"window": 1, "stride": 1, "baseline": 0.5}),
     (DENSE, "occlusion", {"window": 4, "stride": 3, "overlap": "sum"}),
     (CONV, "occlusion", {"window": 2}),

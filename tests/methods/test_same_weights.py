@@ -27,8 +27,7 @@ OPTIONS = {
     "integrated-gradients": {"steps": 8},
     "smoothgrad": {"samples": 4},
     "occlusion": {"window": 8, "stride": 6},
-    "grad-cam": {"layer": "stage2"},
-    "layer-cam": {"layer": "stage2"},
+    **{name: {"layer": "stage2"} for name, method in onnxray.METHODS.items() if method.has_layer},
 }
 
 
