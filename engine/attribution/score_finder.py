@@ -44,7 +44,7 @@ class ScoreFinder:
     def known(self) -> ScoreAxes:
         """The score axes without any inputs; a ModelError if they cannot be found without inputs."""
         if self.found:
-            return next(reversed(self.found.values()))
+            return self._with_declared_sizes(next(reversed(self.found.values())))
         mixed = is_mixed(self.model)
         found = (
             None if mixed else declared_axes(self.model, self.score) or declared_axes(self.model, self.score, None, 1)
@@ -57,6 +57,15 @@ class ScoreFinder:
                 "the model has run; explain an input first"
             )
         return found
+
+    def _with_declared_sizes(self, scores: ScoreAxes) -> ScoreAxes:
+        """The axes with the sizes that the model declares, where runs left them open."""
+        y = row_scores(self.model, self.score)
+        if y.shape is None or len(y.shape) != len(scores.shape) + (scores.axis is not None):
+            return scores
+        declared = axes_at(scores.tensor, list(y.shape), scores.axis).shape
+        sizes = zip(scores.shape, declared, strict=True)
+        return replace(scores, shape=tuple(size if size is not None else said for size, said in sizes))
 
     def _find(self, given: Prepared, shapes: Shapes) -> ScoreAxes:
         batch, several = given.batch, given.batch.examples > 1
