@@ -3,6 +3,18 @@
 ``onnxray.explain(model, picture, target=onnxray.scores.Contrast(6, 8))`` explains why 6 and not 8.
 """
 
-from .attribution.scores import SCORES, Class, Contrast, Score, Weighted
+from .attribution.scores import (
+    SCORES,
+    Class,
+    Contrast,
+    Distance,
+    Letter,
+    Mask,
+    Norm,
+    Not,
+    Score,
+    Token,
+    Weighted,
+)
 
-__all__ = ["SCORES", "Class", "Contrast", "Score", "Weighted"]
+__all__ = ["SCORES", "Class", "Contrast", "Distance", "Letter", "Mask", "Norm", "Not", "Score", "Token", "Weighted"]

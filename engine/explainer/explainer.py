@@ -109,7 +109,7 @@ class Explainer:
             inputs: An array ``(N, *input)``, a dict of arrays by input name, or pictures (paths or PIL images).
             target: "top1" or a class index; a tuple of indices where the scores of an example have several axes; a list
                 of one for each example; a float array in the shape of the scores, which weights them; or one of
-                ``onnxray.scores``, such as ``Contrast(6, 8)``.
+                ``onnxray.scores``, such as ``Contrast(6, 8)``, ``Token(5)`` or ``Mask(mask, 3)``.
             progress: Called with the rows that are done and the rows in all.
 
         Returns:
@@ -178,7 +178,7 @@ class Explainer:
         """The graphs that are open in sessions."""
         return tuple(plan for runs in (self._runs, *self._others.values()) for plan, _ in runs.plans)
 
-    def save(self, path: str | PathLike[str], *, target: str = "class") -> Path:
+    def save(self, path: str | PathLike[str], *, target: str | Score = "class") -> Path:
         """Writes the explainer as one ONNX file of standard operators, with the weights beside it from 2 GB on.
 
         Inputs of the file are the model's and ``target``, int64 ``(N,)``, -1 for the top class (of scores of several
@@ -190,8 +190,13 @@ class Explainer:
 
         Args:
             path: Where the file is written.
-            target: The kind of target that the file takes: "class"; "contrast", int64 ``(N, 2)``, whose score is the
-                first class's less the second's; or "weights", a float input ``seed`` in the shape of the scores.
+            target: The kind of target that the file takes, or a score of that kind. "class" and "not", its negative;
+                "contrast", int64 ``(N, 2)``, whose score is the first class's less the second's; "weights", a float
+                input ``seed`` in the shape of the scores; "token", int64 ``(N, 2)``, the position and the word, -1 for
+                the top one; "letter", int64 ``(N, 2 + steps)``, the letter's number, the blank, and -1 for each step;
+                "mask", int64 in the shape of the scores without their channels, the channel that is summed at each
+                place, -1 outside and -2 for the top channel; "cosine" or "euclidean", a float input ``embedding`` in
+                the shape of the scores; "norm", whose int64 ``target`` ``(N,)`` may hold anything.
 
         Returns:
             Path: The file.
@@ -208,7 +213,7 @@ class Explainer:
             >>> session.run(["attribution"], feeds)[0].shape
             (2, 1, 28, 28)
         """
-        kind = SCORES[choose(target, SCORES, "kind of target")]
+        kind = target if isinstance(target, Score) else SCORES[choose(target, SCORES, "kind of target")]
         lowering = "cuda" if self._runs.lowering == "cuda" else "portable"
         plan = self._runs.open_plan(lowering, self._runs.score_finder.known, kind)
         return write_model(exported(plan, self.method, self._runs.rules), path)

@@ -7,15 +7,43 @@ from collections.abc import Mapping
 from ...data.arrays import as_array
 from .class_score import Class
 from .contrast import Contrast
+from .letter import Letter
+from .mask import Mask
+from .norm import Norm
+from .not_score import Not
+from .reference_distance import Distance
 from .selection import Score, Selected, Settled
+from .token import Token
 from .weighted import Weighted
 
-__all__ = ["SCORES", "Class", "Contrast", "Score", "Selected", "Settled", "Weighted", "score_of"]
+__all__ = [
+    "SCORES",
+    "Class",
+    "Contrast",
+    "Distance",
+    "Letter",
+    "Mask",
+    "Norm",
+    "Not",
+    "Score",
+    "Selected",
+    "Settled",
+    "Token",
+    "Weighted",
+    "score_of",
+]
 
 SCORES: Mapping[str, Score] = {
     "class": Class(),
     "contrast": Contrast("top1", "top1"),
     "weights": Weighted(1.0),
+    "not": Not(),
+    "mask": Mask(None),
+    "token": Token(0),
+    "letter": Letter(0),
+    "cosine": Distance(1.0),
+    "euclidean": Distance(1.0, "euclidean"),
+    "norm": Norm(),
 }  # one of each kind, which stands for the graph of all of them
 
 

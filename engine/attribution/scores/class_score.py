@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from ...data.labels import Labels
 from ...graph.builder import GraphBuilder
 from ..score_axes import ScoreAxes
-from .places import places_of
+from .places import place_name, places_of
 from .selection import Score, Selected
 
 __all__ = ["Class", "select"]
@@ -38,6 +39,14 @@ class Class(Score):
 
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         return scores.named(settled)
+
+    def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
+        name = place_name(told, labels)
+        if name != place_name(told, {}):
+            return name
+        if scores.count == 1:
+            return "the only score"
+        return f"target {name}" if np.ndim(told) else f"class {name}"
 
 
 def select(g: GraphBuilder, flat: ir.Value, places: ir.Value, scores: ScoreAxes) -> Selected:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from ...data.labels import Labels
 from ...graph.builder import GraphBuilder
 from ..score_axes import ScoreAxes
 from .class_score import select
-from .places import places_of
+from .places import place_name, places_of
 from .selection import Score, Selected
 
 __all__ = ["Contrast"]
@@ -54,6 +55,9 @@ class Contrast(Score):
             text = f"the contrast of a score with itself is zero, that of example {', '.join(map(str, same))}"
             warnings.warn(text, UserWarning, stacklevel=2)
         return np.stack([scores.named(settled[:, k]) for k in (0, 1)], axis=1)
+
+    def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
+        return f"{place_name(told[0], labels)} against {place_name(told[1], labels)}"
 
     def length(self, g: GraphBuilder, target: ir.Value) -> ir.Value | float:
         return sqrt(2)

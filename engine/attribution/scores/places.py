@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ...data.arrays import as_array
+from ...data.labels import Labels
 from ...errors import InputError
 from ..score_axes import ScoreAxes
 
-__all__ = ["places_of"]
+__all__ = ["numbers_of", "place_name", "places_of"]
 
 
 def places_of(target: object, rows: int, scores: ScoreAxes) -> np.ndarray:
@@ -56,3 +57,28 @@ def _each(places: np.ndarray, rows: int, scores: ScoreAxes) -> np.ndarray:
     if len(places) not in (1, rows):
         raise InputError(f"{len(places)} targets for {rows} examples: {scores.naming}, for all or for each of {rows}")
     return np.broadcast_to(places.astype(np.int64), rows).copy()
+
+
+def numbers_of(given: object, rows: int, what: str, count: int | None = None) -> np.ndarray:
+    """An index for all examples or one for each, int64 (rows,); "top1", where ``count`` says how many there are, is -1.
+
+    Raises InputError for what is none, and where ``count`` is given for indices outside of 0 to count - 1.
+    """
+    if isinstance(given, str) and given == "top1" and count is not None:
+        return np.full(rows, -1, np.int64)
+    array = as_array(given, f"{what} {given!r}")
+    if array.dtype.kind not in "iu" or array.ndim > 1 or array.size not in (1, rows):
+        choices = (
+            "an index, " + "'top1', " * (count is not None) + f"or a list of one index for each of {rows} examples"
+        )
+        raise InputError(f"{what} {given!r}: give {choices}")
+    if count is not None and (wrong := array[(array < 0) | (array >= count)]).size:
+        raise InputError(f"{what} {wrong[0]} is out of range: the scores have 0 to {count - 1}")
+    return np.broadcast_to(array.reshape(-1).astype(np.int64), rows).copy()
+
+
+def place_name(place: np.ndarray, labels: Labels) -> str:
+    """A score of an example as people call it: ``6``, ``dog (6)``, or ``500,4`` where the scores have several axes."""
+    index = ",".join(map(str, np.ravel(place).tolist()))
+    label = labels.get(int(place)) if np.ndim(place) == 0 else None
+    return f"{label} ({index})" if label and label != index else index

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from ...data.labels import Labels
 from ...graph.builder import GraphBuilder
 from ..score_axes import ScoreAxes
 
@@ -50,6 +51,10 @@ class Score(ABC):
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         """The settled target as results name it."""
         return settled
+
+    def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
+        """What is explained, as people call it: of what ``told`` says of one example."""
+        return f"target {','.join(map(str, np.ravel(told).tolist()))}"
 
     def length(self, g: GraphBuilder, target: ir.Value) -> ir.Value | float:
         """The length of the gradient of the score with respect to the scores: 1 for one of them."""

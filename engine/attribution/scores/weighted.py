@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...data.arrays import as_array
+from ...data.labels import Labels
 from ...errors import InputError
 from ...graph.builder import GraphBuilder
 from ..score_axes import ScoreAxes
@@ -35,6 +36,9 @@ class Weighted(Score):
 
     def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
         return _seed(as_array(self.weights, "the target"), rows, scores)
+
+    def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
+        return "the weighted scores"
 
     def length(self, g: GraphBuilder, target: ir.Value) -> ir.Value | float:
         flat = g.Reshape(target, [0, -1])

@@ -1,0 +1,129 @@
+"""The score of a letter that a recogniser read, by the greedy decoding of connectionist temporal classification."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ...data.labels import Labels
+from ...errors import InputError
+from ...graph.builder import GraphBuilder
+from ..score_axes import ScoreAxes
+from .places import numbers_of, place_name
+from .selection import Score, Selected
+from .steps import step_rows, steps_and_words
+
+__all__ = ["Letter"]
+
+SHOWN = 40  # classes that an error lists
+
+
+@dataclass(frozen=True, eq=False)
+class Letter(Score):
+    """The score of one letter of the text that a CTC recogniser reads: which strokes made this letter.
+
+    The scores of an example are (steps, classes). The best class of each step is taken, repeated ones are one letter,
+    and blanks separate letters (best path decoding, Graves et al., 2006, section 3.2). Explained is the sum of the
+    letter's scores over the steps at which it was read.
+
+    Args:
+        number: The letter's place in the text, from 0, or a list of one for each example. A letter that is not there is
+            an InputError, which lists the classes that were read; in a saved file its score is NaN.
+        blank: The class that separates letters; negative numbers count from the end. None is 0, unless what is read
+            looks as if the last class were the blank: then it must be said.
+
+    Example:
+        >>> import numpy as np, onnxray
+        >>> from onnx import parser
+        >>> net = parser.parse_model('<ir_version: 8, opset_import: ["": 18]>'
+        ...     'net (float[N, 5, 3] x) => (float[N, 5, 3] y) { y = Identity(x) }')
+        >>> x = np.eye(3, dtype=np.float32)[[[0, 2, 2, 0, 1]]]
+        >>> found = onnxray.explain(net, x, target=onnxray.scores.Letter(0))
+        >>> found.target.tolist(), found.score.tolist()  # letter 0 is class 2, at steps 1 to 2
+        ([[0, 2, 1, 2]], [2.0])
+    """
+
+    number: Any
+    blank: int | None = None
+
+    def target(self, g: GraphBuilder, scores: ScoreAxes) -> ir.Value:
+        steps, _ = steps_and_words(scores)
+        return g.input("target", ir.DataType.INT64, ["rows", None if steps is None else steps + 2])
+
+    def emit(self, g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> Selected:
+        """The target is the number, the blank, and the class of each step, -1 for the best."""
+        table = step_rows(g, flat, scores)
+        number, blank, said = (_columns(g, target, *ends) for ends in ((0, 1), (1, 2), (2, None)))
+        path = g.Where(g.Less(said, 0), g.ArgMax(table, axis=2, keepdims=0), said)
+        read = _steps_of(g, path, number, blank)
+        values = g.Squeeze(g.GatherElements(table, g.Unsqueeze(path, [2]), axis=2), [2])
+        total = g.ReduceSum(g.Mul(values, read), [1], keepdims=0)
+        there = g.Greater(g.ReduceMax(read, [1], keepdims=0), 0.0)
+        return Selected(g.Where(there, total, np.nan), g.Concat(number, blank, path, axis=1))
+
+    def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
+        steps, classes = steps_and_words(scores)
+        if steps is None:
+            raise InputError(f"how many steps the scores {scores.tensor!r} have is known when the model runs")
+        blank = self.blank or 0
+        if not isinstance(blank, int | np.integer) or not -classes <= blank < classes:
+            raise InputError(f"blank {blank!r} is no class: the scores have classes 0 to {classes - 1}")
+        target = np.full((rows, steps + 2), -1, np.int64)
+        target[:, 0], target[:, 1] = numbers_of(self.number, rows, "letter"), blank % classes
+        return target
+
+    def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
+        """The letter's number, its class, and the first and the last step at which it was read, (N, 4)."""
+        self._refuse_doubtful(settled, steps_and_words(scores)[1] - 1)
+        self.refuse_missing(settled, np.arange(len(settled)))
+        found = [_letters(row[2:], row[1])[row[0]] for row in settled]
+        return np.array([(number, *letter) for number, letter in zip(settled[:, 0], found, strict=True)])
+
+    def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
+        number, letter, first, last = told
+        steps = f"step {first}" if first == last else f"steps {first} to {last}"
+        return f"letter {number}, class {place_name(letter, labels)} at {steps}"
+
+    def refuse_missing(self, settled: np.ndarray, rows: np.ndarray) -> None:
+        """An InputError where an example has no such letter."""
+        for row, (number, blank, *path) in zip(rows, settled.tolist(), strict=True):
+            letters = [letter for letter, *_ in _letters(path, blank)]
+            if not 0 <= number < len(letters):
+                read = ", ".join(map(str, letters[:SHOWN])) + ", ..." * (len(letters) > SHOWN)
+                raise InputError(
+                    f"letter {number} is not there: of example {row} {len(letters)} were read, with blank {blank}"
+                    + (f": the classes {read}" if letters else "")
+                )
+
+    def _refuse_doubtful(self, settled: np.ndarray, last: int) -> None:
+        """An InputError where the blank was not said, is never read, and the last class is read most of the time."""
+        for row, (_, blank, *path) in enumerate(settled.tolist()):
+            if self.blank is None and blank not in path and 2 * path.count(last) >= len(path):
+                raise InputError(
+                    f"class {last}, the last, is the best at {path.count(last)} of {len(path)} steps of example {row}, "
+                    f"class {blank} at none: say which is the blank, blank=-1 or blank={blank}"
+                )
+
+
+def _columns(g: GraphBuilder, x: ir.Value, start: int, end: int | None) -> ir.Value:
+    bounds = (g.constant([k], ir.DataType.INT64) for k in (start, np.iinfo(np.int64).max if end is None else end, 1))
+    return g.Slice(x, *bounds)
+
+
+def _steps_of(g: GraphBuilder, path: ir.Value, number: ir.Value, blank: ir.Value) -> ir.Value:
+    """1.0 at the steps at which the letter of a number was read, (rows, steps)."""
+    before = g.Concat(g.Sub(blank, g.Add(blank, 1)), _columns(g, path, 0, -1), axis=1)  # a class of -1 comes first
+    inked = g.Not(g.Equal(path, blank))
+    begins = g.And(inked, g.Not(g.Equal(path, before)))
+    count = g.CumSum(g.Cast(begins, to=ir.DataType.INT64), g.constant(1, ir.DataType.INT64))
+    return g.Cast(g.And(inked, g.Equal(g.Sub(count, 1), number)), to=ir.DataType.FLOAT)
+
+
+def _letters(path: Any, blank: int) -> list[tuple[int, int, int]]:
+    """The letters of a path: class, first and last step."""
+    ends = np.flatnonzero(np.diff(path, append=-1))  # the last step of each run of one class
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    return [(int(path[a]), int(a), int(z)) for a, z in zip(starts, ends, strict=True) if path[a] != blank]

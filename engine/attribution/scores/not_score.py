@@ -1,0 +1,42 @@
+"""The negative of one score: what speaks against a class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from ...data.labels import Labels
+from ...graph.builder import GraphBuilder
+from ..score_axes import ScoreAxes
+from .class_score import Class
+from .places import place_name
+from .selection import Selected
+
+__all__ = ["Not"]
+
+
+@dataclass(frozen=True, eq=False)
+class Not(Class):
+    """The negative of one score of each example: why not this class.
+
+    The counterfactual explanation of Grad-CAM (Selvaraju et al., 2017, arXiv:1610.02391, section 3.3), of any method.
+
+    Args:
+        said: The class as ``Class`` takes it: "top1", an index, a tuple of indices, or a list of one for each example.
+
+    Example:
+        >>> import onnxray.models
+        >>> digits, picture = onnxray.models.path("digits.onnx"), onnxray.models.path("digit.png")
+        >>> found = onnxray.explain(digits, picture, target=onnxray.scores.Not(8))
+        >>> found.target.tolist(), bool(found.score == -onnxray.explain(digits, picture, target=8).score)
+        ([8], True)
+    """
+
+    def emit(self, g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> Selected:
+        found = super().emit(g, flat, target, scores)
+        return Selected(g.Neg(found.value), found.settled)
+
+    def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
+        return f"not {place_name(told, labels)}"
