@@ -34,10 +34,28 @@ def xgrad_cam(a: Array, d: Array) -> Array:
     return (weights * a).sum(1)
 
 
+def eigen_cam(a: Array, d: Array) -> Array:
+    """The first principal component by a singular value decomposition, along the mean map."""
+    return np.stack([principal(one) for one in a])
+
+
+def eigen_grad_cam(a: Array, d: Array) -> Array:
+    return eigen_cam(a * d, d)
+
+
+def principal(a: Array) -> Array:
+    table = a.reshape(len(a), -1).T
+    table = table - table.mean(0)
+    along = table @ np.linalg.svd(table, full_matrices=False)[2][0]
+    return (along * (-1 if along @ table.mean(1) < 0 else 1)).reshape(a.shape[1:])
+
+
 FORMULAS: dict[str, Callable[[Array, Array], Array]] = {
     "grad-cam": grad_cam,
     "layer-cam": layer_cam,
     "hires-cam": hires_cam,
     "grad-cam++": grad_cam_plus_plus,
     "xgrad-cam": xgrad_cam,
+    "eigen-cam": eigen_cam,
+    "eigen-grad-cam": eigen_grad_cam,
 }

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import InputError
 from ..support.choice import choose
 from .base import Method
+from .eigen_cam import EigenCam, EigenGradCam
 from .grad_cam import GradCam
 from .grad_cam_plus_plus import GradCamPlusPlus
 from .hires_cam import HiResCam
@@ -34,6 +35,8 @@ METHODS: dict[str, type[Method]] = {
         HiResCam,
         GradCamPlusPlus,
         XGradCam,
+        EigenCam,
+        EigenGradCam,
         Occlusion,
     )
 }

@@ -15,7 +15,7 @@ from .base import EmitContext, Emitted, Method
 from .cam_layers import channel_axis, default_layer
 from .saliency import Saliency
 
-__all__ = ["ClassActivationMap", "FeatureMaps", "GradCam"]
+__all__ = ["ClassActivationMap", "FeatureMaps", "GradCam", "WeightedMaps"]
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,19 @@ class FeatureMaps:
 
 @dataclass(frozen=True)
 class ClassActivationMap(Method):
-    """Base of the maps of a layer: feature maps weighted by what their gradients say, summed over channels."""
+    """Base of the maps of a layer, which its feature maps make."""
 
     has_layer: ClassVar[bool] = True
     layer: str | None = None
     relu: bool = True
 
     @abstractmethod
-    def weights(self, g: GraphBuilder, layer: FeatureMaps) -> ir.Value:
-        """The weight of each feature map, or of each of its elements."""
-
-    def summed(self, g: GraphBuilder, layer: FeatureMaps) -> ir.Value:
-        """The map of a layer, without the axis of the channels."""
-        return g.ReduceSum(g.Mul(self.weights(g, layer), layer.maps), [layer.channels], keepdims=0)
+    def combined(self, g: GraphBuilder, layer: FeatureMaps) -> ir.Value:
+        """The map of a layer: its feature maps without the axis of the channels."""
 
     def emit(self, context: EmitContext) -> Emitted:
         layer, activations = self._feature_maps(context)
-        cam = self.summed(context.g, layer)
+        cam = self.combined(context.g, layer)
         return Emitted({next(iter(context.inputs)): context.g.Relu(cam) if self.relu else cam}, activations)
 
     def _feature_maps(self, context: EmitContext) -> tuple[FeatureMaps, tuple[Activation, ...]]:
@@ -79,7 +75,19 @@ class ClassActivationMap(Method):
 
 
 @dataclass(frozen=True)
-class GradCam(ClassActivationMap):
+class WeightedMaps(ClassActivationMap):
+    """Base of the maps that are sums of feature maps, weighted by what their gradients say."""
+
+    @abstractmethod
+    def weights(self, g: GraphBuilder, layer: FeatureMaps) -> ir.Value:
+        """The weight of each feature map, or of each of its elements."""
+
+    def combined(self, g: GraphBuilder, layer: FeatureMaps) -> ir.Value:
+        return g.ReduceSum(g.Mul(self.weights(g, layer), layer.maps), [layer.channels], keepdims=0)
+
+
+@dataclass(frozen=True)
+class GradCam(WeightedMaps):
     """A layer's feature maps, summed by their mean gradients and rectified (Selvaraju et al., 2016, arXiv:1610.02391).
 
     ``layer`` is the last convolution by default, which a transformer has not: that is an error, as is a layer of which

@@ -8,7 +8,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from .grad_cam import ClassActivationMap, FeatureMaps
+from .grad_cam import FeatureMaps, WeightedMaps
 
 __all__ = ["GradCamPlusPlus"]
 
@@ -16,7 +16,7 @@ SMALL = 1e-6  # that pytorch-grad-cam adds to the denominator; it counts where g
 
 
 @dataclass(frozen=True)
-class GradCamPlusPlus(ClassActivationMap):
+class GradCamPlusPlus(WeightedMaps):
     """A layer's feature maps, summed by shares of positive gradients (Chattopadhay et al., 2018, arXiv:1710.11063).
 
     The weight of a map A with gradient d is the sum over its places of a max(d, 0), where equation 19 of the paper has

@@ -8,13 +8,13 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from .grad_cam import ClassActivationMap, FeatureMaps
+from .grad_cam import FeatureMaps, WeightedMaps
 
 __all__ = ["HiResCam"]
 
 
 @dataclass(frozen=True)
-class HiResCam(ClassActivationMap):
+class HiResCam(WeightedMaps):
     """A layer's feature maps, each element times its own gradient, summed (Draelos and Carin, 2020, arXiv:2011.08891).
 
     ``layer`` and ``relu`` as in grad-cam. Where all that follows the layer is linear, the map without the ReLU sums to

@@ -8,7 +8,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from .grad_cam import ClassActivationMap, FeatureMaps
+from .grad_cam import FeatureMaps, WeightedMaps
 
 __all__ = ["XGradCam"]
 
@@ -16,7 +16,7 @@ SMALL = 1e-7  # that pytorch-grad-cam adds to the sum of a map
 
 
 @dataclass(frozen=True)
-class XGradCam(ClassActivationMap):
+class XGradCam(WeightedMaps):
     """A layer's feature maps, summed by gradients that their activations weigh (Fu et al., 2020, arXiv:2008.02312).
 
     The weight of a map A with gradient d is the sum over its places of A d / (sum(A) + 1e-7). ``layer`` and ``relu`` as

@@ -169,3 +169,35 @@ def test_inspect_marks_the_layer_that_is_taken() -> None:
     assert [layer.name for layer in inspect(onnxray.load(proto)).layers if layer.default] == ["conv"]
     x = CONV.x()
     assert distance(onnxray.explain(proto, x, "grad-cam", target=2).values, grad_cam(CONV, x, 2)) < 1e-5
+
+
+# EigenCAM -----------------------------------------------------------------------------------------------------
+
+
+def plane(size: int, channels: Sequence[float]) -> onnx.ModelProto:
+    """Feature maps that are multiples of one picture."""
+    return model(
+        f"""net (float[N, 1, {size}, {size}] x) => (float[N, {len(channels)}] y) {{
+            [maps] h = Conv(x, A)
+            p = GlobalAveragePool(h)
+            y = Flatten(p)
+        }}""",
+        {"A": np.array(channels, np.float32).reshape(-1, 1, 1, 1)},
+    )
+
+
+@pytest.mark.parametrize("size", [2, 6])
+@pytest.mark.parametrize("channels", [(2.0, -2.0, 2.0, 2.0, 0.0), (-1.0, 1.0, -1.0, -1.0, 1.0, -1.0)])
+def test_eigen_cam_of_channels_of_equal_length(size: int, channels: Sequence[float]) -> None:
+    """Columns of the Gram matrix that are alike but for their sign must not cancel."""
+    x = normal(2, 1, size, size)
+    found = onnxray.explain(plane(size, channels), x, "eigen-cam", relu=False).values
+    centred = x[:, 0] - x[:, 0].mean((1, 2), keepdims=True)
+    assert distance(found, np.linalg.norm(channels) * np.sign(np.sum(channels)) * centred) < 1e-6
+
+
+def test_eigen_cam_has_one_map_for_all_targets_and_none_of_flat_maps() -> None:
+    maps = [onnxray.explain(CONV.proto(), CONV.x(), "eigen-cam", target=k).values for k in (0, 3)]
+    np.testing.assert_array_equal(*maps)
+    with pytest.warns(UserWarning, match=r"eigen-cam map .*zero everywhere: the feature maps .* same at every place"):
+        onnxray.explain(plane(3, (1.0, 2.0)), np.ones((1, 1, 3, 3), np.float32), "eigen-cam")
