@@ -17,9 +17,9 @@ from typing import Any
 
 from onnxray.errors import ConversionError
 
-__all__ = ["converting", "first_line", "quiet", "require", "warn_of_code"]
+__all__ = ["EXTRAS", "converting", "first_line", "quiet", "require", "warn_of_code"]
 
-EXTRAS = {
+EXTRAS = {  # of each package that `require` imports: the extra that installs it
     "torch": "torch",
     "onnxscript": "torch",
     "safetensors": "torch",
@@ -27,22 +27,22 @@ EXTRAS = {
     "keras": "keras",
     "h5py": "keras",
     "tf2onnx": "keras",
+    "sklearn": "sklearn",
+    "skl2onnx": "sklearn",
     "onnxruntime": "cpu",
 }
-
-
 PREAMBLES = ("Exception encountered when calling",)
 
 
 def require(name: str) -> Any:
-    """Import a framework's module, or say in one line how to install it."""
+    """Import a module of a package in EXTRAS, or say in one line how to install it."""
     try:
         with quiet():
             return importlib.import_module(name)
     except ImportError as error:
         root = name.partition(".")[0]
-        wanted = f"'onnxray[{EXTRAS[root]}]'" if root in EXTRAS else root
-        raise ConversionError(f"{root} is needed for this conversion: pip install {wanted}") from error
+        extra = EXTRAS[root]
+        raise ConversionError(f"{root} is needed for this conversion: pip install 'onnxray[{extra}]'") from error
 
 
 @contextmanager

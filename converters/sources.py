@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +16,46 @@ from onnxray.errors import ConversionError
 from .candidates import Candidate, Options
 from .quiet import converting
 
-__all__ = ["convert", "kind_of_file"]
+__all__ = ["FILES", "TYPES", "Source", "convert", "kind_of_file"]
+
+NEWEST_OF_TF2ONNX = 18
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of source: its converter as "module:function", and how errors name it.
+
+    ``takes`` has those of the options ``factory`` and ``exporter`` that its converter reads; the other is refused.
+    """
+
+    converter: str
+    name: str
+    takes: tuple[str, ...] = ()
+    newest_opset: int | None = None
+
 
 # Keras comes first: on its PyTorch backend a Keras model is a torch.nn.Module too.
 TYPES = {
-    "keras_export:convert_model": ("keras", "Model"),
-    "torch_export:convert_module": ("torch.nn", "Module"),
-    "sklearn_models:convert_estimator": ("sklearn.base", "BaseEstimator"),
+    ("keras", "Model"): Source("keras_export:convert_model", "Keras model", newest_opset=NEWEST_OF_TF2ONNX),
+    ("torch.nn", "Module"): Source("torch_export:convert_module", "torch.nn.Module", ("exporter",)),
+    ("sklearn.base", "BaseEstimator"): Source("sklearn_models:convert_estimator", "scikit-learn estimator"),
 }
 FILES = {
-    "keras": "keras_files:convert_file",
-    "h5": "keras_files:convert_file",
-    "savedmodel": "saved_model:convert_saved_model",
-    "tflite": "tflite:convert_tflite",
-    "pt2": "torch_files:convert_pt2",
-    "torchscript": "torch_files:convert_torchscript",
-    "torch": "torch_files:convert_torch_file",
-    "safetensors": "torch_files:convert_safetensors",
-    "pickle": "sklearn_models:convert_pickle",
+    "keras": Source("keras_files:convert_file", ".keras", ("factory",), NEWEST_OF_TF2ONNX),
+    "h5": Source("keras_files:convert_file", ".h5", ("factory",), NEWEST_OF_TF2ONNX),
+    "savedmodel": Source("saved_model:convert_saved_model", "SavedModel folder", newest_opset=NEWEST_OF_TF2ONNX),
+    "tflite": Source("tflite:convert_tflite", ".tflite", newest_opset=NEWEST_OF_TF2ONNX),
+    "pt2": Source("torch_files:convert_pt2", ".pt2"),
+    "torchscript": Source("torch_files:convert_torchscript", "TorchScript .pt", ("exporter",)),
+    "torch": Source("torch_files:convert_torch_file", "state dict .pth", ("factory", "exporter")),
+    "safetensors": Source("torch_files:convert_safetensors", "state dict .safetensors", ("factory", "exporter")),
+    "pickle": Source("sklearn_models:convert_pickle", "scikit-learn .pkl"),
 }
-WEIGHTS = ("keras_files:convert_file", "torch_files:convert_torch_file", "torch_files:convert_safetensors")
-HINTS = {
+SUPPORTED = ", ".join(source.name for source in FILES.values())
+OTHERS = {  # types that are no source, by the start of their names
     "tf_keras.": "a model of Keras 2; save it as .h5",
     "torch.export.": "a program of torch.export; save it with torch.export.save",
 }
-NEWEST_OF_TF2ONNX = 18
-SUPPORTED = ".keras, .h5, SavedModel folder, .tflite, .pt2, TorchScript .pt, state dict (.pth, .safetensors)"
 MAGIC = {
     b"\x89HDF\r\n\x1a\n": "h5",
     b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.": "torch",
@@ -51,33 +66,36 @@ MAGIC = {
 def convert(source: Any, options: Options) -> Candidate:
     """Convert a live model by its type, or a file by its content."""
     if isinstance(source, (str, Path)):
-        target = FILES[kind_of_file(Path(source))]
-        refuse_unused(target, str(source), options)
-        return converter(target)(Path(source), options)
-    for target, (module, name) in TYPES.items():
+        kind = FILES[kind_of_file(Path(source))]
+        refuse_unused(kind, str(source), options)
+        return converter(kind)(Path(source), options)
+    for (module, name), kind in TYPES.items():
         if is_instance(source, module, name):
-            refuse_unused(target, f"a {type(source).__name__}", options)
-            return converter(target)(source, options)
-    kind = f"{type(source).__module__}.{type(source).__qualname__}"
-    if hint := next((text for start, text in HINTS.items() if kind.startswith(start)), None):
-        raise ConversionError(f"{kind}: {hint} and give that file")
-    raise ConversionError(f"{kind}: no Keras model, torch.nn.Module, scikit-learn estimator or path; give one of these")
+            refuse_unused(kind, f"a {type(source).__name__}", options)
+            return converter(kind)(source, options)
+    raise ConversionError(unknown_type(f"{type(source).__module__}.{type(source).__qualname__}"))
 
 
-def refuse_unused(target: str, source: str, options: Options) -> None:
+def unknown_type(name: str) -> str:
+    """The error for an object of a type that no converter takes."""
+    if advice := next((text for start, text in OTHERS.items() if name.startswith(start)), None):
+        return f"{name}: {advice} and give that file"
+    return f"{name}: no {', '.join(kind.name for kind in TYPES.values())} or path; give one of these"
+
+
+def refuse_unused(kind: Source, source: str, options: Options) -> None:
     """An option that a converter would pass over in silence is a mistake."""
-    if options.factory is not None and target not in WEIGHTS:
+    if options.factory is not None and "factory" not in kind.takes:
         raise ConversionError(f"{source}: factory= is for files of weights alone; leave it out")
-    exports = target.startswith("torch_") and not target.endswith("convert_pt2")
-    if options.exporter != "default" and not exports:
+    if options.exporter != "default" and "exporter" not in kind.takes:
         raise ConversionError(f"{source}: exporter= is for PyTorch modules; leave it out")
-    if options.opset > NEWEST_OF_TF2ONNX and target.startswith(("keras_", "saved_model", "tflite")):
-        raise ConversionError(f"{source}: opset={options.opset} is beyond tf2onnx; give {NEWEST_OF_TF2ONNX} or less")
+    if kind.newest_opset is not None and options.opset > kind.newest_opset:
+        raise ConversionError(f"{source}: opset={options.opset} is beyond tf2onnx; give {kind.newest_opset} or less")
 
 
-def converter(target: str) -> Any:
+def converter(kind: Source) -> Any:
     """Import a converter when it is needed, so that no framework comes with the package."""
-    module, _, name = target.partition(":")
+    module, _, name = kind.converter.partition(":")
     return getattr(importlib.import_module(f"onnxray.converters.{module}"), name)
 
 

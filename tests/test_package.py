@@ -12,11 +12,12 @@ from pathlib import Path
 
 import onnxray
 import pytest
+from onnxray.converters.quiet import EXTRAS
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"engine": "onnxray", "converters": "onnxray.converters", "models": "onnxray.models"}
-HEAVY = {"torch", "keras", "tensorflow", "jax", "matplotlib", "sklearn", "scipy", "captum", "transformers", "pandas"}
-LATE = HEAVY | {"onnxruntime", "onnxscript", "tf2onnx", "skl2onnx", "skimage", "pyarrow", "jinja2", "rich", "typer"}
+HEAVY = {"jax", "matplotlib", "scipy", "captum", "transformers", "pandas", "skimage", "pyarrow", "jinja2"}
+LATE = HEAVY | {"rich", "typer", *EXTRAS}  # what converters import, and the runtime
 
 
 def fresh(code: str) -> str:

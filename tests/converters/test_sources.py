@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,8 +13,8 @@ import numpy as np
 import onnx
 import pytest
 from onnxray.converters import Spec, to_onnx
-from onnxray.converters.quiet import EXTRAS
-from onnxray.converters.sources import FILES, MAGIC, TYPES, WEIGHTS, converter
+from onnxray.converters.quiet import EXTRAS, require
+from onnxray.converters.sources import FILES, MAGIC, SUPPORTED, TYPES, converter
 from onnxray.errors import ConversionError
 
 
@@ -72,16 +73,40 @@ def test_every_kind_of_source_has_a_converter_and_is_on_the_page():
     lines = page[page.index("## Sources") : page.index("## What is verified")].splitlines()
     named = " ".join(line.split("|")[1] for line in lines if line.startswith("|"))
     named = named.lower().replace("scikit-learn", "sklearn")
-    frameworks = {module.partition(".")[0] for module, _ in TYPES.values()}
+    frameworks = {module.partition(".")[0] for module, _ in TYPES}
     assert [kind for kind in (*frameworks, *FILES) if kind not in named] == []
     assert set(MAGIC.values()) <= set(FILES)
-    assert all(callable(converter(target)) for target in (*TYPES, *FILES.values()))
-    assert set(WEIGHTS) <= set(FILES.values())
+    assert all(callable(converter(kind)) for kind in (*TYPES.values(), *FILES.values()))
 
 
-def test_every_extra_of_a_framework_is_one_of_the_package():
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert set(EXTRAS.values()) <= set(project["optional-dependencies"])
+def test_every_kind_of_source_is_in_the_docstring_and_in_the_errors():
+    assert [kind.name for kind in TYPES.values() if kind.name not in to_onnx.__doc__] == []
+    with pytest.raises(ConversionError, match=", ".join(kind.name for kind in TYPES.values())):
+        to_onnx(3)
+    assert [kind.name for kind in FILES.values() if kind.name not in SUPPORTED] == []
+
+
+def test_every_package_that_a_converter_imports_is_in_its_extra():
+    """By pyproject.toml, where TensorFlow and scikit-learn have other names, and h5py comes with Keras."""
+    root = Path(__file__).parents[2]
+    code = "".join(file.read_text(encoding="utf-8") for file in (root / "converters").glob("*.py"))
+    assert set(re.findall(r'require\("(\w+)', code)) <= set(EXTRAS)
+    known = {"tensorflow-cpu": "tensorflow", "scikit-learn": "sklearn"}
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    listed = {
+        (known.get(name := re.split("[^a-z0-9-]", line)[0], name), extra)
+        for extra in set(EXTRAS.values())
+        for line in extras[extra]
+    }
+    assert set(EXTRAS.items()) == listed | {("h5py", "keras")}
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_a_missing_package_is_installed_by_its_extra(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConversionError) as caught:
+        require(name)
+    assert f"{name} is needed for this conversion: pip install 'onnxray[{EXTRAS[name]}]'" == str(caught.value)
 
 
 def test_a_missing_framework_is_named_with_its_pip_line(tmp_path, monkeypatch):
@@ -120,8 +145,7 @@ def test_nothing_is_written_when_a_check_fails(tmp_path):
 
 
 def test_importing_the_package_imports_no_framework():
-    names = ("torch", "tensorflow", "keras", "tf2onnx", "onnxscript", "sklearn", "skl2onnx", "onnxruntime")
-    code = f"import sys, onnxray.converters; print([n for n in {names} if n in sys.modules])"
+    code = f"import sys, onnxray.converters; print([n for n in {list(EXTRAS)} if n in sys.modules])"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
