@@ -81,6 +81,7 @@ def test_what_the_readme_links_to_is_there() -> None:
 def test_the_api_page_shows_every_public_name() -> None:
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     assert [name for name in onnxray.__all__ if not re.search(rf"onnxray\.{name}\b", page)] == []
+    assert ".. automodule:: onnxray.scores\n   :members:\n" in page  # all of onnxray.scores.__all__
 
 
 def test_the_extras_that_messages_name_are_there() -> None:

@@ -113,7 +113,8 @@ class Explainer:
             progress: Called with the rows that are done and the rows in all.
 
         Returns:
-            Attribution: ``values`` ``(N, *input)``, a dict of these for several inputs, or ``(N, h, w)`` from grad-cam.
+            Attribution: ``values`` ``(N, *input)``, a dict of these for several inputs, or ``(N, h, w)`` from a
+                method with a layer.
 
         Raises:
             InputError: Inputs or a target that do not fit the model.

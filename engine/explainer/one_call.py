@@ -51,8 +51,8 @@ def explain(
             ``rules``, ``runtime``, ``threads``, ``memory`` and ``preprocess`` of ``Explainer``.
 
     Returns:
-        Attribution: ``values`` ``(N, *input)``, a dict of these for several inputs, or ``(N, h, w)`` from grad-cam; it
-            draws and saves them.
+        Attribution: ``values`` ``(N, *input)``, a dict of these for several inputs, or ``(N, h, w)`` from a method
+            with a layer; it draws and saves them.
 
     Raises:
         ModelError: A model that cannot be read or run, or lacks the layer or score.

@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from ..autodiff.ops.window import spatial_shape
 from ..autodiff.paths import depends_on, reached_nodes
+from ..autodiff.relu_policies import ACTIVATIONS
 from ..errors import ModelError
 from ..graph.model import Layer, Model
 from ..graph.traversal import ancestors
@@ -23,13 +24,11 @@ _CHANNELS_SECOND = CONVOLUTIONS | {
     "GlobalLpPool", "GlobalMaxPool", "GridSample", "GroupNormalization", "InstanceNormalization", "LRN", "LpPool",
     "MaxPool", "MaxUnpool", "QLinearConv", "SpaceToDepth",
 }  # fmt: skip
-_KEEPS_AXES = frozenset({
-    "Abs", "Add", "Cast", "CastLike", "Celu", "Clip", "Concat", "DequantizeLinear", "Div", "Dropout", "Elu",
-    "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "Identity", "LayerNormalization", "LeakyRelu", "Log",
-    "LpNormalization", "Max", "Mean", "Min", "Mish", "Mul", "Neg", "PRelu", "Pad", "Pow", "QuantizeLinear",
-    "RMSNormalization", "Relu", "Resize", "Selu", "Sigmoid", "Slice", "Softplus", "Softsign", "Sqrt", "Sub",
-    "Sum", "Swish", "Tanh", "ThresholdedRelu", "Where",
-})  # fmt: skip
+_KEEPS_AXES = ACTIVATIONS | {
+    "Abs", "Add", "Cast", "CastLike", "Concat", "DequantizeLinear", "Div", "Dropout", "Erf", "Exp", "Identity",
+    "LayerNormalization", "Log", "LpNormalization", "Max", "Mean", "Min", "Mul", "Neg", "Pad", "Pow", "QuantizeLinear",
+    "RMSNormalization", "Resize", "Slice", "Sqrt", "Sub", "Sum", "Where",
+}  # fmt: skip
 
 
 def channel_axis(method: str, model: Model, layer: Layer, value: ir.Value) -> int:

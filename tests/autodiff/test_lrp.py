@@ -10,6 +10,8 @@ import pytest
 from by_hand import CONV, DENSE, TOLERANCE, Array, model, normal
 from measures import distance
 from onnxray.autodiff.lrp import EpsilonRule
+from onnxray.autodiff.relu_policies import ACTIVATIONS
+from onnxray.graph.moving_operators import PASSING
 
 EPSILON = 0.05
 RULE = EpsilonRule("lrp", epsilon=EPSILON)
@@ -83,6 +85,29 @@ def test_a_product_of_two_values_is_shared_by_halves() -> None:
     found = onnxray.explain(net, x, "input-x-gradient", target=1, score="output", rules="lrp-epsilon")
     truth = (x / (1 + np.exp(-x))) * np.eye(4)[[1, 1]]
     np.testing.assert_allclose(found.values, truth, rtol=1e-4)
+
+
+CALLS = {  # of operators that need more than x
+    "Cast": "Cast<to=1>(x)",
+    "PRelu": "PRelu(x, slope)",
+    "Reshape": "Reshape(x, shape)",
+    "Squeeze": "Squeeze(x, last)",
+    "Transpose": "Transpose<perm=[0, 2, 1]>(x)",
+    "Unsqueeze": "Unsqueeze(x, last)",
+}
+
+
+@pytest.mark.parametrize("op", sorted(ACTIVATIONS | PASSING))
+def test_activations_and_moves_pass_on_all_relevance(op: str) -> None:
+    """Of both tables no operator is refused; the sum of relevances is the score."""
+    net = model(
+        f"net (float[N, 4, 1] x) => (float[N, 4] y) {{ a = {CALLS.get(op, f'{op}(x)')}  y = Flatten(a) }}",
+        {"slope": np.full(1, 0.25, np.float32), "last": np.array([2]), "shape": np.array([0, 2, 2])},
+        opset={"Gelu": 20, "Swish": 24}.get(op, 18),
+    )
+    x = np.abs(normal(2, 4, 1)) + 2
+    found = onnxray.explain(net, x, "input-x-gradient", target=1, score="output", rules="lrp-epsilon")
+    np.testing.assert_allclose(np.asarray(found.values).sum((1, 2)), found.score, rtol=1e-4)
 
 
 def test_an_operator_without_a_rule_of_relevance_is_refused() -> None:

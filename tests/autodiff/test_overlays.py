@@ -10,6 +10,7 @@ import onnxray
 import pytest
 from by_hand import CONV, DENSE, TOLERANCE, model, normal
 from measures import distance
+from onnxray.autodiff.overlays import OVERLAYS
 from onnxray.autodiff.registry import Rule, as_rule
 
 
@@ -150,7 +151,7 @@ def test_a_saved_explainer_keeps_it(tmp_path: Any) -> None:
         ({"If": halved}, "operator If holds subgraphs"),
         ({"Relu": 3}, "the rule for Relu is of type int: give a function rule"),
         ("gided", "no overlay 'gided'; did you mean 'guided'?"),
-        (7, "rules of type int: give one of exact, guided, deconvnet, lrp-epsilon, an onnxray.Overlay"),
+        (7, f"rules of type int: give one of {', '.join(OVERLAYS)}, an onnxray.Overlay"),
     ],
 )
 def test_what_is_no_rule_is_refused_by_name(rules: Any, said: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from by_hand import DENSE
 from onnxray.attribution.inputs import prepare
 from onnxray.autodiff.backward import backward
-from onnxray.backends import BACKENDS, Backend, Onnxruntime, OnnxruntimeTraining, backend_named
+from onnxray.backends import BACKENDS, BUILDERS, Backend, Onnxruntime, OnnxruntimeTraining, backend_named
 from onnxray.errors import InputError
 
 ENGINE = Path(onnxray.__file__).parent
@@ -25,14 +25,15 @@ HAS = "'ort-training' has 'onnxruntime' and 'training'"
 def test_a_builder_and_a_runtime_name_a_backend() -> None:
     assert backend_named("portable").reverse_pass(onnxray.load(DENSE.proto())) is backward
     assert [type(backend_named(*names)) for names in BACKENDS] == [Onnxruntime, Onnxruntime, OnnxruntimeTraining]
+    assert [builder for builder, _ in BACKENDS if (builder, "onnxruntime") not in BACKENDS] == []  # runtime's default
     assert backend_named("portable") != backend_named("ort-training")
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("fast",), "no gradient builder 'fast'; choose from portable, ort-training"),
-        (("Portable",), "no gradient builder 'Portable'; did you mean 'portable'? choose from portable, ort-training"),
+        (("fast",), f"no gradient builder 'fast'; choose from {', '.join(BUILDERS)}"),
+        (("Portable",), f"no gradient builder 'Portable'; did you mean 'portable'? choose from {', '.join(BUILDERS)}"),
         (("portable", "training"), f"no runtime 'training' for 'portable'; {HAS}"),
         (("ort-training", "gpu"), f"no runtime 'gpu' for 'ort-training'; {HAS}"),
         ((["portable"], ["training"]), f"no runtime ['training'] for ['portable']; {HAS}"),

@@ -14,6 +14,7 @@ from measures import distance
 from onnxray.attribution.activations import LayerReader
 from onnxray.autodiff.overlays import OVERLAYS
 from onnxray.backends import BUILDERS
+from onnxray.gate.comparison import HARDLY_OF_WEIGHTS
 from onnxray.training.patch import POLICIES, has_patch
 
 
@@ -126,6 +127,12 @@ def test_every_score_is_public_and_tested() -> None:
 
 def test_every_relu_policy_is_known_to_the_second_builder() -> None:
     assert [name for name, overlay in OVERLAYS.items() if has_patch(overlay)] == list(POLICIES)
+
+
+def test_every_relu_policy_is_known_to_depend_on_the_weights_or_not() -> None:
+    """A map by guided backprop alone shows little of a model (Adebayo et al., 2018): ``compare`` warns of these."""
+    depending: set[str] = set()
+    assert set(POLICIES) - depending == HARDLY_OF_WEIGHTS
 
 
 def test_every_relu_policy_and_gradient_builder_is_documented() -> None:

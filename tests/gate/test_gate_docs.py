@@ -12,7 +12,9 @@ import pytest
 from held_out import digits
 from onnxray import models
 from onnxray.cli.app import run
+from onnxray.cli.evaluate import evaluate_model
 from onnxray.gate.metrics.agreement import METRICS
+from onnxray.gate.metrics.inside_mask import MASKED
 from onnxray.gate.metrics.outputs import OUTPUTS
 from onnxray.gate.metrics.quality import QUALITIES
 from onnxray.gate.model_under_test import DEFAULT_METHODS
@@ -65,9 +67,12 @@ def test_the_commands_run(line: str) -> None:
 
 
 def test_the_tables_are_those_of_the_code() -> None:
-    named = re.findall(r"^\| `([a-z0-9-]+)`(?:, `([a-z0-9-]+)`)? \|", PAGE, re.MULTILINE)
-    assert [first for first, _ in named] == [*METRICS, "mass-inside"]
+    rows = re.findall(r"^\| (`[a-z0-9-]+`(?:, `[a-z0-9-]+`)*) \|", PAGE, re.MULTILINE)
+    assert re.findall(r"`([a-z0-9-]+)`", " ".join(rows)) == [*METRICS, *MASKED]
     assert [name for name in (*OUTPUTS, *QUALITIES) if f"`{name}`" not in PAGE] == []
+    spoken = " ".join((evaluate_model.__doc__ or "").lower().replace("-", " ").split())
+    words = {"parameter-randomisation": "randomised weights", "label-randomisation": "and classes"}
+    assert [name for name in QUALITIES if words.get(name, name.replace("-", " ")) not in spoken] == []
     assert ", ".join(DEFAULT_METHODS) in " ".join(PAGE.split())
     for name, metric in METRICS.items():
         row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{name}`"))

@@ -10,6 +10,7 @@ import pytest
 from cli_tools import DIGIT, DIGITS
 from gate_tools import FAST, Asked, means
 from onnxray.cli.app import run
+from onnxray.gate.metrics.inside_mask import MASKED, mask_agreement
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -67,3 +68,16 @@ def test_bad_mask_files_skip_their_samples(capsys: pytest.CaptureFixture[str]) -
         (Path("masks") / name).unlink()
     np.save("masks/digit.npy", np.eye(28))
     assert run(["compare", DIGITS, DIGITS, DIGIT, *FAST, "-m", "saliency", "--masks", "masks"]) == 0
+
+
+AGREEMENTS: dict[str, float] = {  # of the two maps below: 6 of 9 and 3 of 7 inside; the first points inside
+    "mass-inside": 1 - (6 / 9 - 3 / 7),
+    "pointing": 0.0,
+}
+
+
+def test_every_agreement_about_a_mask_is_its_formula() -> None:
+    mask = np.array([[True, True], [False, False]])
+    reference, candidate = np.array([[5.0, -1.0], [3.0, 0.0]]), np.array([[1.0, 2.0], [-4.0, 0.0]])
+    assert mask_agreement(reference, candidate, mask) == pytest.approx(AGREEMENTS)
+    assert set(AGREEMENTS) == set(MASKED)

@@ -13,7 +13,8 @@ from measures import distance
 from replicas import REPLICAS, integrated_gradients
 
 SETTINGS: list[tuple[ByHand, str, dict[str, Any]]] = [
-    *((by_hand, name, {}) for by_hand in (DENSE, CONV) for name in REPLICAS if by_hand is CONV or name not in FORMULAS),
+    *((CONV, name, {}) for name in REPLICAS),
+    *((DENSE, name, {}) for name in REPLICAS if not onnxray.METHODS[name].has_layer),
     (DENSE, "integrated-gradients", {"steps": 7, "baseline": normal(6, seed=9)}),
     (DENSE, "integrated-gradients", {"steps": 6, "rule": "inclusive", "baseline": -0.5}),
     (CONV, "integrated-gradients", {"steps": 1}),

@@ -22,6 +22,7 @@ import onnx
 import onnxray
 import pytest
 from onnxray.autodiff.backward import Activation
+from onnxray.backends import BACKENDS
 from onnxray.gradient_graph import differentiate
 from onnxray.training.patch import POLICIES as PATCHED
 from training_tools import distance, fixed, gradient, model, numbers, with_weights
@@ -46,7 +47,7 @@ LARGE = [
     "vit-b16",
 ]
 POLICIES = ["exact", *PATCHED]
-RUNTIMES = ["onnxruntime", "training"]
+RUNTIMES = [runtime for builder, runtime in BACKENDS if builder == "ort-training"]
 TARGETS = (3, 7)  # of two pictures; of a large net the first alone
 
 Note = Callable[[str], None]
