@@ -5,6 +5,7 @@
 
 from .attribution.scores import (
     SCORES,
+    Box,
     Class,
     Contrast,
     Distance,
@@ -17,4 +18,4 @@ from .attribution.scores import (
     Weighted,
 )
 
-__all__ = ["SCORES", "Class", "Contrast", "Distance", "Letter", "Mask", "Norm", "Not", "Score", "Token", "Weighted"]
+__all__ = ["SCORES", "Box", "Class", "Contrast", "Distance", "Letter", "Mask", "Norm", "Not", "Score", "Token", "Weighted"]

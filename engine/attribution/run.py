@@ -41,11 +41,12 @@ def run_samples(
     limit: int,
     progress: Progress | None = None,
     keep: bool = False,
+    check: Callable[[np.ndarray, np.ndarray], None] | None = None,
 ) -> Sums:
     """The totals of all rows, at most ``limit`` of them in one run, summed over the points of each example.
 
     ``target`` (N, ...) selects the score of each example, see ``Score``. ``keep``: the model's outputs, too, of the
-    runs at point 0.
+    runs at point 0. ``check`` is called with the settled targets of examples, and which these are.
     """
     count = next((len(array) for array in points.values()), 1)
     delta = np.zeros(batch.examples) if plan.delta is not None else None
@@ -54,6 +55,8 @@ def run_samples(
     for rows, places in _chunks(batch.examples, count, limit if batch.fixed is None else batch.fixed):
         results = session.run(_feeds(plan, batch, points, sums, batch.fill(rows), batch.fill(places)))
         _collect(plan, batch, sums, rows, places, results)
+        if check and places[0] == 0:
+            check(sums.settled[rows], rows)
         if plan.gap is not None and places[0] == 0:
             sums.gaps.extend(results[plan.gap][: len(rows)].tolist())
         if keep and places[0] == 0:

@@ -95,7 +95,6 @@ class Explainer:
             model, method, score=score, layer=layer, features=features, rules=rules, providers=providers,
             builder=builder, runtime=runtime, threads=threads, memory=memory, **options,
         )  # fmt: skip
-        self._others: dict[Question, ExplanationRuns] = {}
         self.model, self.method, self.score = self._runs.model, self._runs.method, score
         self.builder, self.runtime = builder, runtime
         self.providers, self.threads = self._runs.providers, threads
@@ -128,37 +127,35 @@ class Explainer:
             ((1, 7, 7), [6])
         """
         score = score_of(target)
-        return self._checked(*self._runs.run(self._prepared(inputs), score, progress), score)
+        runs = self._runs.reading(score)
+        return self._checked(runs, *runs.run(self._prepared(inputs), score, progress), score)
 
     def with_outputs(self, inputs: Inputs, target: Any = "top1") -> tuple[Attribution, dict[str, np.ndarray]]:
         """The attribution of a batch, and the outputs of the same run by name; whole where they count no examples."""
         score = score_of(target)
-        found, given, sums = self._runs.run(self._prepared(inputs), score, keep=True)
+        runs = self._runs.reading(score)
+        found, given, sums = runs.run(self._prepared(inputs), score, keep=True)
         outputs = joined(self.model, sums.outputs, sums.rows, len(found.score))
-        return self._checked(found, given, sums, score), outputs
+        return self._checked(runs, found, given, sums, score), outputs
 
     def _prepared(self, inputs: Inputs) -> Prepared:
         return prepare(self.model, inputs, self.preprocess)
 
-    def _checked(self, found: Attribution, given: Prepared, sums: Sums, score: Score) -> Attribution:
+    def _checked(
+        self, runs: ExplanationRuns, found: Attribution, given: Prepared, sums: Sums, score: Score
+    ) -> Attribution:
         """The attribution; what is wrong with its maps is warned of and kept in its provenance."""
 
         def answers(question: Question, rows: np.ndarray) -> np.ndarray:
-            other = self._beside(question)
+            other = runs.beside(question)
             few = prepare(self.model, given.batch.take(rows))
             return not_zero(other.run(few, Settled(score, sums.settled[rows]))[2].values.values())
 
         warn_of_gap(found.provenance, stacklevel=3)
-        activation, ruled = final_activation(self.model, self.score), self._runs.ruled
-        faults = faults_of(sums.values.values(), found.score, self.method, self.score, activation, answers, ruled)
+        activation, ruled = final_activation(runs.model, runs.score), runs.ruled
+        faults = faults_of(sums.values.values(), found.score, self.method, runs.score, activation, answers, ruled)
         warn_of(faults, found.method, len(found.score), stacklevel=3)
         return replace(found, provenance={**found.provenance, **recorded(faults)}) if faults else found
-
-    def _beside(self, question: Question) -> ExplanationRuns:
-        """Another method or score on the same model."""
-        if question not in self._others:
-            self._others[question] = self._runs.beside(question.method, question.score, question.ruled)
-        return self._others[question]
 
     @property
     def memory(self) -> int:
@@ -167,7 +164,8 @@ class Explainer:
 
     @memory.setter
     def memory(self, limit: int) -> None:
-        self._runs.memory = limit
+        for runs in self._runs.all:
+            runs.memory = limit
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -177,7 +175,7 @@ class Explainer:
     @property
     def plans(self) -> tuple[ExplanationGraph, ...]:
         """The graphs that are open in sessions."""
-        return tuple(plan for runs in (self._runs, *self._others.values()) for plan, _ in runs.plans)
+        return tuple(plan for runs in self._runs.all for plan, _ in runs.plans)
 
     def save(self, path: str | PathLike[str], *, target: str | Score = "class") -> Path:
         """Writes the explainer as one ONNX file of standard operators, with the weights beside it from 2 GB on.
@@ -216,5 +214,6 @@ class Explainer:
         """
         kind = target if isinstance(target, Score) else SCORES[choose(target, SCORES, "kind of target")]
         lowering = "cuda" if self._runs.lowering == "cuda" else "portable"
-        plan = self._runs.open_plan(lowering, self._runs.score_finder.known, kind)
-        return write_model(exported(plan, self.method, self._runs.rules), path)
+        runs = self._runs.reading(kind)
+        plan = runs.open_plan(lowering, runs.score_finder.known, kind)
+        return write_model(exported(plan, self.method, runs.rules), path)

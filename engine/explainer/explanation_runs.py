@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..attribution.axes import Shapes, declared_axes, is_mixed
+from ..attribution.faulty_maps import Question
 from ..attribution.features import Features, features_of
 from ..attribution.finish import finished
 from ..attribution.memory import parse_memory
@@ -58,6 +59,8 @@ class ExplanationRuns:
     note: str | None
     score_finder: ScoreFinder
     plans: Plans[Plan] = field(default_factory=lambda: Plans(_closed))
+    readings: dict[object, ExplanationRuns] = field(default_factory=dict)
+    others: dict[Question, ExplanationRuns] = field(default_factory=dict)
 
     def run(
         self, given: Prepared, target: Any, progress: Progress | None = None, keep: bool = False
@@ -70,10 +73,28 @@ class ExplanationRuns:
         wanted = score.resolve(given.batch.examples, scores)
         points = points_of(self.method.samplers(), plan.explained)
         rows = plan.rows_within(self.memory) if given.batch.examples > 1 or points else 1
-        sums = run_samples(session, plan, given.batch, wanted, points, rows, progress, keep)
+        sums = run_samples(session, plan, given.batch, wanted, points, rows, progress, keep, score.refuse_missing)
         sums = finished(self.method, plan, sums)
         made = provenance_of(plan, self.method, self.score, self.note, self.rules)
         return attribution_of(plan, self.method, given, score.told(sums.settled, scores), sums, made), given, sums
+
+    def reading(self, score: Score) -> ExplanationRuns:
+        """The runs on the model with what a score reads; these here, where that is the model's scores."""
+        if score.tensor is None:
+            return self
+        if score.kind not in self.readings:
+            model = score.prepared(self.model)
+            finder = replace(self.score_finder, model=model, score=score.tensor, found={})
+            self.readings[score.kind] = replace(
+                self, model=model, score=score.tensor, score_finder=finder, plans=Plans(_closed), readings={}, others={}
+            )
+        return self.readings[score.kind]
+
+    @property
+    def all(self) -> tuple[ExplanationRuns, ...]:
+        """These and all that were made of them."""
+        made = (*self.readings.values(), *self.others.values())
+        return (self, *(runs for one in made for runs in one.all))
 
     def score_axes(self, given: Prepared) -> ScoreAxes:
         """The axes of the scores for these inputs."""
@@ -109,13 +130,18 @@ class ExplanationRuns:
         """Whether rules of a user's lie over the method's."""
         return self.rules is not EXACT
 
-    def beside(self, method: Method, score: str, ruled: bool) -> ExplanationRuns:
-        """Another method or score on the same model, by the portable builder; ``ruled``: with the user's rules."""
+    def beside(self, question: Question) -> ExplanationRuns:
+        """Another method or score on the same model, by the portable builder."""
+        if question not in self.others:
+            self.others[question] = self._opened(question)
+        return self.others[question]
+
+    def _opened(self, question: Question) -> ExplanationRuns:
         where = self.providers if self.backend.in_process else None
         with warnings.catch_warnings(action="ignore"):  # the note was told
             return open_runs(
-                self.model, method, score=score, features=self.features, rules=self.rules if ruled else EXACT,
-                providers=where, threads=self.threads,
+                self.model, question.method, score=question.score, features=self.features,
+                rules=self.rules if question.ruled else EXACT, providers=where, threads=self.threads,
                 memory=self.memory,
             )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...data.arrays import as_array
+from .box import Box
 from .class_score import Class
 from .contrast import Contrast
 from .letter import Letter
@@ -18,6 +19,7 @@ from .weighted import Weighted
 
 __all__ = [
     "SCORES",
+    "Box",
     "Class",
     "Contrast",
     "Distance",
@@ -44,6 +46,7 @@ SCORES: Mapping[str, Score] = {
     "cosine": Distance(1.0),
     "euclidean": Distance(1.0, "euclidean"),
     "norm": Norm(),
+    "box": Box(),
 }  # one of each kind, which stands for the graph of all of them
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
 
 from ...data.labels import Labels
 from ...graph.builder import GraphBuilder
+from ...graph.model import Model
 from ..score_axes import ScoreAxes
 
 __all__ = ["Score", "Selected", "Settled"]
@@ -31,10 +33,16 @@ class Selected:
 class Score(ABC):
     """Which number of an example is explained."""
 
+    tensor: ClassVar[str | None] = None  # that ``prepared`` adds and the score reads; None for the model's scores
+
     @property
     def kind(self) -> object:
         """Two scores of one kind have the same graph."""
         return type(self)
+
+    def prepared(self, model: Model) -> Model:
+        """The model with the tensor that the score reads."""
+        return model
 
     @abstractmethod
     def target(self, g: GraphBuilder, scores: ScoreAxes) -> ir.Value:
@@ -47,6 +55,9 @@ class Score(ABC):
     @abstractmethod
     def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
         """The target of what the user said, for so many examples; an InputError where it names no score."""
+
+    def refuse_missing(self, settled: np.ndarray, rows: np.ndarray) -> None:
+        """An InputError where the run found nothing that is as the user said, in these examples."""
 
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         """The settled target as results name it."""

@@ -1,0 +1,162 @@
+"""The score of one box of a detector: found by its rank, its class, or a box that it overlaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import onnx_ir as ir
+
+from ...data.arrays import as_array
+from ...detection.detector import DETECTIONS, SIDES, Boxes, with_detections
+from ...detection.recipes import detector_of
+from ...detection.suppression import Kept, kept_boxes, overlap_with
+from ...errors import InputError
+from ...graph.builder import GraphBuilder
+from ...graph.model import Model
+from ..score_axes import ScoreAxes
+from .selection import Score, Selected
+
+__all__ = ["Box"]
+
+Part = Literal["score", "x1", "y1", "x2", "y2"]
+PARTS: tuple[Part, ...] = ("score", "x1", "y1", "x2", "y2")
+ANY, OPEN = -1.0, -1.0  # any class; a box that the run finds
+SAME = 0.5  # overlap from which a box is the one that the user gave
+FIELDS = 3 + SIDES  # of a target: place among all boxes, class, rank, corners
+
+
+@dataclass(frozen=True, eq=False)
+class Box(Score):
+    """One box of a detector, after non-maximum suppression: its score, or the place of one of its sides.
+
+    What the boxes are is known by the model's outputs (YOLO, SSD, DETR and others); the score of a box is that of its
+    best class, times the objectness where there is one. A box that is not there is an InputError.
+
+    Args:
+        rank: 0 for the box of the highest score, 1 for the next; of those of the class, or overlapping, asked for.
+        label: The index of a class, whose boxes alone count; None for all.
+        near: x1, y1, x2, y2 in pixels of the model's input, ``(4,)`` or one for each example ``(N, 4)``: the boxes that
+            overlap it by half or more count, the best overlap first.
+        part: What is explained: "score", or "x1", "y1", "x2" or "y2", in pixels.
+        least: Boxes of lower scores are none.
+        overlap: Of two boxes of one class that overlap by more, the worse is none (intersection over union).
+        detector: The kind of detector by name, None for the one that the outputs tell.
+
+    Example:
+        >>> onnxray.scores.Box(0, label=14).rank
+        0
+    """
+
+    tensor: ClassVar[str | None] = DETECTIONS
+    rank: int = 0
+    label: int | None = None
+    near: Sequence[float] | np.ndarray | None = None
+    part: Part = "score"
+    least: float = 0.25
+    overlap: float = 0.45
+    detector: str | None = None
+
+    @property
+    def kind(self) -> object:
+        return type(self), self.part, self.least, self.overlap, self.detector
+
+    def prepared(self, model: Model) -> Model:
+        return with_detections(model, detector_of(model, self.detector))
+
+    def target(self, g: GraphBuilder, scores: ScoreAxes) -> ir.Value:
+        return g.input("target", ir.DataType.FLOAT, ["rows", FIELDS])
+
+    def emit(self, g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> Selected:
+        numbers = scores.shape[-1] or 0
+        table = g.Reshape(flat, g.constant([0, -1, numbers], ir.DataType.INT64))
+        lengths = g.constant([SIDES, numbers - SIDES], ir.DataType.INT64)
+        boxes = Boxes(*g.Split(table, lengths, axis=2, outputs=2))
+        place, label, rank, near = g.Split(target, g.constant([1, 1, 1, SIDES], ir.DataType.INT64), axis=1, outputs=4)
+        kept = kept_boxes(g, boxes, self.overlap, self.least)
+        found, there, count = _found(g, _order(g, boxes, kept, label, near), rank)
+        known = g.GreaterOrEqual(place, 0.0)
+        at = g.Where(known, g.Cast(place, to=ir.DataType.INT64), found)
+        sides = g.Squeeze(_at(g, boxes.sides, at), [1])
+        own = g.Cast(g.GatherElements(kept.labels, at, axis=1), to=ir.DataType.FLOAT)
+        its = g.Where(known, label, own)
+        there = g.Or(known, there)
+        chosen = g.Concat(g.Where(there, g.Cast(at, to=ir.DataType.FLOAT), OPEN), its, rank, sides, axis=1)
+        missing = g.Concat(g.Sub(rank, g.Add(rank, 1.0)), label, count, near, axis=1)
+        value = g.Where(g.Squeeze(there, [1]), self._value(g, boxes, at, its), np.nan)
+        return Selected(value, g.Where(there, chosen, missing))
+
+    def _value(self, g: GraphBuilder, boxes: Boxes, at: ir.Value, label: ir.Value) -> ir.Value:
+        """The explained number of the box at a place, (rows,)."""
+        if self.part == "score":
+            row, index = _at(g, boxes.scores, at), g.Cast(label, to=ir.DataType.INT64)
+        else:
+            row, index = _at(g, boxes.sides, at), g.constant([[PARTS.index(self.part) - 1]], ir.DataType.INT64)
+            index = g.Expand(index, g.Shape(at))
+        return g.Squeeze(g.GatherElements(g.Squeeze(row, [1]), index, axis=1), [1])
+
+    def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
+        self._check(scores)
+        target = np.zeros((rows, FIELDS), np.float32)
+        target[:, 0], target[:, 1], target[:, 2] = OPEN, ANY if self.label is None else self.label, self.rank
+        target[:, 3:] = np.nan if self.near is None else _corners(self.near, rows)
+        return target
+
+    def refuse_missing(self, settled: np.ndarray, rows: np.ndarray) -> None:
+        missing = np.flatnonzero(settled[:, 0] < 0)
+        if missing.size:
+            row = int(missing[0])
+            label, count = int(settled[row, 1]), int(settled[row, 2])
+            which = (f" of class {label}" if label >= 0 else "") + (" near that place" if self.near is not None else "")
+            raise InputError(
+                f"box {self.rank}{which} is not there: example {rows[row]} has {count or 'no'} such "
+                f"box{'es' * (count != 1)} with a score of {self.least} or more"
+            )
+
+    def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
+        """Rank, class, x1, y1, x2 and y2 of each example's box."""
+        return settled[:, [2, 1, 3, 4, 5, 6]]
+
+    def _check(self, scores: ScoreAxes) -> None:
+        classes = (scores.shape[-1] or SIDES) - SIDES
+        if self.rank < 0:
+            raise InputError(f"box {self.rank}: boxes are counted from 0, the one of the highest score")
+        if self.label is not None and not 0 <= self.label < classes:
+            raise InputError(f"class {self.label} is out of range: the detector has classes 0 to {classes - 1}")
+        if self.part not in PARTS:
+            raise InputError(f"part {self.part!r} of a box; choose from {', '.join(PARTS)}")
+
+
+def _order(g: GraphBuilder, boxes: Boxes, kept: Kept, label: ir.Value, near: ir.Value) -> ir.Value:
+    """What ranks the boxes of each example, zero for those that do not count, (rows, boxes)."""
+    given = g.Not(g.IsNaN(near))
+    overlap = overlap_with(g, boxes.sides, g.Where(given, near, 0.0))
+    close = g.Where(g.GreaterOrEqual(overlap, SAME), overlap, 0.0)
+    first = g.Slice(given, *(g.constant([k], ir.DataType.INT64) for k in (0, 1, 1)))
+    counts = g.Or(g.Less(label, 0.0), g.Equal(g.Cast(kept.labels, to=ir.DataType.FLOAT), label))
+    ranked = g.Where(g.Greater(kept.scores, 0.0), g.Where(first, close, kept.scores), 0.0)
+    return g.Where(counts, ranked, 0.0)
+
+
+def _found(g: GraphBuilder, order: ir.Value, rank: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """The place of the box of a rank, whether it is there, and how many are: (rows, 1) each."""
+    values, places = g.TopK(order, g.Shape(order, start=1, end=2), axis=1, outputs=2)
+    count = g.ReduceSum(g.Cast(g.Greater(order, 0.0), to=ir.DataType.FLOAT), [1], keepdims=1)
+    last = g.Cast(g.Sub(g.Shape(order, start=1, end=2), 1), to=ir.DataType.FLOAT)
+    index = g.Cast(g.Max(0.0, g.Min(rank, last)), to=ir.DataType.INT64)
+    return g.GatherElements(places, index, axis=1), g.Less(rank, count), count
+
+
+def _at(g: GraphBuilder, table: ir.Value, at: ir.Value) -> ir.Value:
+    """The row of each example at a place: (rows, boxes, k) and (rows, 1) to (rows, 1, k)."""
+    wide = g.Expand(g.Unsqueeze(at, [2]), g.Concat(g.Shape(at), g.Shape(table, start=2, end=3), axis=0))
+    return g.GatherElements(table, wide, axis=1)
+
+
+def _corners(near: Sequence[float] | np.ndarray, rows: int) -> np.ndarray:
+    box = as_array(near, "near")
+    if box.shape not in ((SIDES,), (rows, SIDES)) or box.dtype.kind not in "iuf" or not np.isfinite(box).all():
+        raise InputError(f"near of shape {box.shape}: give x1, y1, x2, y2 in pixels, one box or one for each of {rows}")
+    return box.astype(np.float32)

@@ -1,0 +1,1 @@
+"""Models that detect objects: where their boxes stand, and which of them are kept."""

@@ -1,0 +1,48 @@
+"""The detectors by name, and the one that a model is, by its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..errors import ModelError
+from ..graph.model import Model
+from ..support.choice import choose
+from .detector import Detector
+from .grids import fastest_det, pico_det
+from .pairs import detr, rt_detr, ssd
+from .yolo import end_to_end, yolo, yolo_v8, yolox
+
+__all__ = ["DETECTORS", "detector_of", "recognised"]
+
+DETECTORS: Mapping[str, Callable[[Model], Detector | None]] = {
+    "detr": detr,
+    "rt-detr": rt_detr,
+    "ssd": ssd,
+    "fastestdet": fastest_det,
+    "picodet": pico_det,
+    "yolo-end-to-end": end_to_end,
+    "yolov8": yolo_v8,
+    "yolox": yolox,
+    "yolov5": yolo,
+}  # the first that knows a model's outputs reads them
+
+
+def recognised(model: Model) -> Detector | None:
+    """The detector that a model is, None where it is none that is known."""
+    try:
+        return next((found for know in DETECTORS.values() if (found := know(model)) is not None), None)
+    except ModelError:  # no pictures go in
+        return None
+
+
+def detector_of(model: Model, name: str | None) -> Detector:
+    """The detector of a name, or the one that the outputs tell; a ModelError where they do not fit it, or none."""
+    found = recognised(model) if name is None else DETECTORS[choose(name, DETECTORS, "detector")](model)
+    if found is None:
+        shapes = ", ".join(f"{y.name!r} {y.shape}" for y in model.outputs)
+        what = "any detector that is known" if name is None else f"the detector {name!r}"
+        raise ModelError(
+            f"the outputs {shapes} are not those of {what} ({', '.join(DETECTORS)}); explain one of their elements, as "
+            "in target=(0, 4)"
+        )
+    return found

@@ -1,0 +1,163 @@
+"""The YOLO family: v5 and v7, YOLOX, v8 to v12 with their segmentation, pose and oriented forms, and end-to-end ones."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import onnx_ir as ir
+
+from ..graph.builder import GraphBuilder
+from ..graph.model import Model
+from .detector import SIDES, Boxes, Detector, corners, picture_input
+
+__all__ = ["class_names", "end_to_end", "yolo", "yolo_v8", "yolox"]
+
+STRIDES = (8, 16, 32)  # pixels between the cells of the three grids
+LISTED = 6  # numbers of a box that the model lists itself: corners, score and class
+
+
+def class_names(model: Model) -> list[str]:
+    """The names that exports of ultralytics keep in their metadata, as the text of a Python dict."""
+    try:
+        held = ast.literal_eval(model.metadata.get("names", "{}"))
+    except (ValueError, SyntaxError):
+        return []
+    return [str(name) for name in (held.values() if isinstance(held, dict) else held)]
+
+
+def yolox(model: Model) -> Detector | None:
+    """YOLOX (Ge et al., 2021, arXiv:2107.08430): offsets in cells of three grids, as the model's last convolutions give
+    them, and objectness times class."""
+    cells = _cells(model)
+    if cells is None or _boxes(model) != sum(map(len, cells)) or _computes(model, "Exp"):
+        return None
+    return Detector("YOLOX", _read_yolox)
+
+
+def yolo(model: Model) -> Detector | None:
+    """YOLOv5, v7 and a YOLOX that decodes: (N, boxes, 5 + classes), centres and sizes in pixels, objectness, classes."""
+    cells, boxes, names = _cells(model), _boxes(model), class_names(model)
+    grid = 0 if cells is None else sum(map(len, cells))
+    named = bool(names) and _last(model.outputs[0]) == SIDES + 1 + len(names)
+    return Detector("YOLO with objectness", _read_yolo) if named or (grid and boxes in (grid, 3 * grid)) else None
+
+
+def yolo_v8(model: Model) -> Detector | None:
+    """YOLOv8 and later: (N, 4 + classes + extra, boxes), centres and sizes in pixels, then a score for each class.
+
+    Of a model without names of classes in its metadata, the nodes that give them, behind a Sigmoid, tell how many.
+    """
+    y = model.outputs[0]
+    count = len(class_names(model)) or _sigmoids(y)
+    rows = None if y.shape is None or len(y.shape) != 3 else y.shape[1]
+    if not count or not isinstance(rows, int) or rows < SIDES + count or _task(model) == "classify":
+        return None
+    return Detector("YOLOv8", partial(_read_v8, classes=count, turned=_task(model) == "obb"))
+
+
+def end_to_end(model: Model) -> Detector | None:
+    """YOLOv10 and exports with the suppression inside: (N, boxes, 6), corners in pixels, score and class."""
+    cells, names, boxes = _cells(model), class_names(model), _boxes(model)
+    grid = 0 if cells is None else sum(map(len, cells))
+    if _last(model.outputs[0]) != LISTED or not names or (grid and boxes in (grid, 3 * grid)):
+        return None
+    return Detector("YOLO end-to-end", partial(_read_listed, classes=len(names)))
+
+
+def _read_yolox(g: GraphBuilder, model: Model) -> Boxes:
+    cells = _cells(model) or []
+    places = np.concatenate(cells).astype(np.float32)
+    strides = np.concatenate([np.full((len(c), 1), s) for c, s in zip(cells, STRIDES, strict=True)]).astype(np.float32)
+    offset, size, objectness, classes = _split(g, model.outputs[0], (2, 2, 1))
+    centre = g.Mul(g.Add(offset, g.constant(places)), g.constant(strides))
+    boxes = g.Concat(centre, g.Mul(g.Exp(size), g.constant(strides)), axis=2)
+    return Boxes(corners(g, boxes), g.Mul(objectness, classes))
+
+
+def _read_yolo(g: GraphBuilder, model: Model) -> Boxes:
+    boxes, objectness, classes = _split(g, model.outputs[0], (SIDES, 1))
+    return Boxes(corners(g, boxes), g.Mul(objectness, classes))
+
+
+def _read_v8(g: GraphBuilder, model: Model, classes: int, turned: bool) -> Boxes:
+    y = g.Transpose(model.outputs[0], perm=[0, 2, 1])
+    boxes, scores, *rest = _split(g, y, (SIDES, classes)) if _more(y, classes) else _halves(g, y, classes)
+    return Boxes(corners(g, _upright(g, boxes, rest[0]) if turned and rest else boxes), scores)
+
+
+def _read_listed(g: GraphBuilder, model: Model, classes: int) -> Boxes:
+    boxes, score, label = _split(g, model.outputs[0], (SIDES, 1))
+    places = g.constant(np.arange(classes, dtype=np.float32))
+    return Boxes(boxes, g.Where(g.Equal(g.Round(label), places), score, g.constant(0, ir.DataType.FLOAT)))
+
+
+def _upright(g: GraphBuilder, boxes: ir.Value, angle: ir.Value) -> ir.Value:
+    """The upright box round one that is turned by an angle in radians, centre and size alike."""
+    centre, width, height = g.Split(boxes, g.constant([2, 1, 1], ir.DataType.INT64), axis=2, outputs=3)
+    cos, sin = g.Abs(g.Cos(angle)), g.Abs(g.Sin(angle))
+    sides = [g.Add(g.Mul(width, a), g.Mul(height, b)) for a, b in ((cos, sin), (sin, cos))]
+    return g.Concat(centre, *sides, axis=2)
+
+
+def _split(g: GraphBuilder, y: ir.Value, first: Sequence[int]) -> Sequence[ir.Value]:
+    """The parts of the last axis: so many numbers each, and the rest."""
+    last = _last(y)
+    if last is None:
+        raise ValueError(f"the last axis of {y.name!r} is open")
+    lengths = [*first, last - sum(first)]
+    return g.Split(y, g.constant(lengths, ir.DataType.INT64), axis=2, outputs=len(lengths))
+
+
+def _halves(g: GraphBuilder, y: ir.Value, classes: int) -> Sequence[ir.Value]:
+    return g.Split(y, g.constant([SIDES, classes], ir.DataType.INT64), axis=2, outputs=2)
+
+
+def _more(y: ir.Value, classes: int) -> bool:
+    """Whether numbers stand behind the classes: coefficients of masks, key points or an angle."""
+    last = _last(y)
+    return last is not None and last > SIDES + classes
+
+
+def _cells(model: Model) -> list[np.ndarray] | None:
+    """x and y of every cell of the three grids, None where the model leaves the size of pictures open."""
+    shape = picture_input(model).shape
+    height, width = (None, None) if shape is None else (shape[2], shape[3])
+    if not isinstance(height, int) or not isinstance(width, int):
+        return None
+    grids = [np.meshgrid(np.arange(width // s), np.arange(height // s)) for s in STRIDES]
+    return [np.stack(grid, -1).reshape(-1, 2) for grid in grids]
+
+
+def _last(y: ir.Value) -> int | None:
+    """The numbers of a box in an output (N, boxes, numbers)."""
+    last = y.shape[2] if y.shape is not None and len(y.shape) == 3 else None
+    return last if isinstance(last, int) else None
+
+
+def _boxes(model: Model) -> int | None:
+    """The number of boxes of an output (N, boxes, 5 + classes), None where it is open or another."""
+    y = model.outputs[0]
+    boxes = y.shape[1] if y.shape is not None and (_last(y) or 0) > SIDES + 1 else None
+    return boxes if isinstance(boxes, int) else None
+
+
+def _computes(model: Model, op: str) -> bool:
+    return any(node.op_type == op and node.domain == "" for node in model.graph)
+
+
+def _sigmoids(y: ir.Value) -> int:
+    """The rows of an output (N, 4 + classes + extra, boxes) that a Sigmoid gives, next to four of the box."""
+    node = y.producer()
+    parts = list(node.inputs) if node is not None and node.op_type == "Concat" else []
+    if len(parts) < 2 or parts[1] is None or parts[1].shape is None or len(parts[1].shape) != 3:
+        return 0
+    maker, rows = parts[1].producer(), parts[1].shape[1]
+    first = parts[0].shape[1] if parts[0] is not None and parts[0].shape is not None else None
+    return rows if maker is not None and maker.op_type == "Sigmoid" and first == SIDES and isinstance(rows, int) else 0
+
+
+def _task(model: Model) -> str:
+    return model.metadata.get("task", "")
