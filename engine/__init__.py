@@ -17,7 +17,7 @@ from .errors import (
     RuntimeUnavailable,
     UnsupportedOperator,
 )
-from .explainer import Explainer, explain, jacobian
+from .explainer import DetectedBox, Explainer, detect, explain, jacobian
 from .gate import Comparison, Evaluation, compare, evaluate
 from .gradient_graph import GradientGraph, differentiate
 from .gradient_nodes import lower_gradients
@@ -31,6 +31,7 @@ __all__ = [
     "BuilderError",
     "Comparison",
     "ConversionError",
+    "DetectedBox",
     "Evaluation",
     "ExecutionError",
     "Explainer",
@@ -47,6 +48,7 @@ __all__ = [
     "UnsupportedOperator",
     "activations",
     "compare",
+    "detect",
     "differentiate",
     "evaluate",
     "explain",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..data.batch import Batch
-from ..errors import ModelError
+from ..errors import InputError, ModelError
 from ..runtime import OpenSession
 from .plan import ExplanationGraph
 
@@ -41,12 +41,12 @@ def run_samples(
     limit: int,
     progress: Progress | None = None,
     keep: bool = False,
-    check: Callable[[np.ndarray, np.ndarray], None] | None = None,
+    missing: Callable[[np.ndarray, np.ndarray], str | None] | None = None,
 ) -> Sums:
     """The totals of all rows, at most ``limit`` of them in one run, summed over the points of each example.
 
     ``target`` (N, ...) selects the score of each example, see ``Score``. ``keep``: the model's outputs, too, of the
-    runs at point 0. ``check`` is called with the settled targets of examples, and which these are.
+    runs at point 0. ``missing`` says why settled targets of examples are not there.
     """
     count = next((len(array) for array in points.values()), 1)
     delta = np.zeros(batch.examples) if plan.delta is not None else None
@@ -55,8 +55,8 @@ def run_samples(
     for rows, places in _chunks(batch.examples, count, limit if batch.fixed is None else batch.fixed):
         results = session.run(_feeds(plan, batch, points, sums, batch.fill(rows), batch.fill(places)))
         _collect(plan, batch, sums, rows, places, results)
-        if check and places[0] == 0:
-            check(sums.settled[rows], rows)
+        if missing and places[0] == 0 and (why := missing(sums.settled[rows], rows)):
+            raise InputError(why)
         if plan.gap is not None and places[0] == 0:
             sums.gaps.extend(results[plan.gap][: len(rows)].tolist())
         if keep and places[0] == 0:

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import InputError
 
-__all__ = ["Picture", "centre_crop", "read_picture"]
+__all__ = ["Picture", "centre_crop", "crop_window", "read_picture"]
 
 Picture = str | os.PathLike[str] | Image.Image
 
@@ -36,11 +36,16 @@ def centre_crop(image: Image.Image, height: int, width: int) -> Image.Image:
 
     Sizes and offsets are rounded as torchvision's Resize and CenterCrop do; the rest is never computed.
     """
-    full_width, full_height = _covering(image.size, round(width * COVER), round(height * COVER))
-    left, top = round((full_width - width) / 2), round((full_height - height) / 2)
+    (full_width, full_height), (left, top) = crop_window(image.size, (width, height))
     across, down = image.width / full_width, image.height / full_height
     box = (left * across, top * down, (left + width) * across, (top + height) * down)
     return image.resize((width, height), Image.Resampling.BILINEAR, box)
+
+
+def crop_window(size: tuple[int, int], seen: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The size that a picture (width, height) is resized to, and the left and top of what ``centre_crop`` keeps."""
+    full = _covering(size, round(seen[0] * COVER), round(seen[1] * COVER))
+    return full, (round((full[0] - seen[0]) / 2), round((full[1] - seen[1]) / 2))
 
 
 def _covering(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from ..errors import InputError, ModelError, OnnxrayError
 from ..support.choice import alternatives
 from ..support.schema import decoded, typed
 from .pictures import Picture, centre_crop, read_picture
+from .placement import Placement, letterbox, placement
 
 __all__ = ["METADATA_KEY", "PRESETS", "Preprocess"]
 
@@ -26,7 +27,7 @@ METADATA_KEY = "onnxray.preprocess"
 Axis = int | str | None
 Layout = Literal["NCHW", "NHWC"]
 Channels = Literal["RGB", "BGR", "L"]
-Fit = Literal["resize", "crop"]
+Fit = Literal["resize", "crop", "letterbox"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "imagenet": {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
@@ -61,7 +62,7 @@ class Preprocess:
         layout: Axes of the array, "NCHW" or "NHWC".
         channels: "RGB", "BGR" or "L" (grey).
         fit: "resize" goes straight to ``size``; "crop" keeps the aspect: the picture is resized to cover 256/224 of the
-            size, then its centre is cut out.
+            size, then its centre is cut out; "letterbox" keeps the whole picture and its aspect, with grey round it.
         range: (low, high), what pixels of 0 and 255 become before mean and std; (1, 0) inverts the picture.
         mean: One number, or one per channel in the order that the model sees (BGR: blue first), in units of ``range``.
         std: Likewise, none of them 0.
@@ -172,7 +173,14 @@ class Preprocess:
         height, width = self.size
         if self.fit == "crop":
             return centre_crop(image, height, width)
+        if self.fit == "letterbox":
+            return letterbox(image, height, width)
         return image.resize((width, height), Image.Resampling.BILINEAR)
+
+    def placement(self, size: tuple[int, int]) -> Placement:
+        """Where a picture of a size (width, height) lies in what the model sees."""
+        seen = size if self.size is None else self.size[::-1]
+        return placement(size, self.fit, (seen[0], seen[1]))
 
     def _array(self, picture: Image.Image) -> NDArray[np.float32]:
         pixels = np.atleast_3d(np.asarray(picture.convert("L") if self.channels == "L" else picture))

@@ -14,7 +14,9 @@ from ..graph.model import Model, is_float
 
 __all__ = ["DETECTIONS", "SIDES", "Boxes", "Detector", "corners", "picture_input", "picture_size", "with_detections"]
 
-DETECTIONS = "onnxray/detections"  # the tensor, (N, boxes, 4 + classes): corners in pixels, then the score of each class
+DETECTIONS = (
+    "onnxray/detections"  # the tensor, (N, boxes, 4 + classes): corners in pixels, then the score of each class
+)
 SIDES = 4
 
 

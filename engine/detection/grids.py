@@ -74,10 +74,13 @@ def _levels(model: Model) -> list[tuple[ir.Value, ir.Value]] | None:
     if size is None or len(model.outputs) != 2 * len(PICO_STRIDES):
         return None
     cells = [math.prod(math.ceil(side / s) for side in size) for s in PICO_STRIDES]
-    by_cells = [[y for y in model.outputs if y.shape is not None and list(y.shape)[1:2] == [n]] for n in cells]
-    if any(len(pair) != 2 or any(len(y.shape or ()) != 3 for y in pair) for pair in by_cells):
+    if any(_cells_of(y) != n for y, n in zip(model.outputs, 2 * cells, strict=True)):
         return None
-    return [(pair[0], pair[1]) for pair in by_cells]
+    return list(zip(model.outputs[: len(cells)], model.outputs[len(cells) :], strict=True))
+
+
+def _cells_of(y: ir.Value) -> object:
+    return y.shape[1] if y.shape is not None and len(y.shape) == 3 else None
 
 
 def _picture(model: Model) -> tuple[int, int] | None:

@@ -16,7 +16,7 @@ IN_SHARES = 2.0  # boxes none of whose coordinates is above this are shares of t
 
 
 def ssd(model: Model) -> Detector | None:
-    """SSD and UltraFace: corners (N, boxes, 4), and the softmax of the classes (N, boxes, classes), background first."""
+    """SSD and UltraFace: corners (N, boxes, 4), the softmax of the classes (N, boxes, classes), background first."""
     found = _pair(model)
     if found is None or not _ends_with(found[1], "Softmax"):
         return None

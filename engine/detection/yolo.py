@@ -1,4 +1,4 @@
-"""The YOLO family: v5 and v7, YOLOX, v8 to v12 with their segmentation, pose and oriented forms, and end-to-end ones."""
+"""The YOLO family: v5 and v7, YOLOX, v8 to v12 with their segmentation, pose and oriented forms, and end to end."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def yolox(model: Model) -> Detector | None:
 
 
 def yolo(model: Model) -> Detector | None:
-    """YOLOv5, v7 and a YOLOX that decodes: (N, boxes, 5 + classes), centres and sizes in pixels, objectness, classes."""
+    """YOLOv5, v7 and a YOLOX that decodes: (N, boxes, 5 + classes): centres and sizes in pixels, objectness, class."""
     cells, boxes, names = _cells(model), _boxes(model), class_names(model)
     grid = 0 if cells is None else sum(map(len, cells))
     named = bool(names) and _last(model.outputs[0]) == SIDES + 1 + len(names)

@@ -16,6 +16,7 @@ from ...detection.suppression import Kept, kept_boxes, overlap_with
 from ...errors import InputError
 from ...graph.builder import GraphBuilder
 from ...graph.model import Model
+from ...support.choice import choose
 from ..score_axes import ScoreAxes
 from .selection import Score, Selected
 
@@ -58,6 +59,11 @@ class Box(Score):
     least: float = 0.25
     overlap: float = 0.45
     detector: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.rank < 0:
+            raise InputError(f"box {self.rank}: boxes are counted from 0, the one of the highest score")
+        choose(self.part, PARTS, "part of a box")
 
     @property
     def kind(self) -> object:
@@ -104,16 +110,16 @@ class Box(Score):
         target[:, 3:] = np.nan if self.near is None else _corners(self.near, rows)
         return target
 
-    def refuse_missing(self, settled: np.ndarray, rows: np.ndarray) -> None:
-        missing = np.flatnonzero(settled[:, 0] < 0)
-        if missing.size:
-            row = int(missing[0])
-            label, count = int(settled[row, 1]), int(settled[row, 2])
-            which = (f" of class {label}" if label >= 0 else "") + (" near that place" if self.near is not None else "")
-            raise InputError(
-                f"box {self.rank}{which} is not there: example {rows[row]} has {count or 'no'} such "
-                f"box{'es' * (count != 1)} with a score of {self.least} or more"
-            )
+    def missing(self, settled: np.ndarray, rows: np.ndarray) -> str | None:
+        absent = np.flatnonzero(settled[:, 0] < 0)
+        if not absent.size:
+            return None
+        _, label, count = settled[absent[0], :3].astype(int)
+        which = (f" of class {label}" if label >= 0 else "") + (" near that place" if self.near is not None else "")
+        return (
+            f"box {self.rank}{which} is not there: example {rows[absent[0]]} has {count or 'no'} such "
+            f"{'box' if count == 1 else 'boxes'} with a score of {self.least} or more"
+        )
 
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         """Rank, class, x1, y1, x2 and y2 of each example's box."""
@@ -121,12 +127,8 @@ class Box(Score):
 
     def _check(self, scores: ScoreAxes) -> None:
         classes = (scores.shape[-1] or SIDES) - SIDES
-        if self.rank < 0:
-            raise InputError(f"box {self.rank}: boxes are counted from 0, the one of the highest score")
         if self.label is not None and not 0 <= self.label < classes:
             raise InputError(f"class {self.label} is out of range: the detector has classes 0 to {classes - 1}")
-        if self.part not in PARTS:
-            raise InputError(f"part {self.part!r} of a box; choose from {', '.join(PARTS)}")
 
 
 def _order(g: GraphBuilder, boxes: Boxes, kept: Kept, label: ir.Value, near: ir.Value) -> ir.Value:
@@ -142,7 +144,7 @@ def _order(g: GraphBuilder, boxes: Boxes, kept: Kept, label: ir.Value, near: ir.
 
 def _found(g: GraphBuilder, order: ir.Value, rank: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
     """The place of the box of a rank, whether it is there, and how many are: (rows, 1) each."""
-    values, places = g.TopK(order, g.Shape(order, start=1, end=2), axis=1, outputs=2)
+    _, places = g.TopK(order, g.Shape(order, start=1, end=2), axis=1, outputs=2)
     count = g.ReduceSum(g.Cast(g.Greater(order, 0.0), to=ir.DataType.FLOAT), [1], keepdims=1)
     last = g.Cast(g.Sub(g.Shape(order, start=1, end=2), 1), to=ir.DataType.FLOAT)
     index = g.Cast(g.Max(0.0, g.Min(rank, last)), to=ir.DataType.INT64)

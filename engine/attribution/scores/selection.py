@@ -56,8 +56,9 @@ class Score(ABC):
     def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
         """The target of what the user said, for so many examples; an InputError where it names no score."""
 
-    def refuse_missing(self, settled: np.ndarray, rows: np.ndarray) -> None:
-        """An InputError where the run found nothing that is as the user said, in these examples."""
+    def missing(self, settled: np.ndarray, rows: np.ndarray) -> str | None:
+        """Why there is nothing that is as the user said in one of these examples, whose targets are settled."""
+        return None
 
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         """The settled target as results name it."""
