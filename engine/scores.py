@@ -18,4 +18,17 @@ from .attribution.scores import (
     Weighted,
 )
 
-__all__ = ["SCORES", "Box", "Class", "Contrast", "Distance", "Letter", "Mask", "Norm", "Not", "Score", "Token", "Weighted"]
+__all__ = [
+    "SCORES",
+    "Box",
+    "Class",
+    "Contrast",
+    "Distance",
+    "Letter",
+    "Mask",
+    "Norm",
+    "Not",
+    "Score",
+    "Token",
+    "Weighted",
+]

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...data.arrays import as_array
+from ...data.labels import Labels
 from ...detection.detector import DETECTIONS, SIDES, Boxes, with_detections
 from ...detection.recipes import detector_of
 from ...detection.suppression import Kept, kept_boxes, overlap_with
@@ -120,6 +121,10 @@ class Box(Score):
             f"box {self.rank}{which} is not there: example {rows[absent[0]]} has {count or 'no'} such "
             f"{'box' if count == 1 else 'boxes'} with a score of {self.least} or more"
         )
+
+    def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
+        rank, label = map(int, told[:2])
+        return f"box {rank}, {labels.get(label, f'class {label}')}" + ("" if self.part == "score" else f", {self.part}")
 
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         """Rank, class, x1, y1, x2 and y2 of each example's box."""
