@@ -56,7 +56,8 @@ def _looped(plan: ExplanationGraph, method: Method, points: dict[str, np.ndarray
     given = {x.name: x for x in outer}
     passed = [(k, given[name]) for k, name in enumerate(plan.outputs) if name in given]
     plan = replace(plan, outputs=tuple(name for name in plan.outputs if name not in given))
-    sums = [_zeros(g, given.get(name), plan, output) for name, output in plan.totals.items()]
+    alike = {name: given.get(name) if _like_input(plan, name) else None for name in plan.totals}
+    sums = [_zeros(g, alike[name], plan, output) for name, output in plan.totals.items()]
     carried = [outer[-1], zeros, *sums, *[zeros] * (plan.delta is not None)]
     _make_body(plan, body, inner, {plan.points[name]: g.constant(array) for name, array in points.items()})
     trips = g.constant(len(next(iter(points.values()))), ir.DataType.INT64)
@@ -69,8 +70,14 @@ def _looped(plan: ExplanationGraph, method: Method, points: dict[str, np.ndarray
     return result
 
 
+def _like_input(plan: ExplanationGraph, name: str) -> bool:
+    """Whether a total has the shape of the input of its name; that of groups of elements has not."""
+    value = plan.model.value(plan.totals[name])
+    return any(x.name == name and x.shape == value.shape for x in plan.model.inputs)
+
+
 def _zeros(g: GraphBuilder, x: ir.Value | None, plan: ExplanationGraph, output: str) -> ir.Value:
-    """Where a sum starts: zeros in the shape of an input; of embeddings, which only the body has, in their rank."""
+    """Where a sum starts: zeros in the shape of an input; in the rank of the total where no input has its shape."""
     nothing = g.constant(0, ir.DataType.FLOAT)
     return g.Expand(nothing, g.shape(x) if x is not None else [1] * g.rank(plan.model.value(output)))
 
@@ -107,9 +114,8 @@ def _make_body(plan: ExplanationGraph, body: ir.Graph, inner: dict[str, ir.Value
         inner[name].name = f"body/{name}"
         body.inputs.append(inner[name])
     parts = [made[name] for name in plan.totals.values()]
-    kept = [
-        part.shape if name in inner else [None] * g.rank(part) for name, part in zip(plan.totals, parts, strict=True)
-    ]
+    alike = [_like_input(plan, name) for name in plan.totals]
+    kept = [part.shape if like else [None] * g.rank(part) for like, part in zip(alike, parts, strict=True)]
     if plan.delta is not None:
         parts, kept = [*parts, made[plan.delta]], [*kept, [None]]
     sums = [g.input("body/sum", ir.DataType.FLOAT, shape) for shape in kept]
