@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import onnx
@@ -33,6 +34,7 @@ from architectures import (
     vgg,
     vit,
 )
+from black_box import QUICK
 from shared_folder import made_once
 from torch import Tensor, nn
 
@@ -79,10 +81,10 @@ class Net:
         """As exported without optimisation: BatchNormalization where the module has it."""
         return _proto(self.name, optimize=False)
 
-    def options(self, method: str) -> dict[str, str]:
-        """The options that a method needs: of a transformer, the layer that a class activation map explains."""
+    def options(self, method: str) -> dict[str, Any]:
+        """The options that a method needs: few points, and of a transformer the layer of a class activation map."""
         if not onnxray.METHODS[method].has_layer or not self.name.startswith("vit"):
-            return {}
+            return QUICK.get(method, {})
         return {"layer": [node.output[0] for node in self.proto.graph.node if node.op_type == "Conv"][-1]}
 
     def pictures(self, count: int, seed: int = 0) -> np.ndarray:

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from black_box import BLACK_BOXES
 from by_hand import Array, ByHand, Convolutional
 from cam_formulas import FORMULAS
 
@@ -113,5 +114,6 @@ REPLICAS: dict[str, Callable[..., Array]] = {
     "smoothgrad": smoothgrad,
     "occlusion": occlusion,
     **{name: class_activation_map(formula) for name, formula in FORMULAS.items()},
+    **BLACK_BOXES,
 }
 grad_cam = REPLICAS["grad-cam"]

@@ -18,13 +18,18 @@ HELP = {  # the meaning of each option; an option without a line here shows its 
     "steps": "points on the path",
     "rule": "gauss-legendre or inclusive (equal weights, both ends)",
     "baseline": "value of an empty input: a number, one per channel as in 0.4,0.4,0.4, or an .npy file",
-    "samples": "noisy copies",
+    "samples": "noisy copies, masks, coalitions or orders",
     "noise": "level of the noise, as a share of the input's range",
     "seed": "seed of the random numbers",
     "window": "size of the window, a number or one per axis as in 3,16,16",
     "stride": "step of the window, a number or one per axis",
     "overlap": "mean or sum over the windows that cover an element",
     "relu": "keep the positive part only",
+    "groups": "what is hidden together: grid, pixels (each place, token or column), or an .npy file of integers",
+    "cells": "cells along each axis of the grid but the channels, a number or one per axis as in 1,20",
+    "keep": "probability that a cell of a mask is open",
+    "kernel_width": "how near to the input coalitions count",
+    "ridge": "penalty of the linear model",
 }
 
 
@@ -40,6 +45,11 @@ def numbers(text: str) -> Any:
     except ValueError:
         raise BadParameter(f"{text!r} is no number, and no list of numbers such as 1,2,3") from None
     return found[0] if len(found) == 1 else found
+
+
+def name_or_array(text: str) -> Any:
+    """A name, or the array of an .npy file."""
+    return numbers(text) if text.endswith(".npy") else text
 
 
 def flatten_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -92,6 +102,8 @@ def _method_annotation(name: str, having: list[tuple[str, OptionInfo]]) -> Any:
         return Annotated[{"int": int, "float": float, "bool": bool}[kind] | None, Option(**words, show_default=False)]
     if kind == "str" or kind.startswith("Literal"):
         return Annotated[str | None, Option(**words, metavar="NAME", show_default=False)]
+    if kind == "Groups":
+        return Annotated[Any, Option(**words, parser=name_or_array, metavar="NAME", show_default=False)]
     return Annotated[Any, Option(**words, parser=numbers, metavar="NUMBERS", show_default=False)]
 
 

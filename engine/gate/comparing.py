@@ -19,6 +19,7 @@ from ..errors import InputError, OnnxrayError
 from ..graph.model import Source
 from ..loading.load import load
 from ..methods.baseline import Baseline
+from ..methods.groups import Cells, Groups
 from ..methods.occlusion import Extent
 from ..optional import MEASURING, need_all
 from ..runtime import Provider
@@ -61,6 +62,8 @@ def compare(
     threads: int | None = None, memory: str | int = "1GB",
     steps: int | None = None, baseline: Baseline | None = None, rule: str | None = None, noise: float | None = None,
     relu: bool | None = None, window: Extent = None, stride: Extent = None, overlap: str | None = None,
+    groups: Groups = None, cells: Cells | None = None, keep: float | None = None, kernel_width: float | None = None,
+    ridge: float | None = None,
     options: Mapping[str, Any] | None = None,
     failed: Callable[[Failed], None] = lambda _: None, progress: Progress | None = None,
 ) -> Comparison:  # fmt: skip
@@ -93,16 +96,22 @@ def compare(
         candidate_providers: Those of the candidate; None for ``providers``.
         threads: CPU threads of one run; None for all cores.
         memory: Bytes, or text such as "512MB", that sessions and one run may take beside the weights.
-        steps: Points on the path of integrated-gradients. For this and the next seven, None leaves the method's own
+        steps: Points on the path of integrated-gradients. For this and the next twelve, None leaves the method's own
             default, which ``onnxray methods`` lists.
-        baseline: Input without evidence for integrated-gradients and occlusion: a number, one per channel, or an array.
+        baseline: Input without evidence: a number, one per channel, or an array.
         rule: "gauss-legendre" or "inclusive", the quadrature of integrated-gradients.
         noise: Standard deviation of smoothgrad's noise, as a share of the example's range.
         relu: Whether grad-cam keeps the positive part only.
         window: Size of occlusion's window in elements, a number or one per axis of an example.
         stride: How far that window moves, likewise.
         overlap: "mean" or "sum", over the windows that cover an element.
-        options: Options of methods by name; needed for ``samples`` and ``seed`` of smoothgrad.
+        groups: Elements that feature-ablation, kernel-shap, lime and shapley-sampling hide together: "grid", "pixels"
+            or an array of integers.
+        cells: Cells along each axis of such a grid, and of rise's masks.
+        keep: Probability that a cell of rise's masks is open.
+        kernel_width: How near to the input lime's coalitions count.
+        ridge: Penalty of lime's linear model.
+        options: Options of methods by name; needed for ``samples`` and ``seed`` of methods.
         failed: Called with every sample that is skipped, and why.
         progress: Called with what is being done and the share of samples that are done, 0 to 1.
 
@@ -130,7 +139,8 @@ def compare(
         labels=labels, golden=golden, journal=journal, score=score, layer=layer, preprocess=preprocess,
         providers=providers, candidate_providers=candidate_providers, threads=threads, memory=memory,
         options=method_settings(options, steps=steps, baseline=baseline, rule=rule, noise=noise, relu=relu,
-                                window=window, stride=stride, overlap=overlap),
+                                window=window, stride=stride, overlap=overlap, groups=groups, cells=cells,
+                                keep=keep, kernel_width=kernel_width, ridge=ridge),
     )  # fmt: skip
     if not is_golden(reference):
         reference = load(reference)

@@ -9,13 +9,18 @@ from ..errors import InputError
 from ..support.choice import choose
 from .base import Method
 from .eigen_cam import EigenCam, EigenGradCam
+from .feature_ablation import FeatureAblation
 from .grad_cam import GradCam
 from .grad_cam_plus_plus import GradCamPlusPlus
 from .hires_cam import HiResCam
 from .integrated_gradients import IntegratedGradients
+from .kernel_shap import KernelShap
 from .layer_cam import LayerCam
+from .lime import Lime
 from .occlusion import Occlusion
+from .rise import Rise
 from .saliency import Deconvnet, GuidedBackprop, InputXGradient, Saliency
+from .shapley_sampling import ShapleySampling
 from .smoothgrad import SmoothGrad
 from .xgrad_cam import XGradCam
 
@@ -38,6 +43,11 @@ METHODS: dict[str, type[Method]] = {
         EigenCam,
         EigenGradCam,
         Occlusion,
+        FeatureAblation,
+        Rise,
+        KernelShap,
+        Lime,
+        ShapleySampling,
     )
 }
 

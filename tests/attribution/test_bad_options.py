@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnxray
 import pytest
+from black_box import QUICK
 from by_hand import CONV, DENSE, normal
 from failing import fails
 from onnxray import InputError, ModelError
@@ -41,7 +42,7 @@ def test_target(target: Any, words: list[str]) -> None:
 @pytest.mark.parametrize("method", [name for name, method in onnxray.METHODS.items() if not method.has_layer])
 def test_class_out_of_range_with_every_method(method: str) -> None:
     with fails(InputError, "target", "10", "0 to 3"):
-        onnxray.explain(DENSE.proto(), DENSE.x(), method, target=10)
+        onnxray.explain(DENSE.proto(), DENSE.x(), method, target=10, **QUICK.get(method, {}))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,26 @@ def test_class_out_of_range_with_every_method(method: str) -> None:
         ("occlusion", {"window": 2.5}, ["window", "2.5"]),
         ("occlusion", {"window": "wide"}, ["window", "wide"]),
         ("occlusion", {"overlap": "max"}, ["overlap", "max", "mean", "sum"]),
+        ("feature-ablation", {"groups": "superpixel"}, ["groups", "superpixel", "grid", "pixels"]),
+        ("feature-ablation", {"groups": np.zeros((5, 6), int)}, ["groups", "(5, 6)", "'x'", "(6, 5)", "(2, 6, 5)"]),
+        ("feature-ablation", {"groups": normal(6, 5)}, ["groups", "float32", "integers"]),
+        ("feature-ablation", {"groups": {"image": "grid"}}, ["groups", "image", "x"]),
+        ("feature-ablation", {"cells": 0}, ["cells", "0"]),
+        ("feature-ablation", {"cells": (2, 2)}, ["cells", "(2, 2)", "3", "(2, 6, 5)"]),
+        ("feature-ablation", {"baseline": normal(6, 5)}, ["baseline", "(6, 5)"]),
+        ("kernel-shap", {"samples": 0}, ["samples", "0"]),
+        ("kernel-shap", {"samples": 50}, ["samples", "50", "30 groups", "cells"]),
+        ("kernel-shap", {"seed": -1}, ["seed", "-1"]),
+        ("kernel-shap", {"baseline": normal(2, 5, 6)}, ["baseline", "(2, 5, 6)"]),
+        ("lime", {"samples": 0}, ["samples", "0"]),
+        ("lime", {"ridge": 0.0}, ["ridge", "0"]),
+        ("lime", {"kernel_width": -1.0}, ["kernel_width", "-1"]),
+        ("shapley-sampling", {"samples": 0}, ["samples", "0"]),
+        ("shapley-sampling", {"samples": 10**7}, ["shapley-sampling", "30 groups", "cells"]),
+        ("rise", {"samples": 0}, ["samples", "0"]),
+        ("rise", {"keep": 1.0}, ["keep", "1.0"]),
+        ("rise", {"cells": (2, 2)}, ["cells", "(2, 2)"]),
+        ("rise", {"baseline": normal(6, 5)}, ["baseline", "(6, 5)"]),
         ("saliency", {"layer": "conv"}, ["saliency", "layer", "grad-cam"]),
         ("saliency", {"memory": "lots"}, ["memory", "lots", "512MB"]),
         ("saliency", {"memory": "-1GB"}, ["memory", "-1GB"]),

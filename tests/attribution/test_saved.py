@@ -15,6 +15,7 @@ import onnx
 import onnxray
 import onnxruntime
 import pytest
+from black_box import QUICK
 from by_hand import CONV, DENSE, model, normal
 from measures import distance
 
@@ -24,6 +25,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "smoothgrad": {"samples": 5, "noise": 0.2, "seed": 7},
     "occlusion": {"window": 5, "stride": 3, "baseline": 0.5},
     **{name: {"relu": False} for name, method in onnxray.METHODS.items() if method.has_layer},
+    **QUICK,
 }
 
 PLAIN = """
@@ -96,7 +98,7 @@ SMALL = [(name, method) for name in ("cnn", "vgg", "vit") for method in onnxray.
 ])  # fmt: skip
 def test_every_method(net: Callable[[str], Any], name: str, method: str, tmp_path: Path) -> None:
     one = net(name)
-    ex = onnxray.Explainer(one.proto, method, **OPTIONS.get(method, {}), **one.options(method))
+    ex = onnxray.Explainer(one.proto, method, **{**OPTIONS.get(method, {}), **one.options(method)})
     # the layer of the last is the first of the net: gradients round on the way through it
     whole = (
         name == "vit" and onnxray.METHODS[method].has_layer
@@ -108,7 +110,7 @@ def test_every_method(net: Callable[[str], Any], name: str, method: str, tmp_pat
 def test_the_contract(method: str, tmp_path: Path) -> None:
     """Inputs: the model's and target, int64 (N,). Outputs: the model's, score (N,), attribution. Standard operators."""
     source = CONV.proto()
-    made = onnx.load(onnxray.Explainer(source, method).save(tmp_path / "explainer.onnx"))
+    made = onnx.load(onnxray.Explainer(source, method, **QUICK.get(method, {})).save(tmp_path / "explainer.onnx"))
     onnx.checker.check_model(made, full_check=True)
     assert [value.name for value in made.graph.input] == ["x", "target"]
     delta = ["delta"] * (method == "integrated-gradients")
@@ -126,7 +128,7 @@ def test_the_contract(method: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", onnxray.METHODS)
 def test_the_models_own_outputs_stay(method: str, tmp_path: Path) -> None:
     x = CONV.x(4)
-    file = onnxray.Explainer(CONV.proto(), method).save(tmp_path / "explainer.onnx")
+    file = onnxray.Explainer(CONV.proto(), method, **QUICK.get(method, {})).save(tmp_path / "explainer.onnx")
     found = run_plainly(file, x=x, target=np.array([0, -1, 2, 3]))
     np.testing.assert_allclose(found["y"], CONV.scores(x), rtol=1e-4, atol=1e-5)
     rows = [0, int(CONV.scores(x)[1].argmax()), 2, 3]
@@ -143,7 +145,7 @@ def test_score_before_or_behind_a_softmax(method: str, score: str, tmp_path: Pat
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("method", onnxray.METHODS)
 def test_fixed_batch(method: str, batch: int, tmp_path: Path) -> None:
-    ex = onnxray.Explainer(CONV.proto(batch), method)
+    ex = onnxray.Explainer(CONV.proto(batch), method, **QUICK.get(method, {}))
     check(ex, tmp_path / "explainer.onnx", CONV.x(batch), [-1, 0, 2][:batch])
 
 
@@ -259,6 +261,6 @@ def test_saving_leaves_the_given_model_alone(method: str, tmp_path: Path) -> Non
     proto = CONV.proto()
     before = proto.SerializeToString(deterministic=True)
     source = onnxray.load(proto)
-    onnxray.Explainer(source, method).save(tmp_path / "explainer.onnx")
+    onnxray.Explainer(source, method, **QUICK.get(method, {})).save(tmp_path / "explainer.onnx")
     assert proto.SerializeToString(deterministic=True) == before
     np.testing.assert_array_equal(onnxray.explain(source, CONV.x()).values, onnxray.explain(proto, CONV.x()).values)

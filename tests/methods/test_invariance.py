@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxray
 import pytest
+from black_box import QUICK
 from by_hand import CONV, TOLERANCE, model, normal
 from measures import distance
 from onnx import numpy_helper
@@ -78,7 +79,7 @@ def _rename(proto: onnx.ModelProto, old: str, new: str) -> None:
 def test_the_given_model_is_left_alone(method: str) -> None:
     proto = CONV.proto()
     before = proto.SerializeToString(deterministic=True)
-    onnxray.Explainer(proto, method)(CONV.x(), 1)
+    onnxray.Explainer(proto, method, **QUICK.get(method, {}))(CONV.x(), 1)
     onnxray.differentiate(proto, relu="guided")
     assert proto.SerializeToString(deterministic=True) == before
 

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import onnxray
 import pytest
+from black_box import QUICK
 from by_hand import CONV, DENSE, TOLERANCE, ByHand, label, model, normal
 from cam_formulas import FORMULAS
 from measures import distance
 from replicas import REPLICAS, integrated_gradients
 
 SETTINGS: list[tuple[ByHand, str, dict[str, Any]]] = [
-    *((CONV, name, {}) for name in REPLICAS),
-    *((DENSE, name, {}) for name in REPLICAS if not onnxray.METHODS[name].has_layer),
+    *((CONV, name, QUICK.get(name, {})) for name in REPLICAS),
+    *((DENSE, name, QUICK.get(name, {})) for name in REPLICAS if not onnxray.METHODS[name].has_layer),
     (DENSE, "integrated-gradients", {"steps": 7, "baseline": normal(6, seed=9)}),
     (DENSE, "integrated-gradients", {"steps": 6, "rule": "inclusive", "baseline": -0.5}),
     (CONV, "integrated-gradients", {"steps": 1}),
@@ -37,6 +38,16 @@ SETTINGS: list[tuple[ByHand, str, dict[str, Any]]] = [
     (CONV, "occlusion", {"window": (2, 1, 5), "stride": (1, 1, 1), "overlap": "sum"}),
     (CONV, "occlusion", {"window": (2, 4, 3), "stride": (2, 5, 4), "baseline": normal(2, 6, 5, seed=9)}),
     (CONV, "occlusion", {"window": 1, "stride": 2}),
+    (DENSE, "feature-ablation", {"groups": np.array([4, 4, 9, 2, 2, 9]), "baseline": normal(6, seed=9)}),
+    (CONV, "feature-ablation", {"groups": "pixels", "baseline": [0.5, -1.0]}),
+    (CONV, "feature-ablation", {"groups": np.arange(60).reshape(2, 6, 5) // 7, "baseline": 0.5}),
+    (CONV, "rise", {"samples": 30, "cells": 2, "keep": 0.3, "baseline": [0.5, -1.0], "seed": 3}),
+    (CONV, "rise", {"samples": 30, "cells": 4}),
+    (CONV, "kernel-shap", {"samples": 300}),
+    (CONV, "kernel-shap", {"cells": (2, 2, 2), "baseline": normal(2, 6, 5, seed=9)}),
+    (CONV, "kernel-shap", {"cells": (1, 3, 3), "samples": 77, "seed": 4, "baseline": [0.5, -1.0]}),
+    (CONV, "lime", {"cells": 3, "samples": 60, "kernel_width": 0.5, "ridge": 0.1, "seed": 2}),
+    (CONV, "shapley-sampling", {"cells": (2, 1, 5), "samples": 4, "baseline": 0.75, "seed": 5}),
 ]
 
 
@@ -65,9 +76,8 @@ def test_delta_is_the_gap_of_completeness(rule: str) -> None:
 
 
 def test_only_integrated_gradients_have_a_delta() -> None:
-    assert [m for m in onnxray.METHODS if onnxray.explain(CONV.proto(), CONV.x(), m).delta is not None] == [
-        "integrated-gradients"
-    ]
+    found = {m: onnxray.explain(CONV.proto(), CONV.x(), m, **QUICK.get(m, {})) for m in onnxray.METHODS}
+    assert [m for m, a in found.items() if a.delta is not None] == ["integrated-gradients"]
 
 
 def test_saliency_of_a_linear_model_is_its_weights() -> None:

@@ -28,6 +28,10 @@ OPTIONS = {
     "smoothgrad": {"samples": 4},
     "occlusion": {"window": 8, "stride": 6},
     **{name: {"layer": "stage2"} for name, method in onnxray.METHODS.items() if method.has_layer},
+    "rise": {"samples": 20},
+    "kernel-shap": {"cells": 2},
+    "lime": {"samples": 30},
+    "shapley-sampling": {"cells": 2, "samples": 2},
 }
 
 

@@ -1,0 +1,115 @@
+"""Coalitions: the points at which some groups of the input stay, while a baseline takes the place of the others."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from ..errors import InputError
+from ..graph.builder import GraphBuilder
+from .base import EmitContext, Emitted, Method, Reduction
+from .baseline import Baseline, baseline_array, check_baseline
+from .explained import Explained
+from .groups import Cells, Grouping, Groups, expand_examples, mix, spread
+from .samplers import Sampler
+
+__all__ = ["LIMIT", "CoalitionMethod", "Coalitions", "Design", "GroupMethod", "group_total"]
+
+LIMIT = 2**26  # numbers in a matrix of points by groups
+
+Design = tuple[np.ndarray, np.ndarray]  # coalitions (points, groups) of 0 and 1, and what each score counts, likewise
+
+
+@dataclass(frozen=True)
+class Coalitions(Sampler):
+    """Coalitions that are known before the run, and the coefficient of their score in the attribution of each group.
+
+    The groups of all inputs are players of one game. ``design`` makes coalitions and coefficients for so many groups;
+    the coalition of all, point 0, needs none, as coefficients of a group sum to 0.
+    """
+
+    grouping: Grouping
+    baseline: Baseline
+    design: Callable[[int], Design]
+
+    def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
+        check_baseline(self.baseline, explained)
+        counts = {name: int(groups.max()) + 1 for name, groups in self.grouping.maps(explained).items()}
+        kept, credit = self.design(sum(counts.values()))
+        parts, start = {}, 0
+        for name, count in counts.items():
+            own = slice(start, start := start + count)
+            parts[f"kept/{name}"] = np.concatenate([np.ones((1, count)), kept[:, own]]).astype(np.float32)
+            parts[f"credit/{name}"] = np.concatenate([np.zeros((1, count)), credit[:, own]]).astype(np.float32)
+        return parts
+
+    def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
+        kept = spread(g, points[f"kept/{about.name}"], self.grouping.of(about), about)
+        return mix(g, x, kept, baseline_array(self.baseline, about))
+
+
+@dataclass(frozen=True)
+class GroupMethod(Method):
+    """Base of the methods that give one attribution to each group of an input, and each of its elements has it."""
+
+    reduction: ClassVar[Reduction] = "mean"
+    differentiates: ClassVar[bool] = False
+    blank: ClassVar[str] = "hiding a group never changes the score; choose other groups= or another baseline="
+    groups: Groups = None
+    cells: Cells = 8
+    baseline: Baseline = 0.0
+
+    def __post_init__(self) -> None:
+        Grouping(self.groups, self.cells)
+
+    @property
+    def grouping(self) -> Grouping:
+        return Grouping(self.groups, self.cells)
+
+    def finish(
+        self, g: GraphBuilder, totals: Mapping[str, ir.Value], explained: Mapping[str, Explained]
+    ) -> Mapping[str, ir.Value]:
+        return {name: self._spread(g, totals[name], about) for name, about in explained.items()}
+
+    def _spread(self, g: GraphBuilder, total: ir.Value, about: Explained) -> ir.Value:
+        """The attribution of an input from those of its groups."""
+        groups = self.grouping.of(about)
+        whole = g.Reshape(total, [-1, int(groups.max()) + 1])
+        return expand_examples(g, spread(g, whole, groups, about), about)
+
+
+@dataclass(frozen=True)
+class CoalitionMethod(GroupMethod):
+    """Base of the methods whose attributions are sums of scores of coalitions, each times a known coefficient."""
+
+    @abstractmethod
+    def design(self, groups: int) -> Design:
+        """Coalitions of so many groups but that of all, and the coefficients of their scores."""
+
+    def samplers(self) -> Sequence[Sampler]:
+        return (Coalitions(self.grouping, self.baseline, self.design),)
+
+    def emit(self, context: EmitContext) -> Emitted:
+        g = context.g
+        change = g.Unsqueeze(g.Sub(context.score, context.reference), [1])
+        return Emitted(
+            {name: group_total(g, g.Mul(context.points[f"credit/{name}"], change), about)
+             for name, about in context.explained.items()}
+        )  # fmt: skip
+
+    def refuse_many(self, points: int, groups: int) -> None:
+        """An InputError where a matrix of so many points, or groups, by groups would not fit into memory."""
+        if max(points, groups) * groups > LIMIT:
+            raise InputError(
+                f"{self.name} of {groups} groups at {points} points is too much; give fewer groups by groups= or cells="
+            )
+
+
+def group_total(g: GraphBuilder, credit: ir.Value, about: Explained) -> ir.Value:
+    """What a row gives to each group, (rows, groups), with its rows on the axis that counts examples of the input."""
+    return g.Unsqueeze(credit, list(range(about.batch))) if about.batch else credit

@@ -1,0 +1,47 @@
+"""LIME, as its authors' package explains pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from .checks import check_positive, check_whole
+from .coalitions import CoalitionMethod, Design
+
+__all__ = ["Lime"]
+
+
+@dataclass(frozen=True)
+class Lime(CoalitionMethod):
+    """Coefficients of a linear model of the score, fitted to coalitions (Ribeiro et al., 2016, arXiv:1602.04938).
+
+    Each group of a coalition stays with probability 1/2. The linear model is a ridge regression with intercept and
+    penalty ``ridge``. A coalition weighs exp(-d^2 / (2 kernel_width^2)), where d is its cosine distance to the
+    coalition of all groups, which is one of the points. ``samples`` counts the others.
+    """
+
+    name: ClassVar[str] = "lime"
+    samples: int = 1000
+    kernel_width: float = 0.25
+    ridge: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("samples", self.samples, 1)
+        check_whole("seed", self.seed, 0)
+        check_positive("kernel_width", self.kernel_width)
+        check_positive("ridge", self.ridge)
+
+    def design(self, groups: int) -> Design:
+        self.refuse_many(self.samples, groups)
+        drawn = np.random.default_rng(self.seed).integers(0, 2, (self.samples, groups))
+        kept = np.concatenate([np.ones((1, groups)), drawn])
+        distance = 1 - np.sqrt(kept.mean(1))
+        weights = np.exp(-(distance**2) / (2 * self.kernel_width**2))
+        centred = kept - np.average(kept, axis=0, weights=weights)
+        weighted = weights[:, None] * centred
+        solution = np.linalg.solve(weighted.T @ centred + self.ridge * np.eye(groups), weighted.T)
+        return kept[1:], solution.T[1:]

@@ -1,0 +1,75 @@
+"""RISE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import onnx_ir as ir
+
+from ..errors import InputError
+from ..graph.builder import GraphBuilder
+from .base import EmitContext, Emitted, Method, Reduction
+from .baseline import Baseline
+from .checks import check_whole
+from .coalitions import group_total
+from .explained import Explained
+from .groups import expand_examples, rows_along
+from .samplers import Sampler
+from .smooth_masks import SmoothMasks
+
+__all__ = ["Rise"]
+
+
+@dataclass(frozen=True)
+class Rise(Method):
+    """Mean score of copies seen through random masks, weighted by each mask (Petsiuk et al., 2018, arXiv:1806.07421).
+
+    A mask is a grid of ``cells`` along each axis but the channels, each open with probability ``keep``, enlarged by
+    bilinear interpolation and shifted; columns and tokens are cells themselves. The paper's score is a probability
+    (score="output"). An attribution is no contribution: the mean score through all masks is in each.
+    """
+
+    name: ClassVar[str] = "rise"
+    reduction: ClassVar[Reduction] = "mean"
+    differentiates: ClassVar[bool] = False
+    blank: ClassVar[str] = "the score is zero through every mask; choose another keep= or another baseline="
+    cells: int = 8
+    keep: float = 0.5
+    baseline: Baseline = 0.0
+    samples: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("cells", self.cells, 1)
+        check_whole("samples", self.samples, 1)
+        check_whole("seed", self.seed, 0)
+        if isinstance(self.keep, bool) or not isinstance(self.keep, int | float) or not 0 < self.keep < 1:
+            raise InputError(f"keep={self.keep!r}: give a probability between 0 and 1")
+
+    @property
+    def masks(self) -> SmoothMasks:
+        return SmoothMasks(self.cells, self.keep, self.samples, self.seed, self.baseline)
+
+    def samplers(self) -> Sequence[Sampler]:
+        return (self.masks,)
+
+    def emit(self, context: EmitContext) -> Emitted:
+        g, totals = context.g, {}
+        for name, about in context.explained.items():
+            seen = g.Sub(1, self.masks.hides(g, about, context.points))
+            score = g.Reshape(context.score, [-1, *[1] * (g.rank(seen) - 1)])
+            totals[name] = group_total(g, g.Mul(score, seen), about)
+        return Emitted(totals)
+
+    def finish(
+        self, g: GraphBuilder, totals: Mapping[str, ir.Value], explained: Mapping[str, Explained]
+    ) -> Mapping[str, ir.Value]:
+        return {name: over_channels(g, totals[name], about) for name, about in explained.items()}
+
+
+def over_channels(g: GraphBuilder, total: ir.Value, about: Explained) -> ir.Value:
+    """A number for each place in the shape of the input: every channel has that of its place."""
+    places = [1 if axis == about.channels else size for axis, size in enumerate(about.shape)]
+    return expand_examples(g, rows_along(g, g.Reshape(total, [-1, *places]), about), about)
