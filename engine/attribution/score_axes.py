@@ -48,7 +48,7 @@ class ScoreAxes:
         if not self.known:
             return "their shape is known when the model runs"
         if self.single:
-            return "give a class index"
+            return "give 0, there is one score" if self.count == 1 else "give a class index"
         index = ", ".join(["0"] * len(self.shape))
         return (
             f"give {len(self.shape)} indices, as in target=({index}) or --target {index.replace(' ', '')}, "

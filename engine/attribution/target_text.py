@@ -11,9 +11,10 @@ from ..errors import InputError
 from ..graph.model import Model
 from .score_axes import ScoreAxes
 
-__all__ = ["fitting_labels", "parse_target", "target_of"]
+__all__ = ["fitting_labels", "names_class", "names_element", "parse_target"]
 
 
+_INDEX = re.compile(r"-?\d+")
 _TUPLE = re.compile(r"-?\d+(\s*,\s*-?\d+)+")
 
 
@@ -43,16 +44,19 @@ def _fit(labels: Labels, scores: ScoreAxes) -> bool:
     return any(len(labels) == size if listed else min(labels) >= 0 and max(labels) < (size or 0) for size in sizes)
 
 
-def target_of(text: str, labels: Labels, scores: ScoreAxes) -> int | str | tuple[int, ...]:
-    """The target that a text means for these scores; an InputError where it names none of them."""
-    if not scores.single and scores.count is not None and scores.known and not _TUPLE.fullmatch(text):
-        raise scores.refuse(text)
-    return parse_target(text, labels)
+def names_class(text: str, labels: Labels) -> bool:
+    """Whether a text is that of a class: an index, "top1", indices such as 0,5, or the name of a label."""
+    return text == "top1" or bool(_INDEX.fullmatch(text) or _TUPLE.fullmatch(text) or _named(text, labels))
+
+
+def names_element(text: str) -> bool:
+    """Whether a text is that of an element of scores of several axes: indices such as 0,5."""
+    return bool(_TUPLE.fullmatch(text))
 
 
 def parse_target(text: str, labels: Labels) -> int | str | tuple[int, ...]:
     """The target that a text means: an index, "top1", indices such as 0,5, or the name of a label."""
-    if re.fullmatch(r"-?\d+", text):
+    if _INDEX.fullmatch(text):
         return int(text)
     if text == "top1":
         return text

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from ..attribution.axes import score_axes
-from ..attribution.target_text import fitting_labels, target_of
+from ..attribution.target_text import fitting_labels
+from ..attribution.target_words import target_of
 from ..data.labels import read_labels
 from ..diagnostics.inspection import inspect as inspect_model
 from ..errors import InputError
@@ -134,7 +135,7 @@ def explain(
 
     Each file is explained and written before the next one is read. With --json
     there is one object per example on stdout: image, method, target, label,
-    score and files. Exit code 1 says that some of several files failed.
+    explained (the target in words), score and files. Exit code 1 says that some of several files failed.
 
     \b
     Example:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from ..attribution.axes import score_axes
 from ..attribution.faulty_maps import unusable
 from ..attribution.result import CHANNEL_AXES, TOKENS, Attribution
+from ..attribution.score_axes import ScoreAxes
+from ..attribution.scores import score_of
 from ..data.files import Given, read_given
 from ..data.labels import Labels
 from ..drawing.bar_chart import Feature, bar_chart, rank_features
@@ -28,22 +32,17 @@ LONGEST = 64  # tokens that are drawn; of more the strongest
 
 @dataclass(frozen=True)
 class Done:
-    """One example, explained and written; ``row`` counts the examples of a file that holds several."""
+    """One example, explained and written; ``row`` counts the examples of a file that holds several, ``name`` says in
+    words what is explained."""
 
     image: str
     row: int | None
     attribution: Attribution
     target: int | list[int]
     label: str | None
+    name: str
     files: tuple[Path, ...]
     features: tuple[Feature, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The target as people call it."""
-        index = ",".join(map(str, self.target)) if isinstance(self.target, list) else str(self.target)
-        kind = "target" if isinstance(self.target, list) else "class"
-        return f"{self.label} ({index})" if self.label and self.label != index else f"{kind} {index}"
 
     def to_json(self) -> dict[str, Any]:
         """The record that --json prints."""
@@ -51,7 +50,8 @@ class Done:
         row = {} if self.row is None else {"row": self.row}
         delta = {} if one.delta is None else {"delta": float(one.delta[0])}
         features = {"features": [asdict(feature) for feature in self.features]} if self.features else {}
-        known = {"method": one.method, "target": self.target, "label": self.label, "score": float(one.score[0])}
+        known = {"method": one.method, "target": self.target, "label": self.label, "explained": self.name}
+        known["score"] = float(one.score[0])
         faults = [text for _, text in one.provenance.get("faults", ())]
         told = {"warning": faults[0]} if faults else {}
         files = [str(file) for file in self.files]
@@ -96,6 +96,11 @@ class Job:
             warnings.warn(f"{file}: {one.message}", one.category, stacklevel=2)
         return attribution
 
+    @cached_property
+    def scores(self) -> ScoreAxes:
+        """The axes of the scores, by which a target is named."""
+        return score_axes(self.explainer.model, self.explainer.score)
+
     @property
     def long(self) -> bool:
         """Whether the method runs the model at many points."""
@@ -106,7 +111,8 @@ class Job:
         label = self.labels.get(target) if isinstance(target, int) else None
         if fault := unusable(one.provenance):
             raise InputError(f"the {one.method} map {fault}")
-        done = Done(str(file), row, one, target, label, ())
+        name = score_of(self.target).words(one.target[0], self.labels, self.scores)
+        done = Done(str(file), row, one, target, label, name, ())
         parts = _parts(one, given, row or 0, self.drawing.get("reduce"))
         features = parts[0].features if len(parts) == 1 else ()
         files = self._write(parts, f"{done.name}, score {float(one.score[0]):.4g}", self.out / f"{stem}-{one.method}")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from typer import Argument, BadParameter, Option
 
 from ..attribution.result import REDUCTIONS
+from ..attribution.target_words import WORDS
 from ..data.preprocess import PRESETS
 from ..drawing.heatmap import PALETTES
 from ..support.choice import alternatives
@@ -76,9 +77,11 @@ Preset = Annotated[
 TargetText = Annotated[
     str,
     Option(
-        metavar="CLASS",
+        metavar="TARGET",
         help="What is explained: top1, an index or a label; indices such as 0,5 where the scores of an example have "
-        "several axes.",
+        "several axes; 6-8 or cat-dog, why one and not the other; "
+        + "; ".join(f"{' or '.join(word.forms)}, {word.meaning}" for word in WORDS.values())
+        + ".",
     ),
 ]
 Layers = Annotated[

@@ -274,5 +274,5 @@ def test_a_mask_is_a_picture(values: list[int], said: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("kind", sorted({type(score) for score in SCORES.values()}, key=str))
 def test_the_examples_in_docstrings_run(kind: type[Score]) -> None:
     told: list[str] = []
-    for one in doctest.DocTestFinder(recurse=False).find(kind, kind.__name__, globs={}):
+    for one in doctest.DocTestFinder(recurse=False).find(kind, kind.__name__, globs={"onnxray": onnxray}):
         assert doctest.DocTestRunner(verbose=False).run(one, out=told.append).failed == 0, "".join(told)

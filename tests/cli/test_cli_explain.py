@@ -23,7 +23,7 @@ def table() -> list[list[str]]:
 def test_explain_prints_one_record_per_image(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", DIGITS, DIGIT, DIGIT, "--json", "--npz", "--out", "o"]) == 0
     first, second = records(capsys.readouterr().out)
-    assert list(first) == ["image", "method", "target", "label", "score", "files"]
+    assert list(first) == ["image", "method", "target", "label", "explained", "score", "files"]
     assert (first["image"], first["method"], first["label"]) == (DIGIT, "saliency", str(first["target"]))
     assert first["files"] == ["o/digit-saliency.png", "o/digit-saliency.npz"]
     assert second["files"] == ["o/digit-2-saliency.png", "o/digit-2-saliency.npz"]

@@ -120,6 +120,8 @@ def test_every_score_is_public_and_tested() -> None:
     tests = "".join(file.read_text(encoding="utf-8") for file in Path(__file__).parents[1].rglob("test_*.py"))
     kinds = {type(score).__name__ for score in onnxray.scores.SCORES.values()}
     assert kinds | {"SCORES", "Score"} == set(onnxray.scores.__all__)
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert [kind for kind in kinds if f"| `{kind}(" not in page] == []
     for name in onnxray.scores.SCORES:
         assert f'"{name}"' in (onnxray.Explainer.save.__doc__ or "")
         assert name == "class" or f'target="{name}"' in tests

@@ -78,7 +78,6 @@ class Letter(Score):
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         """The letter's number, its class, and the first and the last step at which it was read, (N, 4)."""
         self._refuse_doubtful(settled, steps_and_words(scores)[1] - 1)
-        self.refuse_missing(settled, np.arange(len(settled)))
         found = [_letters(row[2:], row[1])[row[0]] for row in settled]
         return np.array([(number, *letter) for number, letter in zip(settled[:, 0], found, strict=True)])
 
@@ -87,16 +86,17 @@ class Letter(Score):
         steps = f"step {first}" if first == last else f"steps {first} to {last}"
         return f"letter {number}, class {place_name(letter, labels)} at {steps}"
 
-    def refuse_missing(self, settled: np.ndarray, rows: np.ndarray) -> None:
-        """An InputError where an example has no such letter."""
+    def missing(self, settled: np.ndarray, rows: np.ndarray) -> str | None:
         for row, (number, blank, *path) in zip(rows, settled.tolist(), strict=True):
             letters = [letter for letter, *_ in _letters(path, blank)]
             if not 0 <= number < len(letters):
                 read = ", ".join(map(str, letters[:SHOWN])) + ", ..." * (len(letters) > SHOWN)
-                raise InputError(
+                listed = f": the classes {read}" if letters else ""
+                return (
                     f"letter {number} is not there: of example {row} {len(letters)} were read, with blank {blank}"
-                    + (f": the classes {read}" if letters else "")
+                    f"{listed}"
                 )
+        return None
 
     def _refuse_doubtful(self, settled: np.ndarray, last: int) -> None:
         """An InputError where the blank was not said, is never read, and the last class is read most of the time."""
@@ -104,7 +104,8 @@ class Letter(Score):
             if self.blank is None and blank not in path and 2 * path.count(last) >= len(path):
                 raise InputError(
                     f"class {last}, the last, is the best at {path.count(last)} of {len(path)} steps of example {row}, "
-                    f"class {blank} at none: say which is the blank, blank=-1 or blank={blank}"
+                    f"class {blank} at none: say which is the blank, blank=-1 or blank={blank} (letter:0:-1 or "
+                    f"letter:0:{blank} as --target)"
                 )
 
 

@@ -47,8 +47,8 @@ def _classes(array: np.ndarray, scores: ScoreAxes) -> np.ndarray:
     count, indices = scores.count, array.reshape(-1).astype(np.int64)
     wrong = indices[(indices < 0) | (indices >= count)] if count is not None else indices[indices < 0]
     if wrong.size:
-        upper = "up" if count is None else count - 1
-        raise InputError(f"target {wrong[0]} is out of range: the model has scores 0 to {upper}")
+        there = "one score, 0" if count == 1 else f"scores 0 to {'up' if count is None else count - 1}"
+        raise InputError(f"target {wrong[0]} is out of range: the model has {there}")
     return indices
 
 
