@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuses ids with addresses: the processes of pytest-xdist, and who repeats a test, find it by its id."""
     if wrong := [item.nodeid for item in items if " at 0x" in item.nodeid]:
         raise pytest.UsageError(f"the id of a test holds an address: {wrong[0]}")
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector what the collection of all tests has made: it lives to the end."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ class Late:
     package: str
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # pytest looks for fixtures behind what a file holds: that is no use of the package
+            raise AttributeError(name)
         return getattr(import_module(self.package), name)
 
 

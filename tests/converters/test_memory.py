@@ -8,10 +8,9 @@ import subprocess
 import sys
 
 import pytest
+from late import late
 
-pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
-pytest.importorskip("keras", reason="Keras is not installed")
+late("keras", "tensorflow", "tf2onnx")
 if sys.platform != "linux":
     pytest.skip("the peak is read from /proc", allow_module_level=True)
 

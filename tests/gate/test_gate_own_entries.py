@@ -11,12 +11,12 @@ import numpy as np
 import onnxray
 import pytest
 from cli_tools import DIGITS
+from held_out import digits
 from onnxray.cli.app import run
 from onnxray.gate.layers.randomise import randomised
 from onnxray.gate.metrics.agreement import METRICS, Metric
 from onnxray.gate.metrics.quality import QUALITIES, Quality
 from onnxray.methods.base import EmitContext, Emitted, Reduction
-from onnxray.models.data import digits
 
 X = digits().unseen[:4, None].astype(np.float32) / 255
 
