@@ -6,6 +6,7 @@ import atexit
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -106,11 +107,28 @@ def test_every_method(net: Callable[[str], Any], name: str, method: str, tmp_pat
     check(ex, tmp_path / "explainer.onnx", one.pictures(3), [3, -1, 7], 5 * TOLERANCE if whole else TOLERANCE)
 
 
-@pytest.mark.parametrize("method", onnxray.METHODS)
-def test_the_contract(method: str, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Saved:
+    """What was given to an explainer, and the file that it saved."""
+
+    method: str
+    proto: onnx.ModelProto
+    source: onnxray.Model
+    file: Path
+
+
+@pytest.fixture(scope="module", params=onnxray.METHODS)
+def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    """By every method one explainer of a small net, saved once for all that is asked of it."""
+    source = onnxray.load(proto := CONV.proto())
+    folder = tmp_path_factory.mktemp("saved")
+    explainer = onnxray.Explainer(source, request.param, **QUICK.get(request.param, {}))
+    return Saved(request.param, proto, source, explainer.save(folder / "explainer.onnx"))
+
+
+def test_the_contract(saved: Saved) -> None:
     """Inputs: the model's and target, int64 (N,). Outputs: the model's, score (N,), attribution. Standard operators."""
-    source = CONV.proto()
-    made = onnx.load(onnxray.Explainer(source, method, **QUICK.get(method, {})).save(tmp_path / "explainer.onnx"))
+    made, method = onnx.load(saved.file), saved.method
     onnx.checker.check_model(made, full_check=True)
     assert [value.name for value in made.graph.input] == ["x", "target"]
     delta = ["delta"] * (method == "integrated-gradients")
@@ -125,14 +143,18 @@ def test_the_contract(method: str, tmp_path: Path) -> None:
     assert {node.domain for node in made.graph.node} == {""}
 
 
-@pytest.mark.parametrize("method", onnxray.METHODS)
-def test_the_models_own_outputs_stay(method: str, tmp_path: Path) -> None:
+def test_the_models_own_outputs_stay(saved: Saved) -> None:
     x = CONV.x(4)
-    file = onnxray.Explainer(CONV.proto(), method, **QUICK.get(method, {})).save(tmp_path / "explainer.onnx")
-    found = run_plainly(file, x=x, target=np.array([0, -1, 2, 3]))
+    found = run_plainly(saved.file, x=x, target=np.array([0, -1, 2, 3]))
     np.testing.assert_allclose(found["y"], CONV.scores(x), rtol=1e-4, atol=1e-5)
     rows = [0, int(CONV.scores(x)[1].argmax()), 2, 3]
     np.testing.assert_allclose(found["score"], CONV.scores(x)[range(4), rows], rtol=1e-4, atol=1e-5)
+
+
+def test_saving_leaves_the_given_model_alone(saved: Saved) -> None:
+    assert saved.proto.SerializeToString(deterministic=True) == CONV.proto().SerializeToString(deterministic=True)
+    values = [onnxray.explain(given, CONV.x()).values for given in (saved.source, CONV.proto())]
+    np.testing.assert_array_equal(*values)
 
 
 @pytest.mark.parametrize("score", ["logit", "output"])
@@ -142,7 +164,7 @@ def test_score_before_or_behind_a_softmax(method: str, score: str, tmp_path: Pat
     check(ex, tmp_path / "explainer.onnx", DENSE.x(), [-1, 0, 2])
 
 
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("method", onnxray.METHODS)
 def test_fixed_batch(method: str, batch: int, tmp_path: Path) -> None:
     ex = onnxray.Explainer(CONV.proto(batch), method, **QUICK.get(method, {}))
@@ -254,13 +276,3 @@ def test_saving_does_not_change_the_explainer(tmp_path: Path) -> None:
         ex.save(str(tmp_path / name))
     np.testing.assert_array_equal(ex(x, 1).values, before)
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
-
-
-@pytest.mark.parametrize("method", onnxray.METHODS)
-def test_saving_leaves_the_given_model_alone(method: str, tmp_path: Path) -> None:
-    proto = CONV.proto()
-    before = proto.SerializeToString(deterministic=True)
-    source = onnxray.load(proto)
-    onnxray.Explainer(source, method, **QUICK.get(method, {})).save(tmp_path / "explainer.onnx")
-    assert proto.SerializeToString(deterministic=True) == before
-    np.testing.assert_array_equal(onnxray.explain(source, CONV.x()).values, onnxray.explain(proto, CONV.x()).values)
