@@ -33,7 +33,6 @@ from transformer_nets import ARCHITECTURES, Architecture
 
 late("transformers")
 TOLERANCE = 1e-4
-EVERY_DAY = [("distilbert", 20, "exported")]
 LEVEL = {"mamba": 1}  # at level 0 onnxruntime's optimiser leaves a graph of Mamba that it says is no DAG
 FOLDER = TemporaryDirectory()
 
@@ -49,8 +48,7 @@ def _quiet() -> Iterator[None]:
 
 
 def slow(name: str, opset: int, form: str) -> Any:
-    everyday = (name, opset, form) in EVERY_DAY
-    return pytest.param(name, opset, form, id=f"{name}-{opset}-{form}", marks=() if everyday else pytest.mark.slow)
+    return pytest.param(name, opset, form, id=f"{name}-{opset}-{form}", marks=pytest.mark.slow)
 
 
 CASES = [slow(name, opset, form) for name in ARCHITECTURES for opset in (18, 20) for form in ("exported", "optimised")]

@@ -200,7 +200,9 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("case", [
+    pytest.param(case, marks=pytest.mark.slow) if case == "inputs that do not fit" else case for case in BAD
+])  # fmt: skip
 def test_bad_sources_and_options_are_one_line(case: str, weights: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, said = BAD[case]
     assert said in one_line(capsys, *arguments)

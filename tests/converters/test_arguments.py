@@ -69,7 +69,9 @@ def test_inputs(inputs):
     assert message(to_onnx, torch.nn.Linear(3, 2), inputs=inputs).startswith("inputs: ")
 
 
-@pytest.mark.parametrize("inputs", [{"mud": (1, 3)}, [(1, 3), (1, 3)], (1, 4)], ids=repr)
+@pytest.mark.parametrize("inputs", [
+    (1, 4), *(pytest.param(inputs, marks=pytest.mark.slow) for inputs in ({"mud": (1, 3)}, [(1, 3), (1, 3)]))
+], ids=repr)  # fmt: skip
 def test_inputs_that_the_module_does_not_take(inputs):
     assert "cannot be exported" in message(to_onnx, torch.nn.Linear(3, 2), inputs=inputs)
 

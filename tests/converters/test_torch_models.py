@@ -178,7 +178,8 @@ def test_no_paths_or_traces_in_the_model():
     assert b".py" not in text
 
 
-@pytest.mark.parametrize("opset", [18, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow  # every day by the command line
+@pytest.mark.parametrize("opset", [18, 20])
 def test_opset(opset):
     model = to_onnx(nets.TwoInputs(), inputs=[(1, 4), (1, 3)], opset=opset)
     assert [entry.version for entry in model.opset_import if not entry.domain] == [opset]

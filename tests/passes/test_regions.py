@@ -64,8 +64,10 @@ def _same(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> None:
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", ALIGNED)
+@pytest.mark.parametrize(("name", "shape"), [
+    pytest.param(name, shape, marks=() if shape == "symbolic" else pytest.mark.slow)
+    for name in ALIGNED for shape in SHAPES
+])  # fmt: skip
 def test_against_differences(name: str, shape: str) -> None:
     """With respect to the image and to the regions."""
     check_text(aligned(ALIGNED[name], SHAPES[shape]), fed(shape))
