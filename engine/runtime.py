@@ -17,7 +17,7 @@ import onnx_ir as ir
 from .errors import InputError, OnnxrayError, RuntimeUnavailable
 from .graph.failure import load_failure, run_failure
 from .graph.model import Model
-from .graph.validity import blaming
+from .graph.validity import model_error_if_unusable
 from .graph.weights import detached
 from .support.choice import nearest
 
@@ -127,7 +127,7 @@ def open_model(
 def blaming_model(model: Model) -> AbstractContextManager[None]:
     """Around what is made of a model: an exception is a ModelError where onnxruntime refuses the model as well."""
     where = str(model.path) if model.path else "the given model"
-    return blaming(where, lambda: try_model(model))
+    return model_error_if_unusable(where, lambda: try_model(model))
 
 
 def try_model(model: Model) -> None:

@@ -19,12 +19,12 @@ from .heads import find_head
 from .score import score_tensor
 
 __all__ = [
+    "ControlMap",
     "Fault",
-    "Question",
+    "as_provenance",
     "faults_of",
     "final_activation",
     "not_zero",
-    "recorded",
     "unusable",
     "warn_of",
 ]
@@ -48,8 +48,11 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Question:
-    """Another map whose values tell why one is zero: by a method, of a score, by the user's rules or without them."""
+class ControlMap:
+    """Another map of the same examples. If it is not zero where the user's map is, that tells why the latter is zero.
+
+    ``ruled``: whether the user's rules apply to it.
+    """
 
     method: Method
     score: str
@@ -64,7 +67,8 @@ class _Magnified(Saliency):
         return Emitted(*context.gradients(seed=LARGE))
 
 
-Answers = Callable[[Question, NDArray[np.intp]], NDArray[np.bool_]]  # which of the examples have a map that is not zero
+# Which of some examples, by their indices, have a control map that is not zero.
+IsNotZero = Callable[[ControlMap, NDArray[np.intp]], NDArray[np.bool_]]
 
 
 def faults_of(
@@ -73,7 +77,7 @@ def faults_of(
     method: Method,
     score: str,
     activation: str | None,
-    answers: Answers,
+    is_not_zero: IsNotZero,
     ruled: bool = False,
 ) -> list[Fault]:
     """The faults of a batch, whose ``values`` by input count examples first; ``activation`` is the model's final one.
@@ -90,7 +94,9 @@ def faults_of(
     why = "the layer's map has one value; name a layer with a larger map (layer=, --layer)"
     found += [Fault(int(k), "is the same everywhere", why) for k in np.flatnonzero(same)]
     rows = np.flatnonzero(zero)
-    reasons = _reasons(rows, _questions(method, score, activation, ruled), method.blank, answers) if rows.size else {}
+    reasons = (
+        _reasons(rows, _control_maps(method, score, activation, ruled), method.blank, is_not_zero) if rows.size else {}
+    )
     return sorted((*found, *(Fault(k, "is zero everywhere", why) for k, why in reasons.items())), key=_example)
 
 
@@ -116,15 +122,15 @@ def _overflow(score: float) -> str:
 
 
 def _reasons(
-    rows: NDArray[np.intp], questions: Iterable[tuple[Question, str]], blank: str, answers: Answers
+    rows: NDArray[np.intp], controls: Iterable[tuple[ControlMap, str]], blank: str, is_not_zero: IsNotZero
 ) -> dict[int, str]:
     """Why the maps of some examples are zero: the first reason that another map bears out."""
     left, found = rows, {}
-    for question, why in questions:
+    for control, why in controls:
         if not left.size:
             break
         try:
-            told = answers(question, left)
+            told = is_not_zero(control, left)
         except OnnxrayError:  # of a model that only a black-box method explains
             continue
         found |= dict.fromkeys(map(int, left[told]), why)
@@ -132,19 +138,19 @@ def _reasons(
     return found | dict.fromkeys(map(int, left), blank)
 
 
-def _questions(method: Method, score: str, activation: str | None, ruled: bool) -> Iterator[tuple[Question, str]]:
+def _control_maps(method: Method, score: str, activation: str | None, ruled: bool) -> Iterator[tuple[ControlMap, str]]:
     for other, why in method.relaxed():
-        yield Question(other, score), why
+        yield ControlMap(other, score), why
     if score == "output" and activation is not None:
         yield (
-            Question(Saliency(), "logit"),
+            ControlMap(Saliency(), "logit"),
             f"the final {activation} is saturated, its slope is zero; explain what stands before it: score='logit' "
             "(--score logit)",
         )
     if method.differentiates:
-        yield Question(_Magnified(), score), "the gradient is too small for float32"
+        yield ControlMap(_Magnified(), score), "the gradient is too small for float32"
     if ruled:
-        yield Question(Saliency(), score, ruled=False), "rules= let no gradient through; without them there is one"
+        yield ControlMap(Saliency(), score, ruled=False), "rules= let no gradient through; without them there is one"
 
 
 def warn_of(faults: Sequence[Fault], method: str, examples: int, stacklevel: int) -> None:
@@ -162,7 +168,7 @@ def _named(rows: Sequence[int]) -> str:
     return ", ".join(map(str, rows[:NAMED])) + more
 
 
-def recorded(faults: Sequence[Fault]) -> dict[str, Any]:
+def as_provenance(faults: Sequence[Fault]) -> dict[str, Any]:
     """The faults as provenance keeps them."""
     return {"faults": [[fault.example, fault.text] for fault in faults]} if faults else {}
 

@@ -58,9 +58,9 @@ class Float32Shadow(Stream):
         if own is x:
             return moved
         if not x.is_graph_input():  # the shadow graph computes such a value itself
-            fence = g.Cast(moved, to=own.dtype) if moved.dtype != own.dtype else g.Max(moved, moved)
-            own.replace_all_uses_with(g.shaped_like(fence, x))
-            return fence
+            copy = g.Cast(moved, to=own.dtype) if moved.dtype != own.dtype else g.Max(moved, moved)
+            own.replace_all_uses_with(g.shaped_like(copy, x))
+            return copy
         return own
 
     def reuse_quantized(self, g: GraphBuilder) -> None:
@@ -90,25 +90,27 @@ def add_float32_shadow(
     In a float32 model, operators without a rule, not even by the overlay, are expanded. Any other model is left as it
     is, and a shadow graph is added beside it.
     """
-    if not _narrow(model, of):
+    if not _has_low_precision(model, of):
         expand_functions(model, of, wrt, overlay)
         return Float32Shadow()
     form = model.copy()
     heads = _float32_form(form, of, wrt, layers, overlay)
-    return _merge(model, form, {**ir.convenience.create_value_mapping(form.graph), **heads, **_fenced(form, heads)})
+    return _merge(
+        model, form, {**ir.convenience.create_value_mapping(form.graph), **heads, **_copied_inputs(form, heads)}
+    )
 
 
 def float32_form(model: Model, of: Sequence[str] | str, wrt: Sequence[str] | str) -> Model:
     """The model that ``add_float32_shadow`` differentiates, alone and under its own names."""
     form = model.copy()
-    if _narrow(form, of):
+    if _has_low_precision(form, of):
         _float32_form(form, of, wrt, None, None)
     else:
         expand_functions(form, of, wrt)
     return form
 
 
-def _narrow(model: Model, of: Sequence[str] | str) -> bool:
+def _has_low_precision(model: Model, of: Sequence[str] | str) -> bool:
     """Whether a tensor depends on values that are quantised or in half precision."""
     heads = [model.value(name) for name in ([of] if isinstance(of, str) else of)]
     return any(value.dtype in HALVES or _quantises(value.producer()) for value in ancestors(heads))
@@ -136,19 +138,19 @@ def _float32_form(
     return heads
 
 
-def _fenced(form: Model, heads: Mapping[str, ir.Value]) -> dict[str, ir.Value]:
+def _copied_inputs(form: Model, heads: Mapping[str, ir.Value]) -> dict[str, ir.Value]:
     """Copies of the other inputs that the optimiser cannot merge with the originals."""
-    g, fences = GraphBuilder(form.graph, prefix="input"), {}
+    g, copies = GraphBuilder(form.graph, prefix="input"), {}
     for value in form.graph.inputs:
         if str(value.name) not in heads and value.dtype in _COMPARED:
             uses = list(value.uses())
-            fence = fences[str(value.name)] = g.shaped_like(g.Max(value, value), value)
+            copy = copies[str(value.name)] = g.shaped_like(g.Max(value, value), value)
             for node, index in uses:
-                node.replace_input_with(index, fence)
-            if (node := fence.producer()) is not None:
+                node.replace_input_with(index, copy)
+            if (node := copy.producer()) is not None:
                 form.graph.remove(node)
                 form.graph.insert_before(form.graph[0], node)
-    return fences
+    return copies
 
 
 def _replace_inside(value: ir.Value, own: ir.Value) -> None:

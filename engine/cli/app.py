@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..explainer import Explainer
 from ..loading.load import load
 from ..methods.catalogue import describe_methods
-from ..support.writing import make_folder, recorded
+from ..support.writing import make_folder, record_files
 from . import console_text
 from .activation_files import FeatureMaps
 from .compare import compare_models
@@ -271,7 +271,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line; returns its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     shown = TRACEBACK in given  # wherever in the line it is: it is typed at the end of the one that failed
-    with warnings_on_stderr(), recorded() as record, speaking_of() as options:
+    with warnings_on_stderr(), record_files() as record, speaking_of() as options:
         try:
             left = [one for one in given if one != TRACEBACK]
             code = app(left, prog_name="onnxray", standalone_mode=False, obj=options) or 0
@@ -294,7 +294,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def main() -> None:
     """The entry point of the command ``onnxray``."""
     opened_streams()
-    with recorded() as record, answering_signals(record):
+    with record_files() as record, answering_signals(record):
         code = run()
     settled_streams()
     sys.exit(code)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..attribution.export import exported
-from ..attribution.faulty_maps import Question, faults_of, final_activation, not_zero, recorded, warn_of
+from ..attribution.faulty_maps import ControlMap, as_provenance, faults_of, final_activation, not_zero, warn_of
 from ..attribution.features import Features
 from ..attribution.inputs import Inputs, prepare
 from ..attribution.joining import joined
@@ -146,16 +146,16 @@ class Explainer:
     ) -> Attribution:
         """The attribution; what is wrong with its maps is warned of and kept in its provenance."""
 
-        def answers(question: Question, rows: np.ndarray) -> np.ndarray:
-            other = runs.beside(question)
+        def is_not_zero(control: ControlMap, rows: np.ndarray) -> np.ndarray:
+            other = runs.beside(control)
             few = prepare(self.model, given.batch.take(rows))
             return not_zero(other.run(few, Settled(score, sums.settled[rows]))[2].values.values())
 
         warn_of_gap(found.provenance, stacklevel=3)
         activation, ruled = final_activation(runs.model, runs.score), runs.ruled
-        faults = faults_of(sums.values.values(), found.score, self.method, runs.score, activation, answers, ruled)
+        faults = faults_of(sums.values.values(), found.score, self.method, runs.score, activation, is_not_zero, ruled)
         warn_of(faults, found.method, len(found.score), stacklevel=3)
-        return replace(found, provenance={**found.provenance, **recorded(faults)}) if faults else found
+        return replace(found, provenance={**found.provenance, **as_provenance(faults)}) if faults else found
 
     @property
     def memory(self) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..attribution.axes import Shapes, declared_axes, is_mixed
-from ..attribution.faulty_maps import Question
+from ..attribution.faulty_maps import ControlMap
 from ..attribution.features import Features, features_of
 from ..attribution.finish import finished
 from ..attribution.memory import parse_memory
@@ -60,7 +60,7 @@ class ExplanationRuns:
     score_finder: ScoreFinder
     plans: Plans[Plan] = field(default_factory=lambda: Plans(_closed))
     readings: dict[object, ExplanationRuns] = field(default_factory=dict)
-    others: dict[Question, ExplanationRuns] = field(default_factory=dict)
+    controls: dict[ControlMap, ExplanationRuns] = field(default_factory=dict)
 
     def run(
         self, given: Prepared, target: Any, progress: Progress | None = None, keep: bool = False
@@ -86,14 +86,20 @@ class ExplanationRuns:
             model = score.prepared(self.model)
             finder = replace(self.score_finder, model=model, score=score.tensor, found={})
             self.readings[score.kind] = replace(
-                self, model=model, score=score.tensor, score_finder=finder, plans=Plans(_closed), readings={}, others={}
+                self,
+                model=model,
+                score=score.tensor,
+                score_finder=finder,
+                plans=Plans(_closed),
+                readings={},
+                controls={},
             )
         return self.readings[score.kind]
 
     @property
     def all(self) -> tuple[ExplanationRuns, ...]:
         """These and all that were made of them."""
-        made = (*self.readings.values(), *self.others.values())
+        made = (*self.readings.values(), *self.controls.values())
         return (self, *(runs for one in made for runs in one.all))
 
     def score_axes(self, given: Prepared) -> ScoreAxes:
@@ -130,18 +136,18 @@ class ExplanationRuns:
         """Whether rules of a user's lie over the method's."""
         return self.rules is not EXACT
 
-    def beside(self, question: Question) -> ExplanationRuns:
-        """Another method or score on the same model, by the portable builder."""
-        if question not in self.others:
-            self.others[question] = self._opened(question)
-        return self.others[question]
+    def beside(self, control: ControlMap) -> ExplanationRuns:
+        """The runs of a control map: another method or score on the same model, by the portable builder."""
+        if control not in self.controls:
+            self.controls[control] = self._opened(control)
+        return self.controls[control]
 
-    def _opened(self, question: Question) -> ExplanationRuns:
+    def _opened(self, control: ControlMap) -> ExplanationRuns:
         where = self.providers if self.backend.in_process else None
         with warnings.catch_warnings(action="ignore"):  # the note was told
             return open_runs(
-                self.model, question.method, score=question.score, features=self.features,
-                rules=self.rules if question.ruled else EXACT, providers=where, threads=self.threads,
+                self.model, control.method, score=control.score, features=self.features,
+                rules=self.rules if control.ruled else EXACT, providers=where, threads=self.threads,
                 memory=self.memory,
             )  # fmt: skip
 
@@ -192,7 +198,7 @@ def open_runs(
     """The runs of a method on a model; arguments are those of ``Explainer``. A warning goes to the caller's caller."""
     backend, source = backend_named(builder, runtime), load(source)
     model, made = backend.prepare(source), method_named(method, layer, options)
-    credited, laid = _credited(features_of(features), made), _laid(overlay_of(rules), made)
+    credited, laid = _checked_features(features_of(features), made), _checked_rules(overlay_of(rules), made)
     where, name = backend.providers(providers), str(row_scores(model, score).name)
     limit, note = parse_memory(memory), note_of(model, name) if credited.inputs else None
     if note:
@@ -203,14 +209,14 @@ def open_runs(
     return runs
 
 
-def _credited(features: Features, method: Method) -> Features:
+def _checked_features(features: Features, method: Method) -> Features:
     """The features; an InputError for those inside the model where the method has a layer of its own."""
     if method.has_layer and not features.inputs:
         raise InputError(f"method {method.name!r} maps a layer: name it by layer=, features= is for other methods")
     return features
 
 
-def _laid(rules: Overlay, method: Method) -> Overlay:
+def _checked_rules(rules: Overlay, method: Method) -> Overlay:
     """The rules that a user lays over a method's; an InputError for a method that differentiates nothing."""
     if rules is not EXACT and not method.differentiates:
         raise InputError(f"method {method.name!r} takes no gradient, so that rules= would change nothing")

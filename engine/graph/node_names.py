@@ -5,4 +5,4 @@ from __future__ import annotations
 __all__ = ["SHADOW"]
 
 
-SHADOW = "twin/"
+SHADOW = "shadow/"  # of the nodes and values of the float32 shadow

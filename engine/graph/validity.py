@@ -16,12 +16,15 @@ import onnx
 
 from ..errors import ModelError, OnnxrayError, RuntimeUnavailable
 
-__all__ = ["blaming", "open_plainly"]
+__all__ = ["model_error_if_unusable", "open_plainly"]
 
 
 @contextmanager
-def blaming(where: str, opened: Callable[[], Any]) -> Iterator[None]:
-    """Raises ModelError for an exception in the block if ``opened``, which opens the model, raises as well."""
+def model_error_if_unusable(where: str, opened: Callable[[], Any]) -> Iterator[None]:
+    """Turns an exception of the block into a ModelError if the model itself is at fault.
+
+    It is at fault if ``opened``, which opens the model alone, raises as well; else the exception is raised as it is.
+    """
     try:
         yield
     except OnnxrayError:

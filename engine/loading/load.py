@@ -10,10 +10,10 @@ from onnx_ir.passes.common import InlinePass, RemoveInitializersFromInputsPass
 
 from ..graph.metadata import check_metadata
 from ..graph.model import LIFT_CONSTANTS, Model, Source, infer_shapes
-from ..graph.validity import blaming, open_plainly
-from ..passes.filled import check_filled
-from ..passes.one_number import one_number
+from ..graph.validity import model_error_if_unusable, open_plainly
+from ..passes.empty_operands import refuse_empty_operands
 from ..passes.optimiser_safe import optimiser_safe
+from ..passes.single_numbers import refuse_several_numbers
 from .declared_shapes import forget_shapes, recall_shapes
 from .endless import check_loops
 from .half_precision import preserve_half_rounding
@@ -22,7 +22,7 @@ from .legacy_operators import replace_legacy_operators
 from .reading import name_of, read
 from .shared_constants import share_constants
 from .softmax_axis import normalise_softmax_axis
-from .upgrade import IR_VERSIONS, OPSET, type_bounds, upgrade
+from .upgrade import IR_VERSIONS, OPSET, cast_bounds, upgrade
 
 __all__ = ["load"]
 
@@ -55,7 +55,7 @@ def load(source: Source, *, isolated: bool = False) -> Model:
     where = name_of(source)
     if isolated:
         check_isolated(source, where)
-    with blaming(where, lambda: open_plainly(source)):
+    with model_error_if_unusable(where, lambda: open_plainly(source)):
         model = _ready(source)
     check_metadata(model.metadata, where)
     return model
@@ -72,13 +72,13 @@ def _ready(source: str | PathLike[str] | bytes | onnx.ModelProto) -> Model:
     share_constants(program)
     program.ir_version = min(max(program.ir_version, IR_VERSIONS[0]), IR_VERSIONS[1])
     infer_shapes(program)
-    while opset < OPSET and type_bounds(program):
+    while opset < OPSET and cast_bounds(program):
         infer_shapes(program)
     if replace_legacy_operators(program):
         infer_shapes(program)
-    one_number(program, name_of(source))
+    refuse_several_numbers(program, name_of(source))
     check_loops(program, name_of(source))
-    check_filled(program, name_of(source))
+    refuse_empty_operands(program, name_of(source))
     normalise_softmax_axis(program)
     optimiser_safe(program)
     if opset < OPSET:

@@ -10,7 +10,7 @@ from ..errors import ModelError
 from ..graph.shapes import constant_of
 from ..graph.weights import put_back, take_out
 
-__all__ = ["IR_VERSIONS", "OPSET", "type_bounds", "upgrade"]
+__all__ = ["IR_VERSIONS", "OPSET", "cast_bounds", "upgrade"]
 
 OPSET = 18  # the first with axes as inputs of every reduction and Pad, and with ScatterElements that adds
 _LISTED = 4  # the first version of the format in which weights need not be among the inputs
@@ -35,7 +35,7 @@ def upgrade(program: ir.Model) -> ir.Model:
     return converted
 
 
-def type_bounds(program: ir.Model) -> bool:
+def cast_bounds(program: ir.Model) -> bool:
     """Gives the bounds of Clip and the filling of Pad the type of their node, in place; true where one had another.
 
     The converter makes float32 constants of what were attributes, in half precision and float64, too.

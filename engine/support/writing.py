@@ -23,7 +23,7 @@ __all__ = [
     "disk_is_full",
     "make_folder",
     "note_progress",
-    "recorded",
+    "record_files",
     "replacing",
     "staged",
     "temporary_folder",
@@ -38,7 +38,7 @@ _OPEN_STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # others h
 
 @dataclass
 class Record:
-    """The files that were written since ``recorded`` began, those being written at the moment, and how far all is."""
+    """The files written since ``record_files`` began, those that are being written, and how far the work is."""
 
     written: list[Path] = field(default_factory=list)
     begun: dict[Path, tuple[Path, ...]] = field(default_factory=dict)
@@ -57,7 +57,7 @@ _record: ContextVar[Record | None] = ContextVar("record", default=None)
 
 
 @contextmanager
-def recorded() -> Iterator[Record]:
+def record_files() -> Iterator[Record]:
     """Notes which files this thread writes meanwhile, in the record of a surrounding block if there is one."""
     record = _record.get() or Record()
     token = _record.set(record)

@@ -14,7 +14,7 @@ from ..autodiff.backward import BROADCASTING
 from ..errors import BuilderError
 from ..graph.builder import GraphBuilder
 from ..graph.shapes import same_shape
-from .lowering import LOWERINGS, StandIn, lower
+from .lowering import LOWERINGS, ForwardNode, lower
 from .patch import GRADIENT_OF
 
 __all__ = ["Graft", "needed_nodes"]
@@ -106,7 +106,7 @@ class Graft:
             self.values[name] = self.g.constant(array, ir.DataType.from_numpy(array.dtype))
         return self.values[name]
 
-    def _forward_of(self, node: ir.Node) -> StandIn:
+    def _forward_of(self, node: ir.Node) -> ForwardNode:
         name = forward_name(node)
         origin = self.forward.get(name)
         if origin is None:
@@ -114,7 +114,7 @@ class Graft:
         inputs, outputs = (
             [self.values.get(str(v.name)) if v else None for v in vs] for vs in (origin.inputs, origin.outputs)
         )
-        return StandIn(origin.op_type, inputs, outputs, origin.attributes, name)
+        return ForwardNode(origin.op_type, inputs, outputs, origin.attributes, name)
 
     def _emitter(self, node: ir.Node) -> Callable[[ir.Node, Sequence[Any]], Sequence[Any]]:
         special = getattr(self, f"_{node.op_type}", None)

@@ -16,12 +16,12 @@ from ..autodiff.registry import rule_for
 from ..errors import BuilderError
 from ..graph.builder import GraphBuilder
 
-__all__ = ["LOWERINGS", "Lowering", "StandIn", "lower"]
+__all__ = ["LOWERINGS", "ForwardNode", "Lowering", "lower"]
 
 
 @dataclass(frozen=True)
-class StandIn:
-    """A forward node as far as a rule reads it."""
+class ForwardNode:
+    """What a rule reads of a forward node, given in place of the node."""
 
     op_type: str
     inputs: Sequence[ir.Value | None]
@@ -71,7 +71,7 @@ LOWERINGS: Mapping[str, Lowering] = {
 }
 
 
-def lower(g: GraphBuilder, node: ir.Node, inputs: Sequence[ir.Value | None], forward: StandIn) -> Sequence[Any]:
+def lower(g: GraphBuilder, node: ir.Node, inputs: Sequence[ir.Value | None], forward: ForwardNode) -> Sequence[Any]:
     """The outputs of a training operator; ``forward`` is the node whose gradient it belongs to."""
     row = LOWERINGS[node.op_type]
     places = {f"x{k}": value for k, value in enumerate(forward.inputs)}
@@ -83,9 +83,9 @@ def lower(g: GraphBuilder, node: ir.Node, inputs: Sequence[ir.Value | None], for
     changes = {name: ir.convenience.convert_attribute(name, value) for name, value in row.attributes.items()}
     attributes = forward.attributes.copy()
     attributes.update({**node.attributes, **changes})
-    stand_in = StandIn(row.op, reads, [places.get(place) for place in row.outputs], attributes, forward.name)
-    rule = rule_for(stand_in)  # type: ignore[arg-type]
+    forward_node = ForwardNode(row.op, reads, [places.get(place) for place in row.outputs], attributes, forward.name)
+    rule = rule_for(forward_node)  # type: ignore[arg-type]
     if rule is None:
         raise BuilderError(f"no rule for {row.op}, which {node.op_type} (node {node.name!r}) is lowered to")
-    found = rule(g, stand_in, inputs[row.dy])  # type: ignore[arg-type]
+    found = rule(g, forward_node, inputs[row.dy])  # type: ignore[arg-type]
     return [g.sum_to(dx, x) for dx, x in zip(found, reads, strict=True)] if row.broadcasts else found  # type: ignore[arg-type]

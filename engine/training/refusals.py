@@ -64,12 +64,12 @@ def _open_shape(node: ir.Node) -> str:
         return f"its batch or size is open; {fix}"
     if node.op_type == "MaxPool" and (x is None or spatial_shape(x) is None):
         return f"its size is open; {fix}"
-    if node.op_type in BROADCASTING and not (node.name or "").startswith(HEAD) and not _decided(node):
+    if node.op_type in BROADCASTING and not (node.name or "").startswith(HEAD) and not _broadcast_is_known(node):
         return f"it may broadcast dimensions that are open; {fix}"
     return ""
 
 
-def _decided(node: ir.Node) -> bool:
+def _broadcast_is_known(node: ir.Node) -> bool:
     """Whether it is known which dimensions an operator broadcasts."""
     shapes = [list(x.shape)[::-1] if x.shape is not None else None for x in node.inputs if x is not None]
     if None in shapes:

@@ -10,6 +10,7 @@ from typing import Any
 import onnxray
 import pytest
 from by_hand import DENSE
+from onnxray.attribution.faulty_maps import ControlMap
 from onnxray.explainer import explanation_runs
 from onnxray.explainer.explanation_runs import open_runs
 
@@ -49,4 +50,8 @@ def test_a_second_method_on_the_model_gets_every_keyword(monkeypatch: pytest.Mon
     """But those of the first method and of its backend, as it runs on the portable one."""
     runs = open_runs(DENSE.proto(), "saliency")
     monkeypatch.setattr(explanation_runs, "open_runs", lambda *_, **given: given)
-    assert set(runs.beside(runs.method, "output", True)) == set(keywords(open_runs)) - {"layer", "builder", "runtime"}
+    assert set(runs.beside(ControlMap(runs.method, "output"))) == set(keywords(open_runs)) - {
+        "layer",
+        "builder",
+        "runtime",
+    }

@@ -17,7 +17,7 @@ from by_hand import model, normal
 from differences import run_on_runtime
 from failing import fails
 from onnxray import ModelError, OnnxrayError
-from onnxray.passes.filled import check_filled
+from onnxray.passes.empty_operands import refuse_empty_operands
 from workers import Worker
 
 MS = "com.microsoft"
@@ -134,5 +134,5 @@ def test_an_operand_without_a_type_is_left_alone() -> None:
     program = onnxray.load(model(text, weights)).copy().program
     w = next(value for node in program.graph if node.op_type == "Sigmoid" for value in node.outputs)
     w.type, w.shape, before = None, None, len(list(program.graph))
-    check_filled(program, "the model")
+    refuse_empty_operands(program, "the model")
     assert len(list(program.graph)) == before

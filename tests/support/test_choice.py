@@ -133,7 +133,7 @@ def reshape(name: str) -> onnx.ModelProto:
     [
         ("/body/Reshape", "node '/body/Reshape' (Reshape)"),
         ("grad//body/conv 1/Reshape_2", "the gradient of node '/body/conv 1' (Reshape)"),
-        ("grad/twin/conv/Reshape", "the gradient of node 'conv' (Reshape)"),
+        ("grad/shadow/conv/Reshape", "the gradient of node 'conv' (Reshape)"),
         ("", "a node without a name (Reshape)"),
     ],
 )

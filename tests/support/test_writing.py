@@ -120,7 +120,7 @@ def test_names_that_are_not_utf_8_come_back_from_json(file: Path) -> None:
 
 
 def test_a_record_knows_what_was_written_and_what_is_half_written(file: Path) -> None:
-    with writing.recorded() as record:
+    with writing.record_files() as record:
         writing.write_bytes(file.with_name("first"), NEW)
         with writing.replacing(file) as temporary:
             assert list(record.begun) == [temporary]

@@ -26,15 +26,15 @@ def batch_normalization(g: GraphBuilder, node: Node, *dys: ir.Value | None) -> G
         return _trained(g, node, *dys)
     if dy is None:
         return None
-    wide_x, scale, _, mean, variance = (_wide(g, value) for value in node.inputs)
+    wide_x, scale, _, mean, variance = (_in_float32(g, value) for value in node.inputs)
     inverse = g.Reciprocal(g.Sqrt(g.Add(variance, _epsilon(node))))
     slope = g.Mul(scale, inverse)
-    dx = g.Mul(dy, _narrow(g, _column(g, slope, rank), x))
-    wide_dy = _wide(g, dy)
+    dx = g.Mul(dy, _cast_like(g, _column(g, slope, rank), x))
+    wide_dy = _in_float32(g, dy)
     dbias = _channel_sum(g, wide_dy)
     dscale = g.Mul(inverse, _channel_sum(g, g.Mul(wide_dy, g.Sub(wide_x, _column(g, mean, rank)))))
     found = dscale, dbias, g.Neg(g.Mul(dbias, slope)), g.Mul(-0.5, slope, inverse, dscale)
-    return dx, *(_narrow(g, d, value) for d, value in zip(found, node.inputs[1:], strict=True))
+    return dx, *(_cast_like(g, d, value) for d, value in zip(found, node.inputs[1:], strict=True))
 
 
 def _trained(g: GraphBuilder, node: Node, *dys: ir.Value | None) -> Gradients:
@@ -43,13 +43,13 @@ def _trained(g: GraphBuilder, node: Node, *dys: ir.Value | None) -> Gradients:
     dy, d_mean, d_variance = (*dys, None, None)[:3]
     found = [None] * 3 if dy is None else list(_per_channel(g, node, dy, axes))
     kept = node.attributes.get_float("momentum", 0.9)
-    wide, parts = _wide(g, x), [found[0]] if found[0] is not None else []
+    wide, parts = _in_float32(g, x), [found[0]] if found[0] is not None else []
     if d_mean is not None:
-        parts.append(_share(g, _column(g, _wide(g, g.Mul(d_mean, 1 - kept)), g.rank(x)), wide, axes))
+        parts.append(_share(g, _column(g, _in_float32(g, g.Mul(d_mean, 1 - kept)), g.rank(x)), wide, axes))
     if d_variance is not None:
         spread = g.Mul(2 * (1 - kept), g.Sub(wide, _mean(g, wide, axes)))
-        parts.append(g.Mul(spread, _share(g, _column(g, _wide(g, d_variance), g.rank(x)), wide, axes)))
-    dx = g.Add(*(_narrow(g, part, x) for part in parts))
+        parts.append(g.Mul(spread, _share(g, _column(g, _in_float32(g, d_variance), g.rank(x)), wide, axes)))
+    dx = g.Add(*(_cast_like(g, part, x) for part in parts))
     running = [None if d is None else g.Mul(d, kept) for d in (d_mean, d_variance)]
     return dx, *found[1:], *running
 
@@ -61,11 +61,11 @@ def instance_normalization(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradien
 
 def _per_channel(g: GraphBuilder, node: Node, dy: ir.Value, axes: list[int]) -> tuple[ir.Value, ...]:
     """The gradients of a normalisation over some axes, with a scale and a bias per channel."""
-    x, rank, wide_dy = node.inputs[0], g.rank(node.inputs[0]), _wide(g, dy)
-    u, inverse = _standardised(g, _wide(g, x), axes, _epsilon(node))
-    du = g.Mul(wide_dy, _column(g, _wide(g, node.inputs[1]), rank))
+    x, rank, wide_dy = node.inputs[0], g.rank(node.inputs[0]), _in_float32(g, dy)
+    u, inverse = _standardised(g, _in_float32(g, x), axes, _epsilon(node))
+    du = g.Mul(wide_dy, _column(g, _in_float32(g, node.inputs[1]), rank))
     found = _through(g, u, inverse, du, axes), _channel_sum(g, g.Mul(wide_dy, u)), _channel_sum(g, wide_dy)
-    return tuple(_narrow(g, d, value) for d, value in zip(found, node.inputs, strict=False))
+    return tuple(_cast_like(g, d, value) for d, value in zip(found, node.inputs, strict=False))
 
 
 @vjp("GroupNormalization")
@@ -73,41 +73,41 @@ def group_normalization(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     """Instance normalisation of groups as rows; scale and bias are per group before opset 21 and per channel since."""
     (x, scale, _), groups = node.inputs, node.attributes.get_int("num_groups")
     rows = [0, groups, -1]
-    wide_dy = g.Reshape(_wide(g, dy), [0, 0, -1] if g.opset >= 21 else rows)
-    u, inverse = _standardised(g, g.Reshape(_wide(g, x), rows), [2], _epsilon(node))
-    du = g.Reshape(g.Mul(wide_dy, _column(g, _wide(g, scale), 3)), rows)
+    wide_dy = g.Reshape(_in_float32(g, dy), [0, 0, -1] if g.opset >= 21 else rows)
+    u, inverse = _standardised(g, g.Reshape(_in_float32(g, x), rows), [2], _epsilon(node))
+    du = g.Reshape(g.Mul(wide_dy, _column(g, _in_float32(g, scale), 3)), rows)
     dx = g.reshape_like(_through(g, u, inverse, du, [2]), x)
     dscale = _channel_sum(g, g.Mul(wide_dy, g.reshape_like(u, wide_dy)))
     found = dx, dscale, _channel_sum(g, wide_dy)
-    return [_narrow(g, d, value) for d, value in zip(found, node.inputs, strict=True)]
+    return [_cast_like(g, d, value) for d, value in zip(found, node.inputs, strict=True)]
 
 
 @vjp("LayerNormalization")
 def layer_normalization(g: GraphBuilder, node: Node, *dys: ir.Value | None) -> Gradients:
     """The mean's derivative in x is 1 / n, that of 1 / sigma -u / (n sigma^2)."""
     (x, scale), bias = node.inputs[:2], node.inputs[2] if len(node.inputs) > 2 else None
-    (dy, d_mean, d_inverse), axes, wide_x = (*dys, None, None)[:3], _trailing(g, node), _wide(g, x)
+    (dy, d_mean, d_inverse), axes, wide_x = (*dys, None, None)[:3], _trailing(g, node), _in_float32(g, x)
     u, inverse = _standardised(g, wide_x, axes, _epsilon(node))
-    wide_dy = zeros(g, wide_x, wide_x) if dy is None else _wide(g, dy)
-    dx = _through(g, u, inverse, g.Mul(wide_dy, _wide(g, scale)), axes)
+    wide_dy = zeros(g, wide_x, wide_x) if dy is None else _in_float32(g, dy)
+    dx = _through(g, u, inverse, g.Mul(wide_dy, _in_float32(g, scale)), axes)
     if d_mean is not None:
-        dx = g.Add(dx, _share(g, _narrow(g, d_mean, wide_x), wide_x, axes))
+        dx = g.Add(dx, _share(g, _cast_like(g, d_mean, wide_x), wide_x, axes))
     if d_inverse is not None:
         slope = g.Mul(g.Mul(inverse, inverse), u)
-        dx = g.Sub(dx, g.Mul(_share(g, _narrow(g, d_inverse, wide_x), wide_x, axes), slope))
-    dscale = _narrow(g, g.sum_to(g.Mul(wide_dy, u), scale), scale)
-    return _narrow(g, dx, x), dscale, None if bias is None else _narrow(g, g.sum_to(wide_dy, bias), bias)
+        dx = g.Sub(dx, g.Mul(_share(g, _cast_like(g, d_inverse, wide_x), wide_x, axes), slope))
+    dscale = _cast_like(g, g.sum_to(g.Mul(wide_dy, u), scale), scale)
+    return _cast_like(g, dx, x), dscale, None if bias is None else _cast_like(g, g.sum_to(wide_dy, bias), bias)
 
 
 @vjp("RMSNormalization")
 def rms_normalization(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     """As layer normalisation without the mean (Zhang and Sennrich, 2019, arXiv:1910.07467)."""
     x, scale = node.inputs
-    axes, wide_dy, wide_x = _trailing(g, node), _wide(g, dy), _wide(g, x)
+    axes, wide_dy, wide_x = _trailing(g, node), _in_float32(g, dy), _in_float32(g, x)
     inverse = _inverse_root(g, wide_x, axes, _epsilon(node))
-    u, du = g.Mul(wide_x, inverse), g.Mul(wide_dy, _wide(g, scale))
+    u, du = g.Mul(wide_x, inverse), g.Mul(wide_dy, _in_float32(g, scale))
     dx = g.Mul(inverse, g.Sub(du, g.Mul(u, _mean(g, g.Mul(du, u), axes))))
-    return _narrow(g, dx, x), _narrow(g, g.sum_to(g.Mul(wide_dy, u), scale), scale)
+    return _cast_like(g, dx, x), _cast_like(g, g.sum_to(g.Mul(wide_dy, u), scale), scale)
 
 
 @vjp("MeanVarianceNormalization")
@@ -115,8 +115,8 @@ def mean_variance_normalization(g: GraphBuilder, node: Node, dy: ir.Value) -> Gr
     """The standard adds 1e-9 to sigma, hence its square to the variance."""
     (x,) = node.inputs
     axes = list(node.attributes.get_ints("axes", (0, 2, 3)))
-    u, inverse = _standardised(g, _wide(g, x), axes, 1e-18)
-    return _narrow(g, _through(g, u, inverse, _wide(g, dy), axes), x)
+    u, inverse = _standardised(g, _in_float32(g, x), axes, 1e-18)
+    return _cast_like(g, _through(g, u, inverse, _in_float32(g, dy), axes), x)
 
 
 @vjp("LRN")
@@ -209,9 +209,9 @@ def _epsilon(node: Node) -> float:
     return node.attributes.get_float("epsilon", 1e-5)
 
 
-def _wide(g: GraphBuilder, value: ir.Value) -> ir.Value:
+def _in_float32(g: GraphBuilder, value: ir.Value) -> ir.Value:
     return g.Cast(value, to=ir.DataType.FLOAT) if value.dtype in _HALF else value
 
 
-def _narrow(g: GraphBuilder, value: ir.Value, like: ir.Value) -> ir.Value:
+def _cast_like(g: GraphBuilder, value: ir.Value, like: ir.Value) -> ir.Value:
     return value if value.dtype == like.dtype else g.Cast(value, to=like.dtype)

@@ -20,10 +20,10 @@ def decompose_activations(program: ir.Model) -> bool:
 
     All of an activation's input enters through one Identity, all of its output leaves through another.
     """
-    g = GraphBuilder(program.graph, prefix="spelt")
+    g = GraphBuilder(program.graph, prefix="decomposed")
     found = nodes_of(program, *_FORMS)
     for node in found:
-        g.prefix = f"{node.name}/spelt"
+        g.prefix = f"{node.name}/decomposed"
         x = g.Identity(node.inputs[0])
         y = g.Identity(_FORMS[node.op_type](g, node, x))
         for value, place in ((x, ENTRY), (y, EXIT)):

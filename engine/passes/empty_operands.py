@@ -15,7 +15,7 @@ from ..errors import ModelError
 from ..graph.builder import GraphBuilder
 from ..graph.shapes import constant_of
 
-__all__ = ["check_filled"]
+__all__ = ["refuse_empty_operands"]
 
 
 def _kernel(_: ir.Node, rank: int) -> list[int]:
@@ -51,8 +51,8 @@ _PLACES: dict[ir.OperatorIdentifier, tuple[int, int | None, Callable[[Any, int],
 }
 
 
-def check_filled(program: ir.Model, where: str) -> None:
-    """Checks such operands, or adds a check for the run, in place."""
+def refuse_empty_operands(program: ir.Model, where: str) -> None:
+    """Refuses an operand that is empty; where that is not known, adds a node that refuses it in the run, in place."""
     symbols = _sizes_of_inputs(program)
     nodes = [node for node in program.graph.all_nodes() if node.op_identifier() in _PLACES]
     for node in nodes:

@@ -14,13 +14,13 @@ import onnx_ir as ir
 
 from ..errors import ModelError
 
-__all__ = ["one_number"]
+__all__ = ["refuse_several_numbers"]
 
 _PLACES = {"Loop": (0, 1), "SequenceAt": (1,), "SequenceErase": (1,), "SequenceInsert": (2,)}
 
 
-def one_number(program: ir.Model, where: str) -> None:
-    """Checks such operands, or reshapes them, in place."""
+def refuse_several_numbers(program: ir.Model, where: str) -> None:
+    """Refuses an operand that holds several numbers or none; reshapes one that is not known, in place."""
     for node in list(program.graph.all_nodes()):
         if node.domain == "" and node.op_type in _PLACES:
             for place in _PLACES[node.op_type]:
