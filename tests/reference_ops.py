@@ -103,28 +103,49 @@ class Pad(OpRun):
         return (np.pad(x[keep], widths.clip(min=0), mode, **constants),)
 
 
+class Slice(OpRun):
+    """The reference takes nothing where a slice backwards starts before the first element, which the standard takes."""
+
+    def _run(self, x, starts, ends, axes=None, steps=None):
+        axes = range(len(starts)) if axes is None else axes
+        steps = np.ones(len(starts), np.int64) if steps is None else steps
+        for axis, start, end, step in zip(axes, starts.tolist(), ends.tolist(), steps.tolist(), strict=True):
+            start = max(start, -x.shape[axis]) if step < 0 else start
+            x = x[
+                (slice(None),) * (axis % x.ndim)
+                + (slice(start, None if step < 0 and end < -x.shape[axis] else end, step),)
+            ]
+        return (x,)
+
+
 class MaxPool(OpRun):
     """The reference's indices are wrong for windows that overlap without pads."""
 
     def _run(self, x, auto_pad=None, ceil_mode=0, dilations=None, kernel_shape=None, pads=None, storage_order=0,
              strides=None):  # fmt: skip
-        n = len(kernel_shape)
-        strides, dilations, pads = strides or [1] * n, dilations or [1] * n, pads or [0] * 2 * n
-        axes = [
-            _places(*sizes, (auto_pad or "NOTSET"), bool(ceil_mode))
-            for sizes in zip(x.shape[2:], kernel_shape, strides, dilations, pads[:n], pads[n:], strict=True)
-        ]
-        places = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(n, *(k for a in axes for k in a.shape))
-        places = places.transpose(0, *range(1, 2 * n, 2), *range(2, 2 * n + 1, 2))
-        sizes = np.array(x.shape[2:]).reshape(n, *[1] * 2 * n)
-        inside = ((places >= 0) & (places < sizes)).all(0)
-        flat = np.ravel_multi_index(np.where(inside, places, 0), x.shape[2:]).reshape(-1, np.prod(kernel_shape))
-        inside = inside.reshape(flat.shape)
+        flat, inside, sizes = _windows(x, auto_pad, ceil_mode, dilations, kernel_shape, pads, strides)
         planes = np.where(inside, x.reshape(*x.shape[:2], -1)[:, :, flat], -np.inf)
         winner = np.take_along_axis(np.broadcast_to(flat, planes.shape), planes.argmax(-1)[..., None], -1)[..., 0]
-        shape = (*x.shape[:2], *(len(a) for a in axes))
+        shape = (*x.shape[:2], *sizes)
         starts = np.arange(np.prod(x.shape[:2])).reshape(*x.shape[:2], 1) * np.prod(x.shape[2:])
         return planes.max(-1).reshape(shape), (winner + starts).reshape(shape).astype(np.int64)
+
+
+def _windows(x, auto_pad, ceil_mode, dilations, kernel_shape, pads, strides):
+    """The positions (windows, kernel) in the flattened image, which of them lie in it, and the number of windows."""
+    n = len(kernel_shape)
+    strides, dilations, pads = strides or [1] * n, dilations or [1] * n, pads or [0] * 2 * n
+    axes = [
+        _places(*sizes, (auto_pad or "NOTSET"), bool(ceil_mode))
+        for sizes in zip(x.shape[2:], kernel_shape, strides, dilations, pads[:n], pads[n:], strict=True)
+    ]
+    places = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(n, *(k for a in axes for k in a.shape))
+    places = places.transpose(0, *range(1, 2 * n, 2), *range(2, 2 * n + 1, 2))
+    sizes = np.array(x.shape[2:]).reshape(n, *[1] * 2 * n)
+    inside = ((places >= 0) & (places < sizes)).all(0)
+    flat = np.ravel_multi_index(np.where(inside, places, 0), x.shape[2:]).reshape(-1, np.prod(kernel_shape))
+    inside = inside.reshape(flat.shape)
+    return flat, inside, [len(a) for a in axes]
 
 
 def _places(size, kernel, stride, dilation, begin, end, auto_pad, ceil):
@@ -139,6 +160,45 @@ def _places(size, kernel, stride, dilation, begin, end, auto_pad, ceil):
         count = (-(-free // stride) if ceil else free // stride) + 1
         count -= bool(ceil) and (count - 1) * stride >= size + begin
     return stride * np.arange(count)[:, None] + dilation * np.arange(kernel) - begin
+
+
+class AveragePool(OpRun):
+    """The reference gets auto_pad with a dilation and pads that ceil_mode adds wrong."""
+
+    def _run(self, x, auto_pad=None, ceil_mode=0, count_include_pad=0, dilations=None, kernel_shape=None, pads=None,
+             strides=None):  # fmt: skip
+        total, inside, sizes = _sums(x, x, auto_pad, ceil_mode, dilations, kernel_shape, pads, strides)
+        counts = inside.sum(-1)
+        if count_include_pad:  # pads count, what ceil_mode adds behind them does not
+            n = len(kernel_shape)
+            ends = (pads or [0] * 2 * n)[n:] if (auto_pad or "NOTSET") == "NOTSET" else kernel_shape
+            counts = _kernel_inside(x, sizes, ends, dilations, kernel_shape, pads, strides)
+        return ((total / counts).reshape(*x.shape[:2], *sizes),)
+
+
+class LpPool(OpRun):
+    """The reference gets the pads that ceil_mode adds wrong."""
+
+    def _run(self, x, auto_pad=None, ceil_mode=0, dilations=None, kernel_shape=None, p=2, pads=None, strides=None):
+        total, _, sizes = _sums(x, np.abs(x) ** p, auto_pad, ceil_mode, dilations, kernel_shape, pads, strides)
+        return ((total ** (1 / p)).reshape(*x.shape[:2], *sizes),)
+
+
+def _kernel_inside(x, made, ends, dilations, kernel_shape, pads, strides):
+    """How many elements of each window, pads included, do not lie behind the image and the pads at its end."""
+    n = len(kernel_shape)
+    counts = np.ones(1)
+    for k, (count, kernel) in enumerate(zip(made, kernel_shape, strict=True)):
+        begin, stride, step = (pads or [0] * n)[k], (strides or [1] * n)[k], (dilations or [1] * n)[k]
+        places = stride * np.arange(count)[:, None] + step * np.arange(kernel) - begin
+        counts = np.multiply.outer(counts, (places < x.shape[2 + k] + ends[k]).sum(1))
+    return counts.reshape(-1)
+
+
+def _sums(x, values, *window):
+    """The sums of values over each window, which of its places lie in the image, and how many windows there are."""
+    flat, inside, sizes = _windows(x, *window)
+    return np.where(inside, values.reshape(*x.shape[:2], -1)[:, :, flat], 0).sum(-1), inside, sizes
 
 
 class GlobalMaxPool(OpRun):

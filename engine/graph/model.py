@@ -19,6 +19,7 @@ from onnx_ir.passes.common import (
 from ..errors import InputError, ModelError
 from ..support.choice import nearest
 from .metadata import LABELS, LAYERS, LayerEntry, entry
+from .pool_shapes import rewrite_pool
 from .sequence_types import type_sequences
 from .shapes import complete, static_shape
 from .weights import LIMIT, embedded, weight_bytes
@@ -145,14 +146,23 @@ Source = Model | str | PathLike[str] | bytes | onnx.ModelProto
 
 
 def infer_shapes(program: ir.Model) -> None:
-    """Notes the type and shape of every value that the standard's inference can tell."""
+    """Notes the type and shape of every value that the standard's inference can tell.
+
+    A pool that it gets wrong is rewritten in place, as an equal one that it gets right.
+    """
+    _infer(program)
+    while rewrite_pool(program):
+        _infer(program)
+    type_sequences(program.graph)
+
+
+def _infer(program: ir.Model) -> None:
     ShapeInferencePass(check_type=False, strict_mode=False)(program)
     while sum(complete(node) for node in program.graph.all_nodes()):
         for node in program.graph.all_nodes():
             if node.op_type == "Shape" and not static_shape(node.outputs[0]):
                 node.outputs[0].shape = None  # its length was made up while the rank was unknown
         ShapeInferencePass(check_type=False, strict_mode=False)(program)
-    type_sequences(program.graph)
 
 
 def is_float(value: ir.Value) -> bool:

@@ -36,8 +36,10 @@ class _Axis:
 def resize(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     if _fits_at_run_time(node):
         return _moved(g, node, dy), *[None] * (len(node.inputs) - 1)
-    x, how, repeats = node.inputs[0], _interpolation(node), {}
-    for a in _resized(g, node):
+    x, how, repeats, axes = node.inputs[0], _interpolation(node), {}, _resized(g, node)
+    if axes and all(a.size is not None and a.size == a.out and a.crop == (0, 1) for a in axes):
+        axes = []  # onnxruntime copies what keeps its lengths, whatever the scales
+    for a in axes:
         factor = _repeats(how, a)
         if factor:
             repeats[a.axis] = factor
@@ -158,29 +160,53 @@ def _sum_repeats(g: GraphBuilder, x: ir.Value, dy: ir.Value, repeats: Mapping[in
 
 def _matrix(g: GraphBuilder, node: Node, how: Interpolation, a: _Axis, dtype: ir.DataType | None) -> ir.Value:
     """out x size: a constant, or, where only the run will tell, what the same Resize makes of the unit matrix."""
-    if a.size is not None and a.out is not None and a.scale is not None and a.crop != _COMPUTED:
+    if (
+        a.size is not None
+        and a.out is not None
+        and a.scale is not None
+        and a.crop != _COMPUTED
+        and _beyond_doubt(node, how, a)
+    ):
         return g.constant(how.matrix(a.size, a.out, a.scale, a.crop), dtype)
-    size, scales = g.dim(node.inputs[0], a.axis), _given(node)[1]
     kind = ir.DataType.DOUBLE if dtype == ir.DataType.DOUBLE else ir.DataType.FLOAT
-    unit = g.EyeLike(g.Expand(g.constant(0, kind), g.vector([size, size])))
-    sizes = None if scales is not None else g.vector([g.dim(node.outputs[0], a.axis), size])
-    if scales is not None:
-        scales = g.Concat(g.Gather(scales, [a.place]), g.constant([1], ir.DataType.FLOAT), axis=0)
-    crop = _crop(g, node, a) if a.crop != (0, 1) else None
-    matrix = g.Resize(unit, crop, scales, sizes, **how.attributes())
+    columns = _columns(g, node, how, a, kind)
+    matrix = g.Transpose(g.Gather(g.Squeeze(columns, [1]), g.constant(0, ir.DataType.INT64), axis=2), perm=[1, 0])
     return matrix if kind == dtype else g.Cast(matrix, to=dtype)
 
 
+def _columns(g: GraphBuilder, node: Node, how: Interpolation, a: _Axis, kind: ir.DataType) -> ir.Value:
+    """The matrix's columns, (size, 1, out, 2): images of one pixel's width, doubled lest onnxruntime copies them."""
+    size, scales = g.dim(node.inputs[0], a.axis), _given(node)[1]
+    unit = g.EyeLike(g.Expand(g.constant(0, kind), g.vector([size, size])))
+    images = g.Unsqueeze(unit, [1, 3])
+    sizes = None if scales is not None else g.vector([size, 1, g.dim(node.outputs[0], a.axis), 2])
+    if scales is not None:
+        one, two = (g.constant(fixed, ir.DataType.FLOAT) for fixed in ([1, 1], [2]))
+        scales = g.Concat(one, g.Gather(scales, [a.place]), two, axis=0)
+    crop = _crop(g, node, a) if a.crop != (0, 1) else None
+    return g.Resize(images, crop, scales, sizes, **how.attributes())
+
+
+def _beyond_doubt(node: Node, how: Interpolation, a: _Axis) -> bool:
+    """Whether the standard and onnxruntime agree: not on scales that lead to a fraction, nor on a single element.
+
+    "length_resized" of the standard's formulas is the fraction to the standard's reference, the whole part of it to
+    onnxruntime; a single element lies at 0, or at -0.5.
+    """
+    exact = math.isclose((a.scale or 0) * (a.size or 0), a.out or 0, rel_tol=1e-6)
+    return (exact or _given(node)[1] is None) and not (a.out == 1 and how.coordinates == "pytorch_half_pixel")
+
+
 def _crop(g: GraphBuilder, node: Node, a: _Axis) -> ir.Value:
-    """The roi of one axis beside another one that is kept whole."""
+    """The roi of one axis beside three others that are kept whole."""
     kind = ir.DataType.FLOAT
     if a.crop != _COMPUTED:
-        return g.constant([a.crop[0], 0, a.crop[1], 1], kind)
+        return g.constant([0, 0, a.crop[0], 0, 1, 1, a.crop[1], 1], kind)
     start, end = g.Split(g.Cast(_given(node)[0], to=kind), num_outputs=2, outputs=2)
     ends = [
         part
         for value, rest in ((start, 0), (end, 1))
-        for part in (g.Gather(value, [a.place]), g.constant([rest], kind))
+        for part in (g.constant([rest] * 2, kind), g.Gather(value, [a.place]), g.constant([rest], kind))
     ]
     return g.Concat(*ends, axis=0)
 

@@ -75,11 +75,20 @@ def _spans(
     if len(lengths) < len(axes):
         return None
     cuts = zip(axes, first.tolist(), last.tolist(), steps, lengths, strict=False)
-    return {axis: range(*slice(start, end, step).indices(n)) for axis, start, end, step, n in cuts}
+    return {axis: _taken(start, end, step, n) for axis, start, end, step, n in cuts}
+
+
+def _taken(start: int, end: int, step: int, n: int) -> range:
+    """What a Slice takes of n elements. Backwards, it starts at one of them, where Python's slice may start before."""
+    least, most = (0, n) if step > 0 else (-1, n - 1)
+    first, last = (at + n if at < 0 else at for at in (start, end))
+    return range(min(max(first, 0), most), min(max(last, least), most), step)
 
 
 def spread(g: GraphBuilder, x: ir.Value, dy: ir.Value, spans: dict[int, range]) -> ir.Value:
     """Puts the elements of dy where ``spans`` took them from, zeros elsewhere."""
+    if not all(spans.values()):
+        return zeros(g, x, dy)
     dy = _reverse(g, dy, [axis for axis, span in spans.items() if span.step < 0])
     dy = _dilate(g, dy, {axis: span for axis, span in sorted(spans.items()) if abs(span.step) > 1})
     axes, length = list(spans), {k: n for k, n in enumerate(x.shape or ()) if isinstance(n, int)}
