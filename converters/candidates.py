@@ -79,7 +79,8 @@ class Candidate:
     """A converted model beside the means to check it against its framework.
 
     `outputs`, `layers` and `gradients` run the framework. `layers` gives a reason in words for a layer without
-    a value. `scopes` lists, for a layer, the tensors that may be its output, the likeliest first. `gradients`
+    a value. `scopes` (named after the scopes of node names) lists, by
+    layer, the tensors that may be its output, the likeliest first; `layer_map` decides by their values. `gradients`
     takes a feed, the weights of the sum over the first output, and whether to compute in float64; it gives None
     where the framework cannot.
     """

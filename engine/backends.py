@@ -18,7 +18,7 @@ from .support.choice import choose
 
 __all__ = ["BACKENDS", "BUILDERS", "Backend", "Onnxruntime", "OnnxruntimeTraining", "backend_named"]
 
-Asked = Sequence[Provider] | Provider | None
+RequestedProviders = Sequence[Provider] | Provider | None
 _LOWERINGS: dict[str, Lowering] = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}
 
 
@@ -39,7 +39,7 @@ class Backend(Protocol):
         """The model in the form that the backend takes. Raises BuilderError if there is none."""
         ...
 
-    def providers(self, asked: Asked) -> list[Provider]:
+    def providers(self, asked: RequestedProviders) -> list[Provider]:
         """Full names of execution providers that the runtime has; the CPU by default. Raises RuntimeUnavailable."""
         ...
 
@@ -75,7 +75,7 @@ class Onnxruntime:
     def prepare(self, model: Model) -> Model:
         return model
 
-    def providers(self, asked: Asked) -> list[Provider]:
+    def providers(self, asked: RequestedProviders) -> list[Provider]:
         return resolve_providers(asked)
 
     def inputs(self, given: Prepared) -> Prepared:
@@ -105,7 +105,7 @@ class OnnxruntimeTraining:
     def prepare(self, model: Model) -> Model:
         return _training().at_training_opset(model)
 
-    def providers(self, asked: Asked) -> list[Provider]:
+    def providers(self, asked: RequestedProviders) -> list[Provider]:
         return _training().training_providers(asked)
 
     def inputs(self, given: Prepared) -> Prepared:

@@ -30,8 +30,8 @@ def main(out: Path) -> None:
     saliency, jacobian = onnxray.explain(model, row), onnxray.jacobian(model, row)[0]
     grape = int(saliency.target[0])
     print(f"wine {ROW} is of class {wine.target[ROW]}, predicted {grape}; Jacobian of shape {jacobian.shape}")
-    charts = [bars(saliency.values[0], wine.feature_names, f"saliency: logit of grape {grape}, the predicted one")]
-    charts += [bars(one, wine.feature_names, f"Jacobian: softmax of grape {k}") for k, one in enumerate(jacobian)]
+    charts = [chart_of(saliency.values[0], wine.feature_names, f"saliency: logit of grape {grape}, the predicted one")]
+    charts += [chart_of(one, wine.feature_names, f"Jacobian: softmax of grape {k}") for k, one in enumerate(jacobian)]
     figure(charts).save(out)
     print(f"wrote {out}")
 
@@ -51,7 +51,7 @@ def train(x: np.ndarray, y: np.ndarray) -> keras.Model:
     return net
 
 
-def bars(values: np.ndarray, names: list[str], title: str) -> heatmap.Image.Image:
+def chart_of(values: np.ndarray, names: list[str], title: str) -> heatmap.Image.Image:
     """Features by size of their gradient."""
     return bar_chart(rank_features(values, names=names), title)
 

@@ -27,8 +27,8 @@ MEANINGS = {
     "resolved": "a sequence or optional value: replaced by the tensors that flow through it",
     "lowered": "expanded by `onnxray.lower_gradients`",
     "no gradient": "the derivative is zero or undefined everywhere; the rest of the graph is explained",
-    "black box": "no gradient, but a value that hangs on what is read, such as that of trees: for occlusion",
-    "upgraded": "gone from the standard: a later operator takes its place when the file is loaded",
+    "black box": "no gradient, though the result depends on the input, as that of trees does; occlusion explains it",
+    "upgraded": "no longer in the standard: onnxray replaces it by a later operator when it loads the file",
     "refused": "an `UnsupportedOperator` that names the node, where it lies between input and score",
 }
 
@@ -37,8 +37,9 @@ HEAD = """# The operators
 <!-- made by tests/operator_table.py from the registry; a test compares -->
 
 What becomes of each operator of onnx {version}, and of those that onnxruntime's tools write, when a model is
-differentiated. *Opsets* are those that changed it; files from opset 7 on load, those before 18 are upgraded to that.
-Notes are the first lines of the rules.
+differentiated. *Opsets* are the versions of the standard that changed the
+operator; onnxray reads files from opset 7 on, and upgrades those below 18 to 18.
+Notes are the first lines of the docstrings of the rules.
 
 | | |
 |---|---|

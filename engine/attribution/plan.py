@@ -39,12 +39,15 @@ __all__ = ["ExplanationGraph", "explanation_graph"]
 class ExplanationGraph:
     """A graph that explains rows: examples, each at one point.
 
-    It takes the model's inputs, ``target``, which selects the score (see ``Score``), and, for methods of many points,
-    ``reference`` and the ``points``; it gives the model's outputs, ``score``, ``settled`` (the target as it was
-    settled), ``examples`` (their number) and the ``totals`` of each row. All are names, as the model may have taken the
-    obvious ones. Totals are attributions by input, what ``Method.finish`` makes them of, and, of methods that are
-    complete, ``delta``. Of a float32 shadow it gives the ``gap`` of each row's scores, too, of which rounding explains
-    ``bound``. ``fed``: whether what gets the credit is what a user feeds.
+    The fields are names of the graph's inputs and outputs, because the model may have taken the obvious names. Inputs
+    are the model's, ``target``, which selects the score (see ``Score``), and, for methods of many points, ``reference``
+    (the score at point 0) and the ``points``. Outputs are the model's, ``score``, ``settled`` (the target with what the
+    data decide, such as the top class, filled in), ``examples`` (their number) and the ``totals`` of each row:
+    attributions by input, or what ``Method.finish`` makes these of; and ``delta`` of methods that are complete.
+
+    If the graph has a float32 shadow, ``gap`` is the output with the difference of each row's scores from the model's,
+    and ``bound`` the largest difference that rounding explains. ``cam``: whether the method maps a layer. ``fed``:
+    whether the tensors that get the credit are those that the user feeds, not a layer inside the model.
     """
 
     model: Model

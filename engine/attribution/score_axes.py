@@ -16,8 +16,8 @@ __all__ = ["ScoreAxes", "axes_at"]
 class ScoreAxes:
     """The scores of one example: the name of their tensor, and their shape; an open size is None.
 
-    ``axis`` is that of the tensor which counts examples; None: a run has the scores of one example. ``whole``: all that
-    the inputs of a run hold is one example, as the nodes of a graph are. ``known``: whether the rank is known.
+    ``axis`` of the tensor counts examples; None: a run has the scores of one example. ``whole``: all rows of the inputs
+    together are one example, as the nodes of a graph are. ``known``: whether the number of axes is known.
     """
 
     tensor: str

@@ -42,7 +42,7 @@ class ScoreFinder:
 
     @property
     def known(self) -> ScoreAxes:
-        """The score axes without any inputs; a ModelError if they cannot be found without inputs."""
+        """The axes that were found last, or those without any inputs; a ModelError if they cannot be found without."""
         if self.found:
             return self._with_declared_sizes(next(reversed(self.found.values())))
         mixed = is_mixed(self.model)

@@ -79,7 +79,7 @@ class CompareSettings:
 
     @property
     def about(self) -> dict[str, Any]:
-        """The settings that change the numbers."""
+        """The settings that change the numbers, for the journal: it is continued only if these are the same."""
         names = ("target", "samples", "seed", "score", "layer")
         about = {name: getattr(self, name) for name in names}
         about |= {"methods": list(self.methods), "metrics": list(chosen_metrics(self.metrics))}

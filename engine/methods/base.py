@@ -96,7 +96,7 @@ class Method(ABC):
     blank: ClassVar[str] = (
         "the score does not change with the input near it: Relus that are off, saturated activations or operators that "
         "round block every path; occlusion needs no gradient"
-    )  # why a map is zero everywhere, where nothing else explains it
+    )  # the usual reason for a map that is zero everywhere, where no method of ``relaxed`` tells another
 
     def samplers(self) -> Sequence[Sampler]:
         """Which points the method looks at; none: the input itself alone. Of several it looks at their product."""
@@ -113,7 +113,7 @@ class Method(ABC):
         return {name: totals[name] for name in explained if name in totals}
 
     def relaxed(self) -> list[tuple[Method, str]]:
-        """Methods with less between gradient and map, and why this one is zero where the other is not."""
+        """Methods to try where the map is zero everywhere, each with the reason if its map is not zero there."""
         return []
 
     @classmethod
