@@ -72,8 +72,11 @@ def differentiate(
             where there are none, the embeddings of token ids, as a warning tells.
         relu: What Relu passes back: "exact", "guided" (Springenberg et al., 2014, arXiv:1412.6806) or "deconvnet"
             (Zeiler and Fergus, 2013, arXiv:1311.2901); or rules of your own, as for ``rules``.
-        rules: Rules laid over these: an ``Overlay``, its name ("lrp-epsilon"; Bach et al., 2015), or a mapping of
-            operators to functions ``rule(g, node, dy)``.
+        rules: Rules laid over these: an ``Overlay``, its name, or a mapping of operators to functions
+            ``rule(g, node, dy)``. The names are those of LRP (Bach et al., 2015), which makes v times y the relevance
+            of y and x times its gradient that of x: "lrp-epsilon", "lrp-epsilon-plus", "lrp-epsilon-alpha2-beta1" and
+            "attnlrp"; "lrp-epsilon-plus-flat" and "lrp-epsilon-gamma-box", whose rule of the first layer is no
+            gradient, with respect to tensors behind it.
         lowering: The runtime that the nodes are chosen for: "portable", "cpu" or "cuda" of onnxruntime.
         builder: "portable", or "ort-training" for the gradient graph of onnxruntime-training.
         runtime: "onnxruntime", or "training", which leaves the graph of "ort-training" as it was built, for

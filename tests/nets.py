@@ -82,7 +82,12 @@ class Net:
         return _proto(self.name, optimize=False)
 
     def options(self, method: str) -> dict[str, Any]:
-        """The options that a method needs: few points, and of a transformer the layer of a class activation map."""
+        """The options that a method needs: few points, and of a transformer the layer of a class activation map.
+
+        Of LRP, the composite that has rules for a transformer.
+        """
+        if method == "lrp" and self.name.startswith("vit"):
+            return {"composite": "attnlrp"}
         if not onnxray.METHODS[method].has_layer or not self.name.startswith("vit"):
             return QUICK.get(method, {})
         return {"layer": [node.output[0] for node in self.proto.graph.node if node.op_type == "Conv"][-1]}

@@ -36,7 +36,8 @@ def exported(plan: ExplanationGraph, method: Method, rules: Overlay = EXACT) -> 
 def _plain(plan: ExplanationGraph) -> ir.Model:
     program = plan.model.copy().program
     outputs = {value.name: value for value in program.graph.outputs}
-    program.graph.outputs[:] = [outputs[name] for name in (*plan.outputs, plan.score, *plan.totals.values())]
+    kept = (*plan.outputs, plan.score, *plan.totals.values(), plan.delta)
+    program.graph.outputs[:] = [outputs[name] for name in kept if name is not None]
     RemoveUnusedNodesPass()(program)
     return program
 

@@ -118,10 +118,10 @@ def explanation_graph(
     wanted, told, differentiable = _told(g, heads, scores, target or Class())
     reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else differentiable
     tensors_of_run = (original, perturbed, told["score"], differentiable, points, reference)
-    emitted = method.emit(EmitContext(g, program, *tensors_of_run, explained, builder, shadow, rules))
+    emitted = method.emit(EmitContext(g, program, *tensors_of_run, explained, told["settled"], builder, shadow, rules))
     g.prefix = "explain"
     totals = totals_of(g, method, emitted, points, explained)
-    told |= gap_of_completeness(g, totals, points, told["score"], explained)
+    told |= gap_of_completeness(g, totals, points, told["score"], explained, emitted.change)
     names = {name: str(g.output(of, name).name) for name, of in told.items()}
     named = name_totals(g, totals, explained)
     _finish(g, program, shadow)

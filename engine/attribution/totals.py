@@ -56,19 +56,22 @@ def gap_of_completeness(
     points: Mapping[str, ir.Value],
     score: ir.Value,
     explained: Mapping[str, Explained],
+    change: ir.Value | None = None,
 ) -> dict[str, ir.Value]:
     """The part of a row in ``delta``: its contributions less its part of f(x) - f(baseline), (rows,).
 
-    Nothing where the points have no such ends.
+    Nothing where the points have no such ends, and the method gives no ``change`` of a single point.
     """
-    if ENDS not in points:
+    if ENDS in points:
+        change = g.Mul(points[ENDS], score)
+    if change is None:
         return {}
     parts = []
     for name, about in explained.items():
         total = as_float32(g, totals[name])
         axes = [axis for axis in range(g.rank(total)) if axis != about.batch]
         parts.append(g.Reshape(g.ReduceSum(total, axes, keepdims=0) if axes else total, [-1]))
-    return {"delta": g.Sub(g.Add(*parts) if len(parts) > 1 else parts[0], g.Mul(points[ENDS], score))}
+    return {"delta": g.Sub(g.Add(*parts) if len(parts) > 1 else parts[0], change)}
 
 
 def name_totals(g: GraphBuilder, totals: Mapping[str, ir.Value], explained: Mapping[str, Explained]) -> dict[str, str]:

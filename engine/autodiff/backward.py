@@ -28,11 +28,15 @@ BROADCASTING = frozenset(
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation node, or another that an overlay has a rule for, and whether the overlay replaced its rule."""
+    """An activation node, or another that an overlay has a rule for, and whether the overlay replaced its rule.
+
+    ``rule`` is the name of the overlay's rule, where it has one.
+    """
 
     node: str
     op: str
     overridden: bool
+    rule: str = ""
 
     def __str__(self) -> str:
         return f"{self.op} {self.node}: {'overridden' if self.overridden else 'left alone'}"
@@ -116,7 +120,9 @@ class _Sweep:
         """The values that a node reads, with their gradients."""
         other = self.overrides.get(node)
         if node.op_type in ACTIVATIONS or other is not None:
-            self.activations.append(Activation(own_name(node), node.op_type, other is not None))
+            self.activations.append(
+                Activation(own_name(node), node.op_type, other is not None, other.name if other else "")
+            )
         if other is None and (node.domain, node.op_type) in NO_GRADIENT:
             return []
         rule = other or rule_for(node)

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from ..errors import InputError
 from ..graph.traversal import subgraphs
 from ..support.choice import choose, nearest
-from .lrp import LRP_EPSILON
+from .composites import COMPOSITES
 from .paths import depends_on, path_nodes
 from .registry import FLOWS, NO_GRADIENT, RULES, Gradients, Overlay, Pairs, Rule, RuleFunction, pairs_of
 from .relu_policies import DECONVNET, GUIDED
@@ -23,7 +23,8 @@ __all__ = ["EXACT", "OVERLAYS", "Rules", "checked", "laid_over", "overlay_of", "
 Rules = str | Overlay | Mapping[str, Rule | RuleFunction]  # what users may say
 
 EXACT = Overlay("exact")
-OVERLAYS: Mapping[str, Overlay] = {overlay.name: overlay for overlay in (EXACT, GUIDED, DECONVNET, LRP_EPSILON)}
+_NAMED = (EXACT, GUIDED, DECONVNET, *COMPOSITES.values())
+OVERLAYS: Mapping[str, Overlay] = {overlay.name: overlay for overlay in _NAMED}
 
 
 def overlay_of(rules: Any) -> Overlay:

@@ -62,10 +62,11 @@ Pairs = Iterable[tuple[ir.Value | None, ir.Value | None]]
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: its function and how many output gradients it takes (None: any number)."""
+    """One rule: its function, how many output gradients it takes (None: any number), and what results call it."""
 
     function: RuleFunction
     outputs: int | None
+    name: str = ""
 
     def __call__(self, g: Any, node: ir.Node, *dy: ir.Value | None) -> Gradients:
         gradients = self.function(g, node, *dy)
@@ -164,13 +165,13 @@ def rule_for(node: ir.Node) -> Rule | None:
     return _rules.get((node.domain, node.op_type))
 
 
-def as_rule(function: Rule | RuleFunction) -> Rule:
+def as_rule(function: Rule | RuleFunction, name: str = "") -> Rule:
     """Reads off a function's signature how many output gradients it takes."""
     if isinstance(function, Rule):
         return function
     parameters = list(inspect.signature(function).parameters.values())[2:]
     variadic = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
-    return Rule(function, None if variadic else len(parameters))
+    return Rule(function, None if variadic else len(parameters), name)
 
 
 def pairs_of(node: Node, gradients: Gradients) -> Pairs:

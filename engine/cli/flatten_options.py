@@ -24,6 +24,7 @@ HELP = {  # the meaning of each option; an option without a line here shows its 
     "window": "size of the window, a number or one per axis as in 3,16,16",
     "stride": "step of the window, a number or one per axis",
     "overlap": "mean or sum over the windows that cover an element",
+    "composite": "which layers take which rule of LRP, such as epsilon-plus-flat",
     "relu": "keep the positive part only",
     "groups": "what is hidden together: grid, pixels (each place, token or column), or an .npy file of integers",
     "cells": "cells along each axis of the grid but the channels, a number or one per axis as in 1,20",

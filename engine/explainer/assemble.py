@@ -54,7 +54,15 @@ def provenance_of(
     layer = {"layer": getattr(method, "layer", None) or "default"} if plan.cam else {}
     laid = {} if rules is EXACT else {"rules": rules.name}
     inner = {} if plan.fed else {"features": list(plan.explained)}
-    return {"options": repr(method), "score": score, **said, **layer, **laid, **inner}
+    return {"options": repr(method), "score": score, **said, **layer, **laid, **inner, **_by_rule(plan)}
+
+
+def _by_rule(plan: ExplanationGraph) -> dict[str, Any]:
+    """The nodes by the rule that an overlay gave them, where its rules have names."""
+    named = [activation for activation in plan.activations if activation.rule]
+    rules = dict.fromkeys(activation.rule for activation in named)
+    found = {rule: [f"{one.op} {one.node}" for one in named if one.rule == rule] for rule in rules}
+    return {"nodes_by_rule": found} if found else {}
 
 
 def _layout(plan: ExplanationGraph) -> Literal["NLC", "NCHW"] | None:

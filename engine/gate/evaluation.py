@@ -61,7 +61,7 @@ def evaluate(
     steps: int | None = None, baseline: Baseline | None = None, rule: str | None = None, noise: float | None = None,
     relu: bool | None = None, window: Extent = None, stride: Extent = None, overlap: str | None = None,
     groups: Groups = None, cells: Cells | None = None, keep: float | None = None, kernel_width: float | None = None,
-    ridge: float | None = None,
+    ridge: float | None = None, composite: str | None = None,
     options: Mapping[str, Any] | None = None,
     failed: Callable[[Failed], None] = lambda _: None, progress: Progress | None = None,
 ) -> Evaluation:  # fmt: skip
@@ -98,6 +98,7 @@ def evaluate(
         keep: Probability that a cell of rise's masks is open.
         kernel_width: How near to the input lime's coalitions count.
         ridge: Penalty of lime's linear model.
+        composite: Which layers take which rule of lrp, such as "epsilon-plus".
         options: Options of methods by name; needed for ``samples`` and ``seed`` of methods.
         failed: Called with every sample that is skipped, and why.
         progress: Called with what is being done and the share of samples that are done, 0 to 1.
@@ -127,6 +128,7 @@ def evaluate(
     asked = method_settings(
         options, steps=steps, baseline=baseline, rule=rule, noise=noise, relu=relu, window=window, stride=stride,
         overlap=overlap, groups=groups, cells=cells, keep=keep, kernel_width=kernel_width, ridge=ridge,
+        composite=composite,
     )  # fmt: skip
     settings: dict[str, Any] = {"score": score, "layer": layer, "preprocess": preprocess, "providers": providers}
     settings |= {"threads": threads, "memory": memory}

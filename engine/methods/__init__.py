@@ -17,6 +17,7 @@ from .integrated_gradients import IntegratedGradients
 from .kernel_shap import KernelShap
 from .layer_cam import LayerCam
 from .lime import Lime
+from .lrp import Lrp
 from .occlusion import Occlusion
 from .rise import Rise
 from .saliency import Deconvnet, GuidedBackprop, InputXGradient, Saliency
@@ -35,6 +36,7 @@ METHODS: dict[str, type[Method]] = {
         Deconvnet,
         IntegratedGradients,
         SmoothGrad,
+        Lrp,
         GradCam,
         LayerCam,
         HiResCam,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .base import EmitContext, Emitted, Method, Reduction
+from .contributions import contributions
 
 __all__ = ["Deconvnet", "GuidedBackprop", "InputXGradient", "Saliency"]
 
@@ -55,7 +56,4 @@ class InputXGradient(Method):
         return [(Saliency(), "the input is zero wherever the gradient is not; saliency shows the gradient")]
 
     def emit(self, context: EmitContext) -> Emitted:
-        gradients, activations = context.gradients()
-        return Emitted(
-            {name: context.g.Mul(context.perturbed_inputs[name], dx) for name, dx in gradients.items()}, activations
-        )
+        return Emitted(*contributions(context))

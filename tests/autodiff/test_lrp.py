@@ -9,12 +9,12 @@ import onnxray
 import pytest
 from by_hand import CONV, DENSE, TOLERANCE, Array, model, normal
 from measures import distance
-from onnxray.autodiff.lrp import EpsilonRule
+from onnxray.autodiff.lrp_overlay import Composite
 from onnxray.autodiff.relu_policies import ACTIVATIONS
 from onnxray.graph.moving_operators import PASSING
 
 EPSILON = 0.05
-RULE = EpsilonRule("lrp", epsilon=EPSILON)
+RULE = Composite("lrp", epsilon=EPSILON)
 
 
 def stable(y: Array) -> Array:

@@ -49,11 +49,12 @@ def test_methods_options_reach_the_method(capsys: pytest.CaptureFixture[str]) ->
     assert record["delta"] == pytest.approx(float(direct.delta[0]), abs=1e-5)
 
 
-@pytest.mark.parametrize("method", ["occlusion", "smoothgrad", "grad-cam"])
+@pytest.mark.parametrize("method", ["occlusion", "smoothgrad", "grad-cam", "lrp"])
 def test_options_with_lists_switches_and_defaults(method: str) -> None:
     options = {
         "occlusion": ["--window", "1,9,9", "--stride", "5", "--overlap", "sum"],
         "smoothgrad": ["--samples", "3", "--noise", "0.1", "--seed", "1", "--memory", "10MB", "--threads", "1"],
+        "lrp": ["--composite", "epsilon-gamma-box"],
         "grad-cam": ["--layer", last_convolution(), "--no-relu"],
     }[method]
     assert run(["explain", DIGITS, DIGIT, "-m", method, *options]) == 0

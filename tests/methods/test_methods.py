@@ -28,6 +28,11 @@ SETTINGS: list[tuple[ByHand, str, dict[str, Any]]] = [
     (DENSE, "smoothgrad", {"samples": 1, "noise": 0.5, "seed": 3}),
     (CONV, "smoothgrad", {"samples": 4, "noise": 0.3, "seed": 3}),
     (CONV, "smoothgrad", {"samples": 2, "noise": 0.0}),
+    *(
+        (by_hand, "lrp", {"composite": name})
+        for by_hand in (DENSE, CONV)
+        for name in ("epsilon", "epsilon-plus-flat", "epsilon-alpha2-beta1", "epsilon-gamma-box", "attnlrp")
+    ),
     *((CONV, name, options) for name in FORMULAS for options in ({"relu": False}, {"layer": "relu"})),
     (DENSE, "occlusion", {"window": 1, "stride": 1, "baseline": 0.5}),
     (DENSE, "occlusion", {"window": 4, "stride": 3, "overlap": "sum"}),
@@ -75,9 +80,9 @@ def test_delta_is_the_gap_of_completeness(rule: str) -> None:
     np.testing.assert_allclose(a.delta, total - way, atol=1e-4 * np.abs(way).min())
 
 
-def test_only_integrated_gradients_have_a_delta() -> None:
+def test_methods_that_share_the_score_out_have_a_delta() -> None:
     found = {m: onnxray.explain(CONV.proto(), CONV.x(), m, **QUICK.get(m, {})) for m in onnxray.METHODS}
-    assert [m for m, a in found.items() if a.delta is not None] == ["integrated-gradients"]
+    assert [m for m, a in found.items() if a.delta is not None] == ["integrated-gradients", "lrp"]
 
 
 def test_saliency_of_a_linear_model_is_its_weights() -> None:

@@ -1,0 +1,192 @@
+"""What LRP calls a layer: a product with weights, the bias or BatchNormalization behind it included.
+
+The model keeps its nodes. A rule reads the layer's effective weights and bias, which are constant expressions that a
+runtime folds, so that a saved file has every weight once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import onnx_ir as ir
+
+from ..graph.builder import GraphBuilder
+from ..graph.traversal import ancestors
+from .registry import rule_for
+
+__all__ = ["PRODUCTS_WITH_WEIGHTS", "LinearLayer", "goes_on", "is_gate", "layer_of", "varies"]
+
+PRODUCTS_WITH_WEIGHTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+_BIASES = frozenset({"Add", "Sub"})
+_ELEMENTWISE = frozenset(
+    {"Add", "Cast", "Clip", "Div", "Erf", "HardSigmoid", "Identity", "Mul", "Pow", "Relu", "Sigmoid", "Softplus"}
+    | {"Sub", "Tanh"}
+)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A node as the registry's rules see it, with other inputs than the model's."""
+
+    name: str | None
+    op_type: str
+    inputs: Sequence[Any]
+    outputs: Sequence[ir.Value]
+    attributes: Any
+
+
+@dataclass(frozen=True)
+class LinearLayer:
+    """A product with weights, ``node``, and the node that its result leaves by: itself, its bias or BatchNormalization.
+
+    ``place`` is where the node reads x: 0, or 1 for MatMul(weights, x).
+    """
+
+    node: ir.Node
+    last: ir.Node
+    place: int = 0
+
+    @property
+    def x(self) -> Any:
+        return self.node.inputs[self.place]
+
+    @property
+    def y(self) -> ir.Value:
+        return self.last.outputs[0]
+
+    @property
+    def first(self) -> bool:
+        """Whether no other layer lies between the model's inputs and this one."""
+        return not any(_has_weights(value.producer()) for value in ancestors([self.x]))
+
+    def weights(self, g: GraphBuilder) -> tuple[ir.Value, ir.Value | None]:
+        """The effective weights in the node's layout, and the effective bias, which broadcasts to y."""
+        w, b = self._own(g)
+        if self.last is self.node:
+            return w, b
+        if self.last.op_type == "BatchNormalization":
+            return self._normalised(g, w, b)
+        product_first = self.last.inputs[0] is self.node.outputs[0]
+        other: Any = self.last.inputs[1 if product_first else 0]
+        if self.last.op_type == "Sub" and product_first:
+            other = g.Neg(other)
+        elif self.last.op_type == "Sub":
+            w, b = g.Neg(w), None if b is None else g.Neg(b)
+        return w, other if b is None else g.Add(b, other)
+
+    def forward(self, g: GraphBuilder, x: ir.Value, w: ir.Value, b: ir.Value | None = None) -> ir.Value:
+        """The layer of other inputs, weights and bias."""
+        if self.node.op_type == "MatMul":
+            y = g.MatMul(w, x) if self.place else g.MatMul(x, w)
+        else:
+            inner = self._flat_bias(g, b)
+            y = getattr(g, self.node.op_type)(x, w, inner, **self._attributes())
+            b = None if inner is not None else b
+        return y if b is None else g.Add(y, b)
+
+    def adjoint(self, g: GraphBuilder, x: ir.Value, w: ir.Value, dy: ir.Value) -> ir.Value:
+        """The gradient in x of the product with weights w: the registry's rule of the node."""
+        rule, inputs = rule_for(self.node), [w, x] if self.place else [x, w]
+        seen = _Seen(self.node.name, self.node.op_type, inputs, [self.node.outputs[0]], self._attributes())
+        found: Any = rule(g, seen, dy) if rule is not None else None  # type: ignore[arg-type]
+        return g.sum_to(found[self.place], x)
+
+    def _own(self, g: GraphBuilder) -> tuple[ir.Value, Any]:
+        w: Any = self.node.inputs[1 - self.place]
+        b: Any = self.node.inputs[2] if len(self.node.inputs) > 2 else None
+        if self.node.op_type == "Gemm":
+            alpha, beta = (self.node.attributes.get_float(name, 1.0) for name in ("alpha", "beta"))
+            return (w if alpha == 1 else g.Mul(w, alpha)), (b if b is None or beta == 1 else g.Mul(b, beta))
+        if b is not None:
+            b = g.Reshape(b, [-1, *[1] * (g.rank(w) - 2)])
+        return w, b
+
+    def _normalised(self, g: GraphBuilder, w: ir.Value, b: ir.Value | None) -> tuple[ir.Value, ir.Value]:
+        """BatchNormalization: y = (y' - mean) factor + shift."""
+        scale, shift, mean, var = (value for value in self.last.inputs[1:5])
+        epsilon = self.last.attributes.get_float("epsilon", 1e-5)
+        factor, ones = g.Div(scale, g.Sqrt(g.Add(var, epsilon))), [1] * (g.rank(self.y) - 2)
+        wide = g.Reshape(factor, [-1, *ones])
+        offset = g.Reshape(g.Sub(shift, g.Mul(mean, factor)), [-1, *ones])
+        gemm = self.node.op_type == "Gemm" and not self.node.attributes.get_int("transB", 0)
+        last_axis = gemm or self.node.op_type == "MatMul"
+        along = factor if last_axis else wide if self.node.op_type == "ConvTranspose" else g.Unsqueeze(wide, [1])
+        w = g.Mul(w, along)
+        return w, offset if b is None else g.Add(g.Mul(b, wide), offset)
+
+    def _flat_bias(self, g: GraphBuilder, b: ir.Value | None) -> ir.Value | None:
+        """The bias as the node takes it, None where it is not one number per channel."""
+        if b is None or self.node.op_type == "Gemm":
+            return b
+        shape, channels = list(b.shape or ()), (self.node.outputs[0].shape or (None, None))[1]
+        rank = g.rank(self.node.outputs[0])
+        fits = shape[-rank + 1 :] == [channels, *[1] * (rank - 2)] and all(n == 1 for n in shape[: -rank + 1])
+        return g.Reshape(b, [-1]) if fits and isinstance(channels, int) else None
+
+    def _attributes(self) -> Any:
+        kept = {k: a for k, a in self.node.attributes.items() if k not in ("alpha", "beta")}
+        return ir.Node("", self.node.op_type, [], kept.values()).attributes
+
+
+def layer_of(last: ir.Node) -> LinearLayer | None:
+    """The layer whose result leaves by a node; None where the node is none's, or goes on with another."""
+    if last.domain != "" or goes_on(last):
+        return None
+    if _has_weights(last):
+        return LinearLayer(last, last, _place(last))
+    maker = next(
+        (node for x in last.inputs if x is not None and (node := x.producer()) is not None and goes_on(node)), None
+    )
+    if maker is None or not _has_weights(maker) or (last.op_type == "BatchNormalization" and not _folds(maker)):
+        return None
+    return LinearLayer(maker, last, _place(maker))
+
+
+def goes_on(node: ir.Node) -> bool:
+    """Whether the layer goes on with the only node that reads this one: a bias, or a BatchNormalization."""
+    uses = node.outputs[0].uses()
+    if not _has_weights(node) or len(uses) != 1 or node.outputs[0].is_graph_output():
+        return False
+    reader, place = next(iter(uses))
+    bias = reader.op_type in _BIASES and not all(map(varies, reader.inputs))
+    return reader.domain == "" and (bias or (reader.op_type == "BatchNormalization" and place == 0))
+
+
+def varies(value: ir.Value | None) -> bool:
+    """Whether a value depends on the model's inputs."""
+    return value is not None and any(one.is_graph_input() for one in ancestors([value]))
+
+
+def is_gate(value: ir.Value | None, of: ir.Value | None) -> bool:
+    """Whether a value is an elementwise function of another alone, as Gelu's and SiLU's gates are."""
+    met, waiting = set[ir.Value | None](), [value]
+    while waiting:
+        value = waiting.pop()
+        if value is None or value is of or value in met or not varies(value):
+            continue
+        met.add(value)
+        node = value.producer()
+        if node is None or node.domain != "" or node.op_type not in _ELEMENTWISE:
+            return False
+        waiting += node.inputs
+    return bool(met)
+
+
+def _has_weights(node: ir.Node | None) -> bool:
+    """Whether a node is a product of one value that depends on the inputs, and weights that do not."""
+    if node is None or node.domain != "" or node.op_type not in PRODUCTS_WITH_WEIGHTS:
+        return False
+    return sum(map(varies, node.inputs[:2])) == 1 and (node.op_type == "MatMul" or varies(node.inputs[0]))
+
+
+def _place(node: ir.Node) -> int:
+    return 0 if varies(node.inputs[0]) else 1
+
+
+def _folds(node: ir.Node) -> bool:
+    """Whether a BatchNormalization behind a product scales its weights by channel."""
+    grouped = node.op_type == "ConvTranspose" and node.attributes.get_int("group", 1) > 1
+    flat = node.op_type != "MatMul" or (len(node.outputs[0].shape or ()) == 2 and _place(node) == 0)
+    return flat and not grouped

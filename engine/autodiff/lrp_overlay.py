@@ -1,0 +1,162 @@
+"""Layer-wise relevance propagation, written as rules for the gradient: times the value, the gradient is the relevance.
+
+The relevance of a value is the value times the gradient that arrives at it, R = y dy. Written so, an operator that is
+linear in what it reads, or picks from it, keeps the registry's rule: Relu, pools, sums, and what moves data. Layers of
+weights take the epsilon rule (Bach et al., 2015, doi 10.1371/journal.pone.0130140, equation 58), by which x gets
+x W^T R / (y + eps sign(y)): that is the registry's rule for dy |y| / (|y| + eps); or another that a composite names,
+see ``relevance``. A bias or a BatchNormalization behind weights is one layer with them. Other activations pass their
+relevance on, so does x times a gate of x; of any other product of two values each gets half. The table of operators
+is closed: any other is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import onnx_ir as ir
+
+from ..errors import UnsupportedOperator
+from ..graph.builder import GraphBuilder
+from .layers import LinearLayer, goes_on, is_gate, layer_of, varies
+from .registry import NO_GRADIENT, Gradients, Node, Overlay, Rule, RuleFunction, as_rule, rule_for
+from .relevance import STABILISER, LayerRule, stable
+
+__all__ = ["MOVED", "Composite"]
+
+_WEIGHTED = frozenset({"BatchNormalization", "Conv", "ConvTranspose", "Gemm"})
+_PRODUCTS = frozenset({"MatMul", "Mul"})
+_SUMS = frozenset({"Add", "Sub"})
+_PASSED = frozenset(
+    {"Celu", "Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "Mish", "Selu", "Sigmoid", "Softplus", "Softsign"}
+    | {"Swish", "Tanh", "ThresholdedRelu"}
+)
+_MOVES = frozenset(
+    {"Cast", "Concat", "DepthToSpace", "DequantizeLinear", "Dropout", "Expand", "Flatten", "Gather", "GatherElements"}
+    | {"GatherND", "Identity", "Pad", "QuantizeLinear", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze"}
+    | {"Tile", "Transpose", "Unsqueeze"}
+)
+_KEPT = _MOVES | {
+    *("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LeakyRelu", "MaxPool", "Mean", "Neg", "PRelu", "Relu"),
+    *("ReduceMax", "ReduceMean", "ReduceSum", "Resize", "Sum", "Where"),
+}
+
+
+@dataclass(frozen=True)
+class Composite(Overlay):
+    """Rules of LRP for every operator; one that no rule here is for is an UnsupportedOperator.
+
+    Args:
+        layers: The rules of layers by operator, such as "Conv"; other layers take the epsilon rule.
+        first: The rule of the first layers, which gives the relevance of their input and no gradient; so a
+            composite that has one is for the methods lrp and input-x-gradient, which add it.
+        epsilon: The stabiliser of the epsilon rule.
+        stopped: Whether the first layers send nothing on, as their relevance is added by a method.
+
+    ``rules`` are those of further operators.
+    """
+
+    layers: Mapping[str, LayerRule] = field(default_factory=dict)
+    first: LayerRule | None = None
+    epsilon: float = STABILISER
+    stopped: bool = False
+
+    def rule(self, node: ir.Node) -> Rule | None:
+        if (node.domain, node.op_type) in NO_GRADIENT or (node.domain and rule_for(node) is None):
+            return None
+        found = super().rule(node) or (self._of_layer(node) if node.domain == "" else as_rule(_refused))
+        return found if found is not None else self._chosen(node)
+
+    def first_layers(self, nodes: Iterable[ir.Node]) -> list[LinearLayer]:
+        """The layers that take the rule ``first``."""
+        found = [layer_of(node) for node in nodes] if self.first else []
+        return [layer for layer in found if layer is not None and layer.first]
+
+    def _of_layer(self, node: ir.Node) -> Rule | None:
+        layer = layer_of(node) if self.layers or self.first else None
+        if layer is None:
+            return None
+        if self.first is not None and layer.first:
+            return as_rule(_stopped if self.stopped else _needs_method, self.first.name)
+        found = self.layers.get(layer.node.op_type)
+        return None if found is None else as_rule(_by(layer, found), found.name)
+
+    def _chosen(self, node: ir.Node) -> Rule | None:
+        op = node.op_type
+        if op in _PASSED:
+            return as_rule(self._pass, "pass")
+        if op in _PRODUCTS and all(map(varies, node.inputs)):
+            gate = next((k for k in (0, 1) if op == "Mul" and is_gate(node.inputs[1 - k], node.inputs[k])), None)
+            return as_rule(_halve, "half each") if gate is None else as_rule(partial(_gated, gate), "pass")
+        if op in _WEIGHTED and varies(node.inputs[1]):
+            return as_rule(_refused)
+        if op in _WEIGHTED or op == "MatMul" or (op in _SUMS and not all(map(varies, node.inputs))):
+            return None if goes_on(node) else as_rule(self._stabilise, "epsilon")
+        linear = op in _KEPT or op in _SUMS or op == "Mul" or (op == "Div" and not varies(node.inputs[1]))
+        return None if linear else as_rule(_refused)
+
+    def _stabilise(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+        size = g.Abs(node.outputs[0])
+        return _registered(g, node, g.Mul(dy, g.Div(size, g.Add(size, self.epsilon))))
+
+    def _pass(self, g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+        x, y = node.inputs[0], node.outputs[0]
+        return [g.Mul(dy, g.Div(y, stable(g, x, self.epsilon))), *[None] * (len(node.inputs) - 1)]
+
+
+@dataclass(frozen=True)
+class _Moved(Overlay):
+    """From the relevance of a first layer's input back to the model's: moved, and passed on by scales and offsets."""
+
+    def rule(self, node: ir.Node) -> Rule | None:
+        if (node.domain, node.op_type) in NO_GRADIENT or (node.domain == "" and node.op_type in _MOVES):
+            return None
+        offsets = node.domain == "" and node.op_type in {"Add", "Sub", "Mul", "Div", "BatchNormalization"}
+        return as_rule(_hand_on if offsets and sum(map(varies, node.inputs)) == 1 else _refused)
+
+
+MOVED = _Moved("relevance of the first layer's input")
+
+
+def _by(layer: LinearLayer, rule: LayerRule) -> RuleFunction:
+    def emit(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+        return {layer.x: rule(g, layer, g.Mul(layer.y, dy))}
+
+    return emit
+
+
+def _stopped(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+    return {}
+
+
+def _needs_method(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+    raise UnsupportedOperator(
+        f"the rule of the first layer (node {node.name!r}) gives a relevance and no gradient: take method 'lrp' or "
+        "'input-x-gradient'"
+    )
+
+
+def _hand_on(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+    return [dy if varies(value) else None for value in node.inputs]
+
+
+def _gated(place: int, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+    """x times a function of x alone is one activation of x, which passes its relevance on."""
+    dx = g.Mul(dy, node.inputs[1 - place])
+    return [dx, None] if place == 0 else [None, dx]
+
+
+def _halve(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+    return _registered(g, node, g.Mul(dy, 0.5))
+
+
+def _refused(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+    raise UnsupportedOperator(f"operator {node.op_type} (node {node.name!r}) has no rule of relevance")
+
+
+def _registered(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+    """The registry's gradients, one for each input that the node has."""
+    rule = rule_for(node)
+    found = None if rule is None else rule(g, node, dy)
+    return found[: len(node.inputs)] if isinstance(found, Sequence) else found
