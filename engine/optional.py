@@ -1,4 +1,4 @@
-"""Libraries that only the gate needs, imported when they are used; a missing one is one line with the command."""
+"""Libraries of extras, imported when they are used; for a missing one the error is one line with the command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["MEASURING", "REPORT", "import_extra", "need_all"]
 
 MEASURING = ("scipy", "skimage", "bottleneck")  # modules that every comparison and evaluation takes
 REPORT = ("jinja2", "matplotlib")
-EXTRAS = {"pyarrow": "parquet", "quantus": "quantus"}  # all others: gate
+EXTRAS = {"pyarrow": "parquet", "quantus": "quantus", "skimage.segmentation": "superpixels"}  # all others: gate
 
 
 def import_extra(module: str) -> Any:
@@ -22,7 +22,7 @@ def import_extra(module: str) -> Any:
     except ImportError as error:
         if error.name is not None and not module.startswith(error.name.split(".")[0]):
             raise
-        extra = EXTRAS.get(module.split(".")[0], "gate")
+        extra = EXTRAS.get(module) or EXTRAS.get(module.split(".")[0], "gate")
         raise RuntimeUnavailable(f"{module} is not installed; pip install 'onnxray[{extra}]'") from None
 
 

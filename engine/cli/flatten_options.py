@@ -26,7 +26,7 @@ HELP = {  # the meaning of each option; an option without a line here shows its 
     "overlap": "mean or sum over the windows that cover an element",
     "composite": "which layers take which rule of LRP, such as epsilon-plus-flat",
     "relu": "keep the positive part only",
-    "groups": "what is hidden together: grid, pixels (each place, token or column), or an .npy file of integers",
+    "groups": "what is hidden together: grid, pixels (places, tokens, columns), superpixels, or an .npy of integers",
     "cells": "cells along each axis of the grid but the channels, a number or one per axis as in 1,20",
     "keep": "probability that a cell of a mask is open",
     "kernel_width": "how near to the input coalitions count",

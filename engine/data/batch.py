@@ -32,6 +32,10 @@ class Batch:
             for name, array in self.feeds.items()
         }
 
+    def beside(self, arrays: Mapping[str, np.ndarray]) -> Batch:
+        """The same batch with arrays whose first axis counts examples."""
+        return replace(self, feeds={**self.feeds, **arrays}, axes={**self.axes, **dict.fromkeys(arrays, 0)})
+
     def fill(self, rows: np.ndarray) -> np.ndarray:
         """Rows up to a fixed batch size, the last one repeated."""
         return rows if self.fixed is None else np.pad(rows, (0, self.fixed - len(rows)), mode="edge")

@@ -73,7 +73,8 @@ class ExplanationRuns:
         wanted = score.resolve(given.batch.examples, scores)
         points = points_of(self.method.samplers(), plan.explained)
         rows = plan.rows_within(self.memory) if given.batch.examples > 1 or points else 1
-        sums = run_samples(session, plan, given.batch, wanted, points, rows, progress, keep, score.missing)
+        batch = given.batch.beside(self.method.example_inputs(given.batch.feeds, plan.explained))
+        sums = run_samples(session, plan, batch, wanted, points, rows, progress, keep, score.missing)
         sums = finished(self.method, plan, sums)
         made = provenance_of(plan, self.method, self.score, self.note, self.rules)
         return attribution_of(plan, self.method, given, score.told(sums.settled, scores), sums, made), given, sums

@@ -92,8 +92,8 @@ def evaluate(
         window: Size of occlusion's window in elements.
         stride: How far that window moves.
         overlap: "mean" or "sum", over the windows that cover an element.
-        groups: Elements that feature-ablation, kernel-shap, lime and shapley-sampling hide together: "grid", "pixels"
-            or an array of integers.
+        groups: Elements that feature-ablation, kernel-shap, lime and shapley-sampling hide together: "grid", "pixels",
+            "superpixels" or an array of integers.
         cells: Cells along each axis of such a grid, and of rise's masks.
         keep: Probability that a cell of rise's masks is open.
         kernel_width: How near to the input lime's coalitions count.

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import onnx_ir as ir
 
 from ..autodiff.backward import Activation, Backward, Builder, backward, connected
@@ -114,6 +115,12 @@ class Method(ABC):
     ) -> Mapping[str, ir.Value]:
         """The attributions, by input, from the totals of all rows, whose first axis counts examples as the input's."""
         return {name: totals[name] for name in explained if name in totals}
+
+    def example_inputs(
+        self, arrays: Mapping[str, np.ndarray], explained: Mapping[str, Explained]
+    ) -> Mapping[str, np.ndarray]:
+        """Inputs of the graph beside the model's, made of the model's inputs; their first axis counts examples."""
+        return {}
 
     def relaxed(self) -> list[tuple[Method, str]]:
         """Methods to try where the map is zero everywhere, each with the reason if its map is not zero there."""

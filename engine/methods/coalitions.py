@@ -15,11 +15,13 @@ from ..graph.builder import GraphBuilder
 from .base import EmitContext, Emitted, Method, Reduction
 from .baseline import Baseline, baseline_array, check_baseline
 from .explained import Explained
-from .groups import Cells, Grouping, Groups, expand_examples, mix, spread
+from .group_nodes import expand_examples, groups_value, input_name, mix, spread
+from .groups import Cells, Grouping, Groups
 from .samplers import Sampler
 
-__all__ = ["LIMIT", "CoalitionMethod", "Coalitions", "Design", "GroupMethod", "group_total"]
+__all__ = ["LIMIT", "CoalitionMethod", "Coalitions", "Design", "GroupMethod", "first_point", "group_total"]
 
+FIRST = "first"
 LIMIT = 2**26  # numbers in a matrix of points by groups
 
 Design = tuple[np.ndarray, np.ndarray]  # coalitions (points, groups) of 0 and 1, and what each score counts, likewise
@@ -39,17 +41,17 @@ class Coalitions(Sampler):
 
     def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
         check_baseline(self.baseline, explained)
-        counts = {name: int(groups.max()) + 1 for name, groups in self.grouping.maps(explained).items()}
+        counts = self.grouping.counts(explained)
         kept, credit = self.design(sum(counts.values()))
         parts, start = {}, 0
         for name, count in counts.items():
             own = slice(start, start := start + count)
             parts[f"kept/{name}"] = np.concatenate([np.ones((1, count)), kept[:, own]]).astype(np.float32)
             parts[f"credit/{name}"] = np.concatenate([np.zeros((1, count)), credit[:, own]]).astype(np.float32)
-        return parts
+        return parts | first_point(1 + len(kept))
 
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
-        kept = spread(g, points[f"kept/{about.name}"], self.grouping.of(about), about)
+        kept = spread(g, points[f"kept/{about.name}"], groups_value(g, self.grouping, x, about), about)
         return mix(g, x, kept, baseline_array(self.baseline, about))
 
 
@@ -74,13 +76,34 @@ class GroupMethod(Method):
     def finish(
         self, g: GraphBuilder, totals: Mapping[str, ir.Value], explained: Mapping[str, Explained]
     ) -> Mapping[str, ir.Value]:
-        return {name: self._spread(g, totals[name], about) for name, about in explained.items()}
+        return {name: self._spread(g, totals, about) for name, about in explained.items()}
 
-    def _spread(self, g: GraphBuilder, total: ir.Value, about: Explained) -> ir.Value:
+    def _spread(self, g: GraphBuilder, totals: Mapping[str, ir.Value], about: Explained) -> ir.Value:
         """The attribution of an input from those of its groups."""
-        groups = self.grouping.of(about)
-        whole = g.Reshape(total, [-1, int(groups.max()) + 1])
+        grouping, groups = self.grouping, totals.get(f"{about.name}/groups")
+        if groups is None:
+            groups = groups_value(g, grouping, totals[about.name], about)
+        else:
+            shape = [1 if axis == about.channels else size for axis, size in enumerate(about.shape)]
+            groups = g.Reshape(g.Cast(groups, to=ir.DataType.INT64), [-1, *shape])
+        whole = g.Reshape(totals[about.name], [-1, grouping.count(about)])
         return expand_examples(g, spread(g, whole, groups, about), about)
+
+    def example_inputs(
+        self, arrays: Mapping[str, np.ndarray], explained: Mapping[str, Explained]
+    ) -> dict[str, np.ndarray]:
+        own = {name: about for name, about in explained.items() if self.grouping.by_example(about)}
+        return {input_name(about): self.grouping.of_examples(arrays[name], about) for name, about in own.items()}
+
+    def groups_at_first(self, context: EmitContext) -> dict[str, ir.Value]:
+        """The groups of each example as totals to which point 0 alone adds, so that ``finish`` knows them."""
+        g, found = context.g, {}
+        for name, about in context.explained.items():
+            if self.grouping.by_example(about):
+                groups = g.Cast(groups_value(g, self.grouping, context.inputs[name], about), to=ir.DataType.FLOAT)
+                first = g.Reshape(context.points[FIRST], [-1, *[1] * len(about.shape)])
+                found[f"{name}/groups"] = group_total(g, g.Mul(first, groups), about)
+        return found
 
 
 @dataclass(frozen=True)
@@ -99,7 +122,7 @@ class CoalitionMethod(GroupMethod):
         change = g.Unsqueeze(g.Sub(context.score, context.reference), [1])
         return Emitted(
             {name: group_total(g, g.Mul(context.points[f"credit/{name}"], change), about)
-             for name, about in context.explained.items()}
+             for name, about in context.explained.items()} | self.groups_at_first(context)
         )  # fmt: skip
 
     def refuse_many(self, points: int, groups: int) -> None:
@@ -108,6 +131,11 @@ class CoalitionMethod(GroupMethod):
             raise InputError(
                 f"{self.name} of {groups} groups at {points} points is too much; give fewer groups by groups= or cells="
             )
+
+
+def first_point(count: int) -> dict[str, np.ndarray]:
+    """An array of points that is 1 at the first and 0 at the others."""
+    return {FIRST: np.eye(count, 1, dtype=np.float32)[:, 0]}
 
 
 def group_total(g: GraphBuilder, credit: ir.Value, about: Explained) -> ir.Value:

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
 from ..errors import InputError
-from ..graph.builder import GraphBuilder
 from ..support.choice import choose
 from .explained import Explained
+from .superpixels import check_picture, superpixels
 
-__all__ = ["Cells", "Grouping", "Groups", "expand_examples", "mix", "rows_along", "spread"]
+__all__ = ["SUPERPIXELS", "Cells", "Grouping", "Groups"]
 
 Groups = str | np.ndarray | Sequence[Any] | Mapping[str, Any] | None
 Cells = int | Sequence[int]
-KINDS = ("grid", "pixels")
+SUPERPIXELS = "superpixels"
+KINDS = ("grid", "pixels", SUPERPIXELS)
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,10 @@ class Grouping:
     """The groups of every explained input.
 
     ``groups``: "grid", cells of which ``cells`` lie along each axis but the channels; "pixels", each place with all its
-    channels; an array of integers that numbers the groups, in the shape of an example or of its places without the
-    channels; a mapping of input names to these; or None, which is "pixels" for tokens and for vectors (each column of a
-    table), else "grid". ``cells`` is a number, or one per axis of an example: (channels, 20) are windows of time.
+    channels; "superpixels", as many as the grid has cells, of each example its own; an array of integers that numbers
+    the groups, in the shape of an example or of its places without the channels; a mapping of input names to these; or
+    None, which is "pixels" for tokens and for vectors (each column of a table), else "grid". ``cells`` is a number, or
+    one per axis of an example: (channels, 20) are windows of time.
     """
 
     groups: Groups
@@ -43,22 +44,44 @@ class Grouping:
         if isinstance(self.cells, str) or not all(_positive(number) for number in numbers):
             raise InputError(f"cells={self.cells!r}: give a number from 1 up, or one per axis of an example")
 
-    def maps(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
-        """The group of each element by input, numbered from 0, in arrays that broadcast over an example."""
+    def counts(self, explained: Mapping[str, Explained]) -> dict[str, int]:
+        """The number of groups by input; an InputError for groups that do not fit."""
         named = self.groups if isinstance(self.groups, Mapping) else {}
         if unknown := [str(name) for name in named if name not in explained]:
             raise InputError(f"groups for {', '.join(unknown)}: the model's inputs are {', '.join(explained)}")
-        return {name: self.of(about) for name, about in explained.items()}
+        return {name: self.count(about) for name, about in explained.items()}
+
+    def count(self, about: Explained) -> int:
+        """The number of groups of an input; of superpixels that of the grid's cells."""
+        return int(self.of(about).max()) + 1
+
+    def by_example(self, about: Explained) -> bool:
+        """Whether each example of an input has groups of its own."""
+        return isinstance(given := self._said(about), str) and given == SUPERPIXELS
 
     def of(self, about: Explained) -> np.ndarray:
-        """The group of each element of one input; integers that broadcast over an example."""
+        """The group of each element of one input, numbered from 0; integers that broadcast over an example.
+
+        Of superpixels, which hang on the example, it is the grid that has as many.
+        """
         if None in about.shape:
             raise InputError(f"groups need the shape of input {about.name!r}, which is open: {about.shape}")
-        given = self.groups.get(about.name) if isinstance(self.groups, Mapping) else self.groups
+        given = self._said(about)
         if given is not None and not isinstance(given, str):
             return _numbered(given, about)
+        if given == SUPERPIXELS:
+            check_picture(about)
         each = given or ("pixels" if about.tokens or len(about.shape) < 2 else "grid")
-        return _grid(about.shape, self._along(about) if each == "grid" else _but_channels(about, about.shape))
+        return _grid(about.shape, _but_channels(about, about.shape) if each == "pixels" else self._along(about))
+
+    def of_examples(self, array: np.ndarray, about: Explained) -> np.ndarray:
+        """The superpixels of each example in the array of an input: (N, *places) int64."""
+        examples = array[None] if about.batch is None else np.moveaxis(array, about.batch, 0)
+        channels = 1 + (about.channels or 0)
+        return np.stack([superpixels(np.moveaxis(one, channels - 1, -1), self.count(about)) for one in examples])
+
+    def _said(self, about: Explained) -> Any:
+        return self.groups.get(about.name) if isinstance(self.groups, Mapping) else self.groups
 
     def _along(self, about: Explained) -> Sequence[int | None]:
         """How many cells lie along each axis of an example."""
@@ -102,37 +125,3 @@ def _numbered(given: Any, about: Explained) -> np.ndarray:
             f"shape {places}" + (f" or {about.shape}" if places != about.shape else "")
         )
     return np.unique(array, return_inverse=True)[1].reshape(array.shape)
-
-
-def rows_along(g: GraphBuilder, values: ir.Value, about: Explained) -> ir.Value:
-    """Values whose first axis counts rows, with that axis where the input counts examples, or without it."""
-    axis, rank = about.batch, g.rank(values)
-    if axis is None:
-        return g.Squeeze(values, [0])
-    return g.Transpose(values, perm=[*range(1, axis + 1), 0, *range(axis + 1, rank)]) if axis else values
-
-
-def spread(g: GraphBuilder, values: ir.Value, groups: np.ndarray, about: Explained) -> ir.Value:
-    """A number for each group, (rows, groups), as one for each element, which broadcasts over the input.
-
-    Gather copies the rows of a group at once, which is many times faster than to gather in every row.
-    """
-    each = g.Gather(g.Transpose(values, perm=[1, 0]), g.constant(groups, ir.DataType.INT64), axis=0)
-    if about.batch is None:
-        return g.Squeeze(each, [groups.ndim])
-    return g.Transpose(each, perm=[*range(about.batch), groups.ndim, *range(about.batch, groups.ndim)])
-
-
-def mix(g: GraphBuilder, x: ir.Value, kept: ir.Value, start: np.ndarray) -> ir.Value:
-    """x where ``kept`` is 1, to the last bit, the baseline where it is 0; by products, which are faster than Where."""
-    kept = g.CastLike(kept, x)
-    stays = g.Mul(kept, x)
-    return g.shaped_like(g.Add(stays, g.Mul(g.Sub(1, kept), g.constant(start, x.dtype))) if start.any() else stays, x)
-
-
-def expand_examples(g: GraphBuilder, values: ir.Value, about: Explained) -> ir.Value:
-    """Values that broadcast over the input, in its shape."""
-    shape = [size or 1 for size in about.shape]
-    if about.batch is not None:
-        shape.insert(about.batch, 1)
-    return g.Expand(values, g.constant(shape, ir.DataType.INT64))

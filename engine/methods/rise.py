@@ -15,7 +15,7 @@ from .baseline import Baseline
 from .checks import check_whole
 from .coalitions import group_total
 from .explained import Explained
-from .groups import expand_examples, rows_along
+from .group_nodes import expand_examples, rows_along
 from .samplers import Sampler
 from .smooth_masks import SmoothMasks
 

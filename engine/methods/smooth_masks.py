@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..graph.builder import GraphBuilder
 from .baseline import Baseline, baseline_array, check_baseline
 from .explained import Explained
-from .groups import mix, rows_along
+from .group_nodes import mix, rows_along
 from .samplers import WEIGHT, Sampler
 
 __all__ = ["SmoothMasks"]
