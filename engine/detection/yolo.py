@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from functools import partial
 
@@ -10,22 +9,14 @@ import numpy as np
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
+from ..graph.metadata import class_names
 from ..graph.model import Model
 from .detector import SIDES, Boxes, Detector, corners, picture_input
 
-__all__ = ["class_names", "end_to_end", "yolo", "yolo_v8", "yolox"]
+__all__ = ["end_to_end", "yolo", "yolo_v8", "yolox"]
 
 STRIDES = (8, 16, 32)  # pixels between the cells of the three grids
 LISTED = 6  # numbers of a box that the model lists itself: corners, score and class
-
-
-def class_names(model: Model) -> list[str]:
-    """The names that exports of ultralytics keep in their metadata, as the text of a Python dict."""
-    try:
-        held = ast.literal_eval(model.metadata.get("names", "{}"))
-    except (ValueError, SyntaxError):
-        return []
-    return [str(name) for name in (held.values() if isinstance(held, dict) else held)]
 
 
 def yolox(model: Model) -> Detector | None:
@@ -39,7 +30,7 @@ def yolox(model: Model) -> Detector | None:
 
 def yolo(model: Model) -> Detector | None:
     """YOLOv5, v7 and a YOLOX that decodes: (N, boxes, 5 + classes): centres and sizes in pixels, objectness, class."""
-    cells, boxes, names = _cells(model), _boxes(model), class_names(model)
+    cells, boxes, names = _cells(model), _boxes(model), class_names(model.metadata)
     grid = 0 if cells is None else sum(map(len, cells))
     named = bool(names) and _last(model.outputs[0]) == SIDES + 1 + len(names)
     return Detector("YOLO with objectness", _read_yolo) if named or (grid and boxes in (grid, 3 * grid)) else None
@@ -51,7 +42,7 @@ def yolo_v8(model: Model) -> Detector | None:
     Of a model without names of classes in its metadata, the nodes that give them, behind a Sigmoid, tell how many.
     """
     y = model.outputs[0]
-    count = len(class_names(model)) or _sigmoids(y)
+    count = len(class_names(model.metadata)) or _sigmoids(y)
     rows = None if y.shape is None or len(y.shape) != 3 else y.shape[1]
     if not count or not isinstance(rows, int) or rows < SIDES + count or _task(model) == "classify":
         return None
@@ -60,7 +51,7 @@ def yolo_v8(model: Model) -> Detector | None:
 
 def end_to_end(model: Model) -> Detector | None:
     """YOLOv10 and exports with the suppression inside: (N, boxes, 6), corners in pixels, score and class."""
-    cells, names, boxes = _cells(model), class_names(model), _boxes(model)
+    cells, names, boxes = _cells(model), class_names(model.metadata), _boxes(model)
     grid = 0 if cells is None else sum(map(len, cells))
     if _last(model.outputs[0]) != LISTED or not names or (grid and boxes in (grid, 3 * grid)):
         return None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ModelError
 from ..support.schema import Name, Struct, decoded
 
-__all__ = ["FEATURES", "LABELS", "LAYERS", "LayerEntry", "check_metadata", "entry"]
+__all__ = ["FEATURES", "LABELS", "LAYERS", "LayerEntry", "check_metadata", "class_names", "entry"]
 
 LAYERS, LABELS, FEATURES = "onnxray.layers", "onnxray.labels", "onnxray.features"
 
@@ -31,6 +32,16 @@ def entry(metadata: Mapping[str, str], key: str) -> Any:
     """The decoded entry, or None where the model has none; ModelError where it holds JSON of another type."""
     text = metadata.get(key)
     return decoded(text, _KINDS[key], f"the model's metadata {key!r}", ModelError) if text else None
+
+
+def class_names(metadata: Mapping[str, str]) -> dict[int, str]:
+    """The names that exports of ultralytics keep as "names", the text of a Python dict; empty where there are none."""
+    try:
+        held = ast.literal_eval(metadata.get("names", "{}"))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return {}
+    named = isinstance(held, dict) and all(isinstance(key, int) and isinstance(held[key], str) for key in held)
+    return held if named else {}
 
 
 def check_metadata(metadata: Mapping[str, str], where: str) -> None:

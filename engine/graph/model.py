@@ -18,7 +18,7 @@ from onnx_ir.passes.common import (
 
 from ..errors import InputError, ModelError
 from ..support.choice import nearest
-from .metadata import LABELS, LAYERS, LayerEntry, entry
+from .metadata import LABELS, LAYERS, LayerEntry, class_names, entry
 from .pool_shapes import rewrite_pool
 from .sequence_types import type_sequences
 from .shapes import complete, static_shape
@@ -73,7 +73,7 @@ class Model:
     @property
     def labels(self) -> list[str] | dict[int, str] | None:
         """Class names, where the model's metadata has them."""
-        return entry(self.metadata, LABELS)
+        return entry(self.metadata, LABELS) or class_names(self.metadata) or None
 
     def copy(self) -> Model:
         """A model whose graph may be changed; the weights are shared."""
