@@ -74,6 +74,8 @@ def print_inspection(found: Inspection) -> None:
     say(f"{found.model}: opset {found.opset}, {found.nodes} nodes, {found.parameters:,} parameters{made}", "")
     facts = [*_tensors("input", found.inputs), *_tensors("output", found.outputs), ("score", _score(found))]
     facts += [("target", f"of scores {_shape(found.score.shape)}: {found.score.target}")] if found.score else []
+    if found.detector:
+        facts += [("detector", f"{found.detector}: 'onnxray explain' explains its boxes, or --target box:0")]
     facts += [("note", found.note)] if found.note else []
     facts += [("gradient", _gradient(found)), *_activations(found), ("preprocess", _preprocess(found))]
     facts += [("labels", _labels(found.labels)), *((key, value) for key, value in found.metadata.items())]

@@ -11,13 +11,25 @@ from onnx_ir.passes.common import TopologicalSortPass
 from ..errors import ModelError
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model, is_float
+from ..graph.moving_operators import CASTING
 
-__all__ = ["DETECTIONS", "SIDES", "Boxes", "Detector", "corners", "picture_input", "picture_size", "with_detections"]
+__all__ = [
+    "DETECTIONS",
+    "SIDES",
+    "Boxes",
+    "Detector",
+    "comes_from",
+    "corners",
+    "in_pixels",
+    "picture_input",
+    "with_detections",
+]
 
 DETECTIONS = (
     "onnxray/detections"  # the tensor, (N, boxes, 4 + classes): corners in pixels, then the score of each class
 )
 SIDES = 4
+_PICKS = CASTING | {"Concat", "Gather", "GatherElements", "GatherND", "Slice", "Split"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,7 @@ def picture_input(model: Model) -> ir.Value:
     raise ModelError("a detector's input is a batch of pictures, of four axes; this model has none")
 
 
-def picture_size(g: GraphBuilder, model: Model) -> tuple[int | ir.Value, int | ir.Value]:
+def _size(g: GraphBuilder, model: Model) -> tuple[int | ir.Value, int | ir.Value]:
     """Height and width of the pictures, numbers where the model sets them."""
     value = picture_input(model)
     last = value.shape is not None and value.shape[3] in (1, 3) and value.shape[1] not in (1, 3)
@@ -68,6 +80,25 @@ def corners(g: GraphBuilder, boxes: ir.Value) -> ir.Value:
     centre, size = g.Split(boxes, g.constant([2, 2], ir.DataType.INT64), axis=2, outputs=2)
     half = g.Mul(size, 0.5)
     return g.Concat(g.Sub(centre, half), g.Add(centre, half), axis=2)
+
+
+def in_pixels(g: GraphBuilder, model: Model, shares: ir.Value) -> ir.Value:
+    """Corners given as shares of width and height, in pixels."""
+    height, width = (_number(g, size) for size in _size(g, model))
+    return g.Mul(shares, g.CastLike(g.Concat(width, height, width, height, axis=0), shares))
+
+
+def comes_from(value: ir.Value | None, op: str) -> bool:
+    """Whether an operator makes what nodes that pick and move then give."""
+    while value is not None and (node := value.producer()) is not None:
+        if node.op_type == op:
+            return True
+        value = node.inputs[0] if node.op_type in _PICKS and node.inputs else None
+    return False
+
+
+def _number(g: GraphBuilder, size: int | ir.Value) -> ir.Value:
+    return size if isinstance(size, ir.Value) else g.constant([size], ir.DataType.INT64)
 
 
 def _float32(g: GraphBuilder, value: ir.Value) -> ir.Value:

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model, is_float
-from .detector import SIDES, Boxes, Detector, corners, picture_size
+from .detector import SIDES, Boxes, Detector, comes_from, corners, in_pixels
 
 __all__ = ["detr", "rt_detr", "ssd"]
 
@@ -18,7 +18,7 @@ IN_SHARES = 2.0  # boxes none of whose coordinates is above this are shares of t
 def ssd(model: Model) -> Detector | None:
     """SSD and UltraFace: corners (N, boxes, 4), the softmax of the classes (N, boxes, classes), background first."""
     found = _pair(model)
-    if found is None or not _ends_with(found[1], "Softmax"):
+    if found is None or not comes_from(found[1], "Softmax"):
         return None
     return Detector("SSD", partial(_read, skipped="first", activation=None, centred=False))
 
@@ -46,18 +46,12 @@ def _read(g: GraphBuilder, model: Model, skipped: str, activation: str | None, c
     if skipped != "none":
         start, end = (1, 2**31) if skipped == "first" else (0, -1)
         scores = g.Slice(scores, *(g.constant([k], ir.DataType.INT64) for k in (start, end, 2)))
-    return Boxes(_in_pixels(g, model, corners(g, boxes) if centred else boxes), scores)
+    return Boxes(_where_shares(g, model, corners(g, boxes) if centred else boxes), scores)
 
 
-def _in_pixels(g: GraphBuilder, model: Model, boxes: ir.Value) -> ir.Value:
-    height, width = (_number(g, size) for size in picture_size(g, model))
-    size = g.Concat(width, height, width, height, axis=0)
+def _where_shares(g: GraphBuilder, model: Model, boxes: ir.Value) -> ir.Value:
     shares = g.LessOrEqual(g.ReduceMax(g.Abs(boxes), [1, 2], keepdims=1), g.constant(IN_SHARES, boxes.dtype))
-    return g.Mul(boxes, g.Where(shares, g.CastLike(size, boxes), g.constant(1, boxes.dtype)))
-
-
-def _number(g: GraphBuilder, size: int | ir.Value) -> ir.Value:
-    return size if isinstance(size, ir.Value) else g.constant([size], ir.DataType.INT64)
+    return g.Where(shares, in_pixels(g, model, boxes), boxes)
 
 
 def _pair(model: Model) -> tuple[ir.Value, ir.Value] | None:
@@ -73,14 +67,6 @@ def _pair(model: Model) -> tuple[ir.Value, ir.Value] | None:
 
 def _as_many(y: ir.Value, boxes: ir.Value) -> bool:
     return y.shape is not None and boxes.shape is not None and y.shape[1] == boxes.shape[1]
-
-
-def _ends_with(y: ir.Value, op: str) -> bool:
-    node = y.producer()
-    while node is not None and node.op_type in ("Cast", "Concat", "Identity", "Reshape", "Transpose") and node.inputs:
-        before = node.inputs[0]
-        node = before.producer() if before is not None else None
-    return node is not None and node.op_type == op
 
 
 def _queries(found: tuple[ir.Value, ir.Value]) -> bool:

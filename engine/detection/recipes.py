@@ -10,7 +10,7 @@ from ..support.choice import choose
 from .detector import Detector
 from .grids import fastest_det, pico_det
 from .pairs import detr, rt_detr, ssd
-from .yolo import end_to_end, yolo, yolo_v8, yolox
+from .yolo import end_to_end, yolo, yolo_rt_detr, yolo_v8, yolox
 
 __all__ = ["DETECTORS", "detector_of", "recognised"]
 
@@ -20,6 +20,7 @@ DETECTORS: Mapping[str, Callable[[Model], Detector | None]] = {
     "ssd": ssd,
     "fastestdet": fastest_det,
     "picodet": pico_det,
+    "rt-detr-joined": yolo_rt_detr,
     "yolo-end-to-end": end_to_end,
     "yolov8": yolo_v8,
     "yolox": yolox,

@@ -11,9 +11,9 @@ import onnx_ir as ir
 from ..graph.builder import GraphBuilder
 from ..graph.metadata import class_names
 from ..graph.model import Model
-from .detector import SIDES, Boxes, Detector, corners, picture_input
+from .detector import SIDES, Boxes, Detector, comes_from, corners, in_pixels, picture_input
 
-__all__ = ["end_to_end", "yolo", "yolo_v8", "yolox"]
+__all__ = ["end_to_end", "yolo", "yolo_rt_detr", "yolo_v8", "yolox"]
 
 STRIDES = (8, 16, 32)  # pixels between the cells of the three grids
 LISTED = 6  # numbers of a box that the model lists itself: corners, score and class
@@ -50,12 +50,23 @@ def yolo_v8(model: Model) -> Detector | None:
 
 
 def end_to_end(model: Model) -> Detector | None:
-    """YOLOv10 and exports with the suppression inside: (N, boxes, 6), corners in pixels, score and class."""
+    """YOLOv10, RT-DETR and exports with the suppression inside: (N, boxes, 6): the box, its score and its class.
+
+    The box is corners in pixels, or as a Sigmoid gives it, centre and size as shares of the picture.
+    """
     cells, names, boxes = _cells(model), class_names(model.metadata), _boxes(model)
     grid = 0 if cells is None else sum(map(len, cells))
     if _last(model.outputs[0]) != LISTED or not names or (grid and boxes in (grid, 3 * grid)):
         return None
     return Detector("YOLO end-to-end", partial(_read_listed, classes=len(names)))
+
+
+def yolo_rt_detr(model: Model) -> Detector | None:
+    """RT-DETR as ultralytics exports it: (N, queries, 4 + classes), centres and sizes as shares, and classes."""
+    y, names = model.outputs[0], class_names(model.metadata)
+    if not names or _last(y) != SIDES + len(names) or not comes_from(y, "Sigmoid"):
+        return None
+    return Detector("RT-DETR", _read_rt_detr)
 
 
 def _read_yolox(g: GraphBuilder, model: Model) -> Boxes:
@@ -81,8 +92,15 @@ def _read_v8(g: GraphBuilder, model: Model, classes: int, turned: bool) -> Boxes
 
 def _read_listed(g: GraphBuilder, model: Model, classes: int) -> Boxes:
     boxes, score, label = _split(g, model.outputs[0], (SIDES, 1))
+    if comes_from(model.outputs[0], "Sigmoid"):
+        boxes = in_pixels(g, model, corners(g, boxes))
     places = g.constant(np.arange(classes, dtype=np.float32))
     return Boxes(boxes, g.Where(g.Equal(g.Round(label), places), score, g.constant(0, ir.DataType.FLOAT)))
+
+
+def _read_rt_detr(g: GraphBuilder, model: Model) -> Boxes:
+    boxes, scores = _split(g, model.outputs[0], (SIDES,))
+    return Boxes(in_pixels(g, model, corners(g, boxes)), scores)
 
 
 def _upright(g: GraphBuilder, boxes: ir.Value, angle: ir.Value) -> ir.Value:

@@ -17,6 +17,7 @@ from ..attribution.score import score_tensor
 from ..autodiff.embeddings import note_of
 from ..autodiff.paths import depends_on, path_nodes
 from ..data.preprocess import METADATA_KEY, Preprocess
+from ..detection.recipes import recognised
 from ..errors import InputError, ModelError, NoGradientPath, UnsupportedOperator
 from ..graph.metadata import LABELS, LAYERS
 from ..graph.model import Model, is_float
@@ -91,6 +92,7 @@ class Inspection:
     layers: tuple[LayerInfo, ...]
     preprocess: Preprocess | None
     labels: tuple[str, ...]
+    detector: str | None
     metadata: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
@@ -124,6 +126,7 @@ def _inspected(model: Model) -> Inspection:
         layers=_layers(model, y),
         preprocess=Preprocess.from_metadata(model.metadata),
         labels=_label_texts(model),
+        detector=found.name if (found := recognised(model)) is not None else None,
         metadata={key: _read(text) for key, text in model.metadata.items() if key not in _OWN},
     )
 

@@ -139,6 +139,13 @@ NETS = [
     Net("YOLOv8", ((5 + CLASSES, GRID),), _turned, metadata={**NAMES, "task": "obb"}),
     Net("YOLO end-to-end", ((30, 6),), _listed, metadata=NAMES),
     Net(
+        "RT-DETR",
+        ((20, 4 + CLASSES),),
+        lambda y: (corners(sigmoid(y[:, :4])) * SIDE, sigmoid(y[:, 4:])),
+        ("Sigmoid(RAW)",),
+        metadata=NAMES,
+    ),
+    Net(
         "SSD",
         ((20, 1 + CLASSES), (20, 4)),
         lambda s, b: (b, softmax(s)[:, 1:]),

@@ -1,0 +1,55 @@
+"""Boxes of a detector on the command line: which are explained, where they lie in the picture, and drawn."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..attribution.result import Attribution
+from ..attribution.scores import Box
+from ..data.files import Given, is_picture
+from ..data.pictures import read_picture
+from ..data.preprocess import Preprocess
+from ..drawing.boxes import with_box
+from ..errors import InputError
+from ..explainer import Explainer, detect
+
+__all__ = ["MOST", "boxed", "boxes_of", "corners_in_picture"]
+
+MOST = 10  # boxes of a picture that are explained
+
+
+def boxes_of(explainer: Explainer, given: Given) -> Iterator[Box]:
+    """The scores of the boxes of one picture, the highest first; an InputError where there is none."""
+    examples = detect(
+        explainer.model, given.inputs, preprocess=explainer.preprocess, providers=explainer.providers,
+        threads=explainer.threads,
+    )  # fmt: skip
+    if len(examples) > 1:
+        raise InputError(f"{len(examples)} pictures in one file have boxes of their own; name one, as --target box:0")
+    boxes = examples[0]
+    if not boxes:
+        raise InputError(f"the detector finds no box with a score of {Box().least} or more")
+    if len(boxes) > MOST:
+        warnings.warn(
+            f"{len(boxes)} boxes, the first {MOST} are explained; name others, as --target box:{MOST}", stacklevel=2
+        )
+    return (Box(box.rank) for box in boxes[:MOST])
+
+
+def boxed(one: Attribution, name: str) -> Attribution:
+    """The attribution of a box with the box drawn on its picture."""
+    corners = one.target[0, 2:].tolist()
+    return replace(one, pictures=tuple(with_box(picture, corners, name) for picture in one.pictures))
+
+
+def corners_in_picture(one: Attribution, file: Path, preprocess: Preprocess | None) -> list[float]:
+    """x1, y1, x2, y2 of an explained box in pixels of its picture; of an array in those of the model's input."""
+    corners = one.target[0, 2:]
+    if preprocess is not None and is_picture(file):
+        corners = preprocess.placement(read_picture(file).size).in_picture(corners)
+    return np.round(corners, 1).tolist()
