@@ -9,11 +9,13 @@ from pathlib import Path
 from ..data.labels import Labels
 from ..errors import InputError
 from .score_axes import ScoreAxes
-from .scores import Contrast, Letter, Mask, Norm, Not, Score, Token
+from .scores import Box, Contrast, Letter, Mask, Norm, Not, Score, Token
 from .scores.mask_places import mask_of
 from .target_text import names_class, names_element, parse_target
 
 __all__ = ["WORDS", "target_of"]
+
+SIDES = 4  # of a box
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,13 @@ def _number(text: str) -> int:
         raise InputError(f"{text!r} is no number") from None
 
 
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{text!r} is no number") from None
+
+
 def _class(text: str, labels: Labels) -> int | str:
     """The index of a class, or "top1"."""
     found = parse_target(text, labels)
@@ -95,6 +104,24 @@ def _mask(text: str, labels: Labels) -> Score:
     return Mask(mask_of(Path(file)), _class(channel, labels) if colon else None)
 
 
+def _box(text: str, labels: Labels) -> Score:
+    """A box by its rank, by its class, by both, or by where it lies."""
+    numbers = text.split(",")
+    if len(numbers) == SIDES:
+        return Box(near=[_float(one) for one in numbers])
+    first, colon, rest = text.partition(":")
+    if colon:
+        return Box(_number(first), label=_label(rest, labels))
+    return Box(int(first)) if first.isdecimal() else Box(label=_label(first, labels))
+
+
+def _label(text: str, labels: Labels) -> int:
+    found = _class(text, labels)
+    if isinstance(found, str):
+        raise InputError(f"{text!r} is no index or label")
+    return found
+
+
 def _not(text: str, labels: Labels) -> Score:
     return Not(parse_target(text, labels))
 
@@ -108,5 +135,10 @@ WORDS: Mapping[str, Word] = {
     "token": Word(("token:5", "token:5:17"), "the top word, or one word, at a step", _token),
     "letter": Word(("letter:2", "letter:2:-1"), "a letter that was read, with the blank where it is not 0", _letter),
     "mask": Word(("mask:FILE", "mask:FILE:3"), "one channel under a mask, a picture that is black outside", _mask),
+    "box": Word(
+        ("box:0", "box:dog", "box:1:dog", "box:10,20,80,90"),
+        "a detector's box, by its rank, its class, both, or x1, y1, x2, y2 of one like it in pixels of the input",
+        _box,
+    ),
     "norm": Word(("norm",), "the length of an embedding", _norm),
 }  # the word before the first colon

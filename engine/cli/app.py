@@ -21,6 +21,7 @@ from ..methods.catalogue import describe_methods
 from ..support.writing import make_folder, record_files
 from . import console_text
 from .activation_files import FeatureMaps
+from .boxes import box_classes
 from .compare import compare_models
 from .convert import convert
 from .demo import run_demo
@@ -136,18 +137,21 @@ def explain(
     Each file is explained and written before the next one is read. With --json
     there is one object per example on stdout: image, method, target, label,
     explained (the target in words), score and files. Exit code 1 says that some of several files failed.
+    Of a detector (YOLO, SSD, DETR, ...) every box is explained, and drawn.
 
     \b
     Example:
       onnxray explain model.onnx dog.jpg cat.jpg -m guided-backprop \\
           --preprocess imagenet --labels synset.txt --target Doberman
       onnxray explain model.onnx dog.jpg -m integrated-gradients --steps 100 --npz
+      onnxray explain yolo.onnx street.jpg --preprocess unit,fit=letterbox --target box:dog
       onnxray explain table.onnx rows.csv -m integrated-gradients --json
     """
     source = load(model)
     scores = score_axes(source, setup.score)
-    known = fitting_labels(source, scores, read_labels(labels) if labels else None)
-    wanted = target_of(target, known, scores)
+    classes = box_classes(source, setup.score)
+    known = fitting_labels(source, classes or scores, read_labels(labels) if labels else None)
+    wanted = None if classes and target == "top1" else target_of(target, known, scores)
     preprocessing = preprocess_from_option(source, preprocess, images)
     explainer = Explainer(
         source, setup.method, score=setup.score, layer=setup.layer, providers=runtime.provider or None,

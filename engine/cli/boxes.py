@@ -10,15 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from ..attribution.result import Attribution
+from ..attribution.score_axes import ScoreAxes
 from ..attribution.scores import Box
 from ..data.files import Given, is_picture
 from ..data.pictures import read_picture
 from ..data.preprocess import Preprocess
+from ..detection.detector import DETECTIONS, SIDES, with_detections
+from ..detection.recipes import recognised
 from ..drawing.boxes import with_box
 from ..errors import InputError
 from ..explainer import Explainer, detect
+from ..graph.model import Model
 
-__all__ = ["MOST", "boxed", "boxes_of", "corners_in_picture"]
+__all__ = ["MOST", "box_classes", "boxed", "boxes_of", "corners_in_picture"]
 
 MOST = 10  # boxes of a picture that are explained
 
@@ -41,6 +45,16 @@ def boxes_of(explainer: Explainer, given: Given) -> Iterator[Box]:
     return (Box(box.rank) for box in boxes[:MOST])
 
 
+def box_classes(model: Model, score: str) -> ScoreAxes | None:
+    """The classes of a detector's boxes, as the axis of scores that labels name; None where the model is none."""
+    detector = recognised(model) if score == "logit" else None
+    if detector is None:
+        return None
+    table = with_detections(model, detector).value(DETECTIONS)
+    last = table.shape[2] if table.shape is not None else None
+    return ScoreAxes(DETECTIONS, (last - SIDES if isinstance(last, int) else None,))
+
+
 def boxed(one: Attribution, name: str) -> Attribution:
     """The attribution of a box with the box drawn on its picture."""
     corners = one.target[0, 2:].tolist()
@@ -52,4 +66,4 @@ def corners_in_picture(one: Attribution, file: Path, preprocess: Preprocess | No
     corners = one.target[0, 2:]
     if preprocess is not None and is_picture(file):
         corners = preprocess.placement(read_picture(file).size).in_picture(corners)
-    return np.round(corners, 1).tolist()
+    return np.round(np.asarray(corners, np.float64), 1).tolist()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -16,17 +16,19 @@ from ..attribution.axes import score_axes
 from ..attribution.faulty_maps import unusable
 from ..attribution.result import CHANNEL_AXES, TOKENS, Attribution
 from ..attribution.score_axes import ScoreAxes
-from ..attribution.scores import score_of
+from ..attribution.scores import Box, Score, score_of
 from ..data.files import Given, read_given
 from ..data.labels import Labels
 from ..drawing.bar_chart import Feature, bar_chart, rank_features
 from ..errors import InputError
 from ..explainer import Explainer
 from ..support.writing import replacing
+from .boxes import boxed, boxes_of, corners_in_picture
 from .file_batch import RowProgress
 
 __all__ = ["Done", "Job"]
 
+T = TypeVar("T")
 LONGEST = 64  # tokens that are drawn; of more the strongest
 
 
@@ -43,6 +45,7 @@ class Done:
     name: str
     files: tuple[Path, ...]
     features: tuple[Feature, ...] = ()
+    box: list[float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The record that --json prints."""
@@ -52,6 +55,7 @@ class Done:
         features = {"features": [asdict(feature) for feature in self.features]} if self.features else {}
         known = {"method": one.method, "target": self.target, "label": self.label, "explained": self.name}
         known["score"] = float(one.score[0])
+        known |= {} if self.box is None else {"box": self.box}
         faults = [text for _, text in one.provenance.get("faults", ())]
         told = {"warning": faults[0]} if faults else {}
         files = [str(file) for file in self.files]
@@ -69,7 +73,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class Job:
-    """How files are explained: everything but the files."""
+    """How files are explained: everything but the files; without a target, every box of a detector."""
 
     explainer: Explainer
     target: Any
@@ -82,19 +86,30 @@ class Job:
     def __call__(self, file: Path, stem: str, progress: RowProgress | None = None) -> Iterator[Done]:
         """Explains every example of a file and writes what belongs to it."""
         given = read_given(self.explainer.model, file)
-        attribution = self._explained(file, given, progress)
+        if self.target is not None:
+            yield from self._examples(file, stem, given, score_of(self.target), progress)
+            return
+        boxes = self._quoting(file, lambda: list(boxes_of(self.explainer, given)))
+        for box in boxes:
+            yield from self._examples(file, f"{stem}-box{box.rank}", given, box, progress)
+
+    def _examples(
+        self, file: Path, stem: str, given: Given, score: Score, progress: RowProgress | None
+    ) -> Iterator[Done]:
+        attribution = self._quoting(file, lambda: self.explainer(given.inputs, score, progress=progress))
         for row, one in enumerate(attribution):
             several = len(attribution) > 1
-            yield self._done(file, f"{stem}-row{row}" if several else stem, row if several else None, one, given)
+            name = f"{stem}-row{row}" if several else stem
+            yield self._done(file, name, row if several else None, one, given, score)
 
-    def _explained(self, file: Path, given: Given, progress: RowProgress | None) -> Attribution:
-        """The attribution of a file, which the warnings about it name."""
+    def _quoting(self, file: Path, work: Callable[[], T]) -> T:
+        """The result of work on a file, which the warnings about it name."""
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            attribution = self.explainer(given.inputs, self.target, progress=progress)
+            result = work()
         for one in told:
             warnings.warn(f"{file}: {one.message}", one.category, stacklevel=2)
-        return attribution
+        return result
 
     @cached_property
     def scores(self) -> ScoreAxes:
@@ -106,13 +121,16 @@ class Job:
         """Whether the method runs the model at many points."""
         return bool(self.explainer.method.samplers())
 
-    def _done(self, file: Path, stem: str, row: int | None, one: Attribution, given: Given) -> Done:
+    def _done(self, file: Path, stem: str, row: int | None, one: Attribution, given: Given, score: Score) -> Done:
         target = one.target[0].tolist()
-        label = self.labels.get(target) if isinstance(target, int) else None
+        named = int(target[1]) if isinstance(score, Box) else target
+        label = self.labels.get(named) if isinstance(named, int) else None
         if fault := unusable(one.provenance):
             raise InputError(f"the {one.method} map {fault}")
-        name = score_of(self.target).words(one.target[0], self.labels, self.scores)
-        done = Done(str(file), row, one, target, label, name, ())
+        name = score.words(one.target[0], self.labels, self.scores)
+        box = corners_in_picture(one, file, self.explainer.preprocess) if isinstance(score, Box) else None
+        one = one if box is None else boxed(one, name)
+        done = Done(str(file), row, one, target, label, name, (), box=box)
         parts = _parts(one, given, row or 0, self.drawing.get("reduce"))
         features = parts[0].features if len(parts) == 1 else ()
         files = self._write(parts, f"{done.name}, score {float(one.score[0]):.4g}", self.out / f"{stem}-{one.method}")

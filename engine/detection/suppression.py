@@ -41,16 +41,16 @@ def kept_boxes(g: GraphBuilder, boxes: Boxes, overlap: float, least: float) -> K
 
 def overlap_with(g: GraphBuilder, sides: ir.Value, box: ir.Value) -> ir.Value:
     """The intersection over union of boxes (N, boxes, 4) with one box of each example (N, 4), (N, boxes)."""
-    one = g.Unsqueeze(box, [1])
-    low, high = g.Max(_part(g, sides, 0), _part(g, one, 0)), g.Min(_part(g, sides, 1), _part(g, one, 1))
-    common = _area(g, g.Max(0.0, g.Sub(high, low)))
-    areas = [_area(g, g.Sub(_part(g, each, 1), _part(g, each, 0))) for each in (sides, one)]
-    return g.Div(common, g.Max(1e-9, g.Sub(g.Add(*areas), common)))
+    (low, high), (left, right) = (_ends(g, each) for each in (sides, g.Unsqueeze(box, [1])))
+    common = _area(g, g.Max(0.0, g.Sub(g.Min(high, right), g.Max(low, left))))
+    every = g.Add(_area(g, g.Sub(high, low)), _area(g, g.Sub(right, left)))
+    return g.Div(common, g.Max(1e-9, g.Sub(every, common)))
 
 
-def _part(g: GraphBuilder, sides: ir.Value, k: int) -> ir.Value:
-    """x and y of the first or of the second corner."""
-    return g.Slice(sides, *(g.constant([n], ir.DataType.INT64) for n in (2 * k, 2 * k + 2, 2)))
+def _ends(g: GraphBuilder, sides: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """x and y of the least and of the greatest corner; a decoder may give them the other way round."""
+    first, second = g.Split(sides, g.constant([2, 2], ir.DataType.INT64), axis=2, outputs=2)
+    return g.Min(first, second), g.Max(first, second)
 
 
 def _area(g: GraphBuilder, size: ir.Value) -> ir.Value:

@@ -6,7 +6,7 @@ import numpy as np
 import onnxray
 import pytest
 from by_hand import DENSE, model, normal
-from heads import NETS, SIDE, Net, kept
+from detector_nets import NETS, SIDE, Net, kept
 from onnxray.detection.recipes import DETECTORS, detector_of
 from onnxray.scores import Box
 
