@@ -37,7 +37,6 @@ from .ending import (
 )
 from .evaluate import evaluate_model
 from .explain_files import Job
-from .file_batch import Work, claim_stems, each_file
 from .flatten_options import flatten_options
 from .names import options_of
 from .options import (
@@ -58,10 +57,10 @@ from .options import (
     TargetText,
 )
 from .preprocess_option import preprocess_from_option
+from .print_each import print_each
 from .terminal import (
     ReaderGone,
     print_json,
-    progress_bar,
     say,
     say_error,
     say_text,
@@ -158,7 +157,7 @@ def explain(
         threads=runtime.threads, memory=runtime.memory, preprocess=preprocessing, **options,
     )  # fmt: skip
     job = Job(explainer, wanted, known, make_folder(out), drawing.style, drawing.settings(), npz)
-    _do_each(images, job, job.out, as_json, worth_a_bar=len(images) > 1 or job.long)
+    print_each(images, job, job.out, as_json, worth_a_bar=len(images) > 1 or job.long)
 
 
 @app.command()
@@ -185,7 +184,7 @@ def activations(
     for name in layer:
         source.layer(name)
     work = FeatureMaps(source, layer, make_folder(out), preprocessing, provider or None, palette, npz)
-    _do_each(images, work, work.out, as_json, worth_a_bar=len(images) > 1)
+    print_each(images, work, work.out, as_json, worth_a_bar=len(images) > 1)
 
 
 @app.command()
@@ -258,17 +257,6 @@ def demo(out: Out = Path("onnxray-demo")) -> None:
     """
     for line in run_demo(make_folder(out)):
         say(line)
-
-
-def _do_each(files: Sequence[Path], work: Work[Any], out: Path, as_json: bool, worth_a_bar: bool) -> None:
-    """Prints every result as it comes; exit code 2 if there was none, 1 if some failed."""
-    failures, done = console_text.Failures(), 0
-    with progress_bar(len(files), worth_a_bar) as step:
-        for result in each_file(files, claim_stems(files, out), work, failures.add, step):
-            done += 1
-            print_json(result.to_json()) if as_json else say(*console_text.result_lines(result))
-    if failures.finish():
-        raise typer.Exit(1 if done else 2)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
