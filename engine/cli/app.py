@@ -21,10 +21,10 @@ from ..methods.catalogue import describe_methods
 from ..support.writing import make_folder, record_files
 from . import console_text
 from .activation_files import FeatureMaps
-from .boxes import box_classes
 from .compare import compare_models
 from .convert import convert
 from .demo import run_demo
+from .detected_boxes import box_classes
 from .ending import (
     CLOSED,
     TRACEBACK,

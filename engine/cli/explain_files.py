@@ -23,7 +23,7 @@ from ..drawing.bar_chart import Feature, bar_chart, rank_features
 from ..errors import InputError
 from ..explainer import Explainer
 from ..support.writing import replacing
-from .boxes import boxed, boxes_of, corners_in_picture
+from .detected_boxes import boxed, boxes_of, corners_in_picture
 from .file_batch import RowProgress
 
 __all__ = ["Done", "Job"]

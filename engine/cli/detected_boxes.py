@@ -17,7 +17,7 @@ from ..data.pictures import read_picture
 from ..data.preprocess import Preprocess
 from ..detection.detector import DETECTIONS, SIDES, with_detections
 from ..detection.recipes import recognised
-from ..drawing.boxes import with_box
+from ..drawing.draw_box import with_box
 from ..errors import InputError
 from ..explainer import Explainer, detect
 from ..graph.model import Model
