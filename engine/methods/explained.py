@@ -13,7 +13,7 @@ __all__ = ["Explained", "broadcast_rows"]
 
 @dataclass(frozen=True)
 class Explained:
-    """One explained input: its name, shape of one example, and the axes of batch and channels.
+    """A tensor that gets the credit: its name, shape of one example, and the axes of batch and channels.
 
     ``batch`` is None for an input without a batch axis; ``channels`` counts in the example's own axes. ``tokens`` is
     the integer input behind embeddings, which are explained in its place; ``tensor`` what is explained where that is

@@ -75,7 +75,7 @@ class Score(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Settled(Score):
-    """A score whose target was found, and told, before."""
+    """A score whose target an earlier run has settled: ``resolve`` gives that target."""
 
     score: Score
     settled: np.ndarray
