@@ -145,6 +145,14 @@ def test_relevance_is_conserved_without_biases(composite: str) -> None:
     np.testing.assert_allclose(np.asarray(found.values).sum((1, 2, 3)), found.score, rtol=0.01)
 
 
+@pytest.mark.parametrize("composite", COMPOSITES)
+def test_every_composite_is_an_overlay_of_the_same_map(composite: str) -> None:
+    found = onnxray.explain(CONV.proto(), CONV.x(), "lrp", target=1, composite=composite)
+    rules = COMPOSITES[composite].name
+    same = onnxray.explain(CONV.proto(), CONV.x(), "input-x-gradient", target=1, rules=rules)
+    assert distance(same.values, np.asarray(found.values)) <= TOLERANCE
+
+
 def test_it_says_which_node_got_which_rule_and_what_biases_kept() -> None:
     found = onnxray.explain(CONV.proto(), CONV.x(), "lrp", composite="epsilon-plus-flat", target=1)
     assert found.provenance["nodes_by_rule"] == {"flat": ["Conv conv"], "epsilon": ["Gemm head"]}
