@@ -46,8 +46,9 @@ class ExplanationGraph:
     attributions by input, or what ``Method.finish`` makes these of; and ``delta`` of methods that are complete.
 
     If the graph has a float32 shadow, ``gap`` is the output with the difference of each row's scores from the model's,
-    and ``bound`` the largest difference that rounding explains. ``cam``: whether the method maps a layer. ``fed``:
-    whether the tensors that get the credit are those that the user feeds, not a layer inside the model.
+    and ``bound`` the largest difference that rounding explains. ``layer`` is the name of the layer that the
+    method maps, if it does. ``fed``: whether the tensors that get the credit are those that the user feeds, not a layer
+    inside the model.
     """
 
     model: Model
@@ -62,11 +63,16 @@ class ExplanationGraph:
     outputs: tuple[str, ...]
     scores: ScoreAxes
     activations: tuple[Activation, ...]
-    cam: bool = False
+    layer: str | None = None
     fed: bool = True
     delta: str | None = None
     gap: str | None = None
     bound: float = 0.0
+
+    @property
+    def cam(self) -> bool:
+        """Whether the method maps a layer."""
+        return self.layer is not None
 
     @cached_property
     def row_bytes(self) -> int:
@@ -135,7 +141,7 @@ def explanation_graph(
         outputs=outputs,
         scores=scores,
         activations=emitted.activations,
-        cam=method.has_layer,
+        layer=emitted.layer,
         fed=features is None or features.inputs,
         bound=bound,
         **names,

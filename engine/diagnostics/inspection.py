@@ -23,7 +23,7 @@ from ..graph.metadata import LABELS, LAYERS
 from ..graph.model import Model, is_float
 from ..graph.moving_operators import PASSING, QUANTIZING
 from ..methods import METHODS
-from ..methods.cam_layers import default_layer
+from ..methods.cam_default import default_layer
 from ..runtime import blaming_model
 from .differentiability import ActivationInfo, GradientInfo, NodeInfo, differentiation, node_info
 

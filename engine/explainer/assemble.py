@@ -51,7 +51,7 @@ def provenance_of(
     """How it was made; where embeddings are explained, of which input, and the line that says so."""
     tokens = {name: about.tokens for name, about in plan.explained.items() if about.tokens}
     said = {"note": note, "tokens": tokens} if note else {}
-    layer = {"layer": getattr(method, "layer", None) or "default"} if plan.cam else {}
+    layer = {"layer": plan.layer} if plan.layer is not None else {}
     laid = {} if rules is EXACT else {"rules": rules.name}
     inner = {} if plan.fed else {"features": list(plan.explained)}
     return {"options": repr(method), "score": score, **said, **layer, **laid, **inner, **_by_rule(plan)}

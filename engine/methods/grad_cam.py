@@ -11,8 +11,11 @@ import onnx_ir as ir
 from ..autodiff.backward import Activation, connected
 from ..graph.builder import GraphBuilder
 from ..graph.model import Layer
+from ..graph.node_names import SHADOW
 from .base import EmitContext, Emitted, Method
-from .cam_layers import channel_axis, default_layer
+from .cam_default import default_layer
+from .cam_layers import channel_axis
+from .cam_tokens import grid_of
 from .saliency import Saliency
 
 __all__ = ["ClassActivationMap", "FeatureMaps", "GradCam", "WeightedMaps"]
@@ -44,20 +47,20 @@ class ClassActivationMap(Method):
         """The map of a layer: its feature maps without the axis of the channels."""
 
     def emit(self, context: EmitContext) -> Emitted:
-        layer, activations = self._feature_maps(context)
-        cam = self.combined(context.g, layer)
-        return Emitted({next(iter(context.inputs)): context.g.Relu(cam) if self.relu else cam}, activations)
+        layer = self._layer(context)
+        maps, activations = self._feature_maps(context, layer)
+        cam = self.combined(context.g, maps)
+        total = {next(iter(context.inputs)): context.g.Relu(cam) if self.relu else cam}
+        return Emitted(total, activations, layer=layer.name.removeprefix(SHADOW))
 
-    def _feature_maps(self, context: EmitContext) -> tuple[FeatureMaps, tuple[Activation, ...]]:
-        named = self._layer(context)
+    def _feature_maps(self, context: EmitContext, named: Layer) -> tuple[FeatureMaps, tuple[Activation, ...]]:
         maps = context.shadow(context.model.value(named.tensor))
         channels = channel_axis(self.name, context.model, named, maps)
-        places = [axis for axis in range(1, context.g.rank(maps)) if axis != channels]
         if not self.differentiates:
-            return FeatureMaps(maps, maps, channels, places), ()
+            return _folded(context.g, maps, maps, channels), ()
         found = context.backward([maps])
         gradient = connected(found, maps, [context.score], named.name)
-        return FeatureMaps(maps, gradient, channels, places), found.activations
+        return _folded(context.g, maps, gradient, channels), found.activations
 
     def _layer(self, context: EmitContext) -> Layer:
         if self.layer:
@@ -67,11 +70,23 @@ class ClassActivationMap(Method):
     def relaxed(self) -> list[tuple[Method, str]]:
         negative = "no place speaks for the score, the ReLU removed all; relu=False (--no-relu) shows what is against"
         beside = (
-            f"the score does not depend on {self.layer or 'the last convolution'!r} here, though on the input; name "
+            f"the score does not depend on {self.layer or 'the default layer'!r} here, though on the input; name "
             "another layer with layer= (--layer)"
         )
         rectified = [(replace(self, relu=False), negative)] if self.relu else []
         return [*rectified, (Saliency(), beside)]
+
+
+def _folded(g: GraphBuilder, maps: ir.Value, gradient: ir.Value, channels: int) -> FeatureMaps:
+    """The feature maps of a layer, tokens folded to the grid of their patches."""
+    rank = g.rank(maps)
+    grid = next((one for one in grid_of(maps) if one.axis != channels), None)
+    if grid is not None:
+        same = gradient is maps
+        maps = grid.fold(g, maps)
+        gradient = maps if same else grid.fold(g, gradient)
+        rank, channels = 4, 3 if grid.axis == 1 else 1
+    return FeatureMaps(maps, gradient, channels, [axis for axis in range(1, rank) if axis != channels])
 
 
 @dataclass(frozen=True)
@@ -90,8 +105,9 @@ class WeightedMaps(ClassActivationMap):
 class GradCam(WeightedMaps):
     """A layer's feature maps, summed by their mean gradients and rectified (Selvaraju et al., 2016, arXiv:1610.02391).
 
-    ``layer`` is the last convolution by default, which a transformer has not: that is an error, as is a layer of which
-    nothing tells the channels. ``relu=False`` keeps the negative part. The map has the layer's size.
+    ``layer`` is the last convolution that all scores depend on, or of transformers the tokens that the last attention
+    reads, folded to the grid of their patches, without those of class and registers. A layer of which nothing tells the
+    channels is an error. ``relu=False`` keeps the negative part. The map has the layer's size.
     """
 
     name: ClassVar[str] = "grad-cam"

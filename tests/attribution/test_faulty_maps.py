@@ -85,7 +85,7 @@ def test_a_layer_that_the_score_does_not_depend_on() -> None:
         {"F": normal(1, 2, 3, 3), "G": normal(1, 2, 3, 3, seed=1)},
     )
     (said,) = told("grad-cam", proto, CONV.x(1), target=0)
-    assert "does not depend on 'the last convolution' here, though on the input; name another layer" in said
+    assert "does not depend on 'the default layer' here, though on the input; name another layer" in said
     (said,) = told("grad-cam", proto, CONV.x(1), target=0, layer="second")
     assert "does not depend on 'second' here" in said
     assert told("grad-cam", proto, CONV.x(1), target=1, relu=False) == []

@@ -11,7 +11,7 @@ from ...autodiff.ops.window import spatial_shape
 from ...errors import ModelError
 from ...graph.model import Model
 from ...methods import METHODS
-from ...methods.cam_layers import default_layer as find
+from ...methods.cam_default import default_layer as find
 from ..model_under_test import DEFAULT_METHODS
 from .match import match_layers
 from .randomise import layer_nodes

@@ -1,0 +1,131 @@
+"""The layer that a class activation map explains where none is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import onnx_ir as ir
+
+from ..autodiff.paths import depends_on, reached_nodes
+from ..errors import ModelError
+from ..graph.model import Layer, Model
+from ..graph.traversal import ancestors
+from .cam_layers import CONVOLUTIONS, KEEPS_AXES, as_floats, has_one_place, nameable
+from .cam_tokens import attends, grid_of, tokens_of
+
+__all__ = ["default_layer"]
+
+# What lies between the scores that are read out of a head and the layers that compute them.
+_READS_OUT = KEEPS_AXES | {
+    "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "LogSoftmax", "ReduceMax", "ReduceSum", "Reshape",
+    "ScatterElements", "ScatterND", "Softmax", "Split", "Squeeze", "Tile", "TopK", "Transpose", "Unsqueeze",
+}  # fmt: skip
+_READS_OUT -= {"LayerNormalization", "RMSNormalization"}
+
+
+def default_layer(method: str, model: Model, of: ir.Value, wrt: Iterable[ir.Value]) -> Layer:
+    """The last convolution with more than one place that all scores depend on; ModelError if there is none.
+
+    Of transformers it is the tokens that the last attention reads, behind their norm; they must fold to a grid.
+    """
+    behind = depends_on(model.graph, wrt)
+    nodes = reached_nodes(model.graph, [of], behind)
+    common = _common(of, nodes)
+    convolution = _last_convolution(nodes, common)
+    if convolution is None:
+        raise ModelError(f"{method} found no convolution between input and score; name a layer with layer=")
+    tokens, is_transformer = _tokens(nodes, convolution, behind, common)
+    if tokens is not None:
+        return _as_layer(tokens)
+    if is_transformer and _is_first(convolution):
+        raise ModelError(
+            f"{method}: the last convolution, {convolution.name or convolution.outputs[0].name!r}, embeds the patches "
+            f"of a transformer, and no tokens behind it fold to a grid of patches; {nameable(model)}"
+        )
+    return _as_layer(convolution.outputs[0])
+
+
+def _as_layer(value: ir.Value) -> Layer:
+    node = value.producer()
+    return Layer((node.name if node is not None else None) or str(value.name), str(value.name))
+
+
+def _common(of: ir.Value, nodes: Iterable[ir.Node]) -> set[ir.Value]:
+    """The values that everything the scores are read out of depends on: all boxes of a detector, all its numbers."""
+    makers = {output: node for node in nodes for output in node.outputs}
+    before = [_before(node, makers) for node in _heads(of, makers)]
+    return set.intersection(*before) if before else set()
+
+
+def _heads(of: ir.Value, makers: Mapping[ir.Value, ir.Node]) -> Iterator[ir.Node]:
+    """The nodes that compute what the scores are read out of."""
+    waiting, seen = [of], set[ir.Value]()
+    while waiting:
+        value = waiting.pop()
+        node = makers.get(value)
+        if node is None or value in seen:
+            continue
+        seen.add(value)
+        if node.domain == "" and node.op_type in _READS_OUT:
+            waiting.extend(x for x in node.inputs if x is not None)
+        else:
+            yield node
+
+
+def _before(node: ir.Node, makers: Mapping[ir.Value, ir.Node]) -> set[ir.Value]:
+    """The values that a node depends on with a gradient."""
+    found, waiting = set[ir.Value](), [x for x in node.inputs if x in makers]
+    while waiting:
+        value = waiting.pop()
+        if value is not None and value not in found:
+            found.add(value)
+            waiting.extend(x for x in makers[value].inputs if x in makers)
+    return found
+
+
+def _last_convolution(nodes: Iterable[ir.Node], common: set[ir.Value]) -> ir.Node | None:
+    """The last convolution that all scores depend on, or at least some; not one whose map has one element."""
+    found = [as_floats(node) for node in nodes if node.domain == "" and node.op_type in CONVOLUTIONS]
+    maps = [node for node in found if not has_one_place(node.outputs[0])]
+    shared = [node for node in maps if node.outputs[0] in common]
+    return (shared or maps or [None])[-1]
+
+
+def _tokens(
+    nodes: list[ir.Node], convolution: ir.Node, behind: set[ir.Value], common: set[ir.Value]
+) -> tuple[ir.Value | None, bool]:
+    """The tokens that the last attention behind a convolution reads, or without one the last that a norm gives; and
+    whether there is any attention or norm of tokens."""
+    made = _readers(nodes, convolution)
+    attentions = [node for node in made if attends(node, behind)]
+    found = [value for node in attentions if (value := tokens_of(node, behind)) is not None]
+    norms = [node.outputs[0] for node in made if node.op_type in ("LayerNormalization", "RMSNormalization")]
+    norms = [value for value in norms if len(value.shape or ()) == 3 and len(convolution.outputs[0].shape or ()) > 3]
+    folded = [value for value in found if _has_maps(value)] or [
+        value for value in norms if value in common and _has_maps(value)
+    ]
+    return (folded[-1] if folded else None), bool(attentions or norms)
+
+
+def _readers(nodes: Iterable[ir.Node], start: ir.Node) -> list[ir.Node]:
+    """The nodes that read, directly or not, what a node gives."""
+    known, found = set(start.outputs), []
+    for node in nodes:
+        if node is not start and any(x in known for x in node.inputs):
+            known.update(node.outputs)
+            found.append(node)
+    return found
+
+
+def _is_first(convolution: ir.Node) -> bool:
+    """Whether no other convolution is before a convolution, as before one that embeds patches."""
+    makers = {
+        node
+        for one in ancestors([x for x in convolution.inputs[:1] if x is not None])
+        if (node := one.producer()) is not None
+    }
+    return not any(node.op_type in CONVOLUTIONS for node in makers)
+
+
+def _has_maps(value: ir.Value) -> bool:
+    return bool(grid_of(value)) or len(value.shape or ()) == 4

@@ -1,0 +1,115 @@
+"""Maps of tokens: the grid of patches that (N, T, C) comes from, and the attention that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from ..graph.builder import GraphBuilder
+from ..graph.traversal import ancestors
+
+__all__ = ["Grid", "attends", "grid_of", "is_softmax", "tokens_of"]
+
+EXTRA = 16  # tokens of class and registers that may stand before those of the patches
+END = 2**31 - 1
+_CONVOLUTIONS = frozenset({"Conv", "ConvInteger", "QLinearConv"})
+_MOVES = frozenset({
+    "Cast", "Concat", "Dropout", "Expand", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Split",
+    "Squeeze", "Transpose", "Unsqueeze",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The places of tokens: the axis that counts them, height and width of the patches, tokens before the patches."""
+
+    axis: int
+    sizes: tuple[int, ...]
+    extra: int
+
+    def fold(self, g: GraphBuilder, tokens: ir.Value) -> ir.Value:
+        """(N, T, C) as (N, h, w, C), or (N, C, T) as (N, C, h, w), without the tokens before the patches."""
+        patches = g.Slice(tokens, [self.extra], [END], [self.axis]) if self.extra else tokens
+        return g.Reshape(patches, [0, *self.sizes, -1] if self.axis == 1 else [0, -1, *self.sizes])
+
+
+def grid_of(value: ir.Value) -> list[Grid]:
+    """Which axes of a tensor of rank 3 may count the patches of a convolution before it; none where sizes are open.
+
+    The latest convolution whose grid fits tells it; of grids that later layers merge, as Swin's do, halves fit, too.
+    """
+    shape = value.shape
+    if shape is None or len(shape) != 3:
+        return []
+    grids = list(_grids(value))
+    found = [_fitting(axis, size, grids) for axis, size in enumerate(shape) if axis and isinstance(size, int)]
+    return [one for one in found if one is not None]
+
+
+def _grids(value: ir.Value) -> Iterator[tuple[int, ...]]:
+    """The grids of the convolutions of pictures before a value, the latest first."""
+    producer = value.producer()
+    graph = producer.graph if producer is not None else None
+    makers = {node for one in ancestors([value]) if (node := one.producer()) is not None}
+    for node in reversed(graph) if graph is not None else ():
+        shape = node.outputs[0].shape
+        if node.op_type in _CONVOLUTIONS and node in makers and shape is not None and len(shape) == 4:
+            height, width = shape[2], shape[3]
+            if isinstance(height, int) and isinstance(width, int):
+                yield height, width
+
+
+def _fitting(axis: int, size: int, grids: Sequence[tuple[int, ...]]) -> Grid | None:
+    """The grid of so many tokens: a whole one with the fewest tokens besides, else a halved one without any."""
+    whole = [(size - h * w, (h, w)) for h, w in grids if 0 <= size - h * w <= EXTRA and h * w > 1]
+    if whole:
+        extra, sizes = min(whole, key=lambda one: one[0])
+        return Grid(axis, sizes, extra)
+    halved = [(h >> k, w >> k) for h, w in grids for k in range(1, 8)]
+    return next((Grid(axis, sizes, 0) for sizes in halved if sizes[0] * sizes[1] == size > 1), None)
+
+
+def attends(node: ir.Node, behind: set[ir.Value]) -> bool:
+    """Whether a node multiplies two tensors that depend on the data, one of them the softmax of such a product."""
+    if node.op_type in ("Attention", "MultiHeadAttention"):
+        return True
+    varying = [x for x in node.inputs if x in behind]
+    return node.op_type in ("MatMul", "Einsum") and len(varying) == 2 and any(map(is_softmax, varying))
+
+
+def is_softmax(value: ir.Value | None) -> bool:
+    """Whether a value is that of a Softmax, moved or not."""
+    while value is not None and (node := value.producer()) is not None:
+        if node.op_type == "Softmax":
+            return True
+        value = node.inputs[0] if node.op_type in ("Cast", "Dropout", "Identity", "Reshape", "Transpose") else None
+    return False
+
+
+def tokens_of(attention: ir.Node, behind: set[ir.Value]) -> ir.Value | None:
+    """The tokens whose values an attention mixes: what the product with weights that makes its values reads."""
+    if attention.op_type == "Attention" and attention.domain == "com.microsoft":
+        return attention.inputs[0]
+    if attention.op_type in ("Attention", "MultiHeadAttention"):
+        value = attention.inputs[2] or attention.inputs[0]
+    else:
+        value = next((x for x in attention.inputs if x in behind and not is_softmax(x)), None)
+    product = _back(value, behind, _MOVES | {"Add", "Mul", "Div"})
+    node = product.producer() if product is not None else None
+    if node is None or node.op_type not in ("MatMul", "Gemm"):
+        return None
+    return _back(node.inputs[0], behind, _MOVES)
+
+
+def _back(value: ir.Value | None, behind: set[ir.Value], through: frozenset[str]) -> ir.Value | None:
+    """What a value comes from through some operators that read one tensor of the data."""
+    while value is not None and (node := value.producer()) is not None and node.op_type in through:
+        read = [x for x in dict.fromkeys(node.inputs) if x in behind]
+        if not read or (len(read) > 1 and node.op_type not in _MOVES):
+            return value
+        if node.op_type == "Concat" and len(read) > 1 and len({_back(x, behind, through) for x in read}) > 1:
+            return value
+        value = read[0]
+    return value

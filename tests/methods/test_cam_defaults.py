@@ -1,0 +1,130 @@
+"""The layer that class activation maps take by themselves: of transformers and of detectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxray
+import onnxruntime
+import pytest
+from by_hand import Array, model, normal
+from cam_formulas import FORMULAS
+from measures import distance
+from onnxray.gate.layers.cam_layer import default_layer
+from onnxray.methods.cam_tokens import grid_of
+
+WIDTH, PLACES, TARGET = 8, 9, 2
+BLOCK = """
+    [norm{k}] n{k} = LayerNormalization(t{k}, scale)
+    q{k} = MatMul(n{k}, Q{k})
+    m{k} = MatMul(n{k}, K{k})
+    v{k} = MatMul(n{k}, V{k})
+    m{k}t = Transpose<perm=[0, 2, 1]>(m{k})
+    s{k} = MatMul(q{k}, m{k}t)
+    [attention{k}] w{k} = Softmax<axis=-1>(s{k})
+    a{k} = MatMul(w{k}, v{k})
+    t{next} = Add(t{k}, a{k})
+"""
+
+
+def vision_transformer(blocks: int = 2, registers: int = 0, head: str = "token") -> onnx.ModelProto:
+    """A ViT of one head of attention: patches of 4 x 4 in 3 x 3 places behind a class token and registers."""
+    pooled = {"token": "p = Gather<axis=1>(z, zero)", "mean": "p = ReduceMean<keepdims=0>(z, one)"}[head]
+    text = f"""net (float[N, 3, 12, 12] x) => (float[N, 5] y) {{
+        [patches] c = Conv<strides=[4, 4]>(x, P)
+        f = Reshape(c, flat)
+        e = Transpose<perm=[0, 2, 1]>(f)
+        l = Mul(e, none)
+        first = ReduceSum<keepdims=1>(l, one)
+        cls = Add(first, tokens)
+        t0 = Concat<axis=1>(cls, e)
+        {"".join(BLOCK.format(k=k, next=k + 1) for k in range(blocks))}
+        [norm] z = LayerNormalization(t{blocks}, scale)
+        {pooled}
+        y = MatMul(p, W)
+    }}"""
+    weights = {f"{name}{k}": normal(WIDTH, WIDTH, seed=k) / 2 for k in range(blocks) for name in "QKV"}
+    weights |= {"P": normal(WIDTH, 3, 4, 4) / 4, "W": normal(WIDTH, 5), "scale": normal(WIDTH) / 4 + 1}
+    weights |= {"tokens": normal(1, 1 + registers, WIDTH), "none": np.zeros(1, np.float32)}
+    integers = {"flat": np.array([0, WIDTH, PLACES]), "one": np.array([1]), "zero": np.array(0)}
+    return model(text, weights | integers)
+
+
+X = normal(2, 3, 12, 12)
+
+
+@pytest.mark.parametrize("head", ["token", "mean"])
+@pytest.mark.parametrize("registers", [0, 4])
+def test_tokens_before_the_last_attention_are_the_default(registers: int, head: str) -> None:
+    """The formula on tokens without those of class and registers, in the grid of the patches."""
+    proto = vision_transformer(registers=registers, head=head)
+    assert default_layer(onnxray.load(proto)) == "n1"
+    tokens = onnxray.activations(proto, X, "n1")["n1"][:, 1 + registers :]
+    gradient = onnxray.explain(proto, X, target=TARGET, features="n1").values[:, 1 + registers :]
+    a, d = (one.reshape(2, 3, 3, WIDTH).transpose(0, 3, 1, 2) for one in (tokens, gradient))
+    for method in ("grad-cam", "hires-cam", "eigen-cam"):
+        found = onnxray.explain(proto, X, method, target=TARGET, relu=False)
+        assert distance(found.values, FORMULAS[method](a, d)) < 1e-5
+        assert found.provenance["layer"] == "norm1"
+
+
+def test_a_map_of_tokens_is_saved(tmp_path: Path) -> None:
+    explainer = onnxray.Explainer(vision_transformer(), "grad-cam")
+    session = onnxruntime.InferenceSession(explainer.save(tmp_path / "cam.onnx"))
+    (found,) = session.run(["attribution"], {"x": X, "target": np.array([1, 2])})
+    assert distance(found, explainer(X, [1, 2]).values) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [(64, (8, 8, 0)), (65, (8, 8, 1)), (69, (8, 8, 5)), (16, (4, 4, 0)), (4, (2, 2, 0)), (17, None), (300, None)],
+)
+def test_the_grid_of_tokens(tokens: int, expected: tuple[int, ...] | None) -> None:
+    """That of the convolution with a few tokens before it, or halved where layers merge patches."""
+    net = model(
+        """net (float[N, 3, 16, 16] x) => (float[N, T, 12] y) {
+            c = Conv<strides=[2, 2]>(x, P) f = Reshape(c, flat) m = MatMul(f, M) y = Transpose<perm=[0, 2, 1]>(m) }""",
+        {"P": normal(12, 3, 2, 2), "flat": np.array([0, 12, 64]), "M": normal(64, tokens)},
+    )
+    found = grid_of(onnxray.load(net).value("y"))
+    assert [(*one.sizes, one.extra) for one in found if one.axis == 1] == ([expected] if expected else [])
+
+
+def detector() -> onnx.ModelProto:
+    """Boxes and classes of two scales as YOLO has them: a distribution over four distances, read by a convolution."""
+    scale = """
+        b{k} = Conv(f{k}, B) c{k} = Conv(f{k}, C)
+        br{k} = Reshape(b{k}, box) cr{k} = Reshape(c{k}, class)
+    """
+    text = f"""net (float[N, 3, 16, 16] x) => (float[N, 6, 80] y) {{
+        [stem] s = Conv<strides=[2, 2], pads=[1, 1, 0, 0]>(x, A)
+        [act] f0 = Relu(s)
+        [down] d = Conv<strides=[2, 2], pads=[1, 1, 0, 0]>(f0, D)
+        f1 = Relu(d)
+        {scale.format(k=0)} {scale.format(k=1)}
+        boxes = Concat<axis=2>(br0, br1) classes = Concat<axis=2>(cr0, cr1)
+        r = Reshape(boxes, bins) t = Transpose<perm=[0, 2, 1, 3]>(r) w = Softmax<axis=1>(t)
+        [dfl] e = Conv(w, L)
+        xy = Reshape(e, four)
+        p = Sigmoid(classes)
+        y = Concat<axis=1>(xy, p)
+    }}"""
+    weights = {"A": normal(5, 3, 3, 3), "D": normal(5, 5, 3, 3), "B": normal(16, 5, 1, 1), "C": normal(2, 5, 1, 1)}
+    shapes = {"box": [0, 16, -1], "class": [0, 2, -1], "bins": [0, 4, 4, 80], "four": [0, 4, 80]}
+    weights |= {"L": np.arange(4, dtype=np.float32).reshape(1, 4, 1, 1)}
+    return model(text, weights | {name: np.array(shape) for name, shape in shapes.items()})
+
+
+@pytest.mark.parametrize("index", [(4, 7), (5, 70), (0, 7), (3, 70)])
+def test_a_detector_is_explained_where_all_boxes_begin(index: tuple[int, int]) -> None:
+    """Not at the convolution that reads the distribution of a distance, nor at the head of one scale."""
+    proto, x = detector(), normal(1, 3, 16, 16)
+    found = onnxray.explain(proto, x, "grad-cam", target=[index], score="output", relu=False)
+    assert found.values.shape == (1, 8, 8)
+    assert np.abs(found.values).max() > 0
+    layer = found.provenance["layer"]
+    a: Array = onnxray.activations(proto, x, layer)[layer]
+    d = onnxray.explain(proto, x, target=[index], score="output", features=layer).values
+    assert distance(found.values, FORMULAS["grad-cam"](a, np.asarray(d))) < 1e-5
