@@ -45,7 +45,8 @@ class Attribution:
     Args:
         values: float32 array ``(N, *input)``, signed, as the method gave it; ``(N, h, w)`` of a layer's size from
             grad-cam; a dict of arrays by name where several inputs were explained.
-        target: What was explained: class indices ``(N,)`` or ``(N, axes)``, or the weights of the scores.
+        target: What was explained: class indices ``(N,)`` or ``(N, axes)``, the weights of the scores, or what the
+            ``told`` of one of ``onnxray.scores`` gives of each example.
         score: The scores that were explained, ``(N,)``, in the model's unit.
         method: Name of the method.
         delta: Gap of completeness ``(N,)``, in the unit of the score: the sum of the values less the change of the

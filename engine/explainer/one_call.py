@@ -42,7 +42,7 @@ def explain(
         method: Name of an attribution method, which ``onnxray.METHODS`` has with its paper, or an instance of it.
         target: "top1" or a class index; a tuple of indices where the scores of an example have several axes; a list of
             one for each example; a float array in the shape of the scores, which weights them; or one of
-            ``onnxray.scores``, such as ``Contrast(6, 8)``.
+            ``onnxray.scores``, such as ``Contrast(6, 8)``, ``Token(5)`` or ``Mask(mask, 3)``.
         score: "logit" (before a final Softmax, LogSoftmax or Sigmoid), "output" (as it is), or the name of a tensor.
         layer: Layer that class activation maps explain; None for the last convolution, or
             of transformers the tokens that the last attention reads.

@@ -13,7 +13,7 @@ from cli_tools import CANCER, DIGIT, DIGITS, ROWS, one_line, records
 from onnxray.attribution.score_axes import ScoreAxes
 from onnxray.attribution.target_words import WORDS, target_of
 from onnxray.cli.app import run
-from onnxray.scores import Contrast, Letter, Mask, Norm, Not, Token
+from onnxray.scores import Class, Contrast, Letter, Mask, Norm, Not, Token
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -158,6 +158,13 @@ def test_a_segmenter_is_asked_by_a_mask(capsys: pytest.CaptureFixture[str]) -> N
     Image.fromarray(np.eye(5, dtype=np.uint8)).save("mask.png")
     said = one_line(["explain", "net.onnx", "x.npy", "--target", "mask:mask.png:car"], capsys)
     assert "the mask has size (5, 5), the scores 'y' of one example have shape (2, 4, 4)" in said
+
+
+def test_scores_of_an_unknown_shape_are_not_taken_for_one() -> None:
+    unknown = ScoreAxes("y", (), known=False)
+    assert Class(3).words(np.array(3), {}, unknown) == "class 3"
+    assert Mask(np.eye(2), 1).words(np.array(1), {}, unknown) == "channel 1 under the mask"
+    assert Mask(np.eye(2)).words(np.array(0), {}, unknown) == "the scores under the mask"
 
 
 def test_the_only_score_of_a_regression_is_no_class(capsys: pytest.CaptureFixture[str]) -> None:

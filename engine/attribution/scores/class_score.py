@@ -44,7 +44,7 @@ class Class(Score):
         name = place_name(told, labels)
         if name != place_name(told, {}):
             return name
-        if scores.count == 1:
+        if scores.known and scores.count == 1:
             return "the only score"
         return f"target {name}" if np.ndim(told) else f"class {name}"
 

@@ -95,7 +95,7 @@ class Mask(Score):
         return g.Sqrt(g.ReduceSum(inside, [1], keepdims=0))
 
     def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
-        only = self._count(scores) == 1
+        only = self.channel is None
         return "the scores under the mask" if only else f"channel {place_name(told, labels)} under the mask"
 
     @cached_property
