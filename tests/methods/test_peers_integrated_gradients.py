@@ -82,9 +82,9 @@ def test_integrated_gradients_inclusive(name: str, measured: Note) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet50", "vit-b16"])
-def test_integrated_gradients_of_large_nets(name: str, measured: Note) -> None:
-    one, steps = net(name), 4
+@pytest.mark.parametrize(("name", "steps"), [("resnet50", 4), ("vit-b16", 2)])
+def test_integrated_gradients_of_large_nets(name: str, steps: int, measured: Note) -> None:
+    one = net(name)
     x = one.pictures(2)
     a = onnxray.explain(one.unfolded, x, "integrated-gradients", target=TARGET, steps=steps)
     check(a.values, lambda module, t: captum_integrated(module, t, steps, 0.0)[0], one, x, measured)
