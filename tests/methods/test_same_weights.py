@@ -141,10 +141,10 @@ def randomised(module: nn.Module) -> nn.Module:
 @pytest.fixture(scope="module")
 def resnets() -> tuple[onnxray.Model, onnxray.Model, np.ndarray]:
     torch.manual_seed(0)
-    module, net = randomised(ResNet()), keras_resnet(48)
+    module, net = randomised(ResNet()), keras_resnet(32)
     carry_over(module, net)
-    x = np.random.default_rng(1).standard_normal((3, 3, 48, 48)).astype(np.float32)
-    return onnxray.load(to_onnx(module, inputs=Spec((None, 3, 48, 48)))), onnxray.load(to_onnx(net)), x
+    x = np.random.default_rng(1).standard_normal((3, 3, 32, 32)).astype(np.float32)
+    return onnxray.load(to_onnx(module, inputs=Spec((None, 3, 32, 32)))), onnxray.load(to_onnx(net)), x
 
 
 @pytest.fixture(scope="module")
