@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import onnxray
 import pytest
@@ -102,3 +105,8 @@ def test_a_rank_below_zero_and_an_unknown_part_are_errors() -> None:
 def test_a_model_that_is_no_detector_says_its_outputs() -> None:
     with pytest.raises(onnxray.ModelError, match="are not those of any detector that is known"):
         onnxray.explain(DENSE.proto(), DENSE.x(), target=Box(0))
+
+
+def test_the_page_has_a_row_for_every_detector() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text()
+    assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE)) == set(DETECTORS)
