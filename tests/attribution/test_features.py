@@ -66,6 +66,7 @@ def test_the_row_of_a_batch_is_the_row_alone() -> None:
     np.testing.assert_allclose(np.concatenate([np.asarray(explainer(x[k : k + 1], 1).values) for k in range(3)]), whole)
 
 
+@pytest.mark.slow
 def test_a_layer_of_an_int8_model(data: Callable[[str], Path]) -> None:
     """Behind the pooled features the net is linear: their gradient is the same for every input, and times the features'
     difference of two inputs it is the difference of their scores, but for the rounding of 8 bits."""

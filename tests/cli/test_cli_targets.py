@@ -54,6 +54,7 @@ def test_a_doberman_is_named(method: str, capsys: pytest.CaptureFixture[str]) ->
     assert record["label"] == (DATA / "synset.txt").read_text().splitlines()[target].split(" ", 1)[1]
 
 
+@pytest.mark.slow
 @needs_data
 def test_a_score_of_two_axes_is_a_tuple(capsys: pytest.CaptureFixture[str]) -> None:
     model, picture = DATA / "onnx" / "yolox_nano_224.onnx", DATA / "images" / "doberman.png"

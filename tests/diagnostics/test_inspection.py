@@ -139,6 +139,7 @@ def test_text_names_every_activation(capsys: pytest.CaptureFixture[str]) -> None
     assert "grad-cam's default" in text
 
 
+@pytest.mark.slow
 @needs_data
 def test_control_flow_is_no_obstacle() -> None:
     found = inspect(load(DATA / "onnx" / "silero_vad_16k_op15.onnx"))

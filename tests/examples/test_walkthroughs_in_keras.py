@@ -24,6 +24,7 @@ def wine(example):
     return script, net, x[:32]
 
 
+@pytest.mark.slow
 def test_features_jacobian_and_saliency(wine, recipes, distance, measured):
     _, net, x = wine
     from onnxray.converters import to_onnx

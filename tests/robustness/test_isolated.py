@@ -23,6 +23,7 @@ SWELLS = """net (float[1] x) => (float[1] y) {
     y = Add(x, s) }"""
 
 
+@pytest.mark.slow
 def test_isolated_loading_gives_the_same_model(tmp_path: Path) -> None:
     onnx.save(DENSE.proto(), tmp_path / "model.onnx")
     for source in (tmp_path / "model.onnx", DENSE.proto()):
