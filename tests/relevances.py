@@ -1,4 +1,4 @@
-"""The rules of LRP in plain numpy as their papers write them: the relevance R of z = x W + b becomes that of x."""
+"""LRP and DeepLIFT in plain numpy as their papers write them: the relevance R of z = x W + b becomes that of x."""
 
 from __future__ import annotations
 
@@ -77,12 +77,27 @@ def z_box(low: Array | float, high: Array | float) -> Spread:
     return rule
 
 
+def first_layer(by_hand: ByHand, x: Array) -> tuple[Array, Array]:
+    """The first layer as a matrix, whose rows are its answers to unit vectors, and its bias."""
+    count = x[0].size
+    bias = by_hand.hidden_of(np.zeros_like(x[:1])).reshape(-1)
+    return by_hand.hidden_of(np.eye(count).reshape(count, *x.shape[1:])).reshape(count, -1) - bias, bias
+
+
+def deep_lift(by_hand: ByHand, x: Array, k: int, baseline: Array | float = 0.0) -> Array:
+    """(x - x') m with the multipliers of each layer: its weights, and of Relu the differences' quotient."""
+    start = np.broadcast_to(baseline, x.shape[1:])[None].astype(np.float64)
+    h, h_ = by_hand.hidden_of(x), by_hand.hidden_of(start)
+    slope = (np.maximum(h, 0) - np.maximum(h_, 0)) / (h - h_)
+    behind = by_hand.gradient_behind_relu(x, k) if isinstance(by_hand, Convolutional) else by_hand.weights["B"][:, k]
+    multipliers = (slope * behind).reshape(len(x), -1) @ first_layer(by_hand, x)[0].T
+    return (x - start) * multipliers.reshape(x.shape)
+
+
 def lrp(by_hand: ByHand, x: Array, k: int, composite: str = "epsilon-plus") -> Array:
     """The relevance of the input for class k: of Dense and Convolutional, whose first layer is taken as a matrix."""
     flat_x, weights = x.reshape(len(x), -1).astype(np.float64), by_hand.weights
-    first = by_hand.hidden_of(np.eye(flat_x.shape[1]).reshape(-1, *x.shape[1:]))
-    bias = by_hand.hidden_of(np.zeros_like(x[:1]))
-    h, w = by_hand.hidden_of(x), (first - bias).reshape(flat_x.shape[1], -1)
+    h, (w, bias) = by_hand.hidden_of(x), first_layer(by_hand, x)
     r, convolves = np.maximum(h, 0), isinstance(by_hand, Convolutional)
     pooled = r.mean((2, 3)) if convolves else r
     relevance = epsilon(pooled, weights["B"], weights["b"], by_hand.scores(x) * np.eye(by_hand.classes)[k])
@@ -92,4 +107,4 @@ def lrp(by_hand: ByHand, x: Array, k: int, composite: str = "epsilon-plus") -> A
     rules = {"epsilon-plus": z_plus, "epsilon-alpha2-beta1": alpha_beta(2, 1)} if convolves else {}
     rules |= {"epsilon-plus-flat": flat, "epsilon-gamma-box": z_box(low, high)}
     rule = rules.get(composite, epsilon)
-    return rule(flat_x, w, bias.reshape(-1), relevance.reshape(len(x), -1)).reshape(x.shape)
+    return rule(flat_x, w, bias, relevance.reshape(len(x), -1)).reshape(x.shape)

@@ -10,7 +10,7 @@ import numpy as np
 from black_box import BLACK_BOXES
 from by_hand import Array, ByHand, Convolutional
 from cam_formulas import FORMULAS
-from relevances import lrp
+from relevances import deep_lift, lrp
 
 
 def saliency(by_hand: ByHand, x: Array, k: int) -> Array:
@@ -113,6 +113,7 @@ REPLICAS: dict[str, Callable[..., Array]] = {
     "deconvnet": deconvnet,
     "integrated-gradients": integrated_gradients,
     "smoothgrad": smoothgrad,
+    "deep-lift": lambda by_hand, x, k, baseline=0.0: deep_lift(by_hand, x, k, start_of(by_hand, baseline)),
     "lrp": lrp,
     "occlusion": occlusion,
     **{name: class_activation_map(formula) for name, formula in FORMULAS.items()},

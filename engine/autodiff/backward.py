@@ -63,10 +63,9 @@ def backward(
     for y, seed in seeds.items():
         sweep.add(y, seed)
     path = path_nodes(g.graph, seeds, sweep.dependents)
-    own = [
-        node for node in path if node not in g.emitted
-    ]  # an overlay is for the model, not for what selects its score
-    sweep.overrides.update({node: as_rule(rule) for node in own if (rule := overlay.rule(node)) is not None})
+    for node in path:
+        if (rule := overlay.score_rule(node) if node in g.emitted else overlay.rule(node)) is not None:
+            sweep.overrides[node] = as_rule(rule)
     for node in reversed(path):
         sweep.visit(node)
     ends = [node for node in path if node not in sweep.blockers and stops(node)]

@@ -16,7 +16,7 @@ from ..graph.builder import GraphBuilder
 from ..graph.traversal import ancestors
 from .registry import rule_for
 
-__all__ = ["PRODUCTS_WITH_WEIGHTS", "LinearLayer", "goes_on", "is_gate", "layer_of", "varies"]
+__all__ = ["PRODUCTS_WITH_WEIGHTS", "LinearLayer", "SeenNode", "goes_on", "is_gate", "layer_of", "varies"]
 
 PRODUCTS_WITH_WEIGHTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _BIASES = frozenset({"Add", "Sub"})
@@ -27,7 +27,7 @@ _ELEMENTWISE = frozenset(
 
 
 @dataclass(frozen=True)
-class _Seen:
+class SeenNode:
     """A node as the registry's rules see it, with other inputs than the model's."""
 
     name: str | None
@@ -89,7 +89,7 @@ class LinearLayer:
     def adjoint(self, g: GraphBuilder, x: ir.Value, w: ir.Value, dy: ir.Value) -> ir.Value:
         """The gradient in x of the product with weights w: the registry's rule of the node."""
         rule, inputs = rule_for(self.node), [w, x] if self.place else [x, w]
-        seen = _Seen(self.node.name, self.node.op_type, inputs, [self.node.outputs[0]], self._attributes())
+        seen = SeenNode(self.node.name, self.node.op_type, inputs, [self.node.outputs[0]], self._attributes())
         found: Any = rule(g, seen, dy) if rule is not None else None  # type: ignore[arg-type]
         return g.sum_to(found[self.place], x)
 

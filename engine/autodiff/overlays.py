@@ -58,6 +58,9 @@ class _Stack(Overlay):
     def rule(self, node: ir.Node) -> Rule | None:
         return self.first.rule(node) or self.second.rule(node)
 
+    def score_rule(self, node: ir.Node) -> Rule | None:
+        return self.second.score_rule(node)
+
 
 def warn_of_unmet(graph: ir.Graph, rules: Overlay, of: Iterable[ir.Value], wrt: Iterable[ir.Value]) -> None:
     """One line where no node between tensors has a rule of a user's overlay, which then changes nothing."""

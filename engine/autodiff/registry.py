@@ -104,6 +104,10 @@ class Overlay:
         found = self.rules.get(f"{node.domain}::{node.op_type}" if node.domain else node.op_type)
         return as_rule(found) if found is not None and self.applies(node) else None
 
+    def score_rule(self, node: ir.Node) -> Rule | None:
+        """The rule for a node that onnxray added to select the score: the registry's own."""
+        return None
+
     def overrides(self, node: ir.Node) -> bool:
         """Whether a node takes another rule than the registry's."""
         return self.rule(node) is not None

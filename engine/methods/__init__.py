@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import InputError
 from ..support.choice import choose
 from .base import Method
+from .deep_lift import DeepLift
 from .eigen_cam import EigenCam, EigenGradCam
 from .feature_ablation import FeatureAblation
 from .grad_cam import GradCam
@@ -36,6 +37,7 @@ METHODS: dict[str, type[Method]] = {
         Deconvnet,
         IntegratedGradients,
         SmoothGrad,
+        DeepLift,
         Lrp,
         GradCam,
         LayerCam,

@@ -28,6 +28,8 @@ SETTINGS: list[tuple[ByHand, str, dict[str, Any]]] = [
     (DENSE, "smoothgrad", {"samples": 1, "noise": 0.5, "seed": 3}),
     (CONV, "smoothgrad", {"samples": 4, "noise": 0.3, "seed": 3}),
     (CONV, "smoothgrad", {"samples": 2, "noise": 0.0}),
+    (DENSE, "deep-lift", {"baseline": normal(6, seed=9)}),
+    (CONV, "deep-lift", {"baseline": [0.5, -1.0]}),
     *(
         (by_hand, "lrp", {"composite": name})
         for by_hand in (DENSE, CONV)
@@ -82,7 +84,7 @@ def test_delta_is_the_gap_of_completeness(rule: str) -> None:
 
 def test_methods_that_share_the_score_out_have_a_delta() -> None:
     found = {m: onnxray.explain(CONV.proto(), CONV.x(), m, **QUICK.get(m, {})) for m in onnxray.METHODS}
-    assert [m for m, a in found.items() if a.delta is not None] == ["integrated-gradients", "lrp"]
+    assert [m for m, a in found.items() if a.delta is not None] == ["integrated-gradients", "deep-lift", "lrp"]
 
 
 def test_saliency_of_a_linear_model_is_its_weights() -> None:

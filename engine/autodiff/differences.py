@@ -1,0 +1,144 @@
+"""Differences of one operator between an input and a reference, as rules of DeepLIFT use them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import onnx_ir as ir
+
+from ..graph.builder import GraphBuilder
+from .layers import SeenNode
+from .registry import Gradients, rule_for
+from .streams import Stream
+
+__all__ = ["Ends", "normalised", "quantised", "quotient", "softened"]
+
+_SMALL = 1e-3  # of a curve, below which the mean derivative is nearer than a quotient of rounded differences
+_SHARE = 1e-4  # likewise, as a share of the values, for what has a kink or a pole at zero
+_AT_ZERO = frozenset(
+    {"Abs", "Celu", "Clip", "Elu", "HardSigmoid", "LeakyRelu", "Log", "PRelu", "Pow", "Reciprocal", "Selu", "Sqrt"}
+    | {"ThresholdedRelu"}
+)
+
+
+@dataclass(frozen=True)
+class Ends:
+    """A node at the input, and the values that it has at the reference."""
+
+    node: ir.Node
+    reference: Stream
+
+    @property
+    def pairs(self) -> list[tuple[Any, Any]]:
+        """The inputs of the node, at the input and at the reference."""
+        return [(x, x if x is None else self.reference(x)) for x in self.node.inputs]
+
+    @property
+    def x(self) -> tuple[ir.Value, ir.Value]:
+        return self.pairs[0]
+
+    @property
+    def y(self) -> tuple[ir.Value, ir.Value]:
+        y = self.node.outputs[0]
+        return y, self.reference(y)
+
+    def registered(self, g: GraphBuilder, dy: ir.Value, inputs: Sequence[Any], y: ir.Value | None = None) -> Any:
+        """The gradients of the registry's rule for other inputs, and with them the output."""
+        node, rule = self.node, rule_for(self.node)
+        outputs = [y if y is not None else node.outputs[0], *node.outputs[1:]]
+        seen: Any = SeenNode(node.name, node.op_type, inputs, outputs, node.attributes)
+        found: Any = rule(g, seen, dy) if rule is not None else None
+        return list(found)[: len(node.inputs)]
+
+    def slope(self, g: GraphBuilder, dy: ir.Value) -> ir.Value:
+        """The difference of y over that of x, elementwise; where that of x is small, the mean derivative."""
+        (x, x_), (y, y_) = self.x, self.y
+        if self.node.op_type == "Sqrt":  # a difference of roots loses digits
+            return _ratio(g, g.Sub(x, x_), g.Mul(g.Sub(x, x_), g.Add(y, y_)), g.constant(0, x.dtype), 0)
+        difference, one = g.Sub(x, x_), g.expand_like(g.constant(1, dy.dtype), dy)
+        near = self._near(g, difference)
+        ends = zip(zip(*self.pairs, strict=True), self.y, strict=True)
+        slopes = [self.registered(g, one, list(inputs), end)[0] for inputs, end in ends]
+        mean = g.Mul(g.Add(*slopes), 0.5)
+        return g.Where(near, mean, g.Div(g.Sub(y, y_), g.Where(near, g.constant(1, x.dtype), difference)))
+
+    def _near(self, g: GraphBuilder, difference: ir.Value) -> ir.Value:
+        (x, x_), op = self.x, self.node.op_type
+        if op == "Relu":  # its quotient is exact
+            return g.Equal(difference, 0)
+        if op in _AT_ZERO:
+            return g.LessOrEqual(g.Abs(difference), g.Mul(g.Add(g.Abs(x), g.Abs(x_)), _SHARE))
+        return g.LessOrEqual(g.Abs(difference), _SMALL)
+
+
+def quotient(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
+    """a / b: da by the mean of the reciprocals, db by -(a + a') / (2 b b')."""
+    (a, a_), (b, b_) = ends.pairs
+    da = g.Mul(dy, g.Mul(g.Add(g.Reciprocal(b), g.Reciprocal(b_)), 0.5))
+    return [da, g.Neg(g.Mul(dy, g.Div(g.Mul(g.Add(a, a_), 0.5), g.Mul(b, b_))))]
+
+
+def softened(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
+    """Softmax is e / s, s the sum of e = exp(x - c), LogSoftmax x - c - log s; both ends share c, their maximum."""
+    (x, x_), axes = ends.x, [ends.node.attributes.get_int("axis", -1)]
+    most = g.Max(g.ReduceMax(x, axes, keepdims=1), g.ReduceMax(x_, axes, keepdims=1))
+    e, e_ = (g.Exp(g.Sub(value, most)) for value in (x, x_))
+    s, s_ = (g.ReduceSum(value, axes, keepdims=1) for value in (e, e_))
+    slope = _ratio(g, g.Sub(e, e_), g.Sub(x, x_), g.Mul(g.Add(e, e_), 0.5), _SMALL)
+    if ends.node.op_type == "LogSoftmax":
+        total = g.Mul(g.ReduceSum(dy, axes, keepdims=1), _log_ratio(g, s, s_))
+        return g.Sub(dy, g.Mul(total, slope))
+    of_e = g.Mul(dy, g.Mul(g.Add(g.Reciprocal(s), g.Reciprocal(s_)), 0.5))
+    total = g.ReduceSum(g.Mul(dy, g.Mul(g.Add(e, e_), 0.5)), axes, keepdims=1)
+    return g.Mul(g.Sub(of_e, g.Div(total, g.Mul(s, s_))), slope)
+
+
+def _ratio(g: GraphBuilder, over: ir.Value, under: ir.Value, instead: ir.Value, small: float) -> ir.Value:
+    near = g.LessOrEqual(g.Abs(under), small)
+    return g.Where(near, instead, g.Div(over, g.Where(near, g.constant(1, under.dtype), under)))
+
+
+def _log_ratio(g: GraphBuilder, s: ir.Value, s_: ir.Value) -> ir.Value:
+    """log(s / s') over s - s'."""
+    mean = g.Mul(g.Add(g.Reciprocal(s), g.Reciprocal(s_)), 0.5)
+    return _ratio(g, g.Sub(g.Log(s), g.Log(s_)), g.Sub(s, s_), mean, _SMALL)
+
+
+def normalised(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
+    """u / s times a scale, with u = x - its mean (x for RMSNormalization) and s the root of the mean of u squared.
+
+    The difference of 1 / s is that of the variance over -s s' (s + s'), the difference of u squared is du (u + u').
+    """
+    node, ((x, x_), (scale, _), *rest) = ends.node, ends.pairs
+    rank, per_channel = g.rank(x), node.op_type == "InstanceNormalization"
+    axes = list(range(2 if per_channel else node.attributes.get_int("axis", -1) % rank, rank))
+    if per_channel:
+        scale = g.Reshape(scale, [-1, *[1] * (rank - 2)])
+    less = (lambda v: v) if node.op_type == "RMSNormalization" else partial(_centred, g, axes)
+    u, u_ = less(x), less(x_)
+    s, s_ = (_deviation(g, value, axes, node.attributes.get_float("epsilon", 1e-5)) for value in (u, u_))
+    du, mean_u = g.Mul(dy, scale), g.Mul(g.Add(u, u_), 0.5)
+    direct = g.Mul(du, g.Mul(g.Add(g.Reciprocal(s), g.Reciprocal(s_)), 0.5))
+    of_inverse = g.ReduceMean(g.Mul(du, mean_u), axes, keepdims=1)
+    of_variance = g.Div(of_inverse, g.Mul(g.Mul(s, s_), g.Add(s, s_)))
+    found = g.Sub(direct, g.Mul(of_variance, g.Mul(mean_u, 2)))
+    return [less(found), None, *[None] * len(rest)]
+
+
+def _centred(g: GraphBuilder, axes: list[int], value: ir.Value) -> ir.Value:
+    return g.Sub(value, g.ReduceMean(value, axes, keepdims=1))
+
+
+def _deviation(g: GraphBuilder, u: ir.Value, axes: list[int], epsilon: float) -> ir.Value:
+    return g.Sqrt(g.Add(g.ReduceMean(g.Mul(u, u), axes, keepdims=1), epsilon))
+
+
+def quantised(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
+    """The difference of the whole numbers over that of what they round; straight through where that is none."""
+    (x, x_), (y, y_) = ends.x, (g.Cast(value, to=dy.dtype) for value in ends.y)
+    straight = ends.registered(g, g.expand_like(g.constant(1, dy.dtype), dy), ends.node.inputs)[0]
+    slope = _ratio(g, g.Sub(y, y_), g.Sub(x, x_), straight, 1e-7)
+    return [g.Mul(dy, slope), *[None] * (len(ends.node.inputs) - 1)]

@@ -1,0 +1,41 @@
+"""Differences of a maximum: one that grows is due to what holds it now, one that falls to what held it before."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from ..graph.builder import GraphBuilder
+from .differences import Ends
+from .registry import Gradients
+
+__all__ = ["larger", "pooled"]
+
+
+def larger(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
+    """max(a, b) = a + relu(b - a) and min(a, b) = a - relu(a - b), by the rescale rule of Relu."""
+    (a, a_), (b, b_) = ends.pairs
+    d, d_ = (g.Sub(b, a), g.Sub(b_, a_)) if ends.node.op_type == "Max" else (g.Sub(a, b), g.Sub(a_, b_))
+    change = g.Sub(d, d_)
+    none = g.Equal(change, 0)
+    held = g.Where(g.Greater(d, 0), g.constant(1, d.dtype), g.constant(0, d.dtype))
+    quotient = g.Div(g.Sub(g.Relu(d), g.Relu(d_)), g.Where(none, g.constant(1, d.dtype), change))
+    share = g.Where(none, held, quotient)
+    return [g.Mul(dy, g.Sub(1, share)), g.Mul(dy, share)]
+
+
+def pooled(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
+    """Over windows or axes: the registry's rule hands each end's part of the difference to what is the maximum there.
+
+    Where x does not differ from its reference, no maximum that it holds does: there the multiplier is the derivative.
+    """
+    (x, x_), (y, y_), inputs = ends.x, ends.y, list(zip(*ends.pairs, strict=True))
+    change, more = g.Sub(y, y_), "Min" not in ends.node.op_type
+    grows, falls = (g.Max(change, 0), g.Min(change, 0)) if more else (g.Min(change, 0), g.Max(change, 0))
+    parts = [
+        ends.registered(g, g.Mul(dy, part), at, y)[0]
+        for part, at, y in zip((grows, falls), inputs, ends.y, strict=True)
+    ]
+    difference = g.Sub(x, x_)
+    none = g.Equal(difference, 0)
+    quotient = g.Div(g.Add(*parts), g.Where(none, g.constant(1, x.dtype), difference))
+    return [g.Where(none, ends.registered(g, dy, inputs[0])[0], quotient), *[None] * (len(ends.node.inputs) - 1)]

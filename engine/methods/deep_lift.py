@@ -1,0 +1,57 @@
+"""DeepLIFT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..autodiff.paths import depends_on, path_nodes
+from ..autodiff.registry import FLOWS
+from ..autodiff.rescale import Rescale
+from ..autodiff.streams import add_stream
+from ..errors import UnsupportedOperator
+from .base import EmitContext, Emitted, Method
+from .baseline import Baseline, baseline_array, check_baseline
+from .saliency import Saliency
+
+__all__ = ["DeepLift"]
+
+
+@dataclass(frozen=True)
+class DeepLift(Method):
+    """Difference from a baseline, times multipliers by the rescale rule (Shrikumar et al., 2017, arXiv:1704.02685).
+
+    The multipliers share the change of the score out without a rest, through attention, normalisations, products and
+    maxima, too; ``delta``, the sum of the attributions less f(x) - f(baseline), is what rounding leaves. It takes two
+    forward passes and one reverse pass.
+    """
+
+    name: ClassVar[str] = "deep-lift"
+    baseline: Baseline = 0.0
+
+    def emit(self, context: EmitContext) -> Emitted:
+        g, given = context.g, context.perturbed_inputs
+        check_baseline(self.baseline, context.explained)
+        g.prefix = "reference"
+        starts = {
+            name: g.expand_like(g.constant(baseline_array(self.baseline, context.explained[name]), x.dtype), x)
+            for name, x in given.items()
+        }
+        instead = {x: starts[name] for name, x in given.items()} | {context.settled: context.settled}
+        _refuse_subgraphs(context)
+        reference = add_stream(g, instead, [context.differentiable_score])
+        multipliers, activations = context.gradients(Rescale("rescale", reference=reference))
+        change = g.Sub(context.differentiable_score, reference(context.differentiable_score))
+        total = {name: g.Mul(g.Sub(x, starts[name]), multipliers[name]) for name, x in given.items()}
+        return Emitted(total, activations, change)
+
+    def relaxed(self) -> list[tuple[Method, str]]:
+        return [(Saliency(), "the input is the baseline wherever the gradient is not zero; choose another baseline=")]
+
+
+def _refuse_subgraphs(context: EmitContext) -> None:
+    """An UnsupportedOperator for an If or a Loop between input and score, whose branches may differ at the baseline."""
+    among = depends_on(context.g.graph, context.perturbed_inputs.values())
+    for node in path_nodes(context.g.graph, [context.differentiable_score], among):
+        if (node.domain, node.op_type) in FLOWS:
+            raise UnsupportedOperator(f"operator {node.op_type} (node {node.name!r}) has no rule of differences")
