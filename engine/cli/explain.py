@@ -1,0 +1,78 @@
+"""``onnxray explain``: one method on files, one after another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..attribution.axes import score_axes
+from ..attribution.target_text import fitting_labels
+from ..attribution.target_words import target_of
+from ..data.labels import read_labels
+from ..explainer import Explainer
+from ..loading.load import load
+from ..support.writing import make_folder
+from .detected_boxes import box_classes
+from .explain_files import Job
+from .flatten_options import flatten_options
+from .options import (
+    Drawing,
+    Images,
+    Json,
+    LabelsFile,
+    ModelFile,
+    Numbers,
+    Out,
+    Preset,
+    Runtime,
+    Setup,
+    TargetText,
+)
+from .preprocess_option import preprocess_from_option
+from .print_each import print_each
+
+__all__ = ["explain"]
+
+
+@flatten_options
+def explain(
+    model: ModelFile,
+    images: Images,
+    setup: Setup,
+    target: TargetText = "top1",
+    labels: LabelsFile = None,
+    preprocess: Preset = None,
+    out: Out = Path("out"),
+    as_json: Json = False,
+    npz: Numbers = False,
+    drawing: Drawing = Drawing(),  # noqa: B008  a frozen value
+    runtime: Runtime = Runtime(),  # noqa: B008
+    **options: Any,
+) -> None:
+    """Show which parts of pictures, arrays or table rows a model used for a score.
+
+    Each file is explained and written before the next one is read. With --json
+    there is one object per example on stdout: image, method, target, label,
+    explained (the target in words), score and files. Exit code 1 says that some of several files failed.
+    Of a detector (YOLO, SSD, DETR, ...) every box is explained, and drawn.
+
+    \b
+    Example:
+      onnxray explain model.onnx dog.jpg cat.jpg -m guided-backprop \\
+          --preprocess imagenet --labels synset.txt --target Doberman
+      onnxray explain model.onnx dog.jpg -m integrated-gradients --steps 100 --npz
+      onnxray explain yolo.onnx street.jpg --preprocess unit,fit=letterbox --target box:dog
+      onnxray explain table.onnx rows.csv -m integrated-gradients --json
+    """
+    source = load(model)
+    scores = score_axes(source, setup.score)
+    classes = box_classes(source, setup.score)
+    known = fitting_labels(source, classes or scores, read_labels(labels) if labels else None)
+    wanted = None if classes and target == "top1" else target_of(target, known, scores)
+    preprocessing = preprocess_from_option(source, preprocess, images)
+    explainer = Explainer(
+        source, setup.method, score=setup.score, layer=setup.layer, providers=runtime.provider or None,
+        threads=runtime.threads, memory=runtime.memory, preprocess=preprocessing, **options,
+    )  # fmt: skip
+    job = Job(explainer, wanted, known, make_folder(out), drawing.style, drawing.settings(), npz)
+    print_each(images, job, job.out, as_json, worth_a_bar=len(images) > 1 or job.long)
