@@ -9,7 +9,7 @@ import onnx
 import onnxray
 import pytest
 from by_hand import model, normal
-from cli_tools import CANCER, DIGIT, DIGITS, ROWS, one_line, records
+from cli_tools import DIGIT, DIGITS, one_line, records
 from onnxray.attribution.score_axes import ScoreAxes
 from onnxray.attribution.target_words import WORDS, target_of
 from onnxray.cli.app import run
@@ -89,7 +89,7 @@ def test_an_unknown_word_is_told_all_of_them() -> None:
 def test_every_word_is_in_the_help_and_in_a_test(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "--help"]) == 0
     told = capsys.readouterr().out
-    text = Path(__file__).read_text(encoding="utf-8")
+    text = "".join(file.read_text(encoding="utf-8") for file in Path(__file__).parents[1].rglob("test_*.py"))
     assert [name for name in WORDS if f"{name}:" not in told and name not in told] == []
     assert [name for name in WORDS if f'"{name}:' not in text and f'"{name}"' not in text] == []
 
@@ -107,7 +107,7 @@ def test_a_mask_is_read_from_a_file_whose_name_may_hold_colons(name: str) -> Non
 
 @pytest.mark.parametrize(
     ("text", "target", "name"),
-    [("6-8", [6, 8], "6 against 8"), ("not:8", 8, "not 8"), ("norm", [], "norm"), ("6", 6, "class 6")],
+    [("6-8", [6, 8], "6 against 8"), ("norm", [], "norm")],
 )
 def test_results_name_what_is_explained(
     text: str, target: object, name: str, capsys: pytest.CaptureFixture[str]
@@ -121,8 +121,6 @@ def test_results_name_what_is_explained(
     ("text", "target", "name"),
     [
         ("letter:0", [0, 2, 1, 2], "letter 0, class b (2) at steps 1 to 2"),
-        ("letter:1", [1, 1, 4, 4], "letter 1, class a (1) at step 4"),
-        ("token:4", [4, 1], "token 4, word a (1)"),
         ("token:-1:b", [5, 2], "token 5, word b (2)"),
     ],
 )
@@ -178,5 +176,3 @@ def test_the_only_score_of_a_regression_is_no_class(capsys: pytest.CaptureFixtur
     told = capsys.readouterr().out
     assert "give 0, there is one score" in told
     assert "class" not in told.split("give 0")[0].rsplit("\n", 1)[-1]
-    assert run(["explain", CANCER, ROWS, "--json"]) == 0
-    assert [one["explained"] for one in records(capsys.readouterr().out)] == ["malignant (0)", "benign (1)"]
