@@ -16,13 +16,12 @@ from .base import EmitContext, Emitted, Method, Reduction
 from .baseline import Baseline, baseline_array, check_baseline
 from .explained import Explained
 from .group_nodes import expand_examples, groups_value, input_name, mix, spread
-from .groups import Cells, Grouping, Groups
+from .groups import LIMIT, Cells, Grouping, Groups
 from .samplers import Sampler
 
-__all__ = ["LIMIT", "CoalitionMethod", "Coalitions", "Design", "GroupMethod", "first_point", "group_total"]
+__all__ = ["CoalitionMethod", "Coalitions", "Design", "GroupMethod", "first_point", "group_total"]
 
 FIRST = "first"
-LIMIT = 2**26  # numbers in a matrix of points by groups
 
 Design = tuple[np.ndarray, np.ndarray]  # coalitions (points, groups) of 0 and 1, and what each score counts, likewise
 

@@ -13,10 +13,11 @@ from ..support.choice import choose
 from .explained import Explained
 from .superpixels import check_picture, superpixels
 
-__all__ = ["SUPERPIXELS", "Cells", "Grouping", "Groups"]
+__all__ = ["LIMIT", "SUPERPIXELS", "Cells", "Grouping", "Groups"]
 
 Groups = str | np.ndarray | Sequence[Any] | Mapping[str, Any] | None
 Cells = int | Sequence[int]
+LIMIT = 2**26  # numbers in a matrix of points by groups
 SUPERPIXELS = "superpixels"
 KINDS = ("grid", "pixels", SUPERPIXELS)
 
@@ -114,7 +115,10 @@ def _grid(shape: Sequence[int | None], cells: Sequence[int | None]) -> np.ndarra
 
 def _numbered(given: Any, about: Explained) -> np.ndarray:
     """The groups of an array, numbered from 0 without gaps."""
-    array, rank = np.asarray(given), len(about.shape)
+    try:
+        array, rank = np.asarray(given), len(about.shape)
+    except ValueError:
+        raise InputError(f"groups for input {about.name!r}: the rows of a list differ in length") from None
     if array.ndim == rank - 1 and about.channels is not None:
         array = np.expand_dims(array, about.channels)
     fits = array.ndim == rank and all(n in (1, m) for n, m in zip(array.shape, about.shape, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import onnx_ir as ir
@@ -13,6 +14,7 @@ from ..graph.builder import GraphBuilder
 from .baseline import Baseline, baseline_array, check_baseline
 from .explained import Explained
 from .group_nodes import mix, rows_along
+from .groups import LIMIT
 from .samplers import WEIGHT, Sampler
 
 __all__ = ["SmoothMasks"]
@@ -41,6 +43,10 @@ class SmoothMasks(Sampler):
         for k, (name, about) in enumerate(explained.items()):
             rng = np.random.default_rng([self.seed, k])
             axes = self._axes(about)
+            if self.samples * (cells := prod(count for _, count in axes)) > LIMIT:
+                raise InputError(
+                    f"rise of {self.samples} masks of {cells} cells is too much; give fewer by samples= or cells="
+                )
             hidden = rng.random((self.samples, *(cells for _, cells in axes))) >= self.keep
             shifts = rng.integers(0, [_cell(*axis) for axis in axes] or [1], (self.samples, max(1, len(axes))))
             arrays[f"hidden/{name}"] = np.concatenate([np.zeros((1, *hidden.shape[1:])), hidden]).astype(np.float32)
