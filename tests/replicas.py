@@ -56,7 +56,7 @@ def smoothgrad(by_hand: ByHand, x: Array, k: int, samples: int = 25, noise: floa
 def class_activation_map(formula: Callable[[Array, Array], Array]) -> Callable[..., Array]:
     """The replica of a class activation map on the net by hand, whose layers with maps are conv and relu."""
 
-    def replica(by_hand: ByHand, x: Array, k: int, layer: str = "conv", relu: bool = True) -> Array:
+    def replica(by_hand: ByHand, x: Array, k: int, layer: str = "relu", relu: bool = True) -> Array:
         assert isinstance(by_hand, Convolutional)
         h, dh = by_hand.hidden_of(x), by_hand.gradient_of_maps(x, k)
         if layer == "relu":

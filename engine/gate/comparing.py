@@ -90,7 +90,7 @@ def compare(
         golden: Path of a golden file in which the reference is recorded.
         journal: Path of a file from which an interrupted comparison continues.
         score: "logit" (before a final Softmax or Sigmoid), "output", or the name of a tensor.
-        layer: Layer that grad-cam explains; None for the last convolution.
+        layer: Layer that class activation maps explain; None for the last feature maps before pooling.
         preprocess: How pictures become inputs; None for what the models carry.
         providers: Execution providers of both models, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
         candidate_providers: Those of the candidate; None for ``providers``.

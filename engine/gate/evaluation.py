@@ -78,7 +78,7 @@ def evaluate(
         samples: How many samples are drawn at random; None for all, in their order.
         seed: Seed of everything that is random.
         score: "logit" (before a final Softmax or Sigmoid), "output", or the name of a tensor.
-        layer: Layer that grad-cam explains; None for the last convolution.
+        layer: Layer that class activation maps explain; None for the last feature maps before pooling.
         preprocess: How pictures become inputs; None for what the model carries.
         providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
         threads: CPU threads of one run; None for all cores.

@@ -1,4 +1,4 @@
-"""The layer that a class activation map explains where none is named."""
+"""The layer that a class activation map explains where none is named: the last feature maps before pooling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..autodiff.paths import depends_on, reached_nodes
 from ..errors import ModelError
 from ..graph.model import Layer, Model
 from ..graph.traversal import ancestors
-from .cam_layers import CONVOLUTIONS, KEEPS_AXES, as_floats, has_one_place, nameable
+from .cam_layers import CONVOLUTIONS, KEEPS_AXES, as_floats, has_one_place, nameable, order_of
 from .cam_tokens import attends, grid_of, tokens_of
 
 __all__ = ["default_layer"]
@@ -21,12 +21,17 @@ _READS_OUT = KEEPS_AXES | {
     "ScatterElements", "ScatterND", "Softmax", "Split", "Squeeze", "Tile", "TopK", "Transpose", "Unsqueeze",
 }  # fmt: skip
 _READS_OUT -= {"LayerNormalization", "RMSNormalization"}
+_NORMS = frozenset({"BatchNormalization", "GroupNormalization", "InstanceNormalization", "LRN"})
+_KEEPS_PLACES = (KEEPS_AXES | _NORMS) - {"Pad", "Resize", "Slice"}
+_SAME = frozenset({"Cast", "CastLike", "DequantizeLinear", "Dropout", "Identity", "QuantizeLinear"})
 
 
 def default_layer(method: str, model: Model, of: ir.Value, wrt: Iterable[ir.Value]) -> Layer:
-    """The last convolution with more than one place that all scores depend on; ModelError if there is none.
+    """The last feature maps before pooling that all scores depend on, behind their activation; ModelError without any.
 
     Of transformers it is the tokens that the last attention reads, behind their norm; they must fold to a grid.
+
+    From the last convolution the maps are followed through what keeps their places: norms, activations, sums, gates.
     """
     behind = depends_on(model.graph, wrt)
     nodes = reached_nodes(model.graph, [of], behind)
@@ -42,7 +47,7 @@ def default_layer(method: str, model: Model, of: ir.Value, wrt: Iterable[ir.Valu
             f"{method}: the last convolution, {convolution.name or convolution.outputs[0].name!r}, embeds the patches "
             f"of a transformer, and no tokens behind it fold to a grid of patches; {nameable(model)}"
         )
-    return _as_layer(convolution.outputs[0])
+    return _as_layer(_behind_activation(convolution, nodes, common))
 
 
 def _as_layer(value: ir.Value) -> Layer:
@@ -89,6 +94,43 @@ def _last_convolution(nodes: Iterable[ir.Node], common: set[ir.Value]) -> ir.Nod
     maps = [node for node in found if not has_one_place(node.outputs[0])]
     shared = [node for node in maps if node.outputs[0] in common]
     return (shared or maps or [None])[-1]
+
+
+def _behind_activation(convolution: ir.Node, nodes: Iterable[ir.Node], common: set[ir.Value]) -> ir.Value:
+    """The last value that has the places of a convolution's map and comes from it by what keeps places."""
+    last = convolution.outputs[0]
+    axes = {last: 1}
+    sizes = _sizes(last, 1)
+    for node in nodes:
+        y = node.outputs[0]
+        axis = next((_axis(node, axes[x]) for x in node.inputs if x in axes), None)
+        if axis is None or y not in common or y in axes or len(y.shape or ()) != len(last.shape or ()):
+            continue
+        if all(
+            a == b for a, b in zip(sizes, _sizes(y, axis), strict=True) if isinstance(a, int) and isinstance(b, int)
+        ):
+            axes[y] = axis
+            last = last if node.op_type in _SAME else y
+    return last
+
+
+def _sizes(value: ir.Value, channels: int) -> list[int | ir.SymbolicDim]:
+    return [size for axis, size in enumerate(value.shape or ()) if axis not in (0, channels)]
+
+
+def _axis(node: ir.Node, axis: int) -> int | None:
+    """Where a node that keeps the places of its input lays the channels; None for other nodes."""
+    rank = len(node.outputs[0].shape or ())
+    if node.domain != "":
+        return None
+    if node.op_type == "Transpose":
+        order = order_of(node, rank)
+        return order.index(axis) if order[0] == 0 else None
+    if node.op_type == "Concat":
+        return axis if node.attributes.get_int("axis") % rank == axis else None
+    if node.op_type == "MatMul":
+        return axis if axis == rank - 1 else None
+    return axis if node.op_type in _KEEPS_PLACES else None
 
 
 def _tokens(

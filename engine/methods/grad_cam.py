@@ -105,9 +105,10 @@ class WeightedMaps(ClassActivationMap):
 class GradCam(WeightedMaps):
     """A layer's feature maps, summed by their mean gradients and rectified (Selvaraju et al., 2016, arXiv:1610.02391).
 
-    ``layer`` is the last convolution that all scores depend on, or of transformers the tokens that the last attention
-    reads, folded to the grid of their patches, without those of class and registers. A layer of which nothing tells the
-    channels is an error. ``relu=False`` keeps the negative part. The map has the layer's size.
+    ``layer`` is by default the last feature maps before pooling that all scores depend on, behind their activation, or
+    of transformers the tokens that the last attention reads, folded to the grid of their patches, without those of
+    class and registers. A layer of which nothing tells the channels is an error. ``relu=False`` keeps the negative
+    part. The map has the layer's size.
     """
 
     name: ClassVar[str] = "grad-cam"

@@ -108,10 +108,10 @@ def test_the_outputs_that_an_attribution_comes_with() -> None:
 def test_grad_cam_takes_the_layer_that_is_named_so() -> None:
     model = onnxray.load(DIGITS)
     layer = default_layer(model)
-    assert layer == "conv4"
+    assert layer == "relu4"
     a, b = (Explainer(model, "grad-cam", layer=name, threads=1)(X).values for name in (layer, None))
     np.testing.assert_array_equal(a, b)
-    assert same_layer(model, "conv4", model) == same_layer(model, "conv4") == "conv4"
-    assert same_layer(model, "conv1", model) is None  # its map has another size than that of conv4
+    assert same_layer(model, "relu4", model) == same_layer(model, "relu4") == "relu4"
+    assert same_layer(model, "conv1", model) is None  # its map has another size than that of relu4
     assert same_layer(model, "conv9") is None
     assert same_layer(onnxray.load(models.path("breast_cancer.onnx")), "conv4", model) is None

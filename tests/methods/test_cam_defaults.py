@@ -128,3 +128,41 @@ def test_a_detector_is_explained_where_all_boxes_begin(index: tuple[int, int]) -
     a: Array = onnxray.activations(proto, x, layer)[layer]
     d = onnxray.explain(proto, x, target=[index], score="output", features=layer).values
     assert distance(found.values, FORMULAS["grad-cam"](a, np.asarray(d))) < 1e-5
+
+
+# The last feature maps before pooling -------------------------------------------------------------------------
+
+FOLLOWED = {
+    "activation": ("[end] e = Relu(c)", "e"),
+    "bare": ("", "c"),
+    "residual": ("n = BatchNormalization(c, w, w, w, w) j = Add(n, a) [end] e = Relu(j)", "e"),
+    "gate": ("i = Sigmoid(c) [end] e = Mul(c, i)", "e"),
+    "squeeze": ("u = Relu(c) g = GlobalAveragePool(u) s = Conv(g, S) i = Sigmoid(s) [end] e = Mul(u, i)", "e"),
+    "pool": ("[end] u = Relu(c) e = MaxPool<kernel_shape=[2, 2], strides=[2, 2]>(u)", "e"),
+    "branches": ("d = Conv(a, S) i = Concat<axis=1>(d, c) [end] v = Relu(i) e = Slice(v, zero, four, one)", "e"),
+    "channels last": ("t = Transpose<perm=[0, 2, 3, 1]>(c) m = MatMul(t, M) u = Gelu(m)"
+                      "[end] v = Add(u, t) e = Transpose<perm=[0, 3, 1, 2]>(v)", "e"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FOLLOWED)
+def test_the_default_is_the_last_map_before_pooling(kind: str) -> None:
+    """Behind norms, sums, gates and activations, of all branches; not behind the pooling."""
+    behind, last = FOLLOWED[kind]
+    proto = model(
+        f"""net (float[N, 3, 8, 8] x) => (float[N, 5] y) {{
+            b = Conv(x, A) a = Relu(b) [conv] c = Conv<pads=[1, 1, 1, 1]>(a, C) {behind}
+            p = GlobalAveragePool({last}) f = Flatten(p) y = MatMul(f, W) }}""",
+        {
+            "A": normal(4, 3, 1, 1),
+            "C": normal(4, 4, 3, 3),
+            "S": normal(4, 4, 1, 1),
+            "M": normal(4, 4),
+            "W": normal(4, 5),
+        }
+        | {"w": np.ones(4, np.float32), "zero": np.array([0]), "four": np.array([4]), "one": np.array([1])},
+        20,
+    )
+    found = onnxray.explain(proto, normal(1, 3, 8, 8), "grad-cam", relu=False)
+    assert found.provenance["layer"] == {"bare": "conv", "channels last": "e"}.get(kind, "end")
+    assert found.values.shape == (1, 8, 8)

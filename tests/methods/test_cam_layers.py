@@ -156,8 +156,8 @@ def test_the_default_has_a_gradient() -> None:
     x = CONV.x()
     assert distance(onnxray.explain(proto, x, "grad-cam", target=2).values, grad_cam(CONV, x, 2)) < 1e-5
     loaded = onnxray.load(proto)
-    assert default_layer(loaded) == "h"
-    assert [layer.name for layer in inspect(loaded).layers if layer.default] == ["conv"]
+    assert default_layer(loaded) == "r"
+    assert [layer.name for layer in inspect(loaded).layers if layer.default] == ["relu"]
 
 
 def test_inspect_marks_the_layer_that_is_taken() -> None:
@@ -165,14 +165,14 @@ def test_inspect_marks_the_layer_that_is_taken() -> None:
     proto = model(
         """net (float[N, 2, 6, 5] x) => (float[N, 4] y) {
             [conv] h = Conv<kernel_shape=[3, 3], pads=[1, 1, 1, 1]>(x, A, a)
-            r = Relu(h)
+            [act] r = Relu(h)
             p = GlobalAveragePool(r)
             [head] z = Conv(p, C, b)
             y = Flatten(z)
         }""",
         CONV.weights | {"C": CONV.weights["B"].T[..., None, None].copy()},
     )
-    assert [layer.name for layer in inspect(onnxray.load(proto)).layers if layer.default] == ["conv"]
+    assert [layer.name for layer in inspect(onnxray.load(proto)).layers if layer.default] == ["act"]
     x = CONV.x()
     assert distance(onnxray.explain(proto, x, "grad-cam", target=2).values, grad_cam(CONV, x, 2)) < 1e-5
 

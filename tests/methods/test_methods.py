@@ -35,7 +35,7 @@ SETTINGS: list[tuple[ByHand, str, dict[str, Any]]] = [
         for by_hand in (DENSE, CONV)
         for name in ("epsilon", "epsilon-plus-flat", "epsilon-alpha2-beta1", "epsilon-gamma-box", "attnlrp")
     ),
-    *((CONV, name, options) for name in FORMULAS for options in ({"relu": False}, {"layer": "relu"})),
+    *((CONV, name, options) for name in FORMULAS for options in ({"relu": False}, {"layer": "conv"})),
     (DENSE, "occlusion", {"window": 1, "stride": 1, "baseline": 0.5}),
     (DENSE, "occlusion", {"window": 4, "stride": 3, "overlap": "sum"}),
     (CONV, "occlusion", {"window": 2}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import onnx
 import onnxray
 import pytest
 from cam_formulas import FORMULAS
@@ -13,6 +14,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed")
 pytest.importorskip("captum", reason="Captum is not installed")
 
 import torch
+from architectures import Residual
 from captum import attr
 from nets import Net, net
 from peers import EVERY_DAY, TARGET, Note, Peer, check, explainer, small
@@ -21,6 +23,10 @@ from torch import Tensor, nn
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum warns of every hook that it sets
 
 CONVOLUTIONAL = ["resnet", "vgg", "mobilenet"]
+
+
+def last_convolution(proto: onnx.ModelProto) -> str:
+    return next(node.output[0] for node in reversed(proto.graph.node) if node.op_type == "Conv")
 
 
 def grad_cam_layer(one: Net) -> nn.Module:
@@ -34,7 +40,7 @@ def grad_cam_layer(one: Net) -> nn.Module:
 def test_grad_cam(name: str, relu: bool, measured: Note) -> None:
     one = net(name)
     x = one.pictures(2)
-    a = explainer(name, "grad-cam", relu=relu, **one.options("grad-cam"))(x, target=TARGET)
+    a = explainer(name, "grad-cam", relu=relu, layer=last_convolution(one.proto))(x, target=TARGET)
     check(a.values, cam_peer(one, grad_cam_layer(one), relu), one, x, measured)
 
 
@@ -44,8 +50,18 @@ def test_grad_cam_of_the_bare_convolution(name: str, relu: bool, measured: Note)
     one = net(name)
     x = one.pictures(2)
     last = [layer for layer in one.module.modules() if isinstance(layer, nn.Conv2d)][-1]
-    a = onnxray.explain(one.unfolded, x, "grad-cam", target=TARGET, relu=relu)
+    layer = last_convolution(one.unfolded)
+    a = onnxray.explain(one.unfolded, x, "grad-cam", target=TARGET, relu=relu, layer=layer)
     check(a.values, cam_peer(one, last, relu), one, x, measured)
+
+
+@pytest.mark.parametrize("name", ["cnn", pytest.param("resnet", marks=pytest.mark.slow)])
+def test_the_default_of_a_resnet_is_its_last_block(name: str, measured: Note) -> None:
+    """As pytorch-grad-cam's layer4[-1]: behind the last sum and its ReLU."""
+    one = net(name)
+    x = one.pictures(2)
+    block = [layer for layer in one.module.children() if isinstance(layer, Residual)][-1]
+    check(explainer(name, "grad-cam")(x, target=TARGET).values, cam_peer(one, block, True), one, x, measured)
 
 
 def cam_peer(one: Net, layer: nn.Module, relu: bool) -> Peer:
@@ -69,7 +85,7 @@ def test_the_formula_on_tensors_of_pytorch(name: str, method: str, measured: Not
     """
     one = net(name)
     x = one.pictures(2)
-    a = explainer(name, method)(x, target=TARGET)
+    a = explainer(name, method, layer=last_convolution(one.proto))(x, target=TARGET)
     check(a.values, formula_peer(one, grad_cam_layer(one), FORMULAS[method]), one, x, measured)
 
 

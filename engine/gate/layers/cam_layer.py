@@ -1,4 +1,4 @@
-"""The layer that Grad-CAM explains on both sides, as the last convolution depends on the order of the nodes."""
+"""The layer that Grad-CAM explains on both sides, as the default layer depends on the order of the nodes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def usable_methods(model: Model, methods: Sequence[str], layer: str | None) -> t
 
 def same_layer(model: Model, tensor: str | None, reference: Model | None = None) -> str | None:
     """The name of a reference's layer in another model: of the layer that matches it, or, without the reference, of the
-    one of its name. None where the model's own last convolution has a map of another size, so is another layer."""
+    one of its name. None where the model's own default layer has a map of another size, so is another layer."""
     own = default_layer(model)
     if tensor is None or own is None:
         return None
