@@ -46,11 +46,22 @@ def start_of(by_hand: ByHand, baseline: Any) -> Array:
     return array[:, None, None] if per_channel else array
 
 
-def smoothgrad(by_hand: ByHand, x: Array, k: int, samples: int = 25, noise: float = 0.15, seed: int = 0) -> Array:
+def smoothgrad(
+    by_hand: ByHand,
+    x: Array,
+    k: int,
+    samples: int = 25,
+    noise: float = 0.15,
+    seed: int = 0,
+    of: str = "saliency",
+    statistic: str = "mean",
+    **options: Any,
+) -> Array:
     axes = tuple(range(1, x.ndim))
     spread = noise * (x.max(axes, keepdims=True) - x.min(axes, keepdims=True))
     draws = np.random.default_rng([seed, *b"x"]).standard_normal((samples, *x.shape[1:])).astype(np.float32)
-    return np.mean([by_hand.gradient(x + spread * draw, k) for draw in draws], 0)
+    maps = np.array([REPLICAS[of](by_hand, x + spread * draw, k, **options) for draw in draws])
+    return {"mean": maps.mean(0), "squared": (maps**2).mean(0), "variance": maps.var(0)}[statistic]
 
 
 def class_activation_map(formula: Callable[[Array, Array], Array]) -> Callable[..., Array]:

@@ -20,6 +20,8 @@ HELP = {  # the meaning of each option; an option without a line here shows its 
     "baseline": "value of an empty input: a number, one per channel as in 0.4,0.4,0.4, or an .npy file",
     "samples": "noisy copies, masks, coalitions or orders",
     "noise": "level of the noise, as a share of the input's range",
+    "of": "the method whose maps of noisy copies are taken: a method that takes gradients of the input",
+    "statistic": "mean, squared (mean of the squares) or variance of the maps of noisy copies",
     "seed": "seed of the random numbers",
     "window": "size of the window, a number or one per axis as in 3,16,16",
     "stride": "step of the window, a number or one per axis",
@@ -101,7 +103,7 @@ def _method_annotation(name: str, having: list[tuple[str, OptionInfo]]) -> Any:
     kind = having[0][1].type.removesuffix(" | None")
     if kind in ("int", "float", "bool"):
         return Annotated[{"int": int, "float": float, "bool": bool}[kind] | None, Option(**words, show_default=False)]
-    if kind == "str" or kind.startswith("Literal"):
+    if kind in ("str", "Of") or kind.startswith("Literal"):
         return Annotated[str | None, Option(**words, metavar="NAME", show_default=False)]
     if kind == "Groups":
         return Annotated[Any, Option(**words, parser=name_or_array, metavar="NAME", show_default=False)]

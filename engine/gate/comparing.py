@@ -63,7 +63,8 @@ def compare(
     steps: int | None = None, baseline: Baseline | None = None, rule: str | None = None, noise: float | None = None,
     relu: bool | None = None, window: Extent = None, stride: Extent = None, overlap: str | None = None,
     groups: Groups = None, cells: Cells | None = None, keep: float | None = None, kernel_width: float | None = None,
-    ridge: float | None = None, composite: str | None = None,
+    ridge: float | None = None, composite: str | None = None, of: str | None = None,
+    statistic: str | None = None,
     options: Mapping[str, Any] | None = None,
     failed: Callable[[Failed], None] = lambda _: None, progress: Progress | None = None,
 ) -> Comparison:  # fmt: skip
@@ -96,7 +97,7 @@ def compare(
         candidate_providers: Those of the candidate; None for ``providers``.
         threads: CPU threads of one run; None for all cores.
         memory: Bytes, or text such as "512MB", that sessions and one run may take beside the weights.
-        steps: Points on the path of integrated-gradients. For this and the next twelve, None leaves the method's own
+        steps: Points on the path of integrated-gradients. For this and the next fifteen, None leaves the method's own
             default, which ``onnxray methods`` lists.
         baseline: Input without evidence: a number, one per channel, or an array.
         rule: "gauss-legendre" or "inclusive", the quadrature of integrated-gradients.
@@ -112,6 +113,8 @@ def compare(
         kernel_width: How near to the input lime's coalitions count.
         ridge: Penalty of lime's linear model.
         composite: Which layers take which rule of lrp, such as "epsilon-plus".
+        of: Method whose maps of noisy copies smoothgrad takes, such as "integrated-gradients".
+        statistic: "mean", "squared" or "variance", what smoothgrad makes of those maps.
         options: Options of methods by name; needed for ``samples`` and ``seed`` of methods.
         failed: Called with every sample that is skipped, and why.
         progress: Called with what is being done and the share of samples that are done, 0 to 1.
@@ -141,7 +144,8 @@ def compare(
         providers=providers, candidate_providers=candidate_providers, threads=threads, memory=memory,
         options=method_settings(options, steps=steps, baseline=baseline, rule=rule, noise=noise, relu=relu,
                                 window=window, stride=stride, overlap=overlap, groups=groups, cells=cells,
-                                keep=keep, kernel_width=kernel_width, ridge=ridge, composite=composite),
+                                keep=keep, kernel_width=kernel_width, ridge=ridge, composite=composite, of=of,
+                                statistic=statistic),
     )  # fmt: skip
     if not is_golden(reference):
         reference = load(reference)

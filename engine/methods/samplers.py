@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal
 
@@ -22,9 +22,10 @@ from ..graph.builder import GraphBuilder
 from .baseline import Baseline, baseline_array, check_baseline
 from .explained import Explained, broadcast_rows
 
-__all__ = ["ENDS", "WEIGHT", "Noise", "Path", "Sampler", "perturb", "points_of"]
+__all__ = ["ENDS", "WEIGHT", "Noise", "Path", "Sampler", "of_sampler", "perturb", "points_of"]
 
 WEIGHT, ENDS = "weight", "ends"
+_BYTES = 256
 
 
 class Sampler(ABC):
@@ -37,6 +38,10 @@ class Sampler(ABC):
     @abstractmethod
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
         """The input of the model at a point."""
+
+    def numbered(self, k: int) -> Sampler:
+        """The same sampler as the k-th of several: one that draws numbers draws others than its siblings."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -72,12 +77,17 @@ class Path(Sampler):
 class Noise(Sampler):
     """Noisy copies of the input; ``level`` is the standard deviation as a share of the example's range (max - min).
 
-    The noise of sample s depends on ``seed`` and s alone, so that an example has the same map in every batch.
+    The noise of sample s depends on ``seed``, ``stream`` and s alone, so that an example has the same map in every
+    batch; of several samplers each has a ``stream`` of its own.
     """
 
     samples: int
     level: float
     seed: int
+    stream: int = 0
+
+    def numbered(self, k: int) -> Sampler:
+        return replace(self, stream=k)
 
     def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
         weights = _float32(np.append(0, np.full(self.samples, 1 / self.samples)))
@@ -86,7 +96,8 @@ class Noise(Sampler):
     def _drawn(self, about: Explained) -> np.ndarray:
         if None in about.shape:
             raise InputError(f"smoothgrad needs the shape of input {about.name!r}, which is open: {about.shape}")
-        rng = np.random.default_rng([self.seed, *about.name.encode()])
+        stream = [_BYTES + self.stream] if self.stream else []  # no byte of a name
+        rng = np.random.default_rng([self.seed, *about.name.encode(), *stream])
         shape, channels = [size or 0 for size in about.shape], about.channels
         if channels:  # drawn with the channels first, so that NHWC sees the noise of NCHW
             shape.insert(0, shape.pop(channels))
@@ -108,7 +119,7 @@ def points_of(samplers: Sequence[Sampler], explained: Mapping[str, Explained]) -
 
     The arrays of the k-th sampler are named "k/...", but for the first. A point that counts nothing is left out.
     """
-    each = [sampler.points(explained) for sampler in samplers]
+    each = [sampler.numbered(k).points(explained) for k, sampler in enumerate(samplers)]
     if len(each) < 2:
         return each[0] if each else {}
     places = np.array(list(product(*(range(len(next(iter(arrays.values())))) for arrays in each))))
@@ -130,10 +141,14 @@ def perturb(
 ) -> ir.Value:
     """The input of the model at a point of all samplers, one after the other."""
     for k, sampler in enumerate(samplers):
-        mark = f"{k}/" if k else ""
-        own = {name.removeprefix(mark): value for name, value in points.items() if name.startswith(mark)}
-        x = sampler.perturb(g, x, about, own)
+        x = sampler.perturb(g, x, about, of_sampler(points, k))
     return x
+
+
+def of_sampler(points: Mapping[str, ir.Value], k: int) -> dict[str, ir.Value]:
+    """The arrays of the k-th sampler, by its own names for them."""
+    mark = f"{k}/" if k else ""
+    return {name.removeprefix(mark): value for name, value in points.items() if name.startswith(mark)}
 
 
 def _float32(array: np.ndarray) -> np.ndarray:

@@ -1,16 +1,31 @@
-"""SmoothGrad."""
+"""SmoothGrad, over any method that takes gradients."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
+import onnx_ir as ir
+
+from ..errors import InputError
+from ..graph.builder import GraphBuilder
+from ..support.choice import choose
 from .base import EmitContext, Emitted, Method, Reduction
 from .checks import check_level, check_whole
-from .samplers import Noise, Sampler
+from .explained import Explained
+from .integrated_gradients import IntegratedGradients
+from .saliency import Deconvnet, GuidedBackprop, InputXGradient, Saliency
+from .samplers import Noise, Sampler, of_sampler, perturb
 
 __all__ = ["SmoothGrad"]
+
+Of = str | Method
+_OF: dict[str, type[Method]] = {
+    method.name: method for method in (Saliency, InputXGradient, GuidedBackprop, Deconvnet, IntegratedGradients)
+}
+_STATISTICS = ("mean", "squared", "variance")
 
 
 @dataclass(frozen=True)
@@ -19,21 +34,77 @@ class SmoothGrad(Method):
 
     ``noise`` is the standard deviation as a share of the example's range (max - min). The noise of sample s depends
     on ``seed`` and s alone, so that an example has the same map in every batch.
+
+    ``of`` is the method whose maps of the copies are taken, by name or with its options, which SmoothGrad's own
+    options may name, too; integrated gradients go from the baseline to each copy. ``statistic`` is their "mean", the
+    mean of their squares ("squared": SmoothGrad-squared, Hooker et al., 2019, arXiv:1806.10758), or their "variance",
+    divided by the number of copies (VarGrad, Adebayo et al., 2018, arXiv:1810.03292).
     """
 
     name: ClassVar[str] = "smoothgrad"
-    reduction: ClassVar[Reduction] = "norm"
     samples: int = 25
     noise: float = 0.15
     seed: int = 0
+    of: Of = "saliency"
+    statistic: Literal["mean", "squared", "variance"] = "mean"
 
     def __post_init__(self) -> None:
         check_whole("samples", self.samples, 1)
         check_whole("seed", self.seed, 0)
         check_level("noise", self.noise)
+        if self.statistic not in _STATISTICS:
+            raise InputError(f"statistic {self.statistic!r}: choose {', '.join(map(repr, _STATISTICS))}")
+        if type(self.inner) not in _OF.values():
+            raise InputError(f"of={self.inner.name!r}: choose {', '.join(map(repr, _OF))}")
+        if self.statistic != "mean" and self.inner.samplers():
+            raise InputError(
+                f"statistic {self.statistic!r} squares the map of each copy, and {self.inner.name} has several points "
+                "for one; choose statistic='mean' or another of="
+            )
+
+    @classmethod
+    def configured(cls, options: Mapping[str, Any]) -> Method:
+        """The options that are not its own are those of the method ``of``."""
+        own = {name: value for name, value in options.items() if name in [field.name for field in fields(cls)]}
+        rest = {name: value for name, value in options.items() if name not in own}
+        of = own.get("of", "saliency")
+        if rest and isinstance(of, str) and (inner := _OF[choose(of, _OF, "of")]) and fields(inner):
+            return cls(**{**own, "of": inner.configured(rest)})
+        return super().configured(options)
+
+    @cached_property
+    def inner(self) -> Method:
+        return self.of if isinstance(self.of, Method) else _OF[choose(self.of, _OF, "of")]()
+
+    @property
+    def reduction(self) -> Reduction:  # type: ignore[override]  # hangs on an option
+        return self.inner.reduction if self.statistic == "mean" else "norm"
 
     def samplers(self) -> Sequence[Sampler]:
-        return (Noise(self.samples, self.noise, self.seed),)
+        return (Noise(self.samples, self.noise, self.seed), *self.inner.samplers())
 
     def emit(self, context: EmitContext) -> Emitted:
-        return Emitted(*context.gradients())
+        g, noise = context.g, self.samplers()[:1]
+        copies = {
+            name: perturb(g, noise, x, context.explained[name], context.points) for name, x in context.inputs.items()
+        }
+        emitted = self.inner.emit(replace(context, inputs=copies, points=of_sampler(context.points, 1)))
+        if self.statistic == "mean":
+            return emitted
+        squares = {name: g.Mul(total, total) for name, total in emitted.totals.items()}
+        if self.statistic == "squared":
+            return replace(emitted, totals=squares)
+        return replace(emitted, totals={**emitted.totals, **{f"{name}/square": x for name, x in squares.items()}})
+
+    def finish(
+        self, g: GraphBuilder, totals: Mapping[str, ir.Value], explained: Mapping[str, Explained]
+    ) -> Mapping[str, ir.Value]:
+        means = super().finish(g, totals, explained)
+        if self.statistic != "variance":
+            return means
+        return {  # rounding may lead below 0
+            name: g.Relu(g.Sub(totals[f"{name}/square"], g.Mul(mean, mean))) for name, mean in means.items()
+        }
+
+    def relaxed(self) -> list[tuple[Method, str]]:
+        return self.inner.relaxed()

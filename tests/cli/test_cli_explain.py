@@ -49,15 +49,16 @@ def test_methods_options_reach_the_method(capsys: pytest.CaptureFixture[str]) ->
     assert record["delta"] == pytest.approx(float(direct.delta[0]), abs=1e-5)
 
 
-@pytest.mark.parametrize("method", ["occlusion", "smoothgrad", "grad-cam", "lrp"])
+@pytest.mark.parametrize("method", ["occlusion", "smoothgrad", "smoothgrad of another", "grad-cam", "lrp"])
 def test_options_with_lists_switches_and_defaults(method: str) -> None:
     options = {
         "occlusion": ["--window", "1,9,9", "--stride", "5", "--overlap", "sum"],
         "smoothgrad": ["--samples", "3", "--noise", "0.1", "--seed", "1", "--memory", "10MB", "--threads", "1"],
+        "smoothgrad of another": ["--samples", "2", "--of", "input-x-gradient", "--statistic", "variance"],
         "lrp": ["--composite", "epsilon-gamma-box"],
         "grad-cam": ["--layer", last_convolution(), "--no-relu"],
     }[method]
-    assert run(["explain", DIGITS, DIGIT, "-m", method, *options]) == 0
+    assert run(["explain", DIGITS, DIGIT, "-m", method.split()[0], *options]) == 0
 
 
 @pytest.mark.parametrize("style", ["figure", "overlay", "map"])

@@ -58,7 +58,8 @@ def test_every_keyword_of_a_method_reaches_it(call: Callable[..., Any], given: t
     """``samples`` and ``seed`` are those of the data, so smoothgrad's are given by the mapping."""
     options = {"steps": 2, "baseline": 0.5, "rule": "inclusive", "noise": 0.1, "relu": False, "window": 14}
     options |= {"stride": 14, "overlap": "sum", "groups": "grid", "cells": 2, "keep": 0.4}
-    options |= {"kernel_width": 0.5, "ridge": 2.0, "composite": "epsilon"}
+    options |= {"kernel_width": 0.5, "ridge": 2.0, "composite": "epsilon", "of": "input-x-gradient"}
+    options |= {"statistic": "variance"}
     assert set(options) == set(method_options()) - {"samples", "seed", "layer"}
     methods = ["integrated-gradients", "smoothgrad", "grad-cam", "occlusion", "lime", "rise", "lrp"]
     quick = {"layers": False} if call is onnxray.compare else {"metrics": "sparseness"}
