@@ -16,6 +16,7 @@ import onnxruntime
 import pytest
 from by_hand import TOLERANCE, model, normal
 from measures import distance
+from onnxray.attribution.score_axes import ScoreAxes
 from onnxray.scores import SCORES, Distance, Letter, Mask, Norm, Not, Score, Token
 from PIL import Image
 
@@ -187,7 +188,7 @@ def run_saved(explainer: onnxray.Explainer, case: Case, folder: Path) -> list[Ar
 
 
 REFUSED = {
-    "letters": (Letter(9, 0), (5, 3), r"letter 9 is not there: of example 0 \d were .* 0: the classes \d"),
+    "letters": (Letter(9, 0), (5, 3), r"letter 9 is not there: .* in example 0 are of the classes \d.* \(blank 0\)"),
     "no-letter": (Letter(-1, 0), (5, 3), "letter -1 is not there"),
     "blank": (Letter(0, 3), (5, 3), "blank 3 is no class: the scores have classes 0 to 2"),
     "no-steps": (Token(0), (6,), r"'y', whose shape for one example is \(6,\), are not those of a sequence"),
@@ -271,6 +272,15 @@ def test_a_mask_is_a_picture(values: list[int], said: str, tmp_path: Path) -> No
         found = explainer_of((2, 2, 3))(X, Mask(tmp_path / "mask.png", 1))
         again = explainer_of((2, 2, 3))(X, Mask(drawn > 0, 1))
         np.testing.assert_array_equal(found.values, again.values)
+
+
+def test_a_mask_is_an_array_of_a_file(tmp_path: Path) -> None:
+    np.save(tmp_path / "mask.npy", LEFT)
+    found, again = (explainer_of((2, 2, 3))(X, Mask(mask, 1)) for mask in (tmp_path / "mask.npy", LEFT))
+    np.testing.assert_array_equal(found.values, again.values)
+    (tmp_path / "mask.npy").write_bytes(b"none")
+    with pytest.raises(onnxray.InputError, match=r"mask\.npy cannot be read \(it is no NumPy file of one array"):
+        Mask(tmp_path / "mask.npy", 1).resolve(2, ScoreAxes("y", (2, 2, 3)))
 
 
 @pytest.mark.slow

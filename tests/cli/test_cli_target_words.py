@@ -134,7 +134,7 @@ def test_a_sequence_is_asked_by_step_and_by_letter(
 
 def test_a_letter_that_is_not_there_is_an_error(sequence: str, capsys: pytest.CaptureFixture[str]) -> None:
     said = one_line(["explain", sequence, "x.npy", "--target", "letter:2"], capsys)
-    assert "letter 2 is not there: of example 0 2 were read, with blank 0: the classes 2, 1" in said
+    assert "letter 2 is not there: the letters read in example 0 are of the classes 2, 1 (blank 0)" in said
 
 
 def test_a_segmenter_is_asked_by_a_mask(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,7 +50,7 @@ def test_each_letter_of_a_recogniser_is_read_where_it_is_drawn() -> None:
     near = np.abs(evidence - middles) <= 24
     print(list(zip(names, middles.tolist(), evidence.tolist(), strict=True)))
     assert near.sum() >= 5
-    with pytest.raises(onnxray.InputError, match="letter 7 is not there: of example 0 7 were read"):
+    with pytest.raises(onnxray.InputError, match="letter 7 is not there: the letters read in example 0 are"):
         explainer(x, Letter(7))
 
 

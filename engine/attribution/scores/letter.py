@@ -91,11 +91,9 @@ class Letter(Score):
             letters = [letter for letter, *_ in _letters(path, blank)]
             if not 0 <= number < len(letters):
                 read = ", ".join(map(str, letters[:SHOWN])) + ", ..." * (len(letters) > SHOWN)
-                listed = f": the classes {read}" if letters else ""
-                return (
-                    f"letter {number} is not there: of example {row} {len(letters)} were read, with blank {blank}"
-                    f"{listed}"
-                )
+                found = f"the letters read in example {row} are of the classes {read}" if letters else ""
+                found = found or f"no letter is read in example {row}"
+                return f"letter {number} is not there: {found} (blank {blank})"
         return None
 
     def _refuse_doubtful(self, settled: np.ndarray, last: int) -> None:

@@ -31,8 +31,8 @@ class Mask(Score):
     other number of places' axes will do, too.
 
     Args:
-        mask: True inside, in the size of the scores: an array, or a picture file that is black outside and of one
-            colour inside; a list has one for each example.
+        mask: True inside, in the size of the scores: an array, an .npy file, or a picture file that is black outside
+            and of one colour inside; a list has one for each example. A mask of another size is an InputError.
         channel: Index of the channel, a list of one for each example, or "top1", the channel with the largest sum under
             the mask. None where there is one channel.
         channels: "first" or "last", the axis that counts channels, where the sizes fit both.

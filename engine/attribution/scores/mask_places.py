@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from ...data.arrays import as_array
 from ...data.pictures import read_picture
 from ...errors import InputError
+from ...support.damaged import readable
 from ..score_axes import ScoreAxes
 
 __all__ = ["channel_axis", "mask_of"]
@@ -19,13 +21,13 @@ SHOWN = 4  # values that an error names
 
 
 def mask_of(given: Any) -> np.ndarray:
-    """A mask as booleans: an array of True and False, or of 1 and 0, or a picture that is black outside.
+    """A mask as booleans: an array of True and False, or of 1 and 0, an .npy file of one, or a picture that is black
+    outside.
 
     Raises InputError where more than two values, or one alone, leave open what is inside, and for an empty mask.
     """
-    drawn = isinstance(given, str | PathLike | Image.Image)
     name = f"the mask {given}" if isinstance(given, str | PathLike) else "the mask"
-    array = np.asarray(read_picture(given).convert("L")) if drawn else as_array(given, name)
+    array, drawn = _read(given, name)
     if array.dtype.kind not in "biuf" or array.ndim == 0:
         raise InputError(f"{name}, {array.dtype} of shape {array.shape}, is no array of True and False")
     values = np.unique(array)
@@ -36,6 +38,18 @@ def mask_of(given: Any) -> np.ndarray:
     if not array.any():
         raise InputError(f"{name} is empty: no place is inside")
     return array.astype(bool)
+
+
+def _read(given: Any, name: str) -> tuple[np.ndarray, bool]:
+    """The numbers of a mask, and whether it is a picture."""
+    if isinstance(given, Image.Image):
+        return np.asarray(read_picture(given).convert("L")), True
+    if not isinstance(given, str | PathLike):
+        return as_array(given, name), False
+    if Path(given).suffix.lower() != ".npy":
+        return np.asarray(read_picture(given).convert("L")), True
+    with readable(given, "NumPy file of one array", InputError):
+        return np.asarray(np.load(given, allow_pickle=False)), False
 
 
 def channel_axis(scores: ScoreAxes, mask: tuple[int, ...] | None, said: str | None) -> int | None:
