@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import combinations
 from math import factorial
 from typing import Any
 
 import numpy as np
+import pytest
 from by_hand import Array, ByHand
 from onnxray.methods.kernel_shap import coalitions
 
@@ -17,6 +18,14 @@ QUICK: dict[str, dict[str, Any]] = {  # for tests of something else than the num
     "lime": {"cells": 2, "samples": 40},
     "shapley-sampling": {"cells": 2, "samples": 3},
 }
+
+ALIKE = ("lime", "shapley-sampling")  # have the nodes of kernel-shap, with other constants
+
+
+def every_day(methods: Iterable[str]) -> list[Any]:
+    """Methods as parameters of a test; those whose nodes are another's are left to the slow tests."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in methods]
+
 
 Game = Callable[[Array], Array]  # coalitions (points, groups) to scores (points, examples)
 

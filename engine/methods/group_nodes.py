@@ -30,7 +30,7 @@ def groups_value(g: GraphBuilder, grouping: Grouping, x: ir.Value, about: Explai
     if given is None:
         rows = 1 if about.batch is None or x.shape is None else x.shape[about.batch]
         places = [size for axis, size in enumerate(about.shape) if axis != about.channels]
-        given = g.input(name, ir.DataType.INT64, [rows, *places])
+        given = g.input(name, ir.DataType.INT64, ir.Shape([rows, *places]))
     if given.name != name:
         raise ModelError(f"the model has a tensor {name!r}, which is the name of an input with groups; rename it")
     return given if about.channels is None else g.Unsqueeze(given, [1 + about.channels])

@@ -95,7 +95,7 @@ class Grouping:
 
 
 def _positive(number: Any) -> bool:
-    return isinstance(number, int | np.integer) and not isinstance(number, bool) and number >= 1
+    return isinstance(number, int | np.integer) and not isinstance(number, bool) and bool(number >= 1)
 
 
 def _but_channels(about: Explained, cells: Sequence[int | None]) -> list[int | None]:

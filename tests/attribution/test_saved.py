@@ -16,7 +16,7 @@ import onnx
 import onnxray
 import onnxruntime
 import pytest
-from black_box import QUICK
+from black_box import ALIKE, QUICK, every_day
 from by_hand import CONV, DENSE, model, normal
 from measures import distance
 
@@ -96,7 +96,7 @@ SMALL = [(name, method) for name in ("cnn", "vgg", "vit") for method in onnxray.
 
 
 @pytest.mark.parametrize(("name", "method"), [
-    pytest.param(*pair, marks=() if pair[0] == "cnn" else pytest.mark.slow) for pair in SMALL
+    pytest.param(*pair, marks=() if pair[0] == "cnn" and pair[1] not in ALIKE else pytest.mark.slow) for pair in SMALL
 ])  # fmt: skip
 def test_every_method(net: Callable[[str], Any], name: str, method: str, tmp_path: Path) -> None:
     one = net(name)
@@ -166,7 +166,7 @@ def test_score_before_or_behind_a_softmax(method: str, score: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), 3])
-@pytest.mark.parametrize("method", onnxray.METHODS)
+@pytest.mark.parametrize("method", every_day(onnxray.METHODS))
 def test_fixed_batch(method: str, batch: int, tmp_path: Path) -> None:
     ex = onnxray.Explainer(CONV.proto(batch), method, **QUICK.get(method, {}))
     check(ex, tmp_path / "explainer.onnx", CONV.x(batch), [-1, 0, 2][:batch])

@@ -9,7 +9,7 @@ import numpy as np
 import onnxray
 import onnxruntime
 import pytest
-from black_box import QUICK, game, groups_of, shapley_values
+from black_box import QUICK, every_day, game, groups_of, shapley_values
 from by_hand import CONV, TOLERANCE, Array, model, normal
 from measures import distance
 from onnxray.methods.shapley_sampling import ShapleySampling
@@ -137,7 +137,7 @@ def test_windows_of_time_are_cells() -> None:
         np.testing.assert_allclose(found[:, :, 4 * k : 4 * k + 4], truth, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["feature-ablation", *QUICK])
+@pytest.mark.parametrize("method", every_day(["feature-ablation", *QUICK]))
 def test_memory_changes_no_number_and_progress_is_told(method: str) -> None:
     x, seen = CONV.x(), []
     options: dict[str, Any] = QUICK.get(method, {})

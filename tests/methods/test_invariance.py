@@ -9,14 +9,14 @@ import numpy as np
 import onnx
 import onnxray
 import pytest
-from black_box import QUICK
+from black_box import QUICK, every_day
 from by_hand import CONV, TOLERANCE, model, normal
 from measures import distance
 from onnx import numpy_helper
 from replicas import REPLICAS
 
 
-@pytest.mark.parametrize("method", onnxray.METHODS)
+@pytest.mark.parametrize("method", every_day(onnxray.METHODS))
 @pytest.mark.parametrize("name", ["cnn", pytest.param("vit", marks=pytest.mark.slow)])
 def test_a_row_of_a_batch_is_the_row_alone(net: Callable[[str], Any], name: str, method: str) -> None:
     one = net(name)
@@ -75,7 +75,7 @@ def _rename(proto: onnx.ModelProto, old: str, new: str) -> None:
         node.output[:] = [new if name == old else name for name in node.output]
 
 
-@pytest.mark.parametrize("method", REPLICAS)
+@pytest.mark.parametrize("method", every_day(REPLICAS))
 def test_the_given_model_is_left_alone(method: str) -> None:
     proto = CONV.proto()
     before = proto.SerializeToString(deterministic=True)

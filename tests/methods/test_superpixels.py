@@ -9,7 +9,7 @@ import numpy as np
 import onnxray
 import onnxruntime
 import pytest
-from black_box import feature_ablation, game, shapley_values
+from black_box import every_day, feature_ablation, game, shapley_values
 from by_hand import CONV, DENSE, TOLERANCE, Array, model, normal
 from failing import fails
 from measures import distance
@@ -52,7 +52,7 @@ def test_superpixels_follow_the_picture(channels: int) -> None:
         assert len(np.unique(picture[found == label], axis=0)) == 1
 
 
-@pytest.mark.parametrize("method", ["feature-ablation", "kernel-shap", "lime", "shapley-sampling"])
+@pytest.mark.parametrize("method", every_day(["feature-ablation", "kernel-shap", "lime", "shapley-sampling"]))
 def test_every_example_has_its_own(method: str, tmp_path: Path) -> None:
     x = steps()
     explainer = onnxray.Explainer(CONV.proto(), method, groups="superpixels", cells=2)
