@@ -9,7 +9,7 @@ from pathlib import Path
 from ..data.labels import Labels
 from ..errors import InputError
 from .score_axes import ScoreAxes
-from .scores import Box, Contrast, Letter, Mask, Norm, Not, Score, Token
+from .scores import Box, ClassBoxes, Contrast, Letter, Mask, Norm, Not, Score, Token
 from .scores.mask_places import mask_of
 from .target_text import names_class, names_element, parse_target
 
@@ -115,6 +115,10 @@ def _box(text: str, labels: Labels) -> Score:
     return Box(int(first)) if first.isdecimal() else Box(label=_label(first, labels))
 
 
+def _class_boxes(text: str, labels: Labels) -> Score:
+    return ClassBoxes(_label(text, labels))
+
+
 def _label(text: str, labels: Labels) -> int:
     found = _class(text, labels)
     if isinstance(found, str):
@@ -140,5 +144,6 @@ WORDS: Mapping[str, Word] = {
         "a detector's box, by its rank, its class, both, or x1, y1, x2, y2 of one like it in pixels of the input",
         _box,
     ),
+    "boxes": Word(("boxes:dog",), "all of a detector's boxes of a class", _class_boxes),
     "norm": Word(("norm",), "the length of an embedding", _norm),
 }  # the word before the first colon

@@ -9,7 +9,7 @@ import onnxray
 import onnxruntime
 import pytest
 from measures import distance
-from onnxray.scores import Box
+from onnxray.scores import Box, ClassBoxes
 from real_files import DATA, path
 
 DOG, CAT = 16, 15
@@ -68,3 +68,16 @@ def test_it_is_saved(method: str, tmp_path: Path) -> None:
         assert distance(values, found.values) <= 1e-5
     absent = session.run(["score"], {"images": x, "target": np.array([[-1, -1, 50, *ANY]], np.float32)})[0]
     assert np.isnan(absent).all()
+
+
+def test_all_boxes_of_a_class_are_the_sum_of_each(yolox: onnxray.Explainer) -> None:
+    picture = DATA / "images" / "both.png"
+    dogs = [yolox(picture, Box(k, label=DOG)) for k in (0, 1)]
+    found = yolox(picture, ClassBoxes(DOG))
+    assert found.target.tolist() == [[DOG, 2]]
+    assert found.score[0] == pytest.approx(dogs[0].score[0] + dogs[1].score[0], rel=1e-5)
+    assert distance(found.values, dogs[0].values + dogs[1].values) <= 1e-5
+    with pytest.raises(onnxray.InputError, match="boxes of class 3 are not there: example 0 has none with"):
+        yolox(picture, ClassBoxes(3))
+    with pytest.raises(onnxray.InputError, match="class 80 is out of range"):
+        yolox(picture, ClassBoxes(80))

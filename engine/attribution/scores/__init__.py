@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ...data.arrays import as_array
 from .box import Box
+from .class_boxes import ClassBoxes
 from .class_score import Class
 from .contrast import Contrast
 from .letter import Letter
@@ -21,6 +22,7 @@ __all__ = [
     "SCORES",
     "Box",
     "Class",
+    "ClassBoxes",
     "Contrast",
     "Distance",
     "Letter",
@@ -47,6 +49,7 @@ SCORES: Mapping[str, Score] = {
     "euclidean": Distance(1.0, "euclidean"),
     "norm": Norm(),
     "box": Box(),
+    "boxes": ClassBoxes(),
 }  # one of each kind, which stands for the graph of all of them
 
 

@@ -1,0 +1,102 @@
+"""The scores of all boxes of a class that a detector keeps, summed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from ...data.labels import Labels
+from ...detection.detector import DETECTIONS, SIDES, Boxes, with_detections
+from ...detection.recipes import detector_of
+from ...detection.suppression import kept_boxes
+from ...errors import InputError
+from ...graph.builder import GraphBuilder
+from ...graph.model import Model
+from ..score_axes import ScoreAxes
+from .selection import Score, Selected
+
+__all__ = ["ClassBoxes"]
+
+OPEN = -1.0  # boxes that the run finds
+
+
+@dataclass(frozen=True, eq=False)
+class ClassBoxes(Score):
+    """All boxes of a class that a detector keeps: the sum of their scores of that class.
+
+    Args:
+        label: The index of the class.
+        least: Boxes of lower scores are none.
+        overlap: Of two boxes of one class that overlap by more, the worse is none (intersection over union).
+        detector: The kind of detector by name, None for the one that the outputs tell.
+
+    Example:
+        >>> onnxray.scores.ClassBoxes(16).label
+        16
+    """
+
+    tensor: ClassVar[str | None] = DETECTIONS
+    label: int = 0
+    least: float = 0.25
+    overlap: float = 0.45
+    detector: str | None = None
+
+    @property
+    def kind(self) -> object:
+        return type(self), self.least, self.overlap, self.detector
+
+    def prepared(self, model: Model) -> Model:
+        return with_detections(model, detector_of(model, self.detector))
+
+    def target(self, g: GraphBuilder, scores: ScoreAxes) -> ir.Value:
+        return g.input("target", ir.DataType.FLOAT, ["rows", "boxes_and_class"])
+
+    def emit(self, g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> Selected:
+        """``target`` is the class, and for each box whether it counts, or -1; settled, it is 1 or 0."""
+        numbers = scores.shape[-1] or 0
+        table = g.Reshape(flat, g.constant([0, -1, numbers], ir.DataType.INT64))
+        lengths = g.constant([SIDES, numbers - SIDES], ir.DataType.INT64)
+        boxes = Boxes(*g.Split(table, lengths, axis=2, outputs=2))
+        label, given = (g.Slice(target, *(g.constant([n], ir.DataType.INT64) for n in cut)) for cut in _CUTS)
+        kept = kept_boxes(g, boxes, self.overlap, self.least)
+        own = g.Equal(g.Cast(kept.labels, to=ir.DataType.FLOAT), label)
+        found = g.Cast(g.And(g.Greater(kept.scores, 0.0), own), to=ir.DataType.FLOAT)
+        counts = g.Where(g.Less(given, 0.0), found, given)
+        index = g.Expand(g.Unsqueeze(g.Cast(label, to=ir.DataType.INT64), [2]), g.Shape(g.Unsqueeze(counts, [2])))
+        its = g.Squeeze(g.GatherElements(boxes.scores, index, axis=2), [2])
+        value = g.ReduceSum(g.Mul(its, counts), [1], keepdims=0)
+        some = g.Greater(g.ReduceSum(counts, [1], keepdims=0), 0.0)
+        return Selected(g.Where(some, value, np.nan), g.Concat(label, counts, axis=1))
+
+    def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
+        boxes, numbers = scores.shape[0] or 1, scores.shape[1] or SIDES
+        if not 0 <= self.label < numbers - SIDES:
+            raise InputError(f"class {self.label} is out of range: the detector has classes 0 to {numbers - SIDES - 1}")
+        return np.array([[self.label, *[OPEN] * boxes]] * rows, np.float32)
+
+    def missing(self, settled: np.ndarray, rows: np.ndarray) -> str | None:
+        absent = np.flatnonzero(settled[:, 1:].sum(1) == 0)
+        return (
+            f"boxes of class {self.label} are not there: example {rows[absent[0]]} has none with a score of "
+            f"{self.least} or more"
+            if absent.size
+            else None
+        )
+
+    def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
+        """Class and number of boxes of each example."""
+        return np.stack([settled[:, 0], settled[:, 1:].sum(1)], axis=1).astype(np.int64)
+
+    def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
+        label, count = map(int, told)
+        return f"{count} box{'es' * (count != 1)} of {labels.get(label, f'class {label}')}"
+
+    def length(self, g: GraphBuilder, target: ir.Value) -> ir.Value | float:
+        given = g.Slice(target, *(g.constant([n], ir.DataType.INT64) for n in _CUTS[1]))
+        return g.Max(1.0, g.Sqrt(g.ReduceSum(g.Max(0.0, given), [1], keepdims=0)))
+
+
+_CUTS = ((0, 1, 1), (1, 2**31, 1))  # of a target: the class, the boxes
