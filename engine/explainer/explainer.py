@@ -197,8 +197,8 @@ class Explainer:
                 the top one; "letter", int64 ``(N, 2 + steps)``, the letter's number, the blank, and -1 for each step;
                 "mask", int64 in the shape of the scores without their channels, the channel that is summed at each
                 place, -1 outside and -2 for the top channel; "box", float ``(N, 7)``: -1, the class or -1 for any, the
-                rank, and NaN four times or the x1, y1, x2, y2 that the box overlaps; "boxes", float ``(N, 1 + boxes)``, the class,
-                and -1 for each box; "cosine" or "euclidean", a float
+                rank, and NaN four times or the x1, y1, x2, y2 that the box overlaps; "boxes", float
+                ``(N, 1 + boxes)``, the class, and -1 for each box; "cosine" or "euclidean", a float
                 input ``embedding`` in the shape of the scores; "norm", whose int64 ``target`` ``(N,)`` may hold
                 anything.
 

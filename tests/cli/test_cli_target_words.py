@@ -13,11 +13,12 @@ from cli_tools import DIGIT, DIGITS, one_line, records
 from onnxray.attribution.score_axes import ScoreAxes
 from onnxray.attribution.target_words import WORDS, target_of
 from onnxray.cli.app import run
-from onnxray.scores import Class, Contrast, Letter, Mask, Norm, Not, Token
+from onnxray.scores import Box, Class, ClassBoxes, Contrast, Letter, Mask, Norm, Not, Token
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 CLASSES, STEPS, MAPS = ScoreAxes("y", (4,)), ScoreAxes("y", (5, 3)), ScoreAxes("y", (2, 2, 3))
+BOX = ("score", 0.25, 0.45, None)  # the other fields of a box
 LABELS = {0: "cat", 1: "dog", 2: "x-ray", 3: "ray"}
 
 
@@ -39,7 +40,9 @@ def sequence() -> str:
         ("token:5", Token, (5, "top1")), ("token:-1:2", Token, (-1, 2)), ("token:0:dog", Token, (0, 1)),
         ("letter:2", Letter, (2, None)), ("letter:2:-1", Letter, (2, -1)),
         ("not:1", Not, (1,)), ("not:dog", Not, (1,)), ("not:top1", Not, ("top1",)), ("not:0,1", Not, ((0, 1),)),
-        ("norm", Norm, ()),
+        ("norm", Norm, ()), ("box:2", Box, (2, None, None, *BOX)), ("box:dog", Box, (0, 1, None, *BOX)),
+        ("box:1:dog", Box, (1, 1, None, *BOX)), ("box:1,2,3,4.5", Box, (0, None, [1, 2, 3, 4.5], *BOX)),
+        ("boxes:dog", ClassBoxes, (1, *BOX[1:])),
     ],
 )  # fmt: skip
 def test_a_text_means_a_score(text: str, kind: type, fields: tuple) -> None:
