@@ -25,10 +25,11 @@ import onnx_ir as ir
 
 from ..errors import UnsupportedOperator
 from ..graph.builder import GraphBuilder
+from ..graph.model import is_float
 from ..graph.moving_operators import PASSING
 from .differences import Ends, normalised, quantised, quotient, softened
 from .maxima import larger, pooled
-from .registry import NO_GRADIENT, Gradients, Overlay, Rule, as_rule, rule_for
+from .registry import NO_GRADIENT, Gradients, Overlay, Rule, as_rule
 from .relu_policies import ACTIVATIONS
 from .streams import Stream
 
@@ -44,6 +45,13 @@ _BILINEAR = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul", "Mul
 _CURVED = frozenset(
     {"Abs", "Acosh", "Asinh", "Atan", "Cos", "Cosh", "Erf", "Exp", "Log", "Pow", "Reciprocal", "Sin", "Sinh", "Sqrt"}
 )
+
+
+def _refused(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+    raise UnsupportedOperator(f"operator {node.op_type} (node {node.name!r}) has no rule of differences")
+
+
+_EXACT = as_rule(_refused, "the registry's own")  # stands for it while a rule is chosen
 
 
 @dataclass(frozen=True)
@@ -64,13 +72,15 @@ class Rescale(Overlay):
         moving = [self._varies(value) for value in node.inputs]
         if not any(moving):
             return None
-        return (self._chosen(node, moving) if node.domain == "" else None) or otherwise
+        found = self._chosen(node, moving) if node.domain == "" else None
+        return None if found is _EXACT else found or otherwise
 
     def _varies(self, value: ir.Value | None) -> bool:
         return value is not None and self.reference(value) is not value
 
     def _chosen(self, node: ir.Node, moving: list[bool]) -> Rule | None:
-        op, count = node.op_type, sum(moving)
+        op = node.op_type  # whole numbers are sizes and places, of which a difference is none
+        count = sum(moved and is_float(x) for moved, x in zip(moving, node.inputs, strict=True) if x is not None)
         if op in _BILINEAR and count == 2 and all(moving[:2]):
             return self._ruled("half way", _half_way)
         if op == "Div" and (count == 2 or moving[1]):
@@ -82,7 +92,7 @@ class Rescale(Overlay):
         if count > 1 and op not in ("Add", "Concat", "Mean", "Sub", "Sum", "Where"):
             return None
         if op == "Where" or op == "Div" or op in _LINEAR:
-            return None if op == "Where" and moving[0] else as_rule(rule_for(node) or _refused)
+            return None if op == "Where" and moving[0] and not _screens(node) else _EXACT
         if not moving[0]:
             return None
         return self._ruled("rescale", _DIFFERENCES[op]) if op in _DIFFERENCES else None
@@ -113,5 +123,8 @@ _DIFFERENCES: Mapping[str, Callable[..., Gradients]] = {
 }
 
 
-def _refused(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
-    raise UnsupportedOperator(f"operator {node.op_type} (node {node.name!r}) has no rule of differences")
+def _screens(node: ir.Node) -> bool:
+    """Whether a Where replaces NaN, as the attention of masked rows does; another condition may change with x."""
+    condition = node.inputs[0]
+    maker = condition.producer() if condition is not None else None
+    return maker is not None and maker.op_type == "IsNaN"

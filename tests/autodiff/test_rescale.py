@@ -36,6 +36,7 @@ NETS = {
     "quotients": "e = Exp(x) s = ReduceSum(e, last) d = Div(e, s) p = Pow(d, two) c = Reciprocal(s) z = Mul(p, c)",
     "activations": "a = Tanh(x) d = LeakyRelu(a) e = Elu(d) f = Erf(e) h = Clip(f, low, high) i = HardSwish(h) "
     "z = Softplus(i)",
+    "layers without a bias": "c = Conv<pads=[1, 1]>(x, W) n = BatchNormalization(c, v, w, w, u) z = Relu(n)",
     "roots at zero": "r = Relu(x) z = Sqrt(r)",
     "overlapping windows": "z = MaxPool<kernel_shape=[3], pads=[1, 1]>(x)",
     "a maximum over an axis": "m = ReduceMax(x, last) z = Sub(x, m)",
@@ -44,7 +45,7 @@ NETS = {
 
 
 def built(text: str) -> Any:
-    given = GIVEN | {"v": normal(5, seed=6), "w": normal(5, seed=7)}
+    given = GIVEN | {"v": normal(5, seed=6), "w": normal(5, seed=7), "u": np.ones(5, np.float32), "W": normal(5, 5, 3)}
     used = {name: array for name, array in given.items() if re.search(rf"\b{name}\b(?! =)", text + " A")}
     made = set(re.findall(r"(\w+) =", text))
     kept = {name: array for name, array in used.items() if name not in made}
