@@ -19,7 +19,8 @@ import onnx_ir as ir
 
 from ..errors import UnsupportedOperator
 from ..graph.builder import GraphBuilder
-from .layers import LinearLayer, goes_on, is_gate, layer_of, varies
+from .layers import LinearLayer, SeenNode, goes_on, is_gate, layer_of, varies
+from .ops.quantization import dequantised
 from .registry import NO_GRADIENT, Gradients, Node, Overlay, Rule, RuleFunction, as_rule, rule_for
 from .relevance import STABILISER, LayerRule, stable
 
@@ -86,6 +87,8 @@ class Composite(Overlay):
         op = node.op_type
         if op in _PASSED:
             return as_rule(self._pass, "pass")
+        if op == "QuantizeLinear":
+            return as_rule(self._round, "pass")
         if op in _PRODUCTS and all(map(varies, node.inputs)):
             gate = next((k for k in (0, 1) if op == "Mul" and is_gate(node.inputs[1 - k], node.inputs[k])), None)
             return as_rule(_halve, "half each") if gate is None else as_rule(partial(_gated, gate), "pass")
@@ -103,6 +106,14 @@ class Composite(Overlay):
     def _pass(self, g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
         x, y = node.inputs[0], node.outputs[0]
         return [g.Mul(dy, g.Div(y, stable(g, x, self.epsilon))), *[None] * (len(node.inputs) - 1)]
+
+    def _round(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+        """Rounding passes on the relevance of what it rounds to; times the value before it that would be another."""
+        x, y, found = node.inputs[0], node.outputs[0], _registered(g, node, dy)
+        if x is None or not isinstance(found, Sequence) or found[0] is None:
+            return found
+        seen = SeenNode(node.name, "DequantizeLinear", [y, *node.inputs[1:]], [x], node.attributes)
+        return [g.Mul(found[0], g.Div(dequantised(g, seen), stable(g, x, self.epsilon))), *[None] * (len(found) - 1)]
 
 
 @dataclass(frozen=True)

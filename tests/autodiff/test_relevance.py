@@ -192,3 +192,15 @@ def test_a_users_rule_lies_over_the_composite() -> None:
     whole = onnxray.explain(CONV.proto(), CONV.x(), "lrp", target=1)
     assert found.provenance["rules"] == "rules"
     assert distance(found.values, 0.5 * np.asarray(whole.values)) <= TOLERANCE
+
+
+def test_rounding_hands_on_the_relevance_of_what_it_rounds_to() -> None:
+    text = "h = MatMul(x, A) q = QuantizeLinear(h, S, Z) d = DequantizeLinear(q, S, Z) r = Relu(d) y = MatMul(r, B)"
+    given = {"A": normal(6, 9), "B": normal(9, 4), "S": np.float32(0.5), "Z": np.int8(3)}
+    net, x = model(f"net (float[N, 6] x) => (float[N, 4] y) {{ {text} }}", given), DENSE.x()
+    h = x.astype(np.float64) @ given["A"]
+    r = np.maximum(np.round(h / 0.5) * 0.5, 0)
+    hidden = epsilon(r, given["B"], np.zeros(4), (r @ given["B"]) * np.eye(4)[1])
+    found = onnxray.explain(net, x, "lrp", composite="epsilon", target=1)
+    assert distance(found.values, epsilon(x.astype(np.float64), given["A"], np.zeros(9), hidden)) <= TOLERANCE
+    np.testing.assert_allclose(found.delta, 0, atol=1e-4)
