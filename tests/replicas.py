@@ -40,6 +40,19 @@ def integrated_gradients(
     return (x - start) * sum(w * by_hand.gradient(start + alpha * (x - start), k) for alpha, w in path)
 
 
+def expected_gradients(
+    by_hand: ByHand, x: Array, k: int, samples: int = 50, baseline: Any = 0.0, seed: int = 0
+) -> Array:
+    """Each baseline equally often, in rounds of random order; then as many places."""
+    starts = np.asarray(baseline, np.float64)
+    starts = starts if starts.ndim == x.ndim else np.broadcast_to(start_of(by_hand, baseline), x.shape[1:])[None]
+    rng = np.random.default_rng(seed)
+    drawn = [one for _ in range(-(-samples // len(starts))) for one in rng.permutation(len(starts))][:samples]
+    alphas = rng.random(samples).astype(np.float32)
+    paths = [(starts[one], alpha) for one, alpha in zip(drawn, alphas, strict=True)]
+    return np.mean([(x - b) * by_hand.gradient(b + alpha * (x - b), k) for b, alpha in paths], 0)
+
+
 def start_of(by_hand: ByHand, baseline: Any) -> Array:
     array = np.asarray(baseline, np.float64)
     per_channel = array.ndim == 1 and isinstance(by_hand, Convolutional)
@@ -123,6 +136,7 @@ REPLICAS: dict[str, Callable[..., Array]] = {
     "guided-backprop": guided_backprop,
     "deconvnet": deconvnet,
     "integrated-gradients": integrated_gradients,
+    "expected-gradients": expected_gradients,
     "smoothgrad": smoothgrad,
     "deep-lift": lambda by_hand, x, k, baseline=0.0: deep_lift(by_hand, x, k, start_of(by_hand, baseline)),
     "lrp": lrp,

@@ -10,6 +10,7 @@ from ..support.choice import choose
 from .base import Method
 from .deep_lift import DeepLift
 from .eigen_cam import EigenCam, EigenGradCam
+from .expected_gradients import ExpectedGradients
 from .feature_ablation import FeatureAblation
 from .grad_cam import GradCam
 from .grad_cam_plus_plus import GradCamPlusPlus
@@ -36,6 +37,7 @@ METHODS: dict[str, type[Method]] = {
         GuidedBackprop,
         Deconvnet,
         IntegratedGradients,
+        ExpectedGradients,
         SmoothGrad,
         DeepLift,
         Lrp,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..errors import InputError
 from .explained import Explained
 
-__all__ = ["Baseline", "baseline_array", "check_baseline"]
+__all__ = ["Baseline", "baseline_array", "baseline_examples", "check_baseline"]
 
 Baseline = float | np.ndarray | Sequence[float] | Mapping[str, "float | np.ndarray | Sequence[float]"]
 
@@ -35,6 +36,19 @@ def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:
     return array if array.ndim == 0 or about.batch is None else np.expand_dims(array, about.batch)
 
 
+def baseline_examples(baseline: Baseline, about: Explained) -> np.ndarray:
+    """Baselines as examples (K, *shape): those of an array with one more axis than an example, else the single one."""
+    if None in about.shape:
+        raise InputError(f"expected-gradients needs the shape of input {about.name!r}, which is open: {about.shape}")
+    given = baseline.get(about.name, 0.0) if isinstance(baseline, Mapping) else baseline
+    array, one = _numbers(given, about), replace(about, batch=None)
+    several = array.ndim == len(about.shape) + 1 and len(array) > 0
+    if several and array.shape[1:] != about.shape:
+        raise _refused(given, about, ", or of several examples, along a first axis")
+    shape = [size or 0 for size in about.shape]
+    return np.stack([np.broadcast_to(baseline_array(row, one), shape) for row in (array if several else [given])])
+
+
 def check_baseline(baseline: Baseline, explained: Mapping[str, Explained]) -> None:
     """A mapping may name explained inputs only."""
     unknown = [str(name) for name in baseline if name not in explained] if isinstance(baseline, Mapping) else []
@@ -49,9 +63,9 @@ def _numbers(given: object, about: Explained) -> np.ndarray:
         raise _refused(given, about) from None
 
 
-def _refused(given: object, about: Explained) -> InputError:
+def _refused(given: object, about: Explained, more: str = "") -> InputError:
     what = repr(given) if isinstance(given, str) else f"of shape {np.shape(np.asarray(given, object))}"
     return InputError(
         f"baseline {what} for input {about.name!r}: give a finite number, one number per channel, or an array of one "
-        f"example's shape {about.shape}"
+        f"example's shape {about.shape}{more}"
     )

@@ -14,6 +14,7 @@ from ..graph.builder import GraphBuilder
 from ..support.choice import choose
 from .base import EmitContext, Emitted, Method, Reduction
 from .checks import check_level, check_whole
+from .expected_gradients import ExpectedGradients
 from .explained import Explained
 from .integrated_gradients import IntegratedGradients
 from .saliency import Deconvnet, GuidedBackprop, InputXGradient, Saliency
@@ -23,7 +24,8 @@ __all__ = ["SmoothGrad"]
 
 Of = str | Method
 _OF: dict[str, type[Method]] = {
-    method.name: method for method in (Saliency, InputXGradient, GuidedBackprop, Deconvnet, IntegratedGradients)
+    method.name: method
+    for method in (Saliency, InputXGradient, GuidedBackprop, Deconvnet, IntegratedGradients, ExpectedGradients)
 }
 _STATISTICS = ("mean", "squared", "variance")
 

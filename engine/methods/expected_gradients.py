@@ -1,0 +1,103 @@
+"""Expected gradients: integrated gradients from a distribution of baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from ..errors import InputError
+from ..graph.builder import GraphBuilder
+from .base import EmitContext, Emitted, Method
+from .baseline import Baseline, baseline_examples, check_baseline
+from .checks import check_whole
+from .explained import Explained, broadcast_rows
+from .saliency import Saliency
+from .samplers import WEIGHT, Sampler
+
+__all__ = ["DrawnBaselines", "ExpectedGradients"]
+
+
+@dataclass(frozen=True)
+class DrawnBaselines(Sampler):
+    """Points at random places of the straight paths from baseline examples, each of which is drawn equally often.
+
+    Of several inputs, the examples of one row stand beside each other.
+    """
+
+    samples: int
+    baseline: Baseline
+    seed: int
+
+    def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
+        check_baseline(self.baseline, explained)
+        counts = {len(baseline_examples(self.baseline, about)) for about in explained.values()} - {1}
+        if len(counts) > 1:
+            raise InputError(
+                f"baseline: {' and '.join(map(str, sorted(counts)))} examples for the inputs; give as many"
+            )
+        count, rng = max(counts, default=1), np.random.default_rng(self.seed)
+        rounds = [rng.permutation(count) for _ in range(-(-self.samples // count))]
+        examples = np.concatenate([[0], np.concatenate(rounds)[: self.samples]])
+        alphas = np.append(1, rng.random(self.samples))
+        weights = np.append(0, np.full(self.samples, 1 / self.samples))
+        arrays = {"alpha": alphas, "example": examples, WEIGHT: weights}
+        return {name: array.astype(np.float32) for name, array in arrays.items()}
+
+    def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
+        alpha = broadcast_rows(g, g.CastLike(points["alpha"], x), x, about)
+        start = self.starts(g, x, about, points)
+        return g.shaped_like(g.Add(g.Mul(alpha, x), g.Mul(g.Sub(1, alpha), start)), x)
+
+    def starts(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
+        """The baselines of the rows, in the shape of the input."""
+        examples = baseline_examples(self.baseline, about)
+        number = (
+            g.Cast(points["example"], to=ir.DataType.INT64) if len(examples) > 1 else g.constant([0], ir.DataType.INT64)
+        )
+        rows = g.Gather(g.constant(examples, x.dtype), number, axis=0)
+        if about.batch is None:
+            return g.reshape_like(rows, x)
+        batch = about.batch
+        perm = [*range(1, batch + 1), 0, *range(batch + 1, g.rank(x))]
+        return g.Transpose(rows, perm=perm) if batch else rows
+
+
+@dataclass(frozen=True)
+class ExpectedGradients(Method):
+    """Mean of (x - baseline) times gradient at random places between them (Erion et al., 2021, arXiv:1906.10670).
+
+    ``baseline`` are the examples that are drawn from, an array with one more axis than an example, such as rows of the
+    training data; a single one serves, too. Each is drawn equally often, at places of uniform distribution, by
+    ``seed``. With noise, as smoothgrad takes with of="expected-gradients", this is GradientSHAP (Lundberg and Lee,
+    2017). The sum of a map nears f(x) less the mean of f over the baselines as ``samples`` grow.
+    """
+
+    name: ClassVar[str] = "expected-gradients"
+    samples: int = 50
+    baseline: Baseline = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("samples", self.samples, 1)
+        check_whole("seed", self.seed, 0)
+
+    def _sampler(self) -> DrawnBaselines:
+        return DrawnBaselines(self.samples, self.baseline, self.seed)
+
+    def samplers(self) -> Sequence[Sampler]:
+        return (self._sampler(),)
+
+    def emit(self, context: EmitContext) -> Emitted:
+        g, (gradients, activations) = context.g, context.gradients()
+        totals = {}
+        for name, dx in gradients.items():
+            x, about = context.inputs[name], context.explained[name]
+            totals[name] = g.Mul(g.Sub(x, self._sampler().starts(g, x, about, context.points)), dx)
+        return Emitted(totals, activations)
+
+    def relaxed(self) -> list[tuple[Method, str]]:
+        return [(Saliency(), "the input is the baseline wherever the gradient is not zero; choose another baseline=")]
