@@ -16,7 +16,6 @@ import onnxruntime
 import pytest
 from by_hand import TOLERANCE, model, normal
 from measures import distance
-from onnxray.attribution.score_axes import ScoreAxes
 from onnxray.scores import SCORES, Distance, Letter, Mask, Norm, Not, Score, Token
 from PIL import Image
 
@@ -272,15 +271,6 @@ def test_a_mask_is_a_picture(values: list[int], said: str, tmp_path: Path) -> No
         found = explainer_of((2, 2, 3))(X, Mask(tmp_path / "mask.png", 1))
         again = explainer_of((2, 2, 3))(X, Mask(drawn > 0, 1))
         np.testing.assert_array_equal(found.values, again.values)
-
-
-def test_a_mask_is_an_array_of_a_file(tmp_path: Path) -> None:
-    np.save(tmp_path / "mask.npy", LEFT)
-    found, again = (explainer_of((2, 2, 3))(X, Mask(mask, 1)) for mask in (tmp_path / "mask.npy", LEFT))
-    np.testing.assert_array_equal(found.values, again.values)
-    (tmp_path / "mask.npy").write_bytes(b"none")
-    with pytest.raises(onnxray.InputError, match=r"mask\.npy cannot be read \(it is no NumPy file of one array"):
-        Mask(tmp_path / "mask.npy", 1).resolve(2, ScoreAxes("y", (2, 2, 3)))
 
 
 @pytest.mark.slow

@@ -67,11 +67,12 @@ class Mask(Score):
         sizes = sizes if axis in (0, None) else sizes[::-1]
         maps = g.Reshape(flat, g.Concat(g.constant([0], ir.DataType.INT64), *sizes, axis=0))
         maps = maps if axis in (0, None) else g.Transpose(maps, perm=[0, 2, 1])  # (rows, channels, places)
-        inside = g.Unsqueeze(g.Cast(g.Not(g.Equal(said, OUTSIDE)), to=ir.DataType.FLOAT), [1])
-        top = g.ArgMax(g.ReduceSum(g.Mul(maps, inside), [2], keepdims=0), axis=1, keepdims=1)
+        inside = g.Cast(g.Not(g.Equal(said, OUTSIDE)), to=ir.DataType.FLOAT)
+        sums = g.MatMul(maps, g.Unsqueeze(inside, [2]))  # which takes a mask of as many places alone, unlike a Mul
+        top = g.ArgMax(sums, axis=1, keepdims=0)
         channel = g.Where(g.Less(said, OUTSIDE), top, said)
         values = g.GatherElements(maps, g.Unsqueeze(g.Max(channel, 0), [1]), axis=1)
-        value = g.ReduceSum(g.Mul(values, inside), [1, 2], keepdims=0)
+        value = g.ReduceSum(g.Mul(values, g.Unsqueeze(inside, [1])), [1, 2], keepdims=0)
         return Selected(value, g.Reshape(channel, g.Shape(target)))
 
     def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
