@@ -17,7 +17,7 @@ __all__ = ["flatten_options"]
 HELP = {  # the meaning of each option; an option without a line here shows its methods and default only
     "steps": "points on the path",
     "rule": "gauss-legendre or inclusive (equal weights, both ends)",
-    "baseline": "value of an empty input: a number, one per channel as in 0.4,0.4,0.4, or an .npy file",
+    "baseline": "value of an empty input: a number, one per channel as in 0.4,0.4,0.4, an .npy file, or blurred",
     "samples": "noisy copies, masks, coalitions or orders",
     "noise": "level of the noise, as a share of the input's range",
     "of": "the method whose maps of noisy copies are taken: a method that takes gradients of the input",
@@ -48,6 +48,11 @@ def numbers(text: str) -> Any:
     except ValueError:
         raise BadParameter(f"{text!r} is no number, and no list of numbers such as 1,2,3") from None
     return found[0] if len(found) == 1 else found
+
+
+def baseline(text: str) -> Any:
+    """As ``numbers``, or the blurred input."""
+    return text if text.partition(":")[0] == "blurred" else numbers(text)
 
 
 def name_or_array(text: str) -> Any:
@@ -107,6 +112,8 @@ def _method_annotation(name: str, having: list[tuple[str, OptionInfo]]) -> Any:
         return Annotated[str | None, Option(**words, metavar="NAME", show_default=False)]
     if kind == "Groups":
         return Annotated[Any, Option(**words, parser=name_or_array, metavar="NAME", show_default=False)]
+    if kind == "Baseline":
+        return Annotated[Any, Option(**words, parser=baseline, metavar="NUMBERS", show_default=False)]
     return Annotated[Any, Option(**words, parser=numbers, metavar="NUMBERS", show_default=False)]
 
 

@@ -99,7 +99,7 @@ def compare(
         memory: Bytes, or text such as "512MB", that sessions and one run may take beside the weights.
         steps: Points on the path of integrated-gradients. For this and the next fifteen, None leaves the method's own
             default, which ``onnxray methods`` lists.
-        baseline: Input without evidence: a number, one per channel, or an array.
+        baseline: Input without evidence: a number, one per channel, an array, or "blurred".
         rule: "gauss-legendre" or "inclusive", the quadrature of integrated-gradients.
         noise: Standard deviation of smoothgrad's noise, as a share of the example's range.
         relu: Whether grad-cam keeps the positive part only.

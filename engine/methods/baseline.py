@@ -12,7 +12,7 @@ from .explained import Explained
 
 __all__ = ["Baseline", "baseline_array", "baseline_examples", "check_baseline"]
 
-Baseline = float | np.ndarray | Sequence[float] | Mapping[str, "float | np.ndarray | Sequence[float]"]
+Baseline = float | np.ndarray | Sequence[float] | str | Mapping[str, "float | np.ndarray | Sequence[float] | str"]
 
 
 def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:

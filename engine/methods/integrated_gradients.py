@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 
 from ..errors import InputError
 from .base import EmitContext, Emitted, Method
-from .baseline import Baseline, baseline_array
+from .baseline import Baseline
+from .blurred import baseline_value
 from .checks import check_whole
 from .saliency import Saliency
 from .samplers import Path, Sampler
@@ -22,6 +23,7 @@ class IntegratedGradients(Method):
 
     ``rule`` is "gauss-legendre", or "inclusive": equal weights on a grid with both ends. The points are the input, the
     baseline and the rest of the path, so that ``delta``, the sum of the attributions less f(x) - f(baseline), is free.
+    ``baseline`` may be "blurred", the input under a Gaussian, or "blurred:10", with its deviation in elements.
     """
 
     name: ClassVar[str] = "integrated-gradients"
@@ -40,8 +42,8 @@ class IntegratedGradients(Method):
 
     def emit(self, context: EmitContext) -> Emitted:
         g, (gradients, activations) = context.g, context.gradients()
-        starts = {name: baseline_array(self.baseline, about) for name, about in context.explained.items()}
-        ways = {name: g.Sub(x, g.constant(starts[name], x.dtype)) for name, x in context.inputs.items()}
+        abouts = context.explained
+        ways = {name: g.Sub(x, baseline_value(g, x, self.baseline, abouts[name])) for name, x in context.inputs.items()}
         return Emitted({name: g.Mul(ways[name], dx) for name, dx in gradients.items()}, activations)
 
     def relaxed(self) -> list[tuple[Method, str]]:

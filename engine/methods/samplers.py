@@ -19,7 +19,8 @@ import onnx_ir as ir
 
 from ..errors import InputError
 from ..graph.builder import GraphBuilder
-from .baseline import Baseline, baseline_array, check_baseline
+from .baseline import Baseline, check_baseline
+from .blurred import baseline_value
 from .explained import Explained, broadcast_rows
 
 __all__ = ["ENDS", "WEIGHT", "Noise", "Path", "Sampler", "of_sampler", "perturb", "points_of"]
@@ -68,7 +69,7 @@ class Path(Sampler):
         return {"alpha": _float32(alphas), WEIGHT: _float32(weights), ENDS: _float32(ends)}
 
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
-        start = g.constant(baseline_array(self.baseline, about), x.dtype)
+        start = baseline_value(g, x, self.baseline, about)
         alpha = broadcast_rows(g, g.CastLike(points["alpha"], x), x, about)
         return g.shaped_like(g.Add(g.Mul(alpha, x), g.Mul(g.Sub(1, alpha), start)), x)  # both ends to the last bit
 

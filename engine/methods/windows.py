@@ -11,7 +11,8 @@ import onnx_ir as ir
 
 from ..errors import InputError
 from ..graph.builder import GraphBuilder
-from .baseline import Baseline, baseline_array, check_baseline
+from .baseline import Baseline, check_baseline
+from .blurred import baseline_value
 from .explained import Explained
 from .samplers import Sampler
 
@@ -70,7 +71,7 @@ class Windows(Sampler):
         return per_axis
 
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
-        start = g.constant(baseline_array(self.baseline, about), x.dtype)
+        start = baseline_value(g, x, self.baseline, about)
         return g.shaped_like(g.Where(g.Greater(weights_of(g, about, points), 0), start, x), x)
 
 
