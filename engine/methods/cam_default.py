@@ -143,9 +143,8 @@ def _tokens(
     found = [value for node in attentions if (value := tokens_of(node, behind)) is not None]
     norms = [node.outputs[0] for node in made if node.op_type in ("LayerNormalization", "RMSNormalization")]
     norms = [value for value in norms if len(value.shape or ()) == 3 and len(convolution.outputs[0].shape or ()) > 3]
-    folded = [value for value in found if _has_maps(value)] or [
-        value for value in norms if value in common and _has_maps(value)
-    ]
+    candidates = found if attentions else [value for value in norms if value in common]
+    folded = [value for value in candidates if _has_maps(value)]
     return (folded[-1] if folded else None), bool(attentions or norms)
 
 

@@ -80,10 +80,12 @@ def attends(node: ir.Node, behind: set[ir.Value]) -> bool:
 
 
 def is_softmax(value: ir.Value | None) -> bool:
-    """Whether a value is that of a Softmax, moved or not."""
+    """Whether a value is that of a Softmax, moved or not, or with zeros where it is NaN, as PyTorch exports."""
     while value is not None and (node := value.producer()) is not None:
         if node.op_type == "Softmax":
             return True
+        if node.op_type == "Where":
+            return any(is_softmax(x) for x in node.inputs[1:])
         value = node.inputs[0] if node.op_type in ("Cast", "Dropout", "Identity", "Reshape", "Transpose") else None
     return False
 
