@@ -130,6 +130,13 @@ def starts(size: int, width: int, stride: int) -> list[int]:
     return begins
 
 
+def guided_grad_cam(by_hand: ByHand, x: Array, k: int, layer: str = "relu", relu: bool = True) -> Array:
+    """The layers of the net by hand have the size of its input, so nothing is enlarged."""
+    return guided_backprop(by_hand, x, k) * grad_cam(by_hand, x, k, layer, relu)[:, None]
+
+
+grad_cam = class_activation_map(FORMULAS["grad-cam"])
+
 REPLICAS: dict[str, Callable[..., Array]] = {
     "saliency": saliency,
     "input-x-gradient": input_x_gradient,
@@ -141,7 +148,7 @@ REPLICAS: dict[str, Callable[..., Array]] = {
     "deep-lift": lambda by_hand, x, k, baseline=0.0: deep_lift(by_hand, x, k, start_of(by_hand, baseline)),
     "lrp": lrp,
     "occlusion": occlusion,
+    "guided-grad-cam": guided_grad_cam,
     **{name: class_activation_map(formula) for name, formula in FORMULAS.items()},
     **BLACK_BOXES,
 }
-grad_cam = REPLICAS["grad-cam"]

@@ -89,7 +89,7 @@ def faults_of(
     flat = [array.reshape(len(array), -1) for array in values]
     finite = np.all([np.isfinite(rows).all(1) for rows in flat], axis=0)
     zero = finite & ~not_zero(flat)
-    same = finite & ~zero & np.all([np.ptp(rows, 1) == 0 for rows in flat], axis=0) & method.has_layer
+    same = finite & ~zero & np.all([np.ptp(rows, 1) == 0 for rows in flat], axis=0) & method.layer_sized
     found = [Fault(int(k), NOT_FINITE, _overflow(scores[k])) for k in np.flatnonzero(~finite)]
     why = "the layer's map has one value; name a layer with a larger map (layer=, --layer)"
     found += [Fault(int(k), "is the same everywhere", why) for k in np.flatnonzero(same)]

@@ -31,7 +31,7 @@ def totals_of(
     if not points:
         return dict(method.finish(g, emitted.totals, explained))
     return {
-        name: _counted(g, total, points, about_total(explained, name), method.has_layer)
+        name: _counted(g, total, points, about_total(explained, name), method.layer_sized)
         for name, total in emitted.totals.items()
     }
 

@@ -14,6 +14,7 @@ from .expected_gradients import ExpectedGradients
 from .feature_ablation import FeatureAblation
 from .grad_cam import GradCam
 from .grad_cam_plus_plus import GradCamPlusPlus
+from .guided_grad_cam import GuidedGradCam
 from .hires_cam import HiResCam
 from .integrated_gradients import IntegratedGradients
 from .kernel_shap import KernelShap
@@ -48,6 +49,7 @@ METHODS: dict[str, type[Method]] = {
         XGradCam,
         EigenCam,
         EigenGradCam,
+        GuidedGradCam,
         Occlusion,
         FeatureAblation,
         Rise,

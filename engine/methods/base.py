@@ -95,7 +95,8 @@ class Method(ABC):
 
     name: ClassVar[str]
     relu_policy: ClassVar[str] = "exact"
-    has_layer: ClassVar[bool] = False  # explains a layer, by maps of its own size
+    has_layer: ClassVar[bool] = False  # looks at a layer, which its option of this name names
+    layer_sized: ClassVar[bool] = False  # its maps have the size of that layer
     reduction: ClassVar[Reduction] = "sum"  # an embedding's values as one number for its token
 
     differentiates: ClassVar[bool] = True

@@ -127,7 +127,7 @@ def _axis(node: ir.Node, axis: int) -> int | None:
         order = order_of(node, rank)
         return order.index(axis) if order[0] == 0 else None
     if node.op_type == "Concat":
-        return axis if node.attributes.get_int("axis") % rank == axis else None
+        return axis if node.attributes.get_int("axis", 1) % rank == axis else None
     if node.op_type == "MatMul":
         return axis if axis == rank - 1 else None
     return axis if node.op_type in _KEEPS_PLACES else None

@@ -39,6 +39,7 @@ class ClassActivationMap(Method):
     """Base of the maps of a layer, which its feature maps make."""
 
     has_layer: ClassVar[bool] = True
+    layer_sized: ClassVar[bool] = True
     layer: str | None = None
     relu: bool = True
 

@@ -137,7 +137,7 @@ def test_the_contract(saved: Saved) -> None:
     kinds = {v.name: v.type.tensor_type for v in (*made.graph.input, *made.graph.output)}
     ranks = {name: len(kind.shape.dim) for name, kind in kinds.items()}
     assert kinds["target"].elem_type == onnx.TensorProto.INT64
-    maps = 3 if onnxray.METHODS[method].has_layer else 4
+    maps = 3 if onnxray.METHODS[method].layer_sized else 4
     assert ranks == {"x": 4, "target": 1, "y": 2, "score": 1, "attribution": maps} | dict.fromkeys(delta, 1)
     assert [kinds[name].elem_type for name in ("score", "attribution")] == [onnx.TensorProto.FLOAT] * 2
     assert {entry.domain for entry in made.opset_import} == {""}

@@ -174,3 +174,14 @@ def test_the_default_is_the_last_map_before_pooling(kind: str) -> None:
     found = onnxray.explain(proto, normal(1, 3, 8, 8), "grad-cam", relu=False)
     assert found.provenance["layer"] == {"bare": "conv", "channels last": "e"}.get(kind, "end")
     assert found.values.shape == (1, 8, 8)
+
+
+def test_guided_grad_cam_refuses_what_has_no_picture() -> None:
+    """Two inputs, or tokens behind which no map can be enlarged to the input."""
+    proto = model(
+        """net (float[N, 2, 4, 4] x, float[N, 2, 4, 4] z) => (float[N, 3] y) {
+            s = Add(x, z) c = Conv(s, A) p = GlobalAveragePool(c) y = Flatten(p) }""",
+        {"A": normal(3, 2, 1, 1)},
+    )
+    with pytest.raises(onnxray.InputError, match="guided-grad-cam explains one input with batch and channels"):
+        onnxray.explain(proto, {"x": normal(1, 2, 4, 4), "z": normal(1, 2, 4, 4)}, "guided-grad-cam")

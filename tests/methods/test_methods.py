@@ -44,7 +44,11 @@ SETTINGS: list[tuple[ByHand, str, dict[str, Any]]] = [
     (CONV, "smoothgrad", {"samples": 3, "of": "input-x-gradient", "statistic": "squared"}),
     (CONV, "smoothgrad", {"samples": 3, "of": "guided-backprop"}),
     (CONV, "smoothgrad", {"samples": 3, "of": "integrated-gradients", "steps": 4, "baseline": [0.5, -1.0]}),
-    *((CONV, name, options) for name in FORMULAS for options in ({"relu": False}, {"layer": "conv"})),
+    *(
+        (CONV, name, options)
+        for name in (*FORMULAS, "guided-grad-cam")
+        for options in ({"relu": False}, {"layer": "conv"})
+    ),
     (DENSE, "occlusion", {"window": 1, "stride": 1, "baseline": 0.5}),
     (DENSE, "occlusion", {"window": 4, "stride": 3, "overlap": "sum"}),
     (CONV, "occlusion", {"window": 2}),

@@ -103,6 +103,20 @@ def formula_peer(one: Net, layer: nn.Module, formula: Callable[[np.ndarray, np.n
     return peer
 
 
+@pytest.mark.parametrize("name", [*EVERY_DAY, *(pytest.param(one, marks=pytest.mark.slow) for one in CONVOLUTIONAL)])
+def test_guided_grad_cam(name: str, measured: Note) -> None:
+    one = net(name)
+    x = one.pictures(2)
+    path = next(at for at, module in one.module.named_modules() if module is grad_cam_layer(one))
+
+    def peer(module: nn.Module, t: Tensor) -> Tensor:
+        guided = attr.GuidedGradCam(module, module.get_submodule(path))
+        return guided.attribute(t.requires_grad_(), TARGET, interpolate_mode="bilinear")  # type: ignore[return-value]
+
+    found = explainer(name, "guided-grad-cam", layer=last_convolution(one.proto))(x, target=TARGET)
+    check(found.values, peer, one, x, measured)
+
+
 @pytest.mark.parametrize("overlap", ["mean", "sum"])
 @pytest.mark.parametrize("name", small())
 def test_occlusion(name: str, overlap: str, measured: Note) -> None:

@@ -164,7 +164,7 @@ def test_a_resnet(method: str, score: str, resnets: Any, measured: Callable[[str
     a = onnxray.explain(nchw, x, method, score=score, **options)
     b = onnxray.explain(nhwc, x.transpose(0, 2, 3, 1), method, score=score, **options)
     assert (a.target == b.target).all()
-    values = b.values if onnxray.METHODS[method].has_layer else b.values.transpose(0, 3, 1, 2)
+    values = b.values if onnxray.METHODS[method].layer_sized else b.values.transpose(0, 3, 1, 2)
     gap = distance(values, a.values)
     measured(f"{gap:.2g}")
     assert gap < LIMIT

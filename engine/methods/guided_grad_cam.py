@@ -1,0 +1,65 @@
+"""Guided Grad-CAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import onnx_ir as ir
+
+from ..errors import InputError
+from ..graph.builder import GraphBuilder
+from .base import EmitContext, Emitted, Method
+from .explained import Explained
+from .grad_cam import GradCam
+from .saliency import BLOCKED, GuidedBackprop
+
+__all__ = ["GuidedGradCam"]
+
+
+@dataclass(frozen=True)
+class GuidedGradCam(Method):
+    """Guided backprop times Grad-CAM, enlarged to the input (Selvaraju et al., 2016, arXiv:1610.02391).
+
+    The map of Grad-CAM is enlarged bilinearly, as in the paper; pixels are squares, whose centres are compared.
+    ``layer`` and ``relu`` as in grad-cam. The attribution has the input's shape.
+    """
+
+    name: ClassVar[str] = "guided-grad-cam"
+    relu_policy: ClassVar[str] = "guided"
+    has_layer: ClassVar[bool] = True
+    layer: str | None = None
+    relu: bool = True
+
+    def emit(self, context: EmitContext) -> Emitted:
+        name, about = self._picture(context)
+        cam = GradCam(self.layer, self.relu).emit(context).totals[name]
+        gradients, activations = context.gradients(self.relu_policy)
+        x = context.perturbed_inputs[name]
+        if context.g.rank(cam) != context.g.rank(x) - 1:
+            raise InputError(f"{self.name} needs a layer with as many places as {name!r} has axes; see grad-cam's map")
+        wide = enlarged(context.g, cam, x, (about.channels or 0) + 1)
+        return Emitted({name: context.g.Mul(gradients[name], wide)}, activations)
+
+    def _picture(self, context: EmitContext) -> tuple[str, Explained]:
+        """The only explained input, which has an axis of channels."""
+        (name, about), *others = context.explained.items()
+        if others or about.batch != 0 or about.channels is None:
+            raise InputError(
+                f"{self.name} explains one input with batch and channels; the model has not one such input"
+            )
+        return name, about
+
+    def relaxed(self) -> list[tuple[Method, str]]:
+        negative = "no place speaks for the score, the ReLU removed all; relu=False (--no-relu) shows what is against"
+        rectified = [(replace(self, relu=False), negative)] if self.relu else []
+        hidden = "Grad-CAM's map is zero where the guided gradient is not; grad-cam and guided-backprop show each"
+        return [*rectified, (GuidedBackprop(), hidden), *((one, BLOCKED) for one, _ in GuidedBackprop().relaxed())]
+
+
+def enlarged(g: GraphBuilder, cam: ir.Value, x: ir.Value, channels: int) -> ir.Value:
+    """A map (N, h, w) in the size of x, with an axis of one channel where x has its channels."""
+    places = [axis for axis in range(1, g.rank(x)) if axis != channels]
+    sizes = g.Concat(g.Shape(cam, end=1), [1], g.Gather(g.Shape(x), places), axis=0)
+    wide = g.Resize(g.Unsqueeze(cam, [1]), None, None, sizes, mode="linear")
+    return wide if channels == 1 else g.Transpose(wide, perm=[0, *range(2, g.rank(x)), 1])
