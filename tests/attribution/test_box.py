@@ -70,6 +70,17 @@ def test_it_is_saved(method: str, tmp_path: Path) -> None:
     assert np.isnan(absent).all()
 
 
+def test_all_boxes_of_a_class_are_saved(yolox: onnxray.Explainer, tmp_path: Path) -> None:
+    file, x = yolox.save(tmp_path / "e.onnx", target="boxes"), PREPROCESS(DATA / "images" / "both.png")
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    boxes = session.get_outputs()[0].shape[1]
+    feeds = {"images": x, "target": np.array([[DOG, *[-1] * boxes]], np.float32)}
+    score, values = session.run(["score", "attribution"], feeds)
+    found = yolox(x, ClassBoxes(DOG))
+    assert score == pytest.approx(found.score, rel=1e-5)
+    assert distance(values, found.values) <= 1e-5
+
+
 def test_all_boxes_of_a_class_are_the_sum_of_each(yolox: onnxray.Explainer) -> None:
     picture = DATA / "images" / "both.png"
     dogs = [yolox(picture, Box(k, label=DOG)) for k in (0, 1)]
