@@ -9,9 +9,10 @@ import numpy as np
 import onnxray
 import onnxruntime
 import pytest
-from black_box import QUICK, every_day, game, groups_of, shapley_values
+from black_box import QUICK, enlarged_all, every_day, game, groups_of, shapley_values
 from by_hand import CONV, TOLERANCE, Array, model, normal
 from measures import distance
+from onnxray.methods.lime import Lime
 from onnxray.methods.shapley_sampling import ShapleySampling
 
 W = normal(4, 3)
@@ -157,3 +158,25 @@ def test_an_example_that_is_the_whole_input(tmp_path: Path) -> None:
         np.testing.assert_allclose(np.ravel(found), x * W[:, 1], atol=1e-5)
         (again,) = saved(explainer, tmp_path / f"{method}.onnx", {"x": x, "target": np.array([1])})
         np.testing.assert_allclose(np.ravel(again), x * W[:, 1], atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "cells"), [((30, 23), (7, 5)), ((224, 224), (7, 7)), ((9, 40), (2, 8))])
+def test_masks_of_rise_are_enlarged_as_its_authors_do(size: tuple[int, int], cells: tuple[int, int]) -> None:
+    """Their code calls skimage.transform.resize with order 1 and mode "reflect"."""
+    transform = pytest.importorskip("skimage.transform", reason="scikit-image is not installed")
+    high = [-(-n // count) for n, count in zip(size, cells, strict=True)]
+    grid = np.random.default_rng(0).random(cells)
+    whole = [(count + 1) * cell for count, cell in zip(cells, high, strict=True)]
+    truth = transform.resize(grid, whole, order=1, mode="reflect", anti_aliasing=False)
+    np.testing.assert_allclose(enlarged_all(grid, size, cells, high), truth, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_lime_is_the_ridge_regression_of_scikit_learn() -> None:
+    linear = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
+    kept, credit = Lime(samples=60, ridge=0.7).design(9)
+    coalitions, scores = np.vstack([np.ones(9), kept]), np.random.default_rng(0).standard_normal(61)
+    weights = np.sqrt(np.exp(-((1 - np.sqrt(coalitions.mean(1))) ** 2) / 0.25**2))
+    truth = linear.Ridge(alpha=0.7).fit(coalitions, scores, sample_weight=weights).coef_
+    np.testing.assert_allclose(credit.T @ (scores[1:] - scores[0]), truth, atol=1e-12)
