@@ -1,7 +1,7 @@
 """How much of a black-box method's time is the model's own; a table in Markdown on standard output.
 
-Run it with the extra [test] installed: `python benchmarks/black_boxes.py [NET]`, by default MobileNetV2. Both sides take
-processor time on one thread, the model in batches as large as the method's runs; the figures are medians of three.
+Run it with the extra [test] installed: `python benchmarks/black_boxes.py [NET]`, by default MobileNetV2. The figures
+are medians of three, in processor time on one thread; the model runs alone in batches as large as the method's runs.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def measure(proto: Any, x: Any, method: str) -> tuple[float, float]:
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     explainer, done = onnxray.Explainer(proto, method, threads=1, **METHODS[method]), [0]
     explainer(x, 3, progress=lambda rows, _: done.append(rows))
-    points, batch = done[-1], np.repeat(x, max(b - a for a, b in zip(done, done[1:], strict=False)), 0)
+    points, batch = done[-1], np.repeat(x, max(b - a for a, b in pairwise(done)), 0)
     name, pairs = session.get_inputs()[0].name, []
     for _ in range(3):
         started = time.process_time()
