@@ -3,6 +3,7 @@
 from . import scores as scores
 from .attribution.activations import activations
 from .attribution.result import Attribution
+from .attribution.text_inputs import EncodedText, TextEncoder
 from .autodiff.registry import Overlay
 from .data.preprocess import Preprocess
 from .errors import (
@@ -32,6 +33,7 @@ __all__ = [
     "Comparison",
     "ConversionError",
     "DetectedBox",
+    "EncodedText",
     "Evaluation",
     "ExecutionError",
     "Explainer",
@@ -45,6 +47,7 @@ __all__ = [
     "Overlay",
     "Preprocess",
     "RuntimeUnavailable",
+    "TextEncoder",
     "UnsupportedOperator",
     "activations",
     "compare",

@@ -12,7 +12,12 @@ __all__ = ["MEASURING", "REPORT", "import_extra", "need_all"]
 
 MEASURING = ("scipy", "skimage", "bottleneck")  # modules that every comparison and evaluation takes
 REPORT = ("jinja2", "matplotlib")
-EXTRAS = {"pyarrow": "parquet", "quantus": "quantus", "skimage.segmentation": "superpixels"}  # all others: gate
+EXTRAS = {  # all others: gate
+    "pyarrow": "parquet",
+    "quantus": "quantus",
+    "skimage.segmentation": "superpixels",
+    "tokenizers": "text",
+}
 
 
 def import_extra(module: str) -> Any:

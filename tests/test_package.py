@@ -16,7 +16,7 @@ from onnxray.converters.quiet import EXTRAS
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"engine": "onnxray", "converters": "onnxray.converters", "models": "onnxray.models"}
-HEAVY = {"jax", "matplotlib", "scipy", "captum", "transformers", "pandas", "skimage", "pyarrow", "jinja2"}
+HEAVY = {"jax", "matplotlib", "scipy", "captum", "transformers", "pandas", "skimage", "pyarrow", "jinja2", "tokenizers"}
 LATE = HEAVY | {"rich", "typer", *EXTRAS}  # what converters import, and the runtime
 
 

@@ -1,1 +1,1 @@
-"""Heat maps and bar charts."""
+"""Heat maps, bar charts, words in colour, and pages of HTML."""

@@ -6,16 +6,14 @@ import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ...drawing import heatmap
+from ...drawing import heatmap, html_page
 from ...drawing.bar_chart import bar_chart, rank_features
-from ...optional import import_extra
 from ...support.writing import write_text
 from ..metrics.agreement import METRICS, strength
 from ..metrics.inside_mask import MASKED
@@ -63,13 +61,8 @@ def write_report(comparison: ComparisonRecord, folder: Path, worst: int = 6) -> 
 
 def render(template: str, **values: Any) -> str:
     """A page from a template of this package; all text is escaped."""
-    folder, jinja = resources.files(__name__.rpartition(".")[0]), import_extra("jinja2")
-    environment = jinja.Environment(
-        loader=jinja.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined,
-    )  # fmt: skip
     helpers = {"sign": lambda metric: "↑" if rises(metric) else "↓", "said_of": _said_of}
-    return environment.get_template(template).render(**helpers, **values)
+    return html_page.render(__name__, template, **helpers, **values)
 
 
 def _said_of(value: Any) -> str:

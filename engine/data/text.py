@@ -1,0 +1,164 @@
+"""Text as tokens, by the library ``tokenizers`` of Hugging Face, and tokens as the words that they are parts of."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..optional import import_extra
+from ..support.damaged import readable
+
+__all__ = ["SubwordTokenizer", "Token", "read_tokenizer", "tokens_of", "word_groups"]
+
+PADDING = ("[PAD]", "<pad>")  # where a tokenizer.json has no settings of padding
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of an encoded text.
+
+    ``text`` are its letters in the vocabulary; ``start`` and ``end`` its place in its text, in characters; ``word``
+    counts the words of that text, and ``sequence`` is 0 or, for the second text of a pair, 1. ``word`` and ``sequence``
+    are None for the special tokens that the tokenizer adds.
+    """
+
+    text: str
+    id: int
+    start: int
+    end: int
+    word: int | None
+    sequence: int | None
+
+
+@dataclass(frozen=True)
+class SubwordTokenizer:
+    """A tokenizer of the library ``tokenizers``, and its settings of truncation and padding, which wait here."""
+
+    tokenizer: Any
+    truncation: Mapping[str, Any]
+    padding: Mapping[str, Any]
+
+    def encode(self, text: str, pair: str | None, length: int | None) -> Any:
+        """The ``tokenizers.Encoding`` of a text or a pair, special tokens included; of a length where one is given.
+
+        What is cut off, and what the tokenizer does not know, is told in a warning. InputError for a text without
+        tokens.
+        """
+        for what, one in (("text", text), ("second text of the pair", pair)):
+            if one is not None and not one.strip():
+                raise InputError(f"the {what} is empty; give it at least one word")
+        found = self.tokenizer.encode(text, pair)
+        limit = min((one for one in (length, self.truncation.get("max_length")) if one is not None), default=None)
+        if limit is not None and len(found) > limit:
+            found = self._cut(text, pair, len(found), limit)
+        self._check_tokens(found, text, pair)
+        return self._padded(found, length)
+
+    def vocabulary(self) -> int:
+        """One more than the largest id."""
+        return max(self.tokenizer.get_vocab().values(), default=-1) + 1
+
+    def _cut(self, text: str, pair: str | None, tokens: int, limit: int) -> Any:
+        special, texts = self.tokenizer.num_special_tokens_to_add(pair is not None), 1 if pair is None else 2
+        if limit < special + texts:
+            raise InputError(f"{limit} tokens are too few for {special} special tokens and {texts} of text")
+        settings = {key: self.truncation[key] for key in ("strategy", "direction") if key in self.truncation}
+        self.tokenizer.enable_truncation(limit, **settings)
+        try:
+            found = self.tokenizer.encode(text, pair)
+        finally:
+            self.tokenizer.no_truncation()
+        warnings.warn(
+            f"the text has {tokens} tokens, special ones included, and {limit} of them are taken; the rest is left out",
+            stacklevel=4,
+        )
+        return found
+
+    def _check_tokens(self, found: Any, text: str, pair: str | None) -> None:
+        if {0} - set(found.sequence_ids) or (pair is not None and {1} - set(found.sequence_ids)):
+            raise InputError("the tokenizer makes no token of the text, or of one of the pair; give it other letters")
+        name = getattr(self.tokenizer.model, "unk_token", None)
+        unknown = None if name is None else self.tokenizer.token_to_id(name)
+        words = [(text, pair or "")[one.sequence][one.start : one.end] for one in tokens_of(found)
+                 if one.id == unknown and one.sequence is not None]  # fmt: skip
+        if words:
+            first, *others = dict.fromkeys(words)
+            more = f" and for {len(others)} others" if others else ""
+            warnings.warn(f"the tokenizer has no token for {first!r}{more}; the model gets {name} there", stacklevel=4)
+
+    def _padded(self, found: Any, length: int | None) -> Any:
+        if length is None or len(found) >= length:
+            return found
+        name = self.padding.get("pad_token") or next(filter(self._has, PADDING), None)
+        if name is None:
+            raise InputError(
+                f"the model takes {length} tokens, the text has {len(found)}, and the tokenizer has none for padding; "
+                "set one by its enable_padding and save it"
+            )
+        index = self.padding.get("pad_id", self.tokenizer.token_to_id(name))
+        others = {key: self.padding[key] for key in ("direction", "pad_type_id") if key in self.padding}
+        found.pad(length, pad_id=index, pad_token=name, **others)
+        return found
+
+    def _has(self, token: str) -> bool:
+        return self.tokenizer.token_to_id(token) is not None
+
+
+def read_tokenizer(tokenizer: Any) -> SubwordTokenizer:
+    """A tokenizer from a tokenizer.json file, or a copy of a ``tokenizers.Tokenizer``.
+
+    Raises InputError where it cannot be read, RuntimeUnavailable without the library.
+    """
+    library = import_extra("tokenizers")
+    if isinstance(tokenizer, str | PathLike):
+        with readable(tokenizer, "tokenizer.json of the library tokenizers", InputError):
+            read = library.Tokenizer.from_str(Path(tokenizer).read_text(encoding="utf-8"))
+    elif isinstance(tokenizer, library.Tokenizer):
+        read = library.Tokenizer.from_str(tokenizer.to_str())
+    else:
+        raise InputError(
+            f"{type(tokenizer).__name__} is no tokenizer; give the path of a tokenizer.json, or a tokenizers.Tokenizer "
+            "(the backend_tokenizer of one of transformers)"
+        )
+    found = SubwordTokenizer(read, read.truncation or {}, read.padding or {})
+    read.no_truncation()
+    read.no_padding()
+    return found
+
+
+def tokens_of(found: Any) -> list[Token]:
+    """The tokens of a ``tokenizers.Encoding``; those that a tokenizer adds have no place in a text."""
+    columns = (found.tokens, found.ids, found.offsets, found.word_ids, found.sequence_ids, found.special_tokens_mask)
+    return [
+        Token(text, index, 0, 0, None, None)
+        if special or sequence is None
+        else Token(text, index, start, end, word, sequence)
+        for text, index, (start, end), word, sequence, special in zip(*columns, strict=True)
+    ]
+
+
+def word_groups(tokens: Sequence[Token], texts: Sequence[str]) -> Iterator[list[int]]:
+    """The places of the tokens of each word, and of each run of equal special tokens, such as padding.
+
+    A word is what the tokenizer takes for one, but ends at a space: some tokenizers take the whole text for a word.
+    """
+    begun = [0] * len(tokens)
+    for place, (before, token) in enumerate(pairwise(tokens), start=1):
+        begun[place] = begun[place - 1] + (not _continues(before, token, texts))
+    for _, places in groupby(range(len(tokens)), key=begun.__getitem__):
+        yield list(places)
+
+
+def _continues(before: Token, token: Token, texts: Sequence[str]) -> bool:
+    """Whether a token belongs to the word of the one before it."""
+    if before.sequence is None or token.sequence is None:
+        return before.sequence is token.sequence and before.id == token.id
+    between = texts[token.sequence][before.end : token.start + 1]
+    same = (before.sequence, before.word) == (token.sequence, token.word)
+    return same and not any(letter.isspace() for letter in between)
