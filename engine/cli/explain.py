@@ -14,19 +14,21 @@ from ..loading.load import load
 from ..support.writing import make_folder
 from .detected_boxes import box_classes
 from .explain_files import Job
+from .explain_text import encoded_text, explain_text
 from .flatten_options import flatten_options
 from .options import (
     Drawing,
-    Images,
     Json,
     LabelsFile,
     ModelFile,
     Numbers,
+    OptionalImages,
     Out,
     Preset,
     Runtime,
     Setup,
     TargetText,
+    TextOptions,
 )
 from .preprocess_option import preprocess_from_option
 from .print_each import print_each
@@ -37,24 +39,27 @@ __all__ = ["explain"]
 @flatten_options
 def explain(
     model: ModelFile,
-    images: Images,
     setup: Setup,
+    images: OptionalImages = None,
     target: TargetText = "top1",
     labels: LabelsFile = None,
     preprocess: Preset = None,
     out: Out = Path("out"),
     as_json: Json = False,
     npz: Numbers = False,
+    texts: TextOptions = TextOptions(),  # noqa: B008  a frozen value
     drawing: Drawing = Drawing(),  # noqa: B008  a frozen value
     runtime: Runtime = Runtime(),  # noqa: B008
     **options: Any,
 ) -> None:
-    """Show which parts of pictures, arrays or table rows a model used for a score.
+    """Show which parts of pictures, arrays, table rows or texts a model used for a score.
 
     Each file is explained and written before the next one is read. With --json
     there is one object per example on stdout: image, method, target, label,
     explained (the target in words), score and files. Exit code 1 says that some of several files failed.
     Of a detector (YOLO, SSD, DETR, ...) every box is explained, and drawn.
+    A text is explained word by word: in colour on a terminal and as an .html
+    file; with --json come text, tokens and words, but no image.
 
     \b
     Example:
@@ -63,16 +68,21 @@ def explain(
       onnxray explain model.onnx dog.jpg -m integrated-gradients --steps 100 --npz
       onnxray explain yolo.onnx street.jpg --preprocess unit,fit=letterbox --target box:dog
       onnxray explain table.onnx rows.csv -m integrated-gradients --json
+      onnxray explain bert.onnx --text "a fine film" --tokenizer tokenizer.json -m input-x-gradient
     """
-    source = load(model)
+    source, files = load(model), images or []
+    encoded = encoded_text(source, texts, files)
     scores = score_axes(source, setup.score)
     classes = box_classes(source, setup.score)
     known = fitting_labels(source, classes or scores, read_labels(labels) if labels else None)
     wanted = None if classes and target == "top1" else target_of(target, known, scores)
-    preprocessing = preprocess_from_option(source, preprocess, images)
+    preprocessing = preprocess_from_option(source, preprocess, files)
     explainer = Explainer(
         source, setup.method, score=setup.score, layer=setup.layer, providers=runtime.provider or None,
         threads=runtime.threads, memory=runtime.memory, preprocess=preprocessing, **options,
     )  # fmt: skip
     job = Job(explainer, wanted, known, make_folder(out), drawing.style, drawing.settings(), npz)
-    print_each(images, job, job.out, as_json, worth_a_bar=len(images) > 1 or job.long)
+    if encoded is not None:
+        explain_text(job, encoded, as_json)
+    else:
+        print_each(files, job, job.out, as_json, worth_a_bar=len(files) > 1 or job.long)

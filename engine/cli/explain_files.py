@@ -87,15 +87,16 @@ class Job:
         """Explains every example of a file and writes what belongs to it."""
         given = read_given(self.explainer.model, file)
         if self.target is not None:
-            yield from self._examples(file, stem, given, score_of(self.target), progress)
+            yield from self.examples(file, stem, given, score_of(self.target), progress)
             return
         boxes = self._quoting(file, lambda: list(boxes_of(self.explainer, given)))
         for box in boxes:
-            yield from self._examples(file, f"{stem}-box{box.rank}", given, box, progress)
+            yield from self.examples(file, f"{stem}-box{box.rank}", given, box, progress)
 
-    def _examples(
+    def examples(
         self, file: Path, stem: str, given: Given, score: Score, progress: RowProgress | None
     ) -> Iterator[Done]:
+        """Explains every example of what was read of a file."""
         attribution = self._quoting(file, lambda: self.explainer(given.inputs, score, progress=progress))
         for row, one in enumerate(attribution):
             several = len(attribution) > 1
@@ -172,7 +173,7 @@ def _parts(one: Attribution, given: Given, row: int, reduce: str | None) -> list
     if isinstance(one.values, Mapping):
         named = {name: one[name] for name in one.values}
         ranked = {
-            name: _tokens(part, held.get(sources[name]), row, reduce)
+            name: _tokens(part, held.get(sources[name]), given.features, row, reduce)
             if name in sources
             else _features(part, held.get(name), (), row)
             for name, part in named.items()
@@ -180,7 +181,7 @@ def _parts(one: Attribution, given: Given, row: int, reduce: str | None) -> list
         return [_Part(f"-{_safe(name)}", part, ranked[name]) for name, part in named.items()]
     if sources:
         (source,) = sources.values()
-        return [_Part("", one, _tokens(one, held.get(source, given.inputs), row, reduce))]
+        return [_Part("", one, _tokens(one, held.get(source, given.inputs), given.features, row, reduce))]
     return [_Part("", one, _features(one, given.inputs, given.features, row))]
 
 
@@ -199,11 +200,12 @@ def _features(one: Attribution, inputs: Any, names: Sequence[str], row: int) -> 
     return rank_features(values, held if same else None, names if len(names) == values.size else ())
 
 
-def _tokens(one: Attribution, ids: Any, row: int, reduce: str | None) -> tuple[Feature, ...]:
+def _tokens(one: Attribution, ids: Any, names: Sequence[str], row: int, reduce: str | None) -> tuple[Feature, ...]:
     """The ranked tokens of a sequence, each with one number for its embedding."""
     numbers = one.map(reduce).ravel()
     held = ids[row] if isinstance(ids, np.ndarray) and ids[row].size == numbers.size else None
-    return rank_features(numbers, held, [f"token {k}" for k in range(numbers.size)])
+    known = len(names) == numbers.size
+    return rank_features(numbers, held, names if known else [f"token {k}" for k in range(numbers.size)])
 
 
 def _places(one: Attribution) -> tuple[Feature, ...]:

@@ -25,12 +25,14 @@ __all__ = [
     "MapsPalette",
     "ModelFile",
     "Numbers",
+    "OptionalImages",
     "Out",
     "Preset",
     "Providers",
     "Runtime",
     "Setup",
     "TargetText",
+    "TextOptions",
     "one_of",
 ]
 
@@ -49,14 +51,13 @@ def _choice(what: str, *choices: str) -> Any:
 
 
 ModelFile = Annotated[Path, Argument(metavar="MODEL", help="An .onnx file.", show_default=False)]
-Images = Annotated[
-    list[Path],
-    Argument(
-        metavar="IMAGE...",
-        help="Pictures; or .npy and .npz arrays ready for the model; or .csv tables with feature names first.",
-        show_default=False,
-    ),
-]
+_FILES: Any = {
+    "metavar": "IMAGE...",
+    "help": "Pictures; or .npy and .npz arrays ready for the model; or .csv tables with feature names first.",
+    "show_default": False,
+}
+Images = Annotated[list[Path], Argument(**_FILES)]
+OptionalImages = Annotated[list[Path] | None, Argument(**_FILES)]
 Out = Annotated[Path, Option(metavar="DIR", help="Folder for the results; created if missing.")]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of text.")]
 Isolated = Annotated[
@@ -140,3 +141,18 @@ class Drawing:
     def settings(self) -> dict[str, Any]:
         """The keyword arguments of Attribution.image."""
         return {"palette": self.palette, "reduce": self.reduce}
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """A text to explain in the place of files."""
+
+    text: Annotated[
+        str | None, Option(metavar="TEXT", help="A text to explain, in the place of files; needs --tokenizer.")
+    ] = None
+    text_pair: Annotated[
+        str | None, Option(metavar="TEXT", help="A second text, for a model of pairs: question and context.")
+    ] = None
+    tokenizer: Annotated[
+        Path | None, Option(metavar="FILE", help="The model's tokenizer.json, of the library tokenizers.")
+    ] = None

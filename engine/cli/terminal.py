@@ -15,8 +15,11 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TimeRemainingColumn
+from rich.style import Style
 from rich.table import Table
+from rich.text import Text
 
+from ..drawing.coloured_text import Part
 from ..errors import DIRECTIONS, OutputError, printable
 from ..support.json_text import json_text
 from ..support.writing import note_progress
@@ -26,6 +29,7 @@ __all__ = [
     "Step",
     "as_typed",
     "print_json",
+    "print_parts",
     "print_table",
     "printable",
     "progress_bar",
@@ -127,6 +131,17 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     with console.capture() as text:
         console.print(table)
     say_text("\n".join(line.rstrip() for line in text.get().splitlines()))  # the cells are padded
+
+
+def print_parts(parts: Sequence[Part]) -> None:
+    """A line on stdout with its colours, where stdout is a terminal that has colours."""
+    line = Text()
+    for part in parts:
+        line.append(printable(part.text), Style(color=part.ink, bgcolor=part.colour))
+    console = Console(markup=False, highlight=False, emoji=False)
+    with console.capture() as text:
+        console.print(line, soft_wrap=True)
+    say_text(text.get().rstrip("\n"))
 
 
 @contextmanager
