@@ -58,6 +58,9 @@ class Ends:
         (x, x_), (y, y_) = self.x, self.y
         if self.node.op_type == "Sqrt":  # a difference of roots loses digits
             return _ratio(g, g.Sub(x, x_), g.Mul(g.Sub(x, x_), g.Add(y, y_)), g.constant(0, x.dtype), 0)
+        if self.node.op_type == "Relu":  # its quotient is exact; where it is 0 / 0 another is taken
+            on = g.Cast(g.Greater(x, 0), to=x.dtype)
+            return g.Where(g.Equal(x, x_), on, g.Div(g.Sub(y, y_), g.Sub(x, x_)))
         difference, one = g.Sub(x, x_), g.expand_like(g.constant(1, dy.dtype), dy)
         near = self._near(g, difference)
         ends = zip(zip(*self.pairs, strict=True), self.y, strict=True)
@@ -67,8 +70,6 @@ class Ends:
 
     def _near(self, g: GraphBuilder, difference: ir.Value) -> ir.Value:
         (x, x_), op = self.x, self.node.op_type
-        if op == "Relu":  # its quotient is exact
-            return g.Equal(difference, 0)
         if op in _AT_ZERO:
             return g.LessOrEqual(g.Abs(difference), g.Mul(g.Add(g.Abs(x), g.Abs(x_)), _SHARE))
         return g.LessOrEqual(g.Abs(difference), _SMALL)
