@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..autodiff.embeddings import starts
+from ..autodiff.embeddings import table_rows
 from ..data.text import Token, read_tokenizer, tokens_of, word_groups
 from ..drawing.coloured_text import Word, Words
 from ..errors import InputError
@@ -183,11 +183,7 @@ def _positions(mask: Array) -> Array:
 
 def _check_vocabulary(model: Model, ids: str, vocabulary: int) -> None:
     """InputError where ids lie past the end of the table of embeddings; a warning where most of it is out of reach."""
-    tables = [
-        start.rows
-        for start in starts(model.copy())
-        if start.rows and start.source is not None and start.source.name == ids
-    ]
+    tables = table_rows(model, ids)
     if not tables:
         return
     said = f"the tokenizer has ids up to {vocabulary - 1}, the table of embeddings of {ids!r} has {min(tables)} rows"

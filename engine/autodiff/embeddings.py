@@ -22,7 +22,7 @@ from ..passes.decompose import decompose_nodes
 from ..passes.dequantise_first import dequantise_first
 from .paths import stops
 
-__all__ = ["Start", "note_of", "start_names", "starts"]
+__all__ = ["Start", "note_of", "start_names", "starts", "table_rows"]
 
 _LOOKUPS = frozenset({"Gather", "GatherBlockQuantized"})
 _MOVES = frozenset({"Cast", "DequantizeLinear", "Identity", "Reshape"})
@@ -62,10 +62,7 @@ def starts(model: Model, of: Sequence[str] | str | None = None) -> list[Start]:
     floats = [Start(value) for value in model.inputs if _is_number(value)]
     if len(floats) == len(model.inputs):
         return floats
-    dequantise_first(model.program)
-    fused = [node for node in model.graph if node.op_type == "EmbedLayerNormalization"]
-    if decompose_nodes(model.program, fused):
-        infer_shapes(model.program)
+    _show_lookups(model)
     first = _first_floats(model.graph)
     tables = _one_of_each_sum([start for start in first if start.rows])
     ends = model.outputs if of is None else [model.value(name) for name in ([of] if isinstance(of, str) else of)]
@@ -74,6 +71,13 @@ def starts(model: Model, of: Sequence[str] | str | None = None) -> list[Start]:
         return [start for start in found if start.value in before] or found
     cast = [start for start in first if start.source is not None and _is_cast(start.value, start.source)]
     return [*floats, *(start for start in (*tables, *cast) if _leads(start.value, ends))]
+
+
+def table_rows(model: Model, name: str) -> list[int]:
+    """How many rows the tables have in which the ids of an input are looked up as they come."""
+    program = model.copy()
+    _show_lookups(program)
+    return [rows for value in _looked_up(program.value(name)) if (rows := _rows(value))]
 
 
 def start_names(model: Model, of: Sequence[str] | str) -> list[str]:
@@ -105,6 +109,23 @@ def note_of(model: Model, of: str | None = None) -> str | None:
             "gradient from there"
         )
     return f"beside floating-point inputs the model takes integers: {'; '.join(parts)}"
+
+
+def _show_lookups(model: Model) -> None:
+    """Rewrites the nodes that hide a table's lookup."""
+    dequantise_first(model.program)
+    fused = [node for node in model.graph if node.op_type == "EmbedLayerNormalization"]
+    if decompose_nodes(model.program, fused):
+        infer_shapes(model.program)
+
+
+def _looked_up(ids: ir.Value) -> Iterable[ir.Value]:
+    """What lookups give for ids that are at most cast and reshaped before."""
+    for use in ids.uses():
+        if use.node.op_type in _LOOKUPS and use.idx == 1:
+            yield use.node.outputs[0]
+        elif use.node.op_type in _MOVES and use.idx == 0:
+            yield from _looked_up(use.node.outputs[0])
 
 
 def _sources(start: Start) -> set[ir.Value]:

@@ -210,6 +210,24 @@ def test_a_vocabulary_that_does_not_fit() -> None:
         onnxray.TextEncoder(classifier(), Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="b")))
 
 
+@pytest.mark.parametrize("places", [5, 40])
+def test_a_table_of_places_is_no_vocabulary(places: int) -> None:
+    """Places that are counted from the ids, as RoBERTa's are, are looked up in a table of their own size."""
+    net = classifier("input_ids")
+    net.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros((places, 4), np.float32), "places"))
+    net.graph.initializer.append(onnx.numpy_helper.from_array(np.array(1), "one"))
+    net.graph.node[1].input[1] = "place"
+    net.graph.node.insert(0, onnx.helper.make_node("Min", ["input_ids", "one"], ["kept"]))
+    net.graph.node.insert(1, onnx.helper.make_node("Gather", ["places", "kept"], ["place"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        onnxray.TextEncoder(net, tokenizer())
+    larger = tokenizer()
+    larger.add_tokens(["new"])
+    with pytest.raises(onnxray.InputError, match="ids up to 15, the table of embeddings of 'input_ids' has 15 rows"):
+        onnxray.TextEncoder(net, larger)
+
+
 def test_models_that_take_more_than_text() -> None:
     with pytest.raises(onnxray.InputError, match="the model takes 'weights', which no text fills in"):
         onnxray.TextEncoder(classifier("input_ids weights"), tokenizer())
