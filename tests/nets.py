@@ -40,6 +40,7 @@ from torch import Tensor, nn
 
 __all__ = ["NETS", "Net", "export", "forget", "net"]
 
+# Nets whose weights do not depend on the size of pictures see smaller ones: their graphs are those of 224 x 224.
 NETS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "cnn": (lambda: resnet(basic_block, [1], 8), 16),
     "resnet": (lambda: resnet(basic_block, [2, 2, 2, 2], 16), 64),
@@ -47,12 +48,12 @@ NETS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "resnet50": (lambda: resnet(bottleneck, [3, 4, 6, 3], 64), 224),
     "vgg": (lambda: vgg([[16, 16], [32, 32], [64, 64]], 32, 64), 32),
     "vgg16": (lambda: vgg([[64] * 2, [128] * 2, [256] * 3, [512] * 3, [512] * 3], 224, 4096), 224),
-    "mobilenet": (mobilenet, 224),
-    "mobilenet-v3": (mobilenet_v3, 224),
+    "mobilenet": (mobilenet, 128),
+    "mobilenet-v3": (mobilenet_v3, 128),
     "densenet": (lambda: densenet([2, 2], 8), 32),
-    "densenet121": (lambda: densenet([6, 12, 24, 16], 32), 224),
-    "efficientnet-b0": (efficientnet, 224),
-    "convnext-tiny": (convnext_tiny, 224),
+    "densenet121": (lambda: densenet([6, 12, 24, 16], 32), 128),
+    "efficientnet-b0": (efficientnet, 128),
+    "convnext-tiny": (convnext_tiny, 128),
     "deit-tiny": (deit_tiny, 224),
     "vit": (lambda: vit(32, 8, 48, 3, 4), 32),
     "vit-b16": (lambda: vit(224, 16, 768, 12, 12), 224),

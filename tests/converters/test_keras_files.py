@@ -79,6 +79,7 @@ def test_settings_of_keras_2_are_cleaned_and_named(tmp_path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_layer_that_keras_does_not_know(tmp_path):
     source = small()
     path = tmp_path / "model.h5"
@@ -124,6 +125,7 @@ def test_tflite(tmp_path):
     np.testing.assert_allclose(run(model, rows()), source.predict_on_batch(rows()), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_quantised_tflite_is_refused(tmp_path):
     small().export(tmp_path / "saved", verbose=False)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))

@@ -54,6 +54,7 @@ def test_torchscript(tmp_path, notes, compile_):
     assert any(node.name == "/features/0/Conv" for node in model.graph.node)
 
 
+@pytest.mark.slow
 def test_weights_need_a_factory(tmp_path):
     torch.save(nets.TwoInputs().state_dict(), tmp_path / "weights.pth")
     with pytest.raises(ConversionError, match="factory="):
@@ -110,6 +111,7 @@ def test_numpy_in_the_forward_pass_is_not_baked_in():
         to_onnx(Numpy(), inputs=(1, 4), exporter="legacy")
 
 
+@pytest.mark.slow
 def test_an_operator_that_onnx_lacks(capfd):
     class Eigen(torch.nn.Module):
         def forward(self, x):

@@ -156,6 +156,7 @@ def test_containers_and_shared_modules_have_names(notes):
     assert found["layer4.1.conv2"]["tensor"] != found["layer4.1.bn2"]["tensor"]
 
 
+@pytest.mark.slow
 def test_the_module_is_left_as_it_was():
     norm = torch.nn.BatchNorm2d(4)
     module = torch.nn.Sequential(
@@ -192,6 +193,7 @@ def test_given_rows_take_part_and_nothing_is_printed(notes, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_fixed_batch(notes):
     class Fixed(torch.nn.Module):
         def forward(self, x):
@@ -209,6 +211,7 @@ def test_legacy_only_on_request(notes):
     assert len(found) >= 0.95 * (len(found) + len(missing)), missing
 
 
+@pytest.mark.slow
 def test_gradients_are_compared():
     module = torch.nn.Linear(3, 4)
     seen = {}

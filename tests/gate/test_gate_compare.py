@@ -84,6 +84,7 @@ def test_the_same_weights_in_another_graph(name: str, tmp_path: Path) -> None:
         assert (value - held.unrelated) / (held.perfect - held.unrelated) > 0.999, (method, metric, value)
 
 
+@pytest.mark.slow
 def test_randomised_weights_are_calibrated_near_zero() -> None:
     other = randomised(onnxray.load(DIGITS), seed=99)
     found = compare(DIGITS, other, X, calibrate=True, layers=False, **FAST)
@@ -127,6 +128,7 @@ def test_targets() -> None:
     assert own.value("saliency", "cosine") < 0.5
 
 
+@pytest.mark.slow
 def test_thresholds() -> None:
     changed = randomised(onnxray.load(DIGITS), 0, share=0.2)
     gate = {"saliency.cosine": -1.0, "relative-l2": 5.0, "top1": 1.0}

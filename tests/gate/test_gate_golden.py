@@ -103,6 +103,7 @@ def test_what_a_golden_file_cannot_do_is_one_line(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err.count("\n") == 3
 
 
+@pytest.mark.slow
 def test_the_candidate_is_asked_as_the_reference_was(tmp_path: Path) -> None:
     golden = tmp_path / "g.golden"
     quick = {**QUICK, "methods": ["integrated-gradients", "grad-cam"]}

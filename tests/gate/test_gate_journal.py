@@ -75,6 +75,7 @@ def test_what_was_read_is_what_was_measured(tmp_path: Path) -> None:
     assert again.summary == first.summary
 
 
+@pytest.mark.slow
 def test_other_settings_begin_anew(tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     journal = tmp_path / "journal.jsonl"
     assert fresh(measured, DIGITS, X, journal=journal) == 8

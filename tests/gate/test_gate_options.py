@@ -138,6 +138,7 @@ def test_another_provider_for_the_candidate(asked: Asked, capsys: pytest.Capture
         assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_threads_and_memory_change_nothing(asked: Asked) -> None:
     def found(*arguments: str) -> dict[tuple[str, str], float]:
         call = ["compare", DIGITS, DIGITS, DIGIT, "--no-layers", "-m", "integrated-gradients", "--option", "steps=5"]

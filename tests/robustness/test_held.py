@@ -61,6 +61,7 @@ def quantus(monkeypatch: pytest.MonkeyPatch) -> Any:
     return made["quantus.helpers.utils"]
 
 
+@pytest.mark.slow
 def test_quantus_is_patched_as_long_as_a_model_of_ours_lives(quantus: Any) -> None:
     original = quantus.get_wrapped_model
     first, second = (quantus_adapter.quantus_model(DENSE.proto()) for _ in range(2))

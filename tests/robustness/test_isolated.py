@@ -71,6 +71,7 @@ def test_memory_is_limited() -> None:
         check_isolated(proto, "the given model", Limits(memory=2**20))
 
 
+@pytest.mark.slow
 def test_inspect_isolated(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", DIGITS, "--json"]) == 0
     expected = records(capsys.readouterr().out.replace("\n", ""))

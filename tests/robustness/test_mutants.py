@@ -93,6 +93,7 @@ def _sleep() -> tuple[str, str]:
     return "", ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("work", "kind"), [(_crash, "crash"), (_sleep, "hang")])
 def test_a_worker_that_dies_is_replaced(work: Callable[[], tuple[str, str]], kind: str) -> None:
     with Worker(work, seconds=0.5 if kind == "hang" else 60) as one:

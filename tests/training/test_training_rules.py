@@ -56,12 +56,14 @@ def test_lowered(case: Case) -> None:
     check(case, "none")
 
 
-@pytest.mark.parametrize("case", daily([c for c in CASES if c.symbolic != "none"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [c for c in CASES if c.symbolic != "none"], ids=str)
 def test_lowered_with_an_open_batch(case: Case) -> None:
     check(case, "batch")
 
 
-@pytest.mark.parametrize("case", daily([c for c in CASES if c.symbolic == "all"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [c for c in CASES if c.symbolic == "all"], ids=str)
 def test_lowered_with_unknown_shapes(case: Case) -> None:
     check(case, "all")
 
