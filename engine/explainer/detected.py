@@ -96,6 +96,9 @@ def _with_kept(model: Model, box: Box) -> Model:
 
 def _listed(scores: np.ndarray, labels: np.ndarray, sides: np.ndarray) -> list[DetectedBox]:
     order = np.argsort(-scores, kind="stable")[: np.count_nonzero(scores)]
-    return [
-        DetectedBox(rank, int(labels[k]), float(scores[k]), tuple(map(float, sides[k]))) for rank, k in enumerate(order)
-    ]
+    return [DetectedBox(rank, int(labels[k]), float(scores[k]), _four(sides[k])) for rank, k in enumerate(order)]
+
+
+def _four(sides: np.ndarray) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = sides.tolist()
+    return x1, y1, x2, y2
