@@ -36,6 +36,7 @@ ROLES = {
     "position_ids": PLACES,
 }
 COMBINE: Mapping[str, Callable[..., Any]] = {"norm": np.linalg.norm, "abs-max": np.max, "max": np.max}  # others: sum
+OF_SCORES = frozenset({"rise"})  # methods whose numbers are mean scores, which do not add up: a word has their mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ class EncodedText:
         """An attribution of this text by words; special tokens stand alone, with ``sequence`` None.
 
         Each token gets one number, as ``Attribution.map`` gives it. A word gets the sum of the numbers of its tokens;
-        of a norm, the norm; of a maximum, the maximum.
+        of a norm, the norm; of a maximum, the maximum; from rise, whose numbers are mean scores, the mean.
 
         Args:
             attribution: What ``explain`` gave for ``inputs``.
@@ -75,7 +76,8 @@ class EncodedText:
             InputError: An attribution that has not one number for each token of this text.
         """
         values = self._numbers(attribution, reduce)
-        combine = COMBINE.get(attribution.reduction if reduce is None else reduce, np.sum)
+        usual = np.mean if attribution.method in OF_SCORES else np.sum
+        combine = COMBINE.get(attribution.reduction if reduce is None else reduce, usual)
         groups = word_groups(self.tokens, self.texts)
         return Words(tuple(self._word(places, float(combine(values[places]))) for places in groups), title)
 

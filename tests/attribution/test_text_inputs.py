@@ -161,6 +161,16 @@ def test_a_word_has_the_falls_of_its_tokens() -> None:
     np.testing.assert_allclose([w.attribution for w in words], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.filterwarnings(EMBEDDINGS)
+def test_a_word_has_the_mean_of_mean_scores() -> None:
+    """Of RISE, which gives each token the mean score of the texts that show it."""
+    net, found = classifier(), encoded("a films")
+    attribution = onnxray.explain(net, found.inputs, "rise", samples=20, target=1)
+    each = attribution.map()[0]
+    expected = [each[0], each[1], (each[2] + each[3]) / 2, each[4]]
+    np.testing.assert_allclose([w.attribution for w in found.words(attribution)], expected, rtol=1e-6)
+
+
 def test_an_attribution_of_another_text_is_refused() -> None:
     attribution = onnxray.Attribution(np.zeros((1, 3, 4)), np.zeros(1), np.zeros(1), "lrp", layout="NLC")
     with pytest.raises(onnxray.InputError, match=r"the text has 4 tokens; an attribution \(1, 3\) has not one number"):
