@@ -53,7 +53,7 @@ class SubwordTokenizer:
         for what, one in (("text", text), ("second text of the pair", pair)):
             if one is not None and not one.strip():
                 raise InputError(f"the {what} is empty; give it at least one word")
-        found = self.tokenizer.encode(text, pair)
+        found = self._encode(text, pair)
         limit = min((one for one in (length, self.truncation.get("max_length")) if one is not None), default=None)
         if limit is not None and len(found) > limit:
             found = self._cut(text, pair, len(found), limit)
@@ -64,6 +64,15 @@ class SubwordTokenizer:
         """One more than the largest id."""
         return max(self.tokenizer.get_vocab().values(), default=-1) + 1
 
+    def _encode(self, text: str, pair: str | None) -> Any:
+        """What the library gives; InputError where it trips over parts of the tokenizer that do not fit each other."""
+        try:
+            return self.tokenizer.encode(text, pair)
+        except BaseException as problem:
+            if isinstance(problem, Exception) or type(problem).__name__ == "PanicException":  # of its code in Rust
+                raise InputError(f"the tokenizer cannot encode the text: it is damaged ({problem})") from problem
+            raise
+
     def _cut(self, text: str, pair: str | None, tokens: int, limit: int) -> Any:
         special, texts = self.tokenizer.num_special_tokens_to_add(pair is not None), 1 if pair is None else 2
         if limit < special + texts:
@@ -71,7 +80,7 @@ class SubwordTokenizer:
         settings = {key: self.truncation[key] for key in ("strategy", "direction") if key in self.truncation}
         self.tokenizer.enable_truncation(limit, **settings)
         try:
-            found = self.tokenizer.encode(text, pair)
+            found = self._encode(text, pair)
         finally:
             self.tokenizer.no_truncation()
         warnings.warn(
