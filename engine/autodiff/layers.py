@@ -41,12 +41,14 @@ class SeenNode:
 class LinearLayer:
     """A product with weights, ``node``, and the node that its result leaves by: itself, its bias or BatchNormalization.
 
-    ``place`` is where the node reads x: 0, or 1 for MatMul(weights, x).
+    ``place`` is where the node reads x: 0, or 1 for MatMul(weights, x). ``scale`` is a product with one number for each
+    channel behind the node, as exporters write a BatchNormalization.
     """
 
     node: ir.Node
     last: ir.Node
     place: int = 0
+    scale: ir.Node | None = None
 
     @property
     def x(self) -> Any:
@@ -64,11 +66,14 @@ class LinearLayer:
     def weights(self, g: GraphBuilder) -> tuple[ir.Value, ir.Value | None]:
         """The effective weights in the node's layout, and the effective bias, which broadcasts to y."""
         w, b = self._own(g)
-        if self.last is self.node:
+        if self.scale is not None:
+            w, b = self._scaled(g, w, b, self._factor(g, self.scale))
+        before = self.scale or self.node
+        if self.last is before:
             return w, b
         if self.last.op_type == "BatchNormalization":
             return self._normalised(g, w, b)
-        product_first = self.last.inputs[0] is self.node.outputs[0]
+        product_first = self.last.inputs[0] is before.outputs[0]
         other: Any = self.last.inputs[1 if product_first else 0]
         if self.last.op_type == "Sub" and product_first:
             other = g.Neg(other)
@@ -108,13 +113,23 @@ class LinearLayer:
         scale, shift, mean, var = (value for value in self.last.inputs[1:5])
         epsilon = self.last.attributes.get_float("epsilon", 1e-5)
         factor, ones = g.Div(scale, g.Sqrt(g.Add(var, epsilon))), [1] * (g.rank(self.y) - 2)
-        wide = g.Reshape(factor, [-1, *ones])
         offset = g.Reshape(g.Sub(shift, g.Mul(mean, factor)), [-1, *ones])
+        w, b = self._scaled(g, w, b, factor)
+        return w, offset if b is None else g.Add(b, offset)
+
+    def _factor(self, g: GraphBuilder, scale: ir.Node) -> ir.Value:
+        """What a Mul or Div by constants makes of each channel, (channels,) or (1,)."""
+        constant: Any = next(x for x in scale.inputs if not varies(x))
+        flat = g.Reshape(constant, [-1])
+        return g.Reciprocal(flat) if scale.op_type == "Div" else flat
+
+    def _scaled(self, g: GraphBuilder, w: ir.Value, b: Any, factor: ir.Value) -> tuple[ir.Value, Any]:
+        """Weights and bias times one factor for each channel."""
+        wide = g.Reshape(factor, [-1, *[1] * (g.rank(self.y) - 2)])
         gemm = self.node.op_type == "Gemm" and not self.node.attributes.get_int("transB", 0)
         last_axis = gemm or self.node.op_type == "MatMul"
         along = factor if last_axis else wide if self.node.op_type == "ConvTranspose" else g.Unsqueeze(wide, [1])
-        w = g.Mul(w, along)
-        return w, offset if b is None else g.Add(g.Mul(b, wide), offset)
+        return g.Mul(w, along), None if b is None else g.Mul(b, wide)
 
     def _flat_bias(self, g: GraphBuilder, b: ir.Value | None) -> ir.Value | None:
         """The bias as the node takes it, None where it is not one number per channel."""
@@ -136,22 +151,54 @@ def layer_of(last: ir.Node) -> LinearLayer | None:
         return None
     if _has_weights(last):
         return LinearLayer(last, last, _place(last))
-    maker = next(
+    before = next(
         (node for x in last.inputs if x is not None and (node := x.producer()) is not None and goes_on(node)), None
     )
-    if maker is None or not _has_weights(maker) or (last.op_type == "BatchNormalization" and not _folds(maker)):
+    if before is None:
         return None
-    return LinearLayer(maker, last, _place(maker))
+    scale = before if not _has_weights(before) else last if _scales(last, before) else None
+    maker = _product(before)
+    if maker is None or (last.op_type == "BatchNormalization" and not _folds(maker)):
+        return None
+    return LinearLayer(maker, last, _place(maker), scale)
 
 
 def goes_on(node: ir.Node) -> bool:
-    """Whether the layer goes on with the only node that reads this one: a bias, or a BatchNormalization."""
+    """Whether the layer goes on with the only node that reads this one: a scale, a bias, or a BatchNormalization."""
     uses = node.outputs[0].uses()
-    if not _has_weights(node) or len(uses) != 1 or node.outputs[0].is_graph_output():
+    product = _product(node)
+    if product is None or len(uses) != 1 or node.outputs[0].is_graph_output():
         return False
     reader, place = next(iter(uses))
     bias = reader.op_type in _BIASES and not all(map(varies, reader.inputs))
-    return reader.domain == "" and (bias or (reader.op_type == "BatchNormalization" and place == 0))
+    own = product is node and ((reader.op_type == "BatchNormalization" and place == 0) or _scales(reader, node))
+    return reader.domain == "" and (bias or own)
+
+
+def _product(node: ir.Node) -> ir.Node | None:
+    """The product with weights that a node is, or that it scales channel by channel."""
+    if _has_weights(node):
+        return node
+    made = [x.producer() for x in node.inputs if x is not None and x.producer() is not None]
+    return next((one for one in made if one is not None and _scales(node, one) and _alone(one)), None)
+
+
+def _alone(node: ir.Node) -> bool:
+    return len(node.outputs[0].uses()) == 1 and not node.outputs[0].is_graph_output()
+
+
+def _scales(node: ir.Node, product: ir.Node) -> bool:
+    """Whether a node multiplies a product with weights by one constant for each channel, or by one for all."""
+    if node.domain != "" or node.op_type not in ("Div", "Mul") or not _has_weights(product) or not _folds(product):
+        return False
+    y, place = product.outputs[0], next((k for k, x in enumerate(node.inputs) if x is product.outputs[0]), None)
+    other = node.inputs[1 - place] if place is not None and len(node.inputs) == 2 else None
+    if other is None or varies(other) or other.shape is None or (node.op_type == "Div" and place != 0):
+        return False
+    rank, shape = len(y.shape or ()), list(other.shape)
+    channels = rank - 1 if product.op_type in ("Gemm", "MatMul") else 1
+    padded = [1] * (rank - len(shape)) + shape
+    return rank > 1 and len(padded) == rank and all(n == 1 or axis == channels for axis, n in enumerate(padded))
 
 
 def varies(value: ir.Value | None) -> bool:

@@ -79,6 +79,8 @@ LAYERS = {  # two nets that compute the same: a layer in several nodes, and in o
         "y = Gemm(x, C, c)",
     ),
     "Gemm, BatchNormalization": ("h = Gemm(x, A, a)  y = BatchNormalization(h, s, o, m, v)", "y = Gemm(x, D, d)"),
+    "Gemm, Mul, Add": ("h = Gemm(x, A, a)  n = Mul(f, h)  y = Add(n, e)", "y = Gemm(x, D, d)"),
+    "MatMul, Div": ("h = MatMul(x, A)  y = Div(h, i)", "y = MatMul(x, E)"),
     "MatMul, BatchNormalization": ("h = MatMul(x, A)  y = BatchNormalization(h, s, o, z, v)", "y = Gemm(x, D, o)"),
 }
 
@@ -88,6 +90,7 @@ def weights() -> dict[str, Array]:
     s, o, m, v = (normal(4, seed=seed) for seed in range(4))
     factor = s / np.sqrt(v * v + 1e-5)
     more = {"s": s, "o": o, "m": m, "v": v * v, "z": np.zeros(4), "D": a * factor, "d": (b - m) * factor + o}
+    more |= {"f": factor, "e": o - m * factor, "i": s, "E": a / s}
     every = {"A": a, "a": b, "C": -0.5 * a, "c": 2 * b} | more
     return {name: array.astype(np.float32) for name, array in every.items()}
 
@@ -107,15 +110,19 @@ def test_a_layer_in_several_nodes_is_one(name: str) -> None:
     assert np.abs(found[0]).max() > 0.01
 
 
+BEHIND = {"a node": "n = BatchNormalization(h, s, o, m, v)", "a scale": "k = Mul(h, f)  n = Add(k, e)"}
+
+
+@pytest.mark.parametrize("behind", BEHIND)
 @pytest.mark.parametrize("op", ["Conv", "ConvTranspose"])
-def test_convolutions_with_a_batch_normalisation(op: str) -> None:
+def test_convolutions_with_a_batch_normalisation(op: str, behind: str) -> None:
     """What a convolution does is a matrix, whose columns are its answers to unit vectors."""
     made = {"s": normal(3), "o": normal(3, seed=1), "m": normal(3, seed=2), "v": np.abs(normal(3, seed=3)) + 0.5}
     shape = (3, 2, 2, 2) if op == "Conv" else (2, 3, 2, 2)
-    given = made | {"W": normal(*shape), "w": normal(3, seed=5)}
-    text = (
-        f"h = {op}<strides=[2, 1], pads=[1, 0, 0, 1]>(x, W, w)  n = BatchNormalization(h, s, o, m, v)  y = Flatten(n)"
-    )
+    factor = made["s"] / np.sqrt(made["v"] + 1e-5)
+    scale = {"f": factor.reshape(1, 3, 1, 1), "e": (made["o"] - made["m"] * factor).reshape(3, 1, 1)}
+    given = (made if behind == "a node" else scale) | {"W": normal(*shape), "w": normal(3, seed=5)}
+    text = f"h = {op}<strides=[2, 1], pads=[1, 0, 0, 1]>(x, W, w)  {BEHIND[behind]}  y = Flatten(n)"
     net = model(f"net (float[N, 2, 4, 4] x) => (float[N, K] y) {{ {text} }}", given)
     x, units = normal(2, 2, 4, 4, seed=7), np.eye(32, dtype=np.float32).reshape(32, 2, 4, 4)
     bias = onnxray.activations(net, 0 * x[:1], "y")["y"].astype(np.float64)

@@ -176,6 +176,10 @@ def test_a_resnet(method: str, score: str, resnets: Any, measured: Callable[[str
 @pytest.mark.parametrize("method", [name for name, method in onnxray.METHODS.items() if not method.has_layer])
 def test_a_perceptron(method: str, score: str, perceptrons: Any) -> None:
     ours, theirs, x = perceptrons
+    if (method, score) == ("lrp", "output"):
+        with pytest.raises(onnxray.UnsupportedOperator, match=r"Softmax .* has no rule of relevance"):
+            onnxray.explain(ours, x, method, score=score)
+        return
     options = {} if method == "occlusion" else OPTIONS.get(method, {})
     a, b = (onnxray.explain(model, x, method, score=score, **options) for model in (ours, theirs))
     assert distance(b.values, a.values) < LIMIT
