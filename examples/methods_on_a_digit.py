@@ -10,25 +10,42 @@ import numpy as np
 import onnxray
 from onnxray import models
 from onnxray.drawing import heatmap
+from PIL import Image
 
+COLUMNS = 9
 LAYERED = [name for name, method in onnxray.METHODS.items() if method.has_layer]
 OPTIONS = {"occlusion": {"window": 5, "stride": 2}, **{name: {"layer": "relu4"} for name in LAYERED}}
 
 
 def main(out: Path) -> None:
     model, picture = onnxray.load(models.path("digits.onnx")), models.path("digit.png")
-    first, second = ranking(model, picture)[:2]
-    rows = []
-    for target in (first, second):
-        maps = [
-            onnxray.explain(model, picture, method, target=int(target), **OPTIONS.get(method, {}))
-            for method in onnxray.METHODS
-        ]
-        rows.append([maps[0].pictures[0], *(a.image(overlay=False, reduce=_reduce(a)) for a in maps)])
-    names = [model.labels[k] if model.labels else str(k) for k in (first, second)]
-    figure = heatmap.grid(rows, ["picture", *onnxray.METHODS], [f'for "{name}"' for name in names], tile=150)
-    figure.save(out)
+    classes = ranking(model, picture)[:2]
+    labels = [f'for "{model.labels[k] if model.labels else k}"' for k in classes]
+    every = list(onnxray.METHODS)
+    bands = [every[k : k + COLUMNS] for k in range(0, len(every), COLUMNS)]
+    stacked([band_of(model, picture, band, classes, labels) for band in bands]).save(out)
     print(f"wrote {out}")
+
+
+def band_of(
+    model: onnxray.Model, picture: Path, methods: list[str], classes: np.ndarray, labels: list[str]
+) -> Image.Image:
+    """A row for each class, a column for each method."""
+    rows = []
+    for target in classes:
+        maps = [onnxray.explain(model, picture, m, target=int(target), **OPTIONS.get(m, {})) for m in methods]
+        rows.append([one.image(overlay=False, reduce=_reduce(one)) for one in maps])
+    return heatmap.grid(rows, methods, labels, tile=120)
+
+
+def stacked(pictures: list[Image.Image]) -> Image.Image:
+    """Pictures one below the other."""
+    sheet = Image.new("RGB", (max(one.width for one in pictures), sum(one.height for one in pictures)), "white")
+    top = 0
+    for one in pictures:
+        sheet.paste(one, (0, top))
+        top += one.height
+    return sheet
 
 
 def ranking(model: onnxray.Model, picture: Path) -> np.ndarray:

@@ -30,15 +30,17 @@ class Net:
     names: tuple[str, ...] = ("y",)
     metadata: Mapping[str, str] = field(default_factory=dict)
 
-    def proto(self) -> onnx.ModelProto:
-        lines, outputs, weights = ["flat = Flatten(x)"], [], {"zero": np.array([0], np.float32)}
+    def proto(self, kind: str = "float") -> onnx.ModelProto:
+        lines, outputs, weights = ["flat = Flatten(x)"], [], {"ten": np.array(10, np.float32)}
         for k, (shape, tail, name) in enumerate(zip(self.shapes, self.tails, self.names, strict=True)):
             weights |= {f"w{k}": self.weight(k), f"b{k}": self.bias(k), f"s{k}": np.array([0, *shape])}
             lines += [f"m{k} = MatMul(flat, w{k})", f"a{k} = Add(m{k}, b{k})", f"r{k} = Reshape(a{k}, s{k})"]
             lines.append(f"{name} = {tail.replace('RAW', f'r{k}')}")
-            outputs.append(f"float[N, {', '.join(map(str, shape))}] {name}")
+            outputs.append(f"{kind}[N, {', '.join(map(str, shape))}] {name}")
         body = "\n".join(lines)
-        made = model(f"net (float[N, 3, {SIDE}, {SIDE}] x) => ({', '.join(outputs)}) {{ {body} }}", weights)
+        if kind == "float16":
+            weights = {k: w if w.dtype.kind == "i" else w.astype(np.float16) for k, w in weights.items()}
+        made = model(f"net ({kind}[N, 3, {SIDE}, {SIDE}] x) => ({', '.join(outputs)}) {{ {body} }}", weights)
         onnx.helper.set_model_props(made, dict(self.metadata))
         return made
 
@@ -148,8 +150,8 @@ NETS = [
     Net(
         "SSD",
         ((20, 1 + CLASSES), (20, 4)),
-        lambda s, b: (b, softmax(s)[:, 1:]),
-        ("Softmax(RAW)", "Identity(RAW)"),
+        lambda s, b: (10 * b, softmax(s)[:, 1:]),
+        ("Softmax(RAW)", "Mul(RAW, ten)"),
         ("scores", "boxes"),
     ),
     Net(

@@ -121,7 +121,7 @@ def explanation_graph(
     points = _point_inputs(g, method, explained)
     original, perturbed = _perturb(g, method, program, explained, points, shadow)
     heads = _heads(g, program.value(y_name), shadow, score)
-    wanted, told, differentiable = _told(g, heads, scores, target or Class())
+    wanted, told, differentiable = _told(g, heads, scores, target or Class(), method.compares)
     reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else differentiable
     tensors_of_run = (original, perturbed, told["score"], differentiable, points, reference)
     emitted = method.emit(EmitContext(g, program, *tensors_of_run, explained, told["settled"], builder, shadow, rules))
@@ -187,7 +187,7 @@ def _finish(g: GraphBuilder, program: Model, shadow: Float32Shadow) -> None:
 
 
 def _told(
-    g: GraphBuilder, heads: tuple[ir.Value, ir.Value, ir.Value], scores: ScoreAxes, score: Score
+    g: GraphBuilder, heads: tuple[ir.Value, ir.Value, ir.Value], scores: ScoreAxes, score: Score, compares: bool
 ) -> tuple[ir.Value, dict[str, ir.Value], ir.Value]:
     """The target, the outputs that describe the scores, and the differentiable score; ``heads`` as from ``_heads``."""
     y, y32, unrounded = heads
@@ -195,7 +195,8 @@ def _told(
     selected = score.emit(g, flat, target, scores)
     told = {"score": selected.value, "settled": selected.settled, "examples": g.Shape(flat, start=0, end=1)}
     if y32 is y:
-        return target, told, selected.value
+        again = score.emit(g, flat, selected.settled, scores).value if compares else selected.value
+        return target, told, again
     exact = flat_scores(g, unrounded, scores)
     differentiable = score.emit(g, flat_scores(g, y32, scores), selected.settled, scores).value
     both = (selected.value, score.emit(g, exact, selected.settled, scores).value)

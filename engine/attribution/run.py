@@ -105,7 +105,9 @@ def _collect(
             f"axis {plan.scores.axis} of the scores {plan.scores.tensor!r} was taken to count examples, but there were "
             f"{told} for {len(batch.fill(rows))} examples; name a tensor whose axis does by score="
         )
-    sums.settled[rows], sums.scores[rows, places] = results[plan.settled][:keep], results[plan.score][:keep]
+    sums.scores[rows, places] = results[plan.score][:keep]
+    if places[0] == 0:  # the input itself settles the target; other points keep it
+        sums.settled[rows] = results[plan.settled][:keep]
     if sums.delta is not None:
         np.add.at(sums.delta, rows, results[str(plan.delta)][:keep].astype(np.float64))
     for name, output in plan.totals.items():

@@ -101,6 +101,8 @@ def _mask(text: str, labels: Labels) -> Score:
     file, colon, channel = (text, "", "") if Path(text).is_file() else text.rpartition(":")
     if not file:
         file, colon = text, ""
+    if not file:
+        raise InputError("name the file of a mask")
     return Mask(mask_of(Path(file)), _class(channel, labels) if colon else None)
 
 

@@ -46,6 +46,7 @@ def placement(size: tuple[int, int], fit: str, seen: tuple[int, int]) -> Placeme
         return Placement(_ratio(full, size), (-corner[0], -corner[1]), size)
     if fit == "letterbox":
         inner = ImageOps.contain(Image.new("1", size), seen).size
+        inner = (max(1, inner[0]), max(1, inner[1]))
         return Placement(_ratio(inner, size), _half(seen, inner), size)
     return Placement(_ratio(seen, size), (0.0, 0.0), size)
 

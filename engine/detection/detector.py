@@ -19,7 +19,9 @@ __all__ = [
     "Boxes",
     "Detector",
     "comes_from",
+    "computes",
     "corners",
+    "float32",
     "in_pixels",
     "picture_input",
     "with_detections",
@@ -43,10 +45,14 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Detector:
-    """A kind of detector: its name, and the nodes that read its boxes."""
+    """A kind of detector: its name, and the nodes that read its boxes.
+
+    ``sorts``: the model itself orders its boxes by their scores, so that another input has another order.
+    """
 
     name: str
     read: Callable[[GraphBuilder, Model], Boxes]
+    sorts: bool = False
 
 
 def with_detections(model: Model, detector: Detector) -> Model:
@@ -54,7 +60,7 @@ def with_detections(model: Model, detector: Detector) -> Model:
     copy = model.copy()
     g = GraphBuilder(copy.graph, prefix="detect")
     boxes = detector.read(g, copy)
-    joined = g.Concat(_float32(g, boxes.sides), _float32(g, boxes.scores), axis=2)
+    joined = g.Concat(float32(g, boxes.sides), float32(g, boxes.scores), axis=2)
     joined.name = DETECTIONS
     TopologicalSortPass()(copy.program)
     return copy
@@ -101,5 +107,11 @@ def _number(g: GraphBuilder, size: int | ir.Value) -> ir.Value:
     return size if isinstance(size, ir.Value) else g.constant([size], ir.DataType.INT64)
 
 
-def _float32(g: GraphBuilder, value: ir.Value) -> ir.Value:
+def computes(model: Model, op: str) -> bool:
+    """Whether a node of the model is of an operator."""
+    return any(node.op_type == op and node.domain == "" for node in model.graph)
+
+
+def float32(g: GraphBuilder, value: ir.Value) -> ir.Value:
+    """A tensor of the model in single precision."""
     return value if value.dtype == ir.DataType.FLOAT else g.Cast(value, to=ir.DataType.FLOAT)

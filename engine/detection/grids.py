@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model
-from .detector import SIDES, Boxes, Detector, corners, picture_input
+from .detector import SIDES, Boxes, Detector, comes_from, corners, float32, picture_input
 
 __all__ = ["fastest_det", "pico_det"]
 
@@ -17,7 +17,7 @@ FASTEST_STRIDE = 16
 PICO_STRIDES = (8, 16, 32, 64)
 
 
-def fastest_det(model: Model) -> Detector | None:
+def fastest_det(model: Model, named: bool = False) -> Detector | None:
     """FastestDet (github.com/dog-qiuqiu/FastestDet): one map (N, 5 + classes, H/16, W/16) of objectness, the box as
     tanh and sigmoid want it, and the classes; objectness to the power 0.6 times class to the power 0.4."""
     y, size = model.outputs[0], _picture(model)
@@ -25,19 +25,26 @@ def fastest_det(model: Model) -> Detector | None:
     if size is None or len(model.outputs) != 1 or shape is None or len(shape) != 4 or not isinstance(shape[1], int):
         return None
     grid = [side // FASTEST_STRIDE for side in size]
-    node = y.producer()
-    joined = node is not None and node.op_type == "Concat" and len(node.inputs) == 3
+    joined = named or _three_parts(y.producer())
     return Detector("FastestDet", _read_fastest) if shape[2:] == grid and shape[1] > 5 and joined else None
 
 
-def pico_det(model: Model) -> Detector | None:
+def _three_parts(node: ir.Node | None) -> bool:
+    """Whether a node joins objectness from a Sigmoid, four numbers of the box, and classes from a Softmax."""
+    parts = list(node.inputs) if node is not None and node.op_type == "Concat" else []
+    if len(parts) != 3 or parts[1] is None or parts[1].shape is None:
+        return False
+    return parts[1].shape[1] == SIDES and comes_from(parts[0], "Sigmoid") and comes_from(parts[2], "Softmax")
+
+
+def pico_det(model: Model, named: bool = False) -> Detector | None:
     """PicoDet (Yu et al., 2021, arXiv:2111.00902): for each of four grids the classes (N, cells, classes), and the
     distances of the four sides from the cell's centre as distributions (N, cells, 4 x bins)."""
     return None if _levels(model) is None else Detector("PicoDet", _read_pico)
 
 
 def _read_fastest(g: GraphBuilder, model: Model) -> Boxes:
-    y, (height, width) = model.outputs[0], _picture(model) or (0, 0)
+    y, (height, width) = float32(g, model.outputs[0]), _picture(model) or (0, 0)
     rows, columns = height // FASTEST_STRIDE, width // FASTEST_STRIDE
     last = g.Reshape(g.Transpose(y, perm=[0, 2, 3, 1]), g.constant([0, rows * columns, y.shape[1] if y.shape else 0]))
     parts = g.constant([1, 2, 2, (int(y.shape[1]) if y.shape else 5) - 5], ir.DataType.INT64)
@@ -52,7 +59,8 @@ def _read_fastest(g: GraphBuilder, model: Model) -> Boxes:
 
 
 def _read_pico(g: GraphBuilder, model: Model) -> Boxes:
-    levels, size = _levels(model) or [], _picture(model) or (0, 0)
+    size = _picture(model) or (0, 0)
+    levels = [(float32(g, scores), float32(g, distances)) for scores, distances in _levels(model) or []]
     sides = [_pico_boxes(g, d, s, size) for (_, d), s in zip(levels, PICO_STRIDES, strict=True)]
     return Boxes(g.Concat(*sides, axis=1), g.Concat(*(scores for scores, _ in levels), axis=1))
 

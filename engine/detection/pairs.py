@@ -8,50 +8,67 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model, is_float
-from .detector import SIDES, Boxes, Detector, comes_from, corners, in_pixels
+from .detector import SIDES, Boxes, Detector, comes_from, computes, corners, float32, in_pixels
 
 __all__ = ["detr", "rt_detr", "ssd"]
 
-IN_SHARES = 2.0  # boxes none of whose coordinates is above this are shares of the picture, the others pixels
+IN_SHARES = 2.0  # corners whose mean is at most this are shares of the picture, others pixels
+COCO = (92, 251)  # classes and "no object" of DETR's own files
 
 
-def ssd(model: Model) -> Detector | None:
+def ssd(model: Model, named: bool = False) -> Detector | None:
     """SSD and UltraFace: corners (N, boxes, 4), the softmax of the classes (N, boxes, classes), background first."""
     found = _pair(model)
-    if found is None or not comes_from(found[1], "Softmax"):
+    if found is None or not (named or comes_from(found[1], "Softmax")):
         return None
-    return Detector("SSD", partial(_read, skipped="first", activation=None, centred=False))
+    return Detector("SSD", _read_ssd)
 
 
-def detr(model: Model) -> Detector | None:
+def detr(model: Model, named: bool = False) -> Detector | None:
     """DETR (Carion et al., 2020, arXiv:2005.12872): centres and sizes as shares of the picture, and logits whose
-    softmax has "no object" last; as many classes as COCO's 91 and that one tell it from RT-DETR."""
+    softmax has "no object" last; it refines no boxes, of which RT-DETR and Deformable DETR take the logarithm."""
     found = _pair(model)
-    if found is None or not _queries(found) or found[1].shape is None or found[1].shape[2] not in (92, 251):
+    if found is None or not (named or _of_detr(found, model)):
         return None
-    return Detector("DETR", partial(_read, skipped="last", activation="Softmax", centred=True))
+    return Detector("DETR", partial(_read_queries, softmax=True))
 
 
-def rt_detr(model: Model) -> Detector | None:
+def rt_detr(model: Model, named: bool = False) -> Detector | None:
     """RT-DETR, RF-DETR and Deformable DETR: as DETR, with a sigmoid of each class."""
     found = _pair(model)
-    if found is None or not _queries(found):
+    if found is None or not (named or _names(found) in _LOGITS or _names(found) in _RF_DETR):
         return None
-    return Detector("RT-DETR", partial(_read, skipped="none", activation="Sigmoid", centred=True))
+    return Detector("RT-DETR", partial(_read_queries, softmax=False))
 
 
-def _read(g: GraphBuilder, model: Model, skipped: str, activation: str | None, centred: bool) -> Boxes:
+_LOGITS = ({"pred_boxes", "logits"}, {"pred_boxes", "pred_logits"}, {"boxes", "logits"})
+_RF_DETR = ({"dets", "labels"},)
+
+
+def _of_detr(found: tuple[ir.Value, ir.Value], model: Model) -> bool:
+    last = found[1].shape[2] if found[1].shape is not None else None
+    return _names(found) in _LOGITS and (last in COCO or not computes(model, "Log"))
+
+
+def _read_ssd(g: GraphBuilder, model: Model) -> Boxes:
+    boxes, scores = _both(g, model)
+    shares = g.LessOrEqual(g.ReduceMean(g.Abs(boxes), [1, 2], keepdims=1), IN_SHARES)
+    return Boxes(g.Where(shares, in_pixels(g, model, boxes), boxes), _sliced(g, scores, 1, 2**31))
+
+
+def _read_queries(g: GraphBuilder, model: Model, softmax: bool) -> Boxes:
+    boxes, logits = _both(g, model)
+    scores = _sliced(g, g.Softmax(logits, axis=2), 0, -1) if softmax else g.Sigmoid(logits)
+    return Boxes(in_pixels(g, model, corners(g, boxes)), scores)
+
+
+def _both(g: GraphBuilder, model: Model) -> tuple[ir.Value, ir.Value]:
     boxes, scores = _pair(model) or (model.outputs[0], model.outputs[1])
-    scores = g.Softmax(scores, axis=2) if activation == "Softmax" else g.Sigmoid(scores) if activation else scores
-    if skipped != "none":
-        start, end = (1, 2**31) if skipped == "first" else (0, -1)
-        scores = g.Slice(scores, *(g.constant([k], ir.DataType.INT64) for k in (start, end, 2)))
-    return Boxes(_where_shares(g, model, corners(g, boxes) if centred else boxes), scores)
+    return float32(g, boxes), float32(g, scores)
 
 
-def _where_shares(g: GraphBuilder, model: Model, boxes: ir.Value) -> ir.Value:
-    shares = g.LessOrEqual(g.ReduceMax(g.Abs(boxes), [1, 2], keepdims=1), g.constant(IN_SHARES, boxes.dtype))
-    return g.Where(shares, in_pixels(g, model, boxes), boxes)
+def _sliced(g: GraphBuilder, scores: ir.Value, start: int, end: int) -> ir.Value:
+    return g.Slice(scores, *(g.constant([k], ir.DataType.INT64) for k in (start, end, 2)))
 
 
 def _pair(model: Model) -> tuple[ir.Value, ir.Value] | None:
@@ -69,7 +86,5 @@ def _as_many(y: ir.Value, boxes: ir.Value) -> bool:
     return y.shape is not None and boxes.shape is not None and y.shape[1] == boxes.shape[1]
 
 
-def _queries(found: tuple[ir.Value, ir.Value]) -> bool:
-    """Whether the outputs carry the names that DETR's exports give them."""
-    names = {str(y.name).rsplit("/")[-1] for y in found}
-    return names in ({"pred_boxes", "logits"}, {"pred_boxes", "pred_logits"}, {"dets", "labels"}, {"boxes", "logits"})
+def _names(found: tuple[ir.Value, ir.Value]) -> set[str]:
+    return {str(y.name).rsplit("/")[-1] for y in found}

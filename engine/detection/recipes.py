@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from ..errors import ModelError
 from ..graph.model import Model
 from ..support.choice import choose
-from .detector import Detector
+from .detector import Detector, picture_input
 from .grids import fastest_det, pico_det
 from .pairs import detr, rt_detr, ssd
 from .yolo import end_to_end, yolo, yolo_rt_detr, yolo_v8, yolox
 
 __all__ = ["DETECTORS", "detector_of", "recognised"]
 
-DETECTORS: Mapping[str, Callable[[Model], Detector | None]] = {
+DETECTORS: Mapping[str, Callable[[Model, bool], Detector | None]] = {
     "detr": detr,
     "rt-detr": rt_detr,
     "ssd": ssd,
@@ -25,20 +25,21 @@ DETECTORS: Mapping[str, Callable[[Model], Detector | None]] = {
     "yolov8": yolo_v8,
     "yolox": yolox,
     "yolov5": yolo,
-}  # the first that knows a model's outputs reads them
+}  # the first that knows a model's outputs reads them; True: a user named it
 
 
 def recognised(model: Model) -> Detector | None:
     """The detector that a model is, None where it is none that is known."""
     try:
-        return next((found for know in DETECTORS.values() if (found := know(model)) is not None), None)
+        picture_input(model)
+        return next((found for know in DETECTORS.values() if (found := know(model, False)) is not None), None)
     except ModelError:  # no pictures go in
         return None
 
 
 def detector_of(model: Model, name: str | None) -> Detector:
     """The detector of a name, or the one that the outputs tell; a ModelError where they do not fit it, or none."""
-    found = recognised(model) if name is None else DETECTORS[choose(name, DETECTORS, "detector")](model)
+    found = recognised(model) if name is None else DETECTORS[choose(name, DETECTORS, "detector")](model, True)
     if found is None:
         shapes = ", ".join(f"{y.name!r} {y.shape}" for y in model.outputs)
         what = "any detector that is known" if name is None else f"the detector {name!r}"

@@ -8,63 +8,78 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
+from ..errors import ModelError
 from ..graph.builder import GraphBuilder
 from ..graph.metadata import class_names
 from ..graph.model import Model
-from .detector import SIDES, Boxes, Detector, comes_from, corners, in_pixels, picture_input
+from .detector import SIDES, Boxes, Detector, comes_from, computes, corners, float32, in_pixels, picture_input
 
 __all__ = ["end_to_end", "yolo", "yolo_rt_detr", "yolo_v8", "yolox"]
 
 STRIDES = (8, 16, 32)  # pixels between the cells of the three grids
+POINT = 3  # numbers of a key point
+MOST_LISTED = 1000  # boxes that such a model gives
 LISTED = 6  # numbers of a box that the model lists itself: corners, score and class
 
 
-def yolox(model: Model) -> Detector | None:
+def yolox(model: Model, named: bool = False) -> Detector | None:
     """YOLOX (Ge et al., 2021, arXiv:2107.08430): offsets in cells of three grids, as the model's last convolutions give
     them, and objectness times class."""
     cells = _cells(model)
-    if cells is None or _boxes(model) != sum(map(len, cells)) or _computes(model, "Exp"):
+    if cells is None or _boxes(model) != sum(map(len, cells)) or (computes(model, "Exp") and not named):
         return None
     return Detector("YOLOX", _read_yolox)
 
 
-def yolo(model: Model) -> Detector | None:
-    """YOLOv5, v7 and a YOLOX that decodes: (N, boxes, 5 + classes): centres and sizes in pixels, objectness, class."""
-    cells, boxes, names = _cells(model), _boxes(model), class_names(model.metadata)
-    grid = 0 if cells is None else sum(map(len, cells))
-    named = bool(names) and _last(model.outputs[0]) == SIDES + 1 + len(names)
-    return Detector("YOLO with objectness", _read_yolo) if named or (grid and boxes in (grid, 3 * grid)) else None
+def yolo(model: Model, named: bool = False) -> Detector | None:
+    """YOLOv5, v7 and a YOLOX that decodes: (N, boxes, 5 + classes), centres and sizes in pixels, objectness, classes.
+
+    Of YOLOv5 with masks, whose prototypes are a second output, their coefficients stand behind the classes.
+    """
+    boxes, last, names = _boxes(model), _last(model.outputs[0]) or 0, class_names(model.metadata)
+    classes = last - SIDES - 1 - _masks(model)
+    said = named or (bool(names) and classes == len(names))
+    if classes < 1 or not (said or boxes in _grid_sizes(model)):
+        return None
+    return Detector("YOLO with objectness", partial(_read_yolo, classes=classes))
 
 
-def yolo_v8(model: Model) -> Detector | None:
+def yolo_v8(model: Model, named: bool = False) -> Detector | None:
     """YOLOv8 and later: (N, 4 + classes + extra, boxes), centres and sizes in pixels, then a score for each class.
 
-    Of a model without names of classes in its metadata, the nodes that give them, behind a Sigmoid, tell how many.
+    Of a model without names of classes in its metadata, the nodes that give them, behind a Sigmoid, tell how many; a
+    model that a user calls so has classes alone behind its boxes.
     """
-    y = model.outputs[0]
-    count = len(class_names(model.metadata)) or _sigmoids(y)
-    rows = None if y.shape is None or len(y.shape) != 3 else y.shape[1]
-    if not count or not isinstance(rows, int) or rows < SIDES + count or _task(model) == "classify":
+    y, task = model.outputs[0], model.metadata.get("task", "")
+    rows, boxes = (None, None) if y.shape is None or len(y.shape) != 3 else (y.shape[1], y.shape[2])
+    turned = task == "obb"
+    if not isinstance(rows, int) or (isinstance(boxes, int) and boxes <= rows and boxes not in _grid_sizes(model)):
         return None
-    return Detector("YOLOv8", partial(_read_v8, classes=count, turned=_task(model) == "obb"))
+    count = len(class_names(model.metadata)) or _sigmoids(y) or (rows - SIDES - turned if named else 0)
+    extra = rows - SIDES - count
+    if not count or extra < 0 or not (extra == turned or task in ("segment", "pose") or _sigmoids(y) or named):
+        return None
+    return Detector("YOLOv8", partial(_read_v8, classes=count, turned=turned))
 
 
-def end_to_end(model: Model) -> Detector | None:
+def end_to_end(model: Model, named: bool = False) -> Detector | None:
     """YOLOv10, RT-DETR and exports with the suppression inside: (N, boxes, 6): the box, its score and its class.
 
-    The box is corners in pixels, or as a Sigmoid gives it, centre and size as shares of the picture.
+    The box is corners in pixels, or as a Sigmoid gives it, centre and size as shares of the picture. Coefficients of
+    masks or key points may stand behind.
     """
-    cells, names, boxes = _cells(model), class_names(model.metadata), _boxes(model)
-    grid = 0 if cells is None else sum(map(len, cells))
-    if _last(model.outputs[0]) != LISTED or not names or (grid and boxes in (grid, 3 * grid)):
+    names, boxes, last = class_names(model.metadata), _boxes(model), _last(model.outputs[0]) or 0
+    points = model.metadata.get("task") == "pose" and (last - LISTED) % POINT == 0 and (boxes or 0) <= MOST_LISTED
+    fits = last == LISTED + _masks(model) or (last > LISTED and points and last not in _grid_sizes(model))
+    if not names or not fits or (boxes in _grid_sizes(model) and not named):
         return None
-    return Detector("YOLO end-to-end", partial(_read_listed, classes=len(names)))
+    return Detector("YOLO end-to-end", partial(_read_listed, classes=len(names)), sorts=True)
 
 
-def yolo_rt_detr(model: Model) -> Detector | None:
+def yolo_rt_detr(model: Model, named: bool = False) -> Detector | None:
     """RT-DETR as ultralytics exports it: (N, queries, 4 + classes), centres and sizes as shares, and classes."""
     y, names = model.outputs[0], class_names(model.metadata)
-    if not names or _last(y) != SIDES + len(names) or not comes_from(y, "Sigmoid"):
+    if not (named or (names and _last(y) == SIDES + len(names) and comes_from(y, "Sigmoid"))) or not _last(y):
         return None
     return Detector("RT-DETR", _read_rt_detr)
 
@@ -73,25 +88,24 @@ def _read_yolox(g: GraphBuilder, model: Model) -> Boxes:
     cells = _cells(model) or []
     places = np.concatenate(cells).astype(np.float32)
     strides = np.concatenate([np.full((len(c), 1), s) for c, s in zip(cells, STRIDES, strict=True)]).astype(np.float32)
-    offset, size, objectness, classes = _split(g, model.outputs[0], (2, 2, 1))
+    offset, size, objectness, classes = _split(g, _first(g, model), (2, 2, 1))
     centre = g.Mul(g.Add(offset, g.constant(places)), g.constant(strides))
     boxes = g.Concat(centre, g.Mul(g.Exp(size), g.constant(strides)), axis=2)
     return Boxes(corners(g, boxes), g.Mul(objectness, classes))
 
 
-def _read_yolo(g: GraphBuilder, model: Model) -> Boxes:
-    boxes, objectness, classes = _split(g, model.outputs[0], (SIDES, 1))
-    return Boxes(corners(g, boxes), g.Mul(objectness, classes))
+def _read_yolo(g: GraphBuilder, model: Model, classes: int) -> Boxes:
+    boxes, objectness, scores, *_ = _split(g, _first(g, model), (SIDES, 1, classes))
+    return Boxes(corners(g, boxes), g.Mul(objectness, scores))
 
 
 def _read_v8(g: GraphBuilder, model: Model, classes: int, turned: bool) -> Boxes:
-    y = g.Transpose(model.outputs[0], perm=[0, 2, 1])
-    boxes, scores, *rest = _split(g, y, (SIDES, classes)) if _more(y, classes) else _halves(g, y, classes)
+    boxes, scores, *rest = _split(g, g.Transpose(_first(g, model), perm=[0, 2, 1]), (SIDES, classes))
     return Boxes(corners(g, _upright(g, boxes, rest[0]) if turned and rest else boxes), scores)
 
 
 def _read_listed(g: GraphBuilder, model: Model, classes: int) -> Boxes:
-    boxes, score, label = _split(g, model.outputs[0], (SIDES, 1))
+    boxes, score, label, *_ = _split(g, _first(g, model), (SIDES, 1, 1))
     if comes_from(model.outputs[0], "Sigmoid"):
         boxes = in_pixels(g, model, corners(g, boxes))
     places = g.constant(np.arange(classes, dtype=np.float32))
@@ -99,7 +113,7 @@ def _read_listed(g: GraphBuilder, model: Model, classes: int) -> Boxes:
 
 
 def _read_rt_detr(g: GraphBuilder, model: Model) -> Boxes:
-    boxes, scores = _split(g, model.outputs[0], (SIDES,))
+    boxes, scores = _split(g, _first(g, model), (SIDES,))
     return Boxes(in_pixels(g, model, corners(g, boxes)), scores)
 
 
@@ -111,23 +125,17 @@ def _upright(g: GraphBuilder, boxes: ir.Value, angle: ir.Value) -> ir.Value:
     return g.Concat(centre, *sides, axis=2)
 
 
+def _first(g: GraphBuilder, model: Model) -> ir.Value:
+    return float32(g, model.outputs[0])
+
+
 def _split(g: GraphBuilder, y: ir.Value, first: Sequence[int]) -> Sequence[ir.Value]:
-    """The parts of the last axis: so many numbers each, and the rest."""
+    """The parts of the last axis: so many numbers each, and the rest, if any is left."""
     last = _last(y)
     if last is None:
-        raise ValueError(f"the last axis of {y.name!r} is open")
-    lengths = [*first, last - sum(first)]
+        raise ModelError(f"the boxes {y.name!r} have an open number of numbers each")
+    lengths = [n for n in (*first, last - sum(first)) if n]
     return g.Split(y, g.constant(lengths, ir.DataType.INT64), axis=2, outputs=len(lengths))
-
-
-def _halves(g: GraphBuilder, y: ir.Value, classes: int) -> Sequence[ir.Value]:
-    return g.Split(y, g.constant([SIDES, classes], ir.DataType.INT64), axis=2, outputs=2)
-
-
-def _more(y: ir.Value, classes: int) -> bool:
-    """Whether numbers stand behind the classes: coefficients of masks, key points or an angle."""
-    last = _last(y)
-    return last is not None and last > SIDES + classes
 
 
 def _cells(model: Model) -> list[np.ndarray] | None:
@@ -153,8 +161,19 @@ def _boxes(model: Model) -> int | None:
     return boxes if isinstance(boxes, int) else None
 
 
-def _computes(model: Model, op: str) -> bool:
-    return any(node.op_type == op and node.domain == "" for node in model.graph)
+def _grid_sizes(model: Model) -> tuple[int, ...]:
+    """How many boxes three grids give, with one box for each cell or three."""
+    cells = _cells(model)
+    count = 0 if cells is None else sum(map(len, cells))
+    return (count, 3 * count) if count else ()
+
+
+def _masks(model: Model) -> int:
+    """The coefficients of masks that a box has: as many as a second output has prototypes."""
+    if len(model.outputs) != 2 or model.outputs[1].shape is None or len(model.outputs[1].shape) != 4:
+        return 0
+    count = model.outputs[1].shape[1]
+    return count if isinstance(count, int) else 0
 
 
 def _sigmoids(y: ir.Value) -> int:
@@ -166,7 +185,3 @@ def _sigmoids(y: ir.Value) -> int:
     maker, rows = parts[1].producer(), parts[1].shape[1]
     first = parts[0].shape[1] if parts[0] is not None and parts[0].shape is not None else None
     return rows if maker is not None and maker.op_type == "Sigmoid" and first == SIDES and isinstance(rows, int) else 0
-
-
-def _task(model: Model) -> str:
-    return model.metadata.get("task", "")

@@ -22,6 +22,7 @@ from ..runtime import Provider, open_model
 
 __all__ = ["DetectedBox", "detect"]
 
+EACH = 8  # pictures of one run, where the model leaves their number open
 OUTPUTS = ("onnxray/kept", "onnxray/labels", "onnxray/sides")
 
 
@@ -71,7 +72,7 @@ def detect(
     source, box = load(model), box or Box()
     given = prepare(source, inputs, preprocess)
     session = open_model(_with_kept(box.prepared(source), box), providers, threads)
-    fixed = given.batch.fixed or given.batch.examples
+    fixed = given.batch.fixed or EACH
     found: list[list[DetectedBox]] = []
     for start in range(0, given.batch.examples, fixed):
         rows = np.arange(start, min(start + fixed, given.batch.examples))

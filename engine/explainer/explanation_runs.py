@@ -13,7 +13,7 @@ from ..attribution.features import Features, features_of
 from ..attribution.finish import finished
 from ..attribution.memory import parse_memory
 from ..attribution.plan import ExplanationGraph, explanation_graph
-from ..attribution.plan_cache import Plans, has_branches, has_open_sizes
+from ..attribution.plan_cache import KEPT, Plans, has_branches, has_open_sizes
 from ..attribution.result import Attribution
 from ..attribution.run import Progress, Sums, run_samples
 from ..attribution.score import row_scores
@@ -84,6 +84,10 @@ class ExplanationRuns:
         if score.tensor is None:
             return self
         if score.kind not in self.readings:
+            if (self.method.samplers() or self.method.compares) and (why := score.refusal(self.model)) is not None:
+                raise InputError(f"{self.method.name}: {why}")
+            if len(self.readings) >= KEPT:
+                self.readings.pop(next(iter(self.readings))).close()
             model = score.prepared(self.model)
             finder = replace(self.score_finder, model=model, score=score.tensor, found={})
             self.readings[score.kind] = replace(
@@ -96,6 +100,12 @@ class ExplanationRuns:
                 controls={},
             )
         return self.readings[score.kind]
+
+    def close(self) -> None:
+        """Closes the sessions, of these runs and of all that were made of them."""
+        for runs in self.all:
+            for plan in runs.plans:
+                _closed(plan)
 
     @property
     def all(self) -> tuple[ExplanationRuns, ...]:

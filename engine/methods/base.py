@@ -100,6 +100,7 @@ class Method(ABC):
     reduction: ClassVar[Reduction] = "sum"  # an embedding's values as one number for its token
 
     differentiates: ClassVar[bool] = True
+    compares: ClassVar[bool] = False  # with another input in the same run, where the target is that of the input
     blank: ClassVar[str] = (
         "the score does not change with the input near it: Relus that are off, saturated activations or operators that "
         "round block every path; occlusion needs no gradient"

@@ -27,6 +27,7 @@ class DeepLift(Method):
     """
 
     name: ClassVar[str] = "deep-lift"
+    compares: ClassVar[bool] = True
     baseline: Baseline = 0.0
 
     def emit(self, context: EmitContext) -> Emitted:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxray
 import pytest
 from by_hand import DENSE, model, normal
 from detector_nets import NETS, SIDE, Net, kept
-from onnxray.detection.recipes import DETECTORS, detector_of
-from onnxray.scores import Box
+from onnxray.detection.recipes import DETECTORS, detector_of, recognised
+from onnxray.scores import Box, ClassBoxes
 
 LEAST = {"DETR": 0.02}  # of 91 classes none is likely
 
@@ -49,7 +50,8 @@ def test_the_gradient_of_a_box_is_that_of_its_formula(net: Net) -> None:
 
 
 def test_every_detector_is_tried() -> None:
-    tried = {name for name, know in DETECTORS.items() for net in NETS if know(onnxray.load(net.proto())) is not None}
+    models = [onnxray.load(net.proto()) for net in NETS]
+    tried = {name for name, know in DETECTORS.items() for made in models if know(made, False) is not None}
     assert set(DETECTORS) - tried == {"fastestdet"}  # below
 
 
@@ -93,6 +95,68 @@ def test_fastest_det_is_known_by_the_three_parts_of_its_map() -> None:
 def test_what_is_not_there_is_an_error(box: Box, text: str) -> None:
     with pytest.raises(onnxray.OnnxrayError, match=text):
         onnxray.explain(NETS[0].proto(), normal(1, 3, SIDE, SIDE), target=box)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rank": "0"},
+        {"rank": None},
+        {"rank": 1.5},
+        {"rank": True},
+        {"label": "dog"},
+        {"least": "x"},
+        {"overlap": -1},
+        {"overlap": None},
+        {"least": float("nan")},
+    ],
+    ids=str,
+)
+def test_settings_of_another_type_are_errors(fields: dict[str, Any]) -> None:
+    with pytest.raises(onnxray.InputError, match="of a box"):
+        Box(**fields)
+    with pytest.raises(onnxray.InputError, match="of a box"):
+        ClassBoxes(**({"label": fields.get("rank", 0)} | {k: v for k, v in fields.items() if k != "rank"}))
+
+
+@pytest.mark.parametrize(
+    ("shape", "names", "task", "name"),
+    [
+        ((252, 8), 3, "", "YOLO with objectness"),  # YOLOv5, whose names alone are in the metadata
+        ((300, 57), 1, "pose", "YOLO end-to-end"),
+        ((300, 6), 80, "segment", "YOLO end-to-end"),
+        ((40, 11), 11, "", None),  # a recogniser of letters
+        ((116, 84), 80, "segment", None),  # more numbers than boxes
+    ],
+)
+def test_the_shape_tells_what_the_names_do_not(shape: tuple[int, int], names: int, task: str, name: str | None) -> None:
+    net = Net("", (shape,), lambda y: (y, y), metadata={"names": str({k: f"c{k}" for k in range(names)}), "task": task})
+    found = recognised(onnxray.load(net.proto()))
+    assert (found.name if found is not None else None) == name
+
+
+def test_a_model_without_pictures_is_no_detector() -> None:
+    text = """net (float[N, 4] x) => (float[N, 3, 4] boxes, float[N, 3, 2] scores) {
+        a = Concat <axis = 1> (x, x, x)  boxes = Reshape(a, s)
+        b = Slice(a, z, six)  c = Reshape(b, t)  scores = Softmax(c) }"""
+    shapes = {"s": np.array([0, 3, 4]), "t": np.array([0, 3, 2]), "z": np.array([0, 0]), "six": np.array([99, 6])}
+    assert recognised(onnxray.load(model(text, shapes))) is None
+
+
+@pytest.mark.parametrize("net", [n for n in NETS if n.name in ("YOLOX", "YOLO end-to-end", "PicoDet")], ids=_title)
+def test_half_precision_is_read(net: Net) -> None:
+    x = normal(1, 3, SIDE, SIDE)
+    half = net.proto("float16")
+    found, exact = onnxray.detect(half, x.astype(np.float16))[0], onnxray.detect(net.proto(), x)[0]
+    assert found[0].label == exact[0].label
+    assert found[0].score == pytest.approx(exact[0].score, rel=2e-2)
+
+
+def test_a_detector_that_orders_its_boxes_takes_methods_of_one_point() -> None:
+    net, x = next(n for n in NETS if n.name == "YOLO end-to-end"), normal(1, 3, SIDE, SIDE)
+    for method in ("occlusion", "integrated-gradients", "deep-lift"):
+        with pytest.raises(onnxray.InputError, match=f"{method}: this YOLO end-to-end model orders its boxes"):
+            onnxray.explain(net.proto(), x, method, target=Box(0))
 
 
 def test_a_rank_below_zero_and_an_unknown_part_are_errors() -> None:

@@ -19,6 +19,7 @@ from ...graph.builder import GraphBuilder
 from ...graph.model import Model
 from ...support.choice import choose
 from ..score_axes import ScoreAxes
+from .box_settings import check_index, check_limits, sorted_boxes
 from .selection import Score, Selected
 
 __all__ = ["Box"]
@@ -62,9 +63,15 @@ class Box(Score):
     detector: str | None = None
 
     def __post_init__(self) -> None:
-        if self.rank < 0:
+        if check_index("rank", self.rank) < 0:
             raise InputError(f"box {self.rank}: boxes are counted from 0, the one of the highest score")
+        if self.label is not None:
+            check_index("label", self.label)
+        check_limits(self.least, self.overlap)
         choose(self.part, PARTS, "part of a box")
+
+    def refusal(self, model: Model) -> str | None:
+        return sorted_boxes(detector_of(model, self.detector))
 
     @property
     def kind(self) -> object:

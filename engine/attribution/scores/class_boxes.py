@@ -16,6 +16,7 @@ from ...errors import InputError
 from ...graph.builder import GraphBuilder
 from ...graph.model import Model
 from ..score_axes import ScoreAxes
+from .box_settings import check_index, check_limits, sorted_boxes
 from .selection import Score, Selected
 
 __all__ = ["ClassBoxes"]
@@ -43,6 +44,13 @@ class ClassBoxes(Score):
     least: float = 0.25
     overlap: float = 0.45
     detector: str | None = None
+
+    def __post_init__(self) -> None:
+        check_index("label", self.label)
+        check_limits(self.least, self.overlap)
+
+    def refusal(self, model: Model) -> str | None:
+        return sorted_boxes(detector_of(model, self.detector))
 
     @property
     def kind(self) -> object:

@@ -44,6 +44,10 @@ class Score(ABC):
         """The model with the tensor that the score reads."""
         return model
 
+    def refusal(self, model: Model) -> str | None:
+        """Why a method that looks at several points cannot explain the score, if it cannot."""
+        return None
+
     @abstractmethod
     def target(self, g: GraphBuilder, scores: ScoreAxes) -> ir.Value:
         """The graph's input that selects, of any type, (rows, ...)."""
