@@ -20,13 +20,25 @@ __all__ = ["finished"]
 
 def finished(method: Method, plan: ExplanationGraph, sums: Sums) -> Sums:
     """The sums with the attributions in the place of the totals."""
-    if not plan.points or type(method).finish is Method.finish:
+    if not plan.points or not method.finishes:
         return sums
+    shared = [name for name in sums.values if plan.row_axis(name) is None]
+    if shared and len(sums.settled) > 1:  # its totals are those of one example each
+        each = [_of(sums, k) for k in range(len(sums.settled))]
+        parts = [_finished(method, plan, one) for one in each]
+        return replace(sums, values={name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    return replace(sums, values=_finished(method, plan, sums))
+
+
+def _of(sums: Sums, example: int) -> Sums:
+    return replace(sums, values={name: rows[example : example + 1] for name, rows in sums.values.items()})
+
+
+def _finished(method: Method, plan: ExplanationGraph, sums: Sums) -> dict[str, np.ndarray]:
     totals = {name: _as_input(array, plan.row_axis(name)) for name, array in sums.values.items()}
     model, names = _graph(method, totals, plan)
     found = open_session(ir.to_proto(model)).run(totals)
-    values = {name: by_row(found[output], plan.row_axis(name)) for name, output in names.items()}
-    return replace(sums, values=values)
+    return {name: by_row(found[output], plan.row_axis(name)) for name, output in names.items()}
 
 
 def _graph(method: Method, totals: Mapping[str, np.ndarray], plan: ExplanationGraph) -> tuple[ir.Model, dict[str, str]]:

@@ -126,6 +126,11 @@ class Method(ABC):
         """Inputs of the graph beside the model's, made of the model's inputs; their first axis counts examples."""
         return {}
 
+    @property
+    def finishes(self) -> bool:
+        """Whether ``finish`` does more than name the totals."""
+        return type(self).finish is not Method.finish
+
     def relaxed(self) -> list[tuple[Method, str]]:
         """Methods to try where the map is zero everywhere, each with the reason if its map is not zero there."""
         return []

@@ -82,6 +82,10 @@ class SmoothGrad(Method):
     def reduction(self) -> Reduction:  # type: ignore[override]  # hangs on an option
         return self.inner.reduction if self.statistic == "mean" else "norm"
 
+    @property
+    def finishes(self) -> bool:
+        return self.statistic == "variance"
+
     def samplers(self) -> Sequence[Sampler]:
         return (Noise(self.samples, self.noise, self.seed), *self.inner.samplers())
 

@@ -48,6 +48,8 @@ def test_the_box_of_each_example_is_settled_at_the_input() -> None:
     explainer = onnxray.Explainer(path("yolox_nano_224"), "integrated-gradients", steps=2, preprocess=PREPROCESS)
     found = explainer(pictures, Box(0))
     assert found.target[:, 1].tolist() == [DOG, 14]
+    boxes = onnxray.detect(explainer.model, pictures, preprocess=PREPROCESS)
+    np.testing.assert_allclose(found.target[:, 2:], [each[0].corners for each in boxes], rtol=1e-3)  # not a point's
     with pytest.raises(onnxray.InputError, match="box 1 is not there: example 1 has 1 such box with"):
         explainer(pictures, Box(1))
 

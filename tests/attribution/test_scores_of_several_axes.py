@@ -170,26 +170,28 @@ def test_labels_of_the_metadata_that_do_not_fit_are_left_out(tmp_path: Path, mon
 
 
 @needs_data
-@pytest.mark.parametrize("target", [["--target", "dog"], ["--target", "21"], []], ids=str)
+@pytest.mark.parametrize("labels", [[], ["--labels", str(DATA / "coco_classes.txt")]], ids=["plain", "labels"])
+@pytest.mark.parametrize("target", ["dog", "21"])
 def test_a_detector_is_asked_by_box_and_column(
-    target: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    target: str, labels: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file, picture = DATA / "onnx" / "yolox_nano_224.onnx", DATA / "images" / "both.png"
-    assert run(["explain", str(file), str(picture), "--preprocess", "none", "--out", str(tmp_path), *target]) == 2
+    call = ["explain", str(file), str(picture), "--preprocess", "none", "--out", str(tmp_path), *labels]
+    assert run([*call, "--target", target]) == 2
     said = capsys.readouterr().err
     assert "(1029, 85): give 2 indices" in said
     assert "--target 0,0" in said
+    assert "box:0, box:dog" in said
 
 
 @needs_data
-def test_names_of_other_classes_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    file, picture, names = (
-        DATA / "onnx" / "yolox_nano_224.onnx",
-        DATA / "images" / "both.png",
-        DATA / "coco_classes.txt",
-    )
-    call = ["explain", str(file), str(picture), "--preprocess", "none", "--labels", str(names), "--target", "dog"]
+def test_labels_of_another_number_than_a_detectors_classes_are_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file, picture, names = DATA / "onnx" / "yolox_nano_224.onnx", DATA / "images" / "both.png", tmp_path / "names.txt"
+    names.write_text("cat\ndog\n")
+    call = ["explain", str(file), str(picture), "--preprocess", "none", "--labels", str(names)]
     assert run([*call, "--out", str(tmp_path)]) == 2
-    assert "the 80 labels do not fit the scores 'output', whose shape for one example is (1029, 85)" in (
+    assert "the 2 labels do not fit the scores 'onnxray/detections', whose shape for one example is (80,)" in (
         capsys.readouterr().err
     )

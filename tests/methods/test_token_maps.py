@@ -16,8 +16,10 @@ from PIL import Image
 
 IDS = np.array([[3, 1, 8, 0, 5]])
 WORDS, HEAD, PLACES = normal(9, 4), normal(4, 3), np.array([1.0, 2.0, 30.0, 4.0, 5.0], np.float32)[:, None]
-GRADIENTS = [name for name, method in onnxray.METHODS.items() if method.reduction == "norm"]
-PRODUCTS = [name for name, method in onnxray.METHODS.items() if method.reduction == "sum" and not method.has_layer]
+MADE = {name: method() for name, method in onnxray.METHODS.items() if not method.has_layer}
+GRADIENTS = [name for name, method in MADE.items() if method.reduction == "norm"]
+PRODUCTS = [name for name, method in MADE.items() if method.reduction == "sum"]
+OPTIONS = {"lrp": {"composite": "attnlrp"}}  # the composite that has rules for a LayerNormalization
 
 
 def normalised() -> onnx.ModelProto:
@@ -46,19 +48,21 @@ def told(method: str, folder: Path, capsys: pytest.CaptureFixture[str], *options
 
 def test_methods_say_how_tokens_are_reduced() -> None:
     assert GRADIENTS == ["saliency", "guided-backprop", "deconvnet", "smoothgrad"]
-    assert PRODUCTS == ["input-x-gradient", "integrated-gradients"]
+    assert PRODUCTS == ["input-x-gradient", "integrated-gradients", "expected-gradients", "deep-lift", "lrp"]
     assert onnxray.METHODS["occlusion"].reduction == "mean"
 
 
 @pytest.mark.filterwarnings("ignore:the model takes integers")
 @pytest.mark.parametrize("method", [*GRADIENTS, *PRODUCTS, "occlusion"])
 def test_one_reduction_everywhere(method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = onnxray.explain(normalised(), IDS, method, target=1)
-    reduce = {"norm": np.linalg.norm, "sum": np.sum, "mean": np.mean}[onnxray.METHODS[method].reduction]
+    options = OPTIONS.get(method, {})
+    found = onnxray.explain(normalised(), IDS, method, target=1, **options)
+    reduce = {"norm": np.linalg.norm, "sum": np.sum, "mean": np.mean}[MADE[method].reduction]
     numbers = reduce(found.values, axis=2)
     np.testing.assert_allclose(found.map(), numbers, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(told(method, tmp_path, capsys), numbers[0], rtol=1e-5, atol=1e-6)
-    side = open_model_under_test(normalised(), [method], threads=1)
+    typed = [text for name, value in options.items() for text in (f"--{name}", value)]
+    np.testing.assert_allclose(told(method, tmp_path, capsys, *typed), numbers[0], rtol=1e-5, atol=1e-6)
+    side = open_model_under_test(normalised(), [method], threads=1, options=options)
     np.testing.assert_allclose(side.evidence(side.prepared(IDS), 1).maps[method], numbers[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(map_of(found), found.map()[0])
 
