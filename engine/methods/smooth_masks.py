@@ -37,9 +37,7 @@ class SmoothMasks(Sampler):
 
     def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
         check_baseline(self.baseline, explained)
-        weights = np.full(1 + self.samples, 1 / (self.keep * self.samples), np.float32)
-        weights[0] = 0
-        arrays = {WEIGHT: weights}
+        arrays: dict[str, np.ndarray] = {}
         for k, (name, about) in enumerate(explained.items()):
             rng = np.random.default_rng([self.seed, k])
             axes = self._axes(about)
@@ -51,7 +49,9 @@ class SmoothMasks(Sampler):
             shifts = rng.integers(0, [_cell(*axis) for axis in axes] or [1], (self.samples, max(1, len(axes))))
             arrays[f"hidden/{name}"] = np.concatenate([np.zeros((1, *hidden.shape[1:])), hidden]).astype(np.float32)
             arrays[f"shift/{name}"] = np.concatenate([np.zeros((1, shifts.shape[1])), shifts]).astype(np.float32)
-        return arrays
+        weights = np.full(1 + self.samples, 1 / (self.keep * self.samples), np.float32)
+        weights[0] = 0
+        return {WEIGHT: weights, **arrays}
 
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
         kept = g.Sub(1, rows_along(g, self.hides(g, about, points), about))  # 1 to the last bit where nothing is hidden

@@ -160,6 +160,7 @@ def test_tokens_are_explained(name: str, form: str, measured: Callable[[str], No
     assert np.abs(steps.map("sum")[left_out]).max() < 1e-6 * changes.max()
 
 
+@pytest.mark.slow
 def test_what_the_optimiser_fuses_is_here() -> None:
     """The fused operators that these files are meant to hold."""
     held = {node.op_type for node in onnx.load(optimised("distilbert", 18, dynamo=False)).graph.node}

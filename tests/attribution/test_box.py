@@ -35,6 +35,7 @@ def test_dog_and_cat_are_found(yolox: onnxray.Explainer) -> None:
         assert heat[y1:y2, x1:x2].mean() > 1.5 * heat.mean()  # the cat's chin rests on the dog
 
 
+@pytest.mark.slow
 def test_a_side_of_a_box_is_explained_in_pixels(yolox: onnxray.Explainer) -> None:
     picture = DATA / "images" / "both.png"
     left = yolox(picture, Box(0, part="x1"))
@@ -54,7 +55,8 @@ def test_the_box_of_each_example_is_settled_at_the_input() -> None:
         explainer(pictures, Box(1))
 
 
-@pytest.mark.parametrize("method", ["saliency", pytest.param("integrated-gradients", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["saliency", "integrated-gradients"])
 def test_it_is_saved(method: str, tmp_path: Path) -> None:
     options = {"steps": 2} if method == "integrated-gradients" else {}
     explainer = onnxray.Explainer(path("yolox_nano_224"), method, preprocess=PREPROCESS, **options)
@@ -72,6 +74,7 @@ def test_it_is_saved(method: str, tmp_path: Path) -> None:
     assert np.isnan(absent).all()
 
 
+@pytest.mark.slow
 def test_all_boxes_of_a_class_are_saved(yolox: onnxray.Explainer, tmp_path: Path) -> None:
     file, x = yolox.save(tmp_path / "e.onnx", target="boxes"), PREPROCESS(DATA / "images" / "both.png")
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])

@@ -58,7 +58,7 @@ def test_an_input_without_a_batch_axis_is_explained_for_each_example(method: str
             np.testing.assert_allclose(a.values[name][row], alone.values[name][0], rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 4])
+@pytest.mark.parametrize("batch", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4))])
 @pytest.mark.parametrize("method", REPLICAS)
 def test_a_fixed_batch_takes_any_number_of_examples(method: str, batch: int) -> None:
     x = CONV.x(5)

@@ -161,6 +161,7 @@ def test_the_gradient_is_near_that_of_the_dequantised_net(kind: str, least: floa
     assert cosine(found, expected) > least
 
 
+@pytest.mark.slow
 def test_with_16_bits_hardly_a_mask_changes(tmp_path: Path) -> None:
     """Unless the runtime rounds to 8, as onnxruntime does from 1.32 on before products with 8-bit weights."""
     file, x = quantised("qdq int16", tmp_path), normal(2, 3, 12, 12, seed=9).astype(np.float32)

@@ -94,6 +94,7 @@ def test_weights_with_a_factory_of_this_folder(weights: str, capsys: pytest.Capt
     onnx.checker.check_model("model.onnx", full_check=True)
 
 
+@pytest.mark.slow
 def test_a_batch_of_one_size(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert convert(weights, "--factory", "nets_here:build", "--inputs", "3,3,8,8", "--batch", "3", "--json") == 0
     assert json.loads(capsys.readouterr().out)["parity"]["batch_sizes"] == [3]
@@ -101,6 +102,7 @@ def test_a_batch_of_one_size(weights: str, capsys: pytest.CaptureFixture[str]) -
     assert [size.dim_value for size in shape.dim] == [3, 3, 8, 8]
 
 
+@pytest.mark.slow
 def test_the_report_for_people(weights: str, capsys: pytest.CaptureFixture[str]) -> None:
     np.save("rows.npy", np.ones((3, 3, 8, 8), np.float32))
     assert convert(weights, "--factory", "nets_here:build", "--inputs", "rows.npy", "--opset", "20") == 0
@@ -153,6 +155,7 @@ def keras_here():
     return keras
 
 
+@pytest.mark.slow
 def test_a_lambda_layer(capsys: pytest.CaptureFixture[str]) -> None:
     keras = keras_here()
     keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: 2 * x)]).save("net.keras")
@@ -160,6 +163,7 @@ def test_a_lambda_layer(capsys: pytest.CaptureFixture[str]) -> None:
     assert convert("net.keras", "--allow-lambda") == 0
 
 
+@pytest.mark.slow
 def test_code_is_announced_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     program = torch.export.export(torch.nn.Linear(3, 2).eval(), (torch.randn(5, 3),))
     torch.export.save(program, "net.pt2")

@@ -52,6 +52,7 @@ def heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.mark.slow
 def test_ctrl_c() -> None:
     arguments = ("explain", DIGITS, *[DIGIT] * 500, "--json", "-m", "occlusion")
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

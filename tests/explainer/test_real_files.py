@@ -84,6 +84,7 @@ def test_the_gradient_adds_standard_operators_to_a_valid_model(file: Path) -> No
     assert {node.domain for node in graph.model.graph.node} <= own | {""}
 
 
+@pytest.mark.slow
 def test_a_half_precision_net_names_the_dog() -> None:
     caffe = onnxray.Preprocess.preset("caffe", size=(224, 224))
     file = DATA / "onnx" / "squeezenet_fp16_winml.onnx"

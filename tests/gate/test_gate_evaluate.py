@@ -35,6 +35,7 @@ def found() -> Evaluation:
     return evaluate(DIGITS, (X, HELD.unseen_labels[:3]), target="label", threads=1, steps=20)
 
 
+@pytest.mark.slow
 def test_a_linear_model_is_explained_without_error(linear: onnxray.Model) -> None:
     """By gradients and by contributions; a map taken for the other kind would foretell other changes of the score."""
     x = np.array([[1.0, 2.0, -1.0, 0.5], [2.0, 1.0, 1.0, 1.0]], np.float32)

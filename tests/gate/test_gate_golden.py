@@ -41,6 +41,7 @@ def recorded() -> list[str]:
     return call
 
 
+@pytest.mark.slow
 def test_golden_files_stand_for_the_reference(tmp_path: Path) -> None:
     golden, other = tmp_path / "digits.golden", randomised(onnxray.load(DIGITS), 0, share=0.2)
     settings = {"methods": ["saliency", "grad-cam"], "threads": 1, "layers": False, "calibrate": True}

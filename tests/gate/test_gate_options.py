@@ -83,6 +83,7 @@ def test_calibrate_and_its_gate(other: str, folder: str, asked: Asked) -> None:
     assert run(["compare", DIGITS, other, *call]) == 1
 
 
+@pytest.mark.slow
 def test_thresholds(other: str) -> None:
     call = ["compare", DIGITS, other, DIGIT, *FAST, "-m", "saliency", "-m", "grad-cam"]
     assert run([*call, "--fail-under", "relative-l2=1000", "--fail-under", "saliency.cosine=-1"]) == 0
@@ -92,6 +93,7 @@ def test_thresholds(other: str) -> None:
     assert run([*call, "--fail-under", "mass-inside=0.5"]) == 2
 
 
+@pytest.mark.slow
 def test_layers(other: str, asked: Asked) -> None:
     call = ["compare", DIGITS, other, DIGIT, "-m", "saliency", "--threads", "1"]
     record = asked(*call, "--layers")
@@ -119,6 +121,7 @@ def test_preprocess(asked: Asked, other: str) -> None:
     assert means(inverted) != means(seen()) == means(seen("--preprocess", "unit,channels=L"))
 
 
+@pytest.mark.slow
 def test_another_provider_for_the_candidate(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
     import onnxruntime
 

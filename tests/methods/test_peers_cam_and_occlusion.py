@@ -44,6 +44,7 @@ def test_grad_cam(name: str, relu: bool, measured: Note) -> None:
     check(a.values, cam_peer(one, grad_cam_layer(one), relu), one, x, measured)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("name", ["cnn", pytest.param("resnet", marks=pytest.mark.slow)])
 def test_grad_cam_of_the_bare_convolution(name: str, relu: bool, measured: Note) -> None:

@@ -73,7 +73,11 @@ def test_before_and_after(variant: tuple, symbolic: bool) -> None:
         np.testing.assert_allclose(after[name], before[name], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: f"{v[0]}-{v[1]}-{v[2]}")
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(v, marks=pytest.mark.slow if k % 3 else ()) for k, v in enumerate(VARIANTS)],
+    ids=[f"{v[0]}-{v[1]}-{v[2]}" for v in VARIANTS],
+)
 def test_against_differences(variant: tuple) -> None:
     model, x, step = recurrent(*variant, symbolic=True), normal(T, B, I), 1e-2
     weights = {y: normal(*array.shape, seed=5) for y, array in run_on_runtime(model, {"x": x}).items()}

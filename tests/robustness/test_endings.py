@@ -68,6 +68,7 @@ def test_native_code_is_left_within_two_seconds(
     assert err == f"onnxray: {said}: {done}\n"
 
 
+@pytest.mark.slow
 @UNIX
 @pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
 def test_signals_are_answered_while_the_package_is_imported(number: signal.Signals, said: str) -> None:

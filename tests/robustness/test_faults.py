@@ -33,6 +33,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+@pytest.mark.slow
 @each(*COMMANDS)
 def test_a_full_disk_leaves_the_older_files(command: str, folder: Path) -> None:
     end = meet(command, Fault(bytes=100), folder)

@@ -187,11 +187,16 @@ def test_every_activation_obeys_the_policy(text: str, relu: str) -> None:
     assert len(graphs[0].activations) == 1
 
 
+OTHERS = ("integrated-gradients", "smoothgrad", "grad-cam", "input-x-gradient")
+
 # The whole way through -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("method", ["saliency", "integrated-gradients", "smoothgrad", "grad-cam", "input-x-gradient"])
+@pytest.mark.parametrize(
+    "method",
+    ["saliency", *(pytest.param(m, marks=pytest.mark.slow) for m in onnxray.METHODS if m in OTHERS)],
+)
 def test_every_gradient_method_takes_either_builder(method: str, runtime: str) -> None:
     one = net("cnn")
     x = one.pictures(3)
