@@ -46,8 +46,8 @@ def pico_det(model: Model, named: bool = False) -> Detector | None:
 def _read_fastest(g: GraphBuilder, model: Model) -> Boxes:
     y, (height, width) = float32(g, model.outputs[0]), _picture(model) or (0, 0)
     rows, columns = height // FASTEST_STRIDE, width // FASTEST_STRIDE
-    last = g.Reshape(g.Transpose(y, perm=[0, 2, 3, 1]), g.constant([0, rows * columns, y.shape[1] if y.shape else 0]))
-    parts = g.constant([1, 2, 2, (int(y.shape[1]) if y.shape else 5) - 5], ir.DataType.INT64)
+    last = g.Reshape(g.Transpose(y, perm=[0, 2, 3, 1]), g.constant([0, rows * columns, _length(y, 1)]))
+    parts = g.constant([1, 2, 2, _length(y, 1) - 5], ir.DataType.INT64)
     objectness, offset, size, classes = g.Split(last, parts, axis=2, outputs=4)
     cells = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2).astype(np.float32)
     scale = g.constant(np.array([width / columns, height / rows], np.float32))
@@ -68,7 +68,7 @@ def _read_pico(g: GraphBuilder, model: Model) -> Boxes:
 def _pico_boxes(g: GraphBuilder, distances: ir.Value, stride: int, size: tuple[int, int]) -> ir.Value:
     """The corners of one grid's boxes: the mean of each distribution, in strides, from the centre of the cell."""
     rows, columns = (math.ceil(side / stride) for side in size)
-    bins = int(distances.shape[2]) // SIDES if distances.shape else 0
+    bins = _length(distances, 2) // SIDES
     spread = g.Softmax(g.Reshape(distances, g.constant([0, -1, SIDES, bins], ir.DataType.INT64)), axis=3)
     mean = g.ReduceSum(g.Mul(spread, g.constant(np.arange(bins, dtype=np.float32))), [3], keepdims=0)
     cells = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2) + 0.5
@@ -85,6 +85,11 @@ def _levels(model: Model) -> list[tuple[ir.Value, ir.Value]] | None:
     if any(_cells_of(y) != n for y, n in zip(model.outputs, 2 * cells, strict=True)):
         return None
     return list(zip(model.outputs[: len(cells)], model.outputs[len(cells) :], strict=True))
+
+
+def _length(y: ir.Value, axis: int) -> int:
+    size = y.shape[axis] if y.shape is not None else 0
+    return size if isinstance(size, int) else 0
 
 
 def _cells_of(y: ir.Value) -> object:
