@@ -34,7 +34,7 @@ def band_of(
     rows = []
     for target in classes:
         maps = [onnxray.explain(model, picture, m, target=int(target), **OPTIONS.get(m, {})) for m in methods]
-        rows.append([one.image(overlay=False, reduce=_reduce(one)) for one in maps])
+        rows.append([one.image(overlay=False, **_style(one)) for one in maps])
     return heatmap.grid(rows, methods, labels, tile=120)
 
 
@@ -54,8 +54,11 @@ def ranking(model: onnxray.Model, picture: Path) -> np.ndarray:
     return np.argsort(-scores[0])
 
 
-def _reduce(attribution: onnxray.Attribution) -> str:
-    return "abs-max" if attribution.method in LAYERED else "sum"
+def _style(one: onnxray.Attribution) -> dict[str, str]:
+    """Signed values in blue and red; maps of a layer, and the mean scores of RISE, as they are drawn by default."""
+    if onnxray.METHODS[one.method].layer_sized or one.method == "rise":
+        return {}
+    return {"reduce": "sum", "palette": "bwr"}
 
 
 if __name__ == "__main__":
