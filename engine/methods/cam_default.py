@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from ..autodiff.paths import depends_on, reached_nodes
 from ..errors import ModelError
-from ..graph.model import Layer, Model
+from ..graph.model import Layer, Model, is_float
 from ..graph.traversal import ancestors
 from .cam_layers import CONVOLUTIONS, KEEPS_AXES, as_floats, has_one_place, nameable, order_of
 from .cam_tokens import attends, grid_of, tokens_of
@@ -72,7 +72,7 @@ def _heads(of: ir.Value, makers: Mapping[ir.Value, ir.Node]) -> Iterator[ir.Node
             continue
         seen.add(value)
         if node.domain == "" and node.op_type in _READS_OUT:
-            waiting.extend(x for x in node.inputs if x is not None)
+            waiting.extend(x for x in node.inputs if x is not None and is_float(x))  # no gradient goes to indices
         else:
             yield node
 

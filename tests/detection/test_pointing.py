@@ -26,3 +26,16 @@ def test_most_boxes_hold_their_evidence(method: str) -> None:
     print(f"{method}: {sum(hits)} of {len(hits)} boxes")
     assert len(hits) >= 10
     assert np.mean(hits) >= 0.7
+
+
+@pytest.mark.slow
+def test_the_default_layer_of_a_face_detector_is_one_that_every_box_depends_on() -> None:
+    """The nodes that choose the box compute its place from other outputs, to which no gradient goes."""
+    preprocess = onnxray.Preprocess(size=(240, 320), range=(0, 255), mean=(127.0,), std=(128.0,))
+    picture = DATA / "images" / "grace_hopper.bmp"
+    explainer = onnxray.Explainer(path("ultraface_RFB-320"), "layer-cam", preprocess=preprocess)
+    found = explainer(picture, Box(0))
+    assert found.values.shape == (1, 30, 40)
+    y, x = np.unravel_index(found.values[0].argmax(), (30, 40))
+    assert found.target[0, 2] <= (x + 0.5) * 8 <= found.target[0, 4]
+    assert found.target[0, 3] <= (y + 0.5) * 8 <= found.target[0, 5]
