@@ -104,8 +104,11 @@ def formula_peer(one: Net, layer: nn.Module, formula: Callable[[np.ndarray, np.n
     return peer
 
 
-@pytest.mark.parametrize("name", [*EVERY_DAY, *(pytest.param(one, marks=pytest.mark.slow) for one in CONVOLUTIONAL)])
+@pytest.mark.parametrize(
+    "name", [*EVERY_DAY, *(pytest.param(one, marks=pytest.mark.slow) for one in ("resnet", "vgg"))]
+)
 def test_guided_grad_cam(name: str, measured: Note) -> None:
+    """Of a MobileNet Captum guides nothing: it looks for nn.ReLU, not nn.ReLU6."""
     one = net(name)
     x = one.pictures(2)
     path = next(at for at, module in one.module.named_modules() if module is grad_cam_layer(one))

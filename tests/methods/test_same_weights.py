@@ -160,6 +160,10 @@ def perceptrons() -> tuple[onnxray.Model, onnxray.Model, np.ndarray]:
 @pytest.mark.parametrize("method", onnxray.METHODS)
 def test_a_resnet(method: str, score: str, resnets: Any, measured: Callable[[str], None]) -> None:
     nchw, nhwc, x = resnets
+    if (method, score) == ("lrp", "output"):
+        with pytest.raises(onnxray.UnsupportedOperator, match=r"Softmax .* has no rule of relevance"):
+            onnxray.explain(nchw, x, method, score=score)
+        return
     options = OPTIONS.get(method, {})
     a = onnxray.explain(nchw, x, method, score=score, **options)
     b = onnxray.explain(nhwc, x.transpose(0, 2, 3, 1), method, score=score, **options)

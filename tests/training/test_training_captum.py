@@ -138,6 +138,8 @@ def test_in_float32(measured: Note) -> None:
 @pytest.mark.parametrize("relu", PEERS)
 @pytest.mark.parametrize("one", ["vgg16"], indirect=True)
 def test_in_float32_on_vgg16(one: Net, relu: str, measured: Note) -> None:
+    wide.cache_clear()  # the evaluator of the tests before, of several gigabytes
+    gc.collect()
     check_in_float32(one, relu, measured)
 
 
