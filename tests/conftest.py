@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +16,7 @@ from shared_folder import VARIABLE
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 MEASURED = "measured"
+MOST = 3 << 30  # bytes of a process from which large nets are freed between files
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,6 +72,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Spares the garbage collector what the collection of all tests has made: it lives to the end."""
     gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _large_nets_are_freed() -> Iterator[None]:
+    """Two processes with the large nets of several files would not fit into CI's memory."""
+    yield
+    from onnxray.support.heap import held_memory, release
+
+    if held_memory() > MOST:
+        for name, clear in (("nets", "forget"), ("peers", "forget_explainers")):
+            if name in sys.modules:
+                getattr(sys.modules[name], clear)()
+        gc.collect()
+        release()
 
 
 @pytest.fixture

@@ -40,6 +40,11 @@ def explainer(name: str, method: str, **options: Any) -> onnxray.Explainer:
     return onnxray.Explainer(net(name).proto, method, **options)
 
 
+def forget_explainers() -> None:
+    """Frees the explainers made so far, whose sessions hold the nets' weights."""
+    explainer.cache_clear()
+
+
 def both(peer: Peer, one: Net, x: np.ndarray) -> tuple[np.ndarray, float]:
     """A peer's result in float64, and how far its float32 is from that."""
     truth = peer(one.double, torch.from_numpy(x).double()).detach().numpy()
