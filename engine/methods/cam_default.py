@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from ..autodiff.paths import depends_on, reached_nodes
 from ..errors import ModelError
-from ..graph.model import Layer, Model, is_float
+from ..graph.model import Layer, Model
 from ..graph.traversal import ancestors
 from .cam_layers import CONVOLUTIONS, KEEPS_AXES, as_floats, has_one_place, nameable, order_of
 from .cam_tokens import attends, grid_of, tokens_of
@@ -23,7 +23,8 @@ _READS_OUT = KEEPS_AXES | {
 _READS_OUT -= {"LayerNormalization", "RMSNormalization"}
 _NORMS = frozenset({"BatchNormalization", "GroupNormalization", "InstanceNormalization", "LRN"})
 _KEEPS_PLACES = (KEEPS_AXES | _NORMS) - {"Pad", "Resize", "Slice"}
-_SAME = frozenset({"Cast", "CastLike", "DequantizeLinear", "Dropout", "Identity", "QuantizeLinear"})
+_SAME = frozenset({"Cast", "CastLike", "Dropout", "Identity"})
+_CHOICES = frozenset({ir.DataType.BOOL, ir.DataType.INT64})  # indices and conditions, to which no gradient goes
 
 
 def default_layer(method: str, model: Model, of: ir.Value, wrt: Iterable[ir.Value]) -> Layer:
@@ -72,7 +73,7 @@ def _heads(of: ir.Value, makers: Mapping[ir.Value, ir.Node]) -> Iterator[ir.Node
             continue
         seen.add(value)
         if node.domain == "" and node.op_type in _READS_OUT:
-            waiting.extend(x for x in node.inputs if x is not None and is_float(x))  # no gradient goes to indices
+            waiting.extend(x for x in node.inputs if x is not None and x.dtype not in _CHOICES)
         else:
             yield node
 

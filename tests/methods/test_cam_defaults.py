@@ -12,7 +12,7 @@ import pytest
 from by_hand import Array, model, normal
 from cam_formulas import FORMULAS
 from measures import distance
-from onnxray.gate.layers.cam_layer import default_layer
+from onnxray.gate.layers.cam_layer import default_layer, same_layer
 from onnxray.methods.cam_tokens import grid_of
 
 WIDTH, PLACES, TARGET = 8, 9, 2
@@ -185,3 +185,38 @@ def test_guided_grad_cam_refuses_what_has_no_picture() -> None:
     )
     with pytest.raises(onnxray.InputError, match="guided-grad-cam explains one input with batch and channels"):
         onnxray.explain(proto, {"x": normal(1, 2, 4, 4), "z": normal(1, 2, 4, 4)}, "guided-grad-cam")
+
+
+def test_a_relu_that_a_quantisation_merged_is_behind_the_default() -> None:
+    """A float net is explained and compared behind its Relu, so its int8 form behind the rounding that clips."""
+    head = "p = GlobalAveragePool(m)  f = Flatten(p)  y = MatMul(f, W)"
+    weights = {"K": normal(4, 3, 3, 3) / 4, "W": normal(4, 5)}
+    grid = {"s": np.float32(0.02), "z": np.uint8(0)}
+    plain, quantised = (
+        onnxray.load(model(f"net (float[N, 3, 12, 12] x) => (float[N, 5] y) {{ {maps} {head} }}", held))
+        for maps, held in (
+            ("c = Conv(x, K) m = Relu(c)", weights),
+            ("c = Conv(x, K) q = QuantizeLinear(c, s, z) m = DequantizeLinear(q, s, z)", weights | grid),
+        )
+    )
+    assert (default_layer(plain), default_layer(quantised)) == ("m", "m")
+    maps = [onnxray.explain(one, X, "grad-cam", target=TARGET) for one in (plain, quantised)]
+    assert [one.provenance["layer"] for one in maps] == ["m", "m"]
+    assert distance(maps[1].values, maps[0].values) <= 0.05  # half a step of 0.02
+
+
+def test_of_a_fused_activation_the_rounded_form_is_compared() -> None:
+    """onnxruntime's tools call the convolution's output by the name of the Relu that they merge into its rounding."""
+    head = "p = GlobalAveragePool(READ)  f = Flatten(p)  y = MatMul(f, W)"
+    weights = {"K": normal(4, 3, 3, 3) / 4, "W": normal(4, 5)}
+    grid = {"s": np.float32(0.02), "z": np.uint8(0)}
+    plain, fused = (
+        onnxray.load(
+            model(f"net (float[N, 3, 12, 12] x) => (float[N, 5] y) {{ {maps} {head.replace('READ', read)} }}", held)
+        )
+        for maps, read, held in (
+            ("c = Conv(x, K) relu = Relu(c)", "relu", weights),
+            ("relu = Conv(x, K) q = QuantizeLinear(relu, s, z) m = DequantizeLinear(q, s, z)", "m", weights | grid),
+        )
+    )
+    assert same_layer(fused, default_layer(plain), plain) == default_layer(fused) == "m"

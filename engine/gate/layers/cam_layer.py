@@ -13,6 +13,7 @@ from ...graph.model import Model
 from ...methods import METHODS
 from ...methods.cam_default import default_layer as find
 from ..model_under_test import DEFAULT_METHODS
+from .dequantise import quantised_forms
 from .match import match_layers
 from .randomise import layer_nodes
 
@@ -44,7 +45,8 @@ def usable_methods(model: Model, methods: Sequence[str], layer: str | None) -> t
 
 def same_layer(model: Model, tensor: str | None, reference: Model | None = None) -> str | None:
     """The name of a reference's layer in another model: of the layer that matches it, or, without the reference, of the
-    one of its name. None where the model's own default layer has a map of another size, so is another layer."""
+    one of its name. Of a quantised layer it is what the next one reads, as a quantisation clips what a merged Relu did.
+    None where the model's own default layer has a map of another size, so is another layer."""
     own = default_layer(model)
     if tensor is None or own is None:
         return None
@@ -53,5 +55,6 @@ def same_layer(model: Model, tensor: str | None, reference: Model | None = None)
         found = tensor if tensor in known else None
     else:
         found = next((one.candidate for one in match_layers(reference, model) if one.reference == tensor), None)
+    found = quantised_forms(model).get(found, found) if found is not None else None
     sizes = [spatial_shape(model.value(name)) for name in (own, found) if name is not None]
     return found if len(sizes) == 2 and sizes[0] == sizes[1] else None

@@ -6,11 +6,11 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from ...graph.model import Model, Source
+from ...graph.model import Model, Source, is_float
 from ...loading.load import load
 from .randomise import CARRIERS, constant_behind
 
-__all__ = ["dequantised", "quantise_before"]
+__all__ = ["dequantised", "quantise_before", "quantised_forms"]
 
 
 def dequantised(model: Source) -> Model:
@@ -35,6 +35,17 @@ def quantise_before(node: ir.Node) -> ir.Node | None:
             return before if constant_behind(before.inputs[0]) is None else None
         value = before.inputs[0] if before.op_type in CARRIERS else None
     return None
+
+
+def quantised_forms(model: Model) -> dict[str, str]:
+    """The tensors that are quantised, each with the tensor that the next layer reads in its place."""
+    found = {}
+    for node in model.graph:
+        quantise = quantise_before(node)
+        source = quantise.inputs[0] if quantise is not None else None
+        if source is not None and source.producer() is not None and is_float(source):
+            found[str(source.name)] = str(node.outputs[0].name)
+    return found
 
 
 def _ends(quantise: ir.Node) -> tuple[float, float] | None:

@@ -18,7 +18,7 @@ from ...gradient_graph import differentiate
 from ...graph.model import Model, is_float
 from ...runtime import Session, open_session
 from ..model_under_test import ModelUnderTest
-from .dequantise import quantise_before
+from .dequantise import quantised_forms
 from .match import is_fixed
 
 __all__ = ["LayerRecorder", "open_layer_recorder"]
@@ -26,14 +26,14 @@ __all__ = ["LayerRecorder", "open_layer_recorder"]
 
 @dataclass(frozen=True, eq=False)
 class LayerRecorder:
-    """A session with the tensors to record, the pairs round each quantisation, and constants by name.
+    """A session with the tensors to record, what goes into each quantisation and comes out, and constants by name.
 
     ``pair``: two classes share one logit, which counts against the first.
     """
 
     session: Session
     tensors: Sequence[str]
-    quantised: Mapping[str, tuple[str, str]]
+    quantised: Mapping[str, str]
     seed: tuple[str, str] | None
     gradients: Mapping[str, str]
     constants: Mapping[str, np.ndarray]
@@ -46,18 +46,14 @@ class LayerRecorder:
         feeds: dict[str, np.ndarray] = given.batch.take(given.batch.fill(np.arange(1)))
         if self.seed is not None:
             feeds[self.seed[1]] = self._seed(feeds, target)
-        pairs = {name for pair in self.quantised.values() for name in pair}
-        names = list(dict.fromkeys([*self.tensors, *self.gradients.values(), *pairs]))
+        rounded = [name for pair in self.quantised.items() for name in pair]
+        names = list(dict.fromkeys([*self.tensors, *self.gradients.values(), *rounded]))
         found = self.session.run(feeds, names)
         return {
-            "values": {name: found[self._seen(name)][:1].astype(np.float32) for name in self.tensors},
+            "values": {name: found[self.quantised.get(name, name)][:1].astype(np.float32) for name in self.tensors},
             "gradients": {name: found[output][:1] for name, output in self.gradients.items()},
-            "quantised": {name: (found[x], found[y]) for name, (x, y) in self.quantised.items()},
+            "quantised": {name: (found[name], found[rounded]) for name, rounded in self.quantised.items()},
         }
-
-    def _seen(self, name: str) -> str:
-        """The name of the tensor that the next layer reads: the quantised form, if the tensor is quantised."""
-        return self.quantised[name][1] if name in self.quantised else name
 
     def _seed(self, feeds: Mapping[str, np.ndarray], target: int) -> np.ndarray:
         """One-hot seed at the target, in the shape of the scores."""
@@ -81,10 +77,10 @@ def open_layer_recorder(side: ModelUnderTest, tensors: Sequence[str]) -> LayerRe
     model, y = side.model, score_tensor(side.model, side.score)
     head = find_head(y) if side.score == "logit" else None
     logits = str((head.tensor if head is not None and head.tensor is not None else y).name)
-    quantised = _quantised(model)
+    quantised = quantised_forms(model)
     constants = _constants(model)
-    pairs = {name for pair in quantised.values() for name in pair}
-    program = _with_outputs(model, [*tensors, *pairs, *constants])
+    rounded = [name for pair in quantised.items() for name in pair]
+    program = _with_outputs(model, [*tensors, *rounded, *constants])
     wrt = [name for name in tensors if name != logits]
     try:
         graph = differentiate(program, of=[logits], wrt=wrt)
@@ -106,17 +102,6 @@ def _with_outputs(model: Model, names: Sequence[str]) -> Model:
         if name not in present and name in values and values[name].producer() is not None:
             program.graph.outputs.append(values[name])
     return program
-
-
-def _quantised(model: Model) -> dict[str, tuple[str, str]]:
-    """Activations that are quantised: the name of what goes in, with that of what comes out."""
-    found = {}
-    for node in model.graph:
-        quantise = quantise_before(node)
-        source = quantise.inputs[0] if quantise is not None else None
-        if source is not None and source.producer() is not None and is_float(source):
-            found[str(source.name)] = (str(source.name), str(node.outputs[0].name))
-    return found
 
 
 def _constants(model: Model) -> dict[str, ir.Value]:
