@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +12,13 @@ from ..attribution.result import Attribution
 from ..attribution.score_axes import ScoreAxes
 from ..attribution.scores import Box
 from ..data.files import Given, is_picture
-from ..data.pictures import read_picture
+from ..data.pictures import picture_size
 from ..data.preprocess import Preprocess
 from ..detection.detector import DETECTIONS, SIDES, with_detections
 from ..detection.recipes import recognised
 from ..drawing.draw_box import with_box
 from ..errors import InputError
-from ..explainer import Explainer, detect
+from ..explainer import BoxFinder
 from ..graph.model import Model
 
 __all__ = ["MOST", "box_classes", "boxed", "boxes_of", "corners_in_picture"]
@@ -27,12 +26,9 @@ __all__ = ["MOST", "box_classes", "boxed", "boxes_of", "corners_in_picture"]
 MOST = 10  # boxes of a picture that are explained
 
 
-def boxes_of(explainer: Explainer, given: Given) -> Iterator[Box]:
+def boxes_of(finder: BoxFinder, given: Given) -> list[Box]:
     """The scores of the boxes of one picture, the highest first; an InputError where there is none."""
-    examples = detect(
-        explainer.model, given.inputs, preprocess=explainer.preprocess, providers=explainer.providers,
-        threads=explainer.threads,
-    )  # fmt: skip
+    examples = finder(given.inputs)
     if len(examples) > 1:
         raise InputError(f"{len(examples)} pictures in one file have boxes of their own; name one, as --target box:0")
     boxes = examples[0]
@@ -42,7 +38,7 @@ def boxes_of(explainer: Explainer, given: Given) -> Iterator[Box]:
         warnings.warn(
             f"{len(boxes)} boxes, the first {MOST} are explained; name others, as --target box:{MOST}", stacklevel=2
         )
-    return (Box(box.rank) for box in boxes[:MOST])
+    return [Box(box.rank) for box in boxes[:MOST]]
 
 
 def box_classes(model: Model, score: str) -> ScoreAxes | None:
@@ -65,5 +61,5 @@ def corners_in_picture(one: Attribution, file: Path, preprocess: Preprocess | No
     """x1, y1, x2, y2 of an explained box in pixels of its picture; of an array in those of the model's input."""
     corners = one.target[0, 2:]
     if preprocess is not None and is_picture(file):
-        corners = preprocess.placement(read_picture(file).size).in_picture(corners)
+        corners = preprocess.placement(picture_size(file)).in_picture(corners)
     return np.round(np.asarray(corners, np.float64), 1).tolist()

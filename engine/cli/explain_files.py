@@ -21,7 +21,7 @@ from ..data.files import Given, read_given
 from ..data.labels import Labels
 from ..drawing.bar_chart import Feature, bar_chart, rank_features
 from ..errors import InputError
-from ..explainer import Explainer
+from ..explainer import BoxFinder, Explainer, open_box_finder
 from ..support.writing import replacing
 from .detected_boxes import boxed, boxes_of, corners_in_picture
 from .file_batch import RowProgress
@@ -89,7 +89,7 @@ class Job:
         if self.target is not None:
             yield from self.examples(file, stem, given, score_of(self.target), progress)
             return
-        boxes = self._quoting(file, lambda: list(boxes_of(self.explainer, given)))
+        boxes = self._quoting(file, lambda: boxes_of(self._finder, given))
         for box in boxes:
             yield from self.examples(file, f"{stem}-box{box.rank}", given, box, progress)
 
@@ -113,6 +113,12 @@ class Job:
         return result
 
     @cached_property
+    def _finder(self) -> BoxFinder:
+        """Finds the boxes of all files."""
+        one = self.explainer
+        return open_box_finder(one.model, None, one.preprocess, one.providers, one.threads)
+
+    @cached_property
     def scores(self) -> ScoreAxes:
         """The axes of the scores, by which a target is named."""
         return score_axes(self.explainer.model, self.explainer.score)
@@ -130,9 +136,8 @@ class Job:
             raise InputError(f"the {one.method} map {fault}")
         name = score.words(one.target[0], self.labels, self.scores)
         box = corners_in_picture(one, file, self.explainer.preprocess) if isinstance(score, Box) else None
-        one = one if box is None else boxed(one, name)
         done = Done(str(file), row, one, target, label, name, (), box=box)
-        parts = _parts(one, given, row or 0, self.drawing.get("reduce"))
+        parts = _parts(one if box is None else boxed(one, name), given, row or 0, self.drawing.get("reduce"))
         features = parts[0].features if len(parts) == 1 else ()
         files = self._write(parts, f"{done.name}, score {float(one.score[0]):.4g}", self.out / f"{stem}-{one.method}")
         if self.numbers:

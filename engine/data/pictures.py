@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ..errors import InputError
 
-__all__ = ["Picture", "centre_crop", "crop_window", "read_picture"]
+__all__ = ["Picture", "centre_crop", "crop_window", "picture_size", "read_picture"]
 
 Picture = str | os.PathLike[str] | Image.Image
 
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations of pictures that lie on a side
 COVER = 256 / 224  # the usual margin: pictures are resized to 256, then 224 of it are kept
 
 
@@ -23,12 +25,15 @@ def read_picture(source: Picture) -> Image.Image:
     EXIF orientation is applied, transparent parts are laid on white, and 16-bit greys are scaled to 8 bits. A
     file that is missing, truncated, no picture or beyond Pillow's MAX_IMAGE_PIXELS is an InputError naming it.
     """
-    try:
-        with _opened(source) as image:
-            _check_size(image)
-            return _rgb(ImageOps.exif_transpose(image))
-    except Exception as problem:  # a decoder raises whatever a broken file makes it trip over
-        raise InputError(f"{_name(source)} cannot be read as a picture: {_reason(problem)}") from problem
+    with _readable(source) as image:
+        _check_size(image)
+        return _rgb(ImageOps.exif_transpose(image))
+
+
+def picture_size(source: Picture) -> tuple[int, int]:
+    """Width and height of the picture that ``read_picture`` gives, from the head of the file alone."""
+    with _readable(source) as image:
+        return image.size[::-1] if image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS else image.size
 
 
 def centre_crop(image: Image.Image, height: int, width: int) -> Image.Image:
@@ -52,6 +57,16 @@ def _covering(size: tuple[int, int], width: int, height: int) -> tuple[int, int]
     if height * size[0] >= width * size[1]:
         return height * size[0] // size[1], height
     return width, width * size[1] // size[0]
+
+
+@contextmanager
+def _readable(source: Picture) -> Iterator[Image.Image]:
+    """The opened picture; whatever goes wrong with it is an InputError that names it."""
+    try:
+        with _opened(source) as image:
+            yield image
+    except Exception as problem:  # a decoder raises whatever a broken file makes it trip over
+        raise InputError(f"{_name(source)} cannot be read as a picture: {_reason(problem)}") from problem
 
 
 def _opened(source: Picture) -> AbstractContextManager[Image.Image]:

@@ -24,6 +24,7 @@ __all__ = [
     "float32",
     "in_pixels",
     "picture_input",
+    "split_table",
     "with_detections",
 ]
 
@@ -64,6 +65,12 @@ def with_detections(model: Model, detector: Detector) -> Model:
     joined.name = DETECTIONS
     TopologicalSortPass()(copy.program)
     return copy
+
+
+def split_table(g: GraphBuilder, table: ir.Value, numbers: int) -> Boxes:
+    """The boxes of the tensor ``DETECTIONS``, which has so many numbers for each."""
+    lengths = g.constant([SIDES, numbers - SIDES], ir.DataType.INT64)
+    return Boxes(*g.Split(table, lengths, axis=2, outputs=2))
 
 
 def picture_input(model: Model) -> ir.Value:

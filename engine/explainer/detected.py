@@ -13,14 +13,14 @@ from onnx_ir.passes.common import TopologicalSortPass
 from ..attribution.inputs import Inputs, prepare
 from ..attribution.scores import Box
 from ..data.preprocess import Preprocess
-from ..detection.detector import DETECTIONS, SIDES, Boxes
+from ..detection.detector import DETECTIONS, SIDES, split_table
 from ..detection.suppression import kept_boxes
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model, Source
 from ..loading.load import load
-from ..runtime import Provider, open_model
+from ..runtime import Provider, Session, open_model
 
-__all__ = ["DetectedBox", "detect"]
+__all__ = ["BoxFinder", "DetectedBox", "detect", "open_box_finder"]
 
 EACH = 8  # pictures of one run, where the model leaves their number open
 OUTPUTS = ("onnxray/kept", "onnxray/labels", "onnxray/sides")
@@ -35,6 +35,37 @@ class DetectedBox:
     label: int
     score: float
     corners: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class BoxFinder:
+    """A detector in a session that gives its boxes; opened by ``open_box_finder``, called often."""
+
+    model: Model
+    session: Session
+    preprocess: Preprocess | None
+
+    def __call__(self, inputs: Inputs) -> list[list[DetectedBox]]:
+        """The boxes of each example, the highest score first."""
+        batch = prepare(self.model, inputs, self.preprocess).batch
+        each, found = batch.fixed or EACH, []
+        for start in range(0, batch.examples, each):
+            rows = np.arange(start, min(start + each, batch.examples))
+            results = self.session.run(batch.take(batch.fill(rows)), list(OUTPUTS))
+            found += [_listed(*(results[name][k] for name in OUTPUTS)) for k in range(len(rows))]
+        return found
+
+
+def open_box_finder(
+    model: Source,
+    box: Box | None = None,
+    preprocess: Preprocess | None = None,
+    providers: Sequence[Provider] | Provider | None = None,
+    threads: int | None = None,
+) -> BoxFinder:
+    """Opens a detector once for many calls; arguments are those of ``detect``."""
+    source, box = load(model), box or Box()
+    return BoxFinder(source, open_model(_with_kept(box.prepared(source), box), providers, threads), preprocess)
 
 
 def detect(
@@ -69,16 +100,7 @@ def detect(
         Traceback (most recent call last):
         onnxray.errors.ModelError: ...
     """
-    source, box = load(model), box or Box()
-    given = prepare(source, inputs, preprocess)
-    session = open_model(_with_kept(box.prepared(source), box), providers, threads)
-    fixed = given.batch.fixed or EACH
-    found: list[list[DetectedBox]] = []
-    for start in range(0, given.batch.examples, fixed):
-        rows = np.arange(start, min(start + fixed, given.batch.examples))
-        results = session.run(given.batch.take(given.batch.fill(rows)), list(OUTPUTS))
-        found += [_listed(*(results[name][k] for name in OUTPUTS)) for k in range(len(rows))]
-    return found
+    return open_box_finder(model, box, preprocess, providers, threads)(inputs)
 
 
 def _with_kept(model: Model, box: Box) -> Model:
@@ -87,7 +109,7 @@ def _with_kept(model: Model, box: Box) -> Model:
     g = GraphBuilder(copy.graph, prefix="kept")
     table = ir.convenience.create_value_mapping(copy.graph)[DETECTIONS]
     numbers: Any = table.shape[2] if table.shape is not None else SIDES
-    boxes = Boxes(*g.Split(table, g.constant([SIDES, numbers - SIDES], ir.DataType.INT64), axis=2, outputs=2))
+    boxes = split_table(g, table, numbers)
     kept = kept_boxes(g, boxes, box.overlap, box.least)
     for name, value in zip(OUTPUTS, (kept.scores, kept.labels, boxes.sides), strict=True):
         g.output(value, name)

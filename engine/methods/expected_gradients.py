@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..graph.builder import GraphBuilder
 from .base import EmitContext, Emitted, Method
 from .baseline import Baseline, baseline_examples, check_baseline
-from .checks import check_whole
+from .checks import check_draws
 from .explained import Explained, broadcast_rows
 from .saliency import Saliency
 from .samplers import WEIGHT, Sampler
@@ -82,8 +82,7 @@ class ExpectedGradients(Method):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_whole("samples", self.samples, 1)
-        check_whole("seed", self.seed, 0)
+        check_draws(self.samples, self.seed)
 
     def _sampler(self) -> DrawnBaselines:
         return DrawnBaselines(self.samples, self.baseline, self.seed)

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import InputError
-from .checks import check_whole
+from .checks import check_draws
 from .coalitions import CoalitionMethod, Design
 
 __all__ = ["KernelShap", "coalitions"]
@@ -33,8 +33,7 @@ class KernelShap(CoalitionMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole("samples", self.samples, 1)
-        check_whole("seed", self.seed, 0)
+        check_draws(self.samples, self.seed)
 
     def design(self, groups: int) -> Design:
         """That of none, then the others; least squares of sum_j z_j phi_j, where sum_j phi_j is fixed."""

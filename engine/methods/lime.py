@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .checks import check_positive, check_whole
+from .checks import check_draws, check_positive
 from .coalitions import CoalitionMethod, Design
 
 __all__ = ["Lime"]
@@ -30,8 +30,7 @@ class Lime(CoalitionMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole("samples", self.samples, 1)
-        check_whole("seed", self.seed, 0)
+        check_draws(self.samples, self.seed)
         check_positive("kernel_width", self.kernel_width)
         check_positive("ridge", self.ridge)
 

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..graph.builder import GraphBuilder
 from .base import EmitContext, Emitted, Method, Reduction
 from .baseline import Baseline
-from .checks import check_whole
+from .checks import check_draws, check_whole
 from .coalitions import group_total
 from .explained import Explained
 from .group_nodes import expand_examples, rows_along
@@ -43,8 +43,7 @@ class Rise(Method):
 
     def __post_init__(self) -> None:
         check_whole("cells", self.cells, 1)
-        check_whole("samples", self.samples, 1)
-        check_whole("seed", self.seed, 0)
+        check_draws(self.samples, self.seed)
         if isinstance(self.keep, bool) or not isinstance(self.keep, int | float) or not 0 < self.keep < 1:
             raise InputError(f"keep={self.keep!r}: give a probability between 0 and 1")
 

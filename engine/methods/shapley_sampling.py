@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .checks import check_whole
+from .checks import check_draws
 from .coalitions import CoalitionMethod, Design
 
 __all__ = ["ShapleySampling"]
@@ -26,8 +26,7 @@ class ShapleySampling(CoalitionMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole("samples", self.samples, 1)
-        check_whole("seed", self.seed, 0)
+        check_draws(self.samples, self.seed)
 
     def design(self, groups: int) -> Design:
         """The coalition of none, which all orders share, then those of each order; that of all is the input itself."""

@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..graph.builder import GraphBuilder
 from ..support.choice import choose
 from .base import EmitContext, Emitted, Method, Reduction
-from .checks import check_level, check_whole
+from .checks import check_draws, check_level
 from .expected_gradients import ExpectedGradients
 from .explained import Explained
 from .integrated_gradients import IntegratedGradients
@@ -51,8 +51,7 @@ class SmoothGrad(Method):
     statistic: Literal["mean", "squared", "variance"] = "mean"
 
     def __post_init__(self) -> None:
-        check_whole("samples", self.samples, 1)
-        check_whole("seed", self.seed, 0)
+        check_draws(self.samples, self.seed)
         check_level("noise", self.noise)
         if self.statistic not in _STATISTICS:
             raise InputError(f"statistic {self.statistic!r}: choose {', '.join(map(repr, _STATISTICS))}")

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
 
 from ...data.arrays import as_array
 from ...data.labels import Labels
-from ...detection.detector import DETECTIONS, SIDES, Boxes, with_detections
-from ...detection.recipes import detector_of
+from ...detection.detector import SIDES, Boxes
 from ...detection.suppression import Kept, kept_boxes, overlap_with
 from ...errors import InputError
 from ...graph.builder import GraphBuilder
-from ...graph.model import Model
+from ...methods.checks import check_whole
 from ...support.choice import choose
 from ..score_axes import ScoreAxes
-from .box_settings import check_index, check_limits, sorted_boxes
-from .selection import Score, Selected
+from .detector_score import DetectorScore
+from .selection import Selected
 
 __all__ = ["Box"]
 
@@ -32,7 +31,7 @@ FIELDS = 3 + SIDES  # of a target: place among all boxes, class, rank, corners
 
 
 @dataclass(frozen=True, eq=False)
-class Box(Score):
+class Box(DetectorScore):
     """One box of a detector, after non-maximum suppression: its score, or the place of one of its sides.
 
     What the boxes are is known by the model's outputs (YOLO, SSD, DETR and others); the score of a box is that of its
@@ -53,7 +52,6 @@ class Box(Score):
         0
     """
 
-    tensor: ClassVar[str | None] = DETECTIONS
     rank: int = 0
     label: int | None = None
     near: Sequence[float] | np.ndarray | None = None
@@ -63,44 +61,35 @@ class Box(Score):
     detector: str | None = None
 
     def __post_init__(self) -> None:
-        if check_index("rank", self.rank) < 0:
-            raise InputError(f"box {self.rank}: boxes are counted from 0, the one of the highest score")
+        super().__post_init__()
+        check_whole("rank", self.rank, 0)
         if self.label is not None:
-            check_index("label", self.label)
-        check_limits(self.least, self.overlap)
+            check_whole("label", self.label, 0)
         choose(self.part, PARTS, "part of a box")
-
-    def refusal(self, model: Model) -> str | None:
-        return sorted_boxes(detector_of(model, self.detector))
 
     @property
     def kind(self) -> object:
-        return type(self), self.part, self.least, self.overlap, self.detector
-
-    def prepared(self, model: Model) -> Model:
-        return with_detections(model, detector_of(model, self.detector))
+        return super().kind, self.part
 
     def target(self, g: GraphBuilder, scores: ScoreAxes) -> ir.Value:
         return g.input("target", ir.DataType.FLOAT, ["rows", FIELDS])
 
     def emit(self, g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> Selected:
-        numbers = scores.shape[-1] or 0
-        table = g.Reshape(flat, g.constant([0, -1, numbers], ir.DataType.INT64))
-        lengths = g.constant([SIDES, numbers - SIDES], ir.DataType.INT64)
-        boxes = Boxes(*g.Split(table, lengths, axis=2, outputs=2))
+        boxes = self.boxes(g, flat, scores)
         place, label, rank, near = g.Split(target, g.constant([1, 1, 1, SIDES], ir.DataType.INT64), axis=1, outputs=4)
         kept = kept_boxes(g, boxes, self.overlap, self.least)
-        found, there, count = _found(g, _order(g, boxes, kept, label, near), rank)
+        place_of_rank, there, count = _found(g, _order(g, boxes, kept, label, near), rank)
         known = g.GreaterOrEqual(place, 0.0)
-        at = g.Where(known, g.Cast(place, to=ir.DataType.INT64), found)
+        at = g.Where(known, g.Cast(place, to=ir.DataType.INT64), place_of_rank)
         sides = g.Squeeze(_at(g, boxes.sides, at), [1])
         own = g.Cast(g.GatherElements(kept.labels, at, axis=1), to=ir.DataType.FLOAT)
         its = g.Where(known, label, own)
         there = g.Or(known, there)
-        chosen = g.Concat(g.Where(there, g.Cast(at, to=ir.DataType.FLOAT), OPEN), its, rank, sides, axis=1)
-        missing = g.Concat(g.Sub(rank, g.Add(rank, 1.0)), label, count, near, axis=1)
         value = g.Where(g.Squeeze(there, [1]), self._value(g, boxes, at, its), np.nan)
-        return Selected(value, g.Where(there, chosen, missing))
+        found = (g.Cast(at, to=ir.DataType.FLOAT), its, rank, sides)
+        absent = (OPEN, label, count, near)  # how many boxes there are, in the place of the rank
+        settled = [g.Where(there, one, other) for one, other in zip(found, absent, strict=True)]
+        return Selected(value, g.Concat(*settled, axis=1))
 
     def _value(self, g: GraphBuilder, boxes: Boxes, at: ir.Value, label: ir.Value) -> ir.Value:
         """The explained number of the box at a place, (rows,)."""

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
 
 from ...data.labels import Labels
-from ...detection.detector import DETECTIONS, SIDES, Boxes, with_detections
-from ...detection.recipes import detector_of
+from ...detection.detector import SIDES
 from ...detection.suppression import kept_boxes
 from ...errors import InputError
 from ...graph.builder import GraphBuilder
-from ...graph.model import Model
+from ...methods.checks import check_whole
 from ..score_axes import ScoreAxes
-from .box_settings import check_index, check_limits, sorted_boxes
-from .selection import Score, Selected
+from .detector_score import DetectorScore
+from .selection import Selected
 
 __all__ = ["ClassBoxes"]
 
@@ -25,7 +23,7 @@ OPEN = -1.0  # boxes that the run finds
 
 
 @dataclass(frozen=True, eq=False)
-class ClassBoxes(Score):
+class ClassBoxes(DetectorScore):
     """All boxes of a class that a detector keeps: the sum of their scores of that class.
 
     Args:
@@ -39,35 +37,21 @@ class ClassBoxes(Score):
         16
     """
 
-    tensor: ClassVar[str | None] = DETECTIONS
     label: int = 0
     least: float = 0.25
     overlap: float = 0.45
     detector: str | None = None
 
     def __post_init__(self) -> None:
-        check_index("label", self.label)
-        check_limits(self.least, self.overlap)
-
-    def refusal(self, model: Model) -> str | None:
-        return sorted_boxes(detector_of(model, self.detector))
-
-    @property
-    def kind(self) -> object:
-        return type(self), self.least, self.overlap, self.detector
-
-    def prepared(self, model: Model) -> Model:
-        return with_detections(model, detector_of(model, self.detector))
+        super().__post_init__()
+        check_whole("label", self.label, 0)
 
     def target(self, g: GraphBuilder, scores: ScoreAxes) -> ir.Value:
         return g.input("target", ir.DataType.FLOAT, ["rows", "boxes_and_class"])
 
     def emit(self, g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> Selected:
         """``target`` is the class, and for each box whether it counts, or -1; settled, it is 1 or 0."""
-        numbers = scores.shape[-1] or 0
-        table = g.Reshape(flat, g.constant([0, -1, numbers], ir.DataType.INT64))
-        lengths = g.constant([SIDES, numbers - SIDES], ir.DataType.INT64)
-        boxes = Boxes(*g.Split(table, lengths, axis=2, outputs=2))
+        boxes = self.boxes(g, flat, scores)
         label, given = (g.Slice(target, *(g.constant([n], ir.DataType.INT64) for n in cut)) for cut in _CUTS)
         kept = kept_boxes(g, boxes, self.overlap, self.least)
         own = g.Equal(g.Cast(kept.labels, to=ir.DataType.FLOAT), label)
