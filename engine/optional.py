@@ -20,14 +20,14 @@ EXTRAS = {  # all others: gate
 }
 
 
-def import_extra(module: str) -> Any:
-    """A module of an extra, or RuntimeUnavailable with what to install."""
+def import_extra(module: str, extra: str | None = None) -> Any:
+    """A module of an extra, or RuntimeUnavailable with what to install: ``extra``, if several have the module."""
     try:
         return import_module(module)
     except ImportError as error:
         if error.name is not None and not module.startswith(error.name.split(".")[0]):
             raise
-        extra = EXTRAS.get(module) or EXTRAS.get(module.split(".")[0], "gate")
+        extra = extra or EXTRAS.get(module) or EXTRAS.get(module.split(".")[0], "gate")
         raise RuntimeUnavailable(f"{module} is not installed; pip install 'onnxray[{extra}]'") from None
 
 

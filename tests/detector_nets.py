@@ -61,7 +61,7 @@ def kept(sides: Array, scores: Array, overlap: float = 0.45, least: float = 0.25
     labels, best, chosen = scores.argmax(1), scores.max(1), []
     for k in np.argsort(-best, kind="stable"):
         rivals = [j for j in chosen if labels[j] == labels[k]]
-        if best[k] > least and all(intersection_over_union(sides[k], sides[j]) <= overlap for j in rivals):
+        if best[k] >= least and all(intersection_over_union(sides[k], sides[j]) <= overlap for j in rivals):
             chosen.append(int(k))
     return chosen
 
@@ -127,49 +127,49 @@ NAMES = {"names": "{0: 'cat', 1: 'dog', 2: 'owl'}"}
 GRID = sum(CELLS)
 PICO_CELLS = (*CELLS, 1)
 NETS = [
-    Net("YOLOX", ((GRID, 5 + CLASSES),), _yolox),
-    Net("YOLO with objectness", ((3 * GRID, 5 + CLASSES),), lambda y: (corners(y[:, :4]), y[:, 4:5] * y[:, 5:])),
-    Net("YOLOv8", ((4 + CLASSES, GRID),), lambda y: (corners(y.T[:, :4]), y.T[:, 4:]), metadata=NAMES),
+    Net("yolox", ((GRID, 5 + CLASSES),), _yolox),
+    Net("yolov5", ((3 * GRID, 5 + CLASSES),), lambda y: (corners(y[:, :4]), y[:, 4:5] * y[:, 5:])),
+    Net("yolov8", ((4 + CLASSES, GRID),), lambda y: (corners(y.T[:, :4]), y.T[:, 4:]), metadata=NAMES),
     Net(
-        "YOLOv8",
+        "yolov8",
         ((4 + CLASSES + 32, GRID), (32, 2, 2)),
         lambda y, _: (corners(y.T[:, :4]), y.T[:, 4 : 4 + CLASSES]),
         ("Identity(RAW)", "Identity(RAW)"),
         ("y", "protos"),
         {**NAMES, "task": "segment"},
     ),
-    Net("YOLOv8", ((5 + CLASSES, GRID),), _turned, metadata={**NAMES, "task": "obb"}),
-    Net("YOLO end-to-end", ((30, 6),), _listed, metadata=NAMES),
+    Net("yolov8", ((5 + CLASSES, GRID),), _turned, metadata={**NAMES, "task": "obb"}),
+    Net("yolo-end-to-end", ((30, 6),), _listed, metadata=NAMES),
     Net(
-        "RT-DETR",
+        "rt-detr-joined",
         ((20, 4 + CLASSES),),
         lambda y: (corners(sigmoid(y[:, :4])) * SIDE, sigmoid(y[:, 4:])),
         ("Sigmoid(RAW)",),
         metadata=NAMES,
     ),
     Net(
-        "SSD",
+        "ssd",
         ((20, 1 + CLASSES), (20, 4)),
         lambda s, b: (10 * b, softmax(s)[:, 1:]),
         ("Softmax(RAW)", "Mul(RAW, ten)"),
         ("scores", "boxes"),
     ),
     Net(
-        "DETR",
+        "detr",
         ((10, 92), (10, 4)),
         lambda s, b: (corners(sigmoid(b)) * SIDE, softmax(s)[:, :-1]),
         ("Identity(RAW)", "Sigmoid(RAW)"),
         ("logits", "pred_boxes"),
     ),
     Net(
-        "RT-DETR",
+        "rt-detr",
         ((20, CLASSES), (20, 4)),
         lambda s, b: (corners(sigmoid(b)) * SIDE, sigmoid(s)),
         ("Identity(RAW)", "Sigmoid(RAW)"),
         ("labels", "dets"),
     ),
     Net(
-        "PicoDet",
+        "picodet",
         tuple((n, CLASSES) for n in PICO_CELLS) + tuple((n, 32) for n in PICO_CELLS),
         _pico,
         ("Identity(RAW)",) * 8,

@@ -130,6 +130,6 @@ def _linear(g: GraphBuilder, node: ir.Node) -> ir.Value:
     offsets = np.asarray(node.attributes.get_floats("intercepts", [0.0]), np.float32)
     weights = np.asarray(node.attributes.get_floats("coefficients"), np.float32).reshape(len(offsets), -1)
     x = node.inputs[0]
-    x = x if x is None or x.dtype == ir.DataType.FLOAT else g.Cast(x, to=ir.DataType.FLOAT)
+    x = x if x is None else g.as_float32(x)
     s = g.Add(g.MatMul(x, g.constant(weights.T, ir.DataType.FLOAT)), g.constant(offsets, ir.DataType.FLOAT))
     return g.Concat(g.Neg(s), s, axis=-1) if len(offsets) == 1 else s

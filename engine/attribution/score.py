@@ -53,7 +53,7 @@ def flat_scores(g: GraphBuilder, y: ir.Value, axes: ScoreAxes) -> ir.Value:
     if axes.known and y.shape is not None and len(y.shape) != len(axes.shape) + (axes.axis is not None):
         sizes = list(axes.shape)
         y.shape = ir.Shape(sizes if axes.axis is None else [*sizes[: axes.axis], None, *sizes[axes.axis :]])
-    y = y if y.dtype == ir.DataType.FLOAT else g.Cast(y, to=ir.DataType.FLOAT)
+    y = g.as_float32(y)
     if axes.axis:
         rest = [axis for axis in range(len(axes.shape) + 1) if axis != axes.axis]
         y = g.Transpose(y, perm=[axes.axis, *rest])

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from ..data.labels import Labels
+from ..detection.detector import SIDES
 from ..errors import InputError
 from .score_axes import ScoreAxes
 from .scores import Box, ClassBoxes, Contrast, Letter, Mask, Norm, Not, Score, Token
@@ -15,7 +17,7 @@ from .target_text import names_class, names_element, parse_target
 
 __all__ = ["WORDS", "target_of"]
 
-SIDES = 4  # of a box
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True)
@@ -64,16 +66,9 @@ def _contrast(text: str, labels: Labels) -> Score | None:
     return Contrast(*(parse_target(side, labels) for side in found[0])) if found else None
 
 
-def _number(text: str) -> int:
+def _number(text: str, kind: Callable[[str], N] = int) -> N:
     try:
-        return int(text)
-    except ValueError:
-        raise InputError(f"{text!r} is no number") from None
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
+        return kind(text)
     except ValueError:
         raise InputError(f"{text!r} is no number") from None
 
@@ -110,7 +105,7 @@ def _box(text: str, labels: Labels) -> Score:
     """A box by its rank, by its class, by both, or by where it lies."""
     numbers = text.split(",")
     if len(numbers) == SIDES:
-        return Box(near=[_float(one) for one in numbers])
+        return Box(near=[_number(one, float) for one in numbers])
     first, colon, rest = text.partition(":")
     if colon:
         return Box(_number(first), label=_label(rest, labels))

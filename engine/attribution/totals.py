@@ -12,7 +12,7 @@ from ..methods.base import Emitted, Method
 from ..methods.explained import Explained, broadcast_rows
 from ..methods.samplers import ENDS, WEIGHT
 
-__all__ = ["about_total", "as_float32", "gap_of_completeness", "name_totals", "totals_of"]
+__all__ = ["about_total", "gap_of_completeness", "name_totals", "totals_of"]
 
 
 def about_total(explained: Mapping[str, Explained], name: str) -> Explained:
@@ -68,7 +68,7 @@ def gap_of_completeness(
         return {}
     parts = []
     for name, about in explained.items():
-        total = as_float32(g, totals[name])
+        total = g.as_float32(totals[name])
         axes = [axis for axis in range(g.rank(total)) if axis != about.batch]
         parts.append(g.Reshape(g.ReduceSum(total, axes, keepdims=0) if axes else total, [-1]))
     return {"delta": g.Sub(g.Add(*parts) if len(parts) > 1 else parts[0], change)}
@@ -78,8 +78,4 @@ def name_totals(g: GraphBuilder, totals: Mapping[str, ir.Value], explained: Mapp
     """The totals as outputs: a single attribution is called attribution, several carry the names of their inputs."""
     alone = sum(name in explained for name in totals) == 1
     names = {name: "attribution" if alone and name in explained else f"attribution_{name}" for name in totals}
-    return {name: str(g.output(as_float32(g, total), names[name]).name) for name, total in totals.items()}
-
-
-def as_float32(g: GraphBuilder, value: ir.Value) -> ir.Value:
-    return value if value.dtype == ir.DataType.FLOAT else g.Cast(value, to=ir.DataType.FLOAT)
+    return {name: str(g.output(g.as_float32(total), names[name]).name) for name, total in totals.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..attribution.axes import score_axes
 from ..attribution.result import Attribution
 from ..data.labels import labels_of
 from ..drawing import heatmap
@@ -30,8 +31,9 @@ def explain_digit(out: Path) -> Iterator[str]:
     from onnxray.models import path
 
     model, maps = load(path("digits.onnx")), []
+    scores = score_axes(model, "logit")
     for name in METHODS:
-        job = Job(Explainer(model, name), "top1", labels_of(model), out)
+        job = Job(Explainer(model, name), "top1", labels_of(model), scores, out)
         for done in job(path("digit.png"), "digit"):
             maps.append(done.attribution)
             yield from result_lines(done)
@@ -48,7 +50,7 @@ def explain_table(out: Path) -> Iterator[str]:
     from onnxray.models import path
 
     model = load(path("breast_cancer.onnx"))
-    job = Job(Explainer(model, "integrated-gradients"), "top1", labels_of(model), out)
+    job = Job(Explainer(model, "integrated-gradients"), "top1", labels_of(model), score_axes(model, "logit"), out)
     for done in job(path("breast_cancer.csv"), "breast_cancer"):
         yield from result_lines(done)
     yield f"by hand: onnxray explain {path('breast_cancer.onnx')} {path('breast_cancer.csv')} -m integrated-gradients"

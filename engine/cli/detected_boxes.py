@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..explainer import BoxFinder
 from ..graph.model import Model
 
-__all__ = ["MOST", "box_classes", "boxed", "boxes_of", "corners_in_picture"]
+__all__ = ["MOST", "box_classes", "boxed", "boxes_of", "in_picture"]
 
 MOST = 10  # boxes of a picture that are explained
 
@@ -51,15 +51,13 @@ def box_classes(model: Model, score: str) -> ScoreAxes | None:
     return ScoreAxes(DETECTIONS, (last - SIDES if isinstance(last, int) else None,))
 
 
-def boxed(one: Attribution, name: str) -> Attribution:
+def boxed(one: Attribution, corners: np.ndarray, name: str) -> Attribution:
     """The attribution of a box with the box drawn on its picture."""
-    corners = one.target[0, 2:].tolist()
-    return replace(one, pictures=tuple(with_box(picture, corners, name) for picture in one.pictures))
+    return replace(one, pictures=tuple(with_box(picture, corners.tolist(), name) for picture in one.pictures))
 
 
-def corners_in_picture(one: Attribution, file: Path, preprocess: Preprocess | None) -> list[float]:
-    """x1, y1, x2, y2 of an explained box in pixels of its picture; of an array in those of the model's input."""
-    corners = one.target[0, 2:]
+def in_picture(corners: np.ndarray, file: Path, preprocess: Preprocess | None) -> list[float]:
+    """x1, y1, x2, y2 of a box in pixels of its picture; of an array in those of the model's input."""
     if preprocess is not None and is_picture(file):
         corners = preprocess.placement(picture_size(file)).in_picture(corners)
     return np.round(np.asarray(corners, np.float64), 1).tolist()

@@ -57,7 +57,7 @@ def explain(
     Each file is explained and written before the next one is read. With --json
     there is one object per example on stdout: image, method, target, label,
     explained (the target in words), score and files. Exit code 1 says that some of several files failed.
-    Of a detector (YOLO, SSD, DETR, ...) every box is explained, and drawn.
+    Of a detector (YOLO, SSD, DETR, ...) the ten best boxes are explained, and drawn.
     A text is explained word by word: in colour on a terminal and as an .html
     file; with --json come text, tokens and words, but no image.
 
@@ -81,7 +81,7 @@ def explain(
         source, setup.method, score=setup.score, layer=setup.layer, providers=runtime.provider or None,
         threads=runtime.threads, memory=runtime.memory, preprocess=preprocessing, **options,
     )  # fmt: skip
-    job = Job(explainer, wanted, known, make_folder(out), drawing.style, drawing.settings(), npz)
+    job = Job(explainer, wanted, known, scores, make_folder(out), drawing.style, drawing.settings(), npz)
     if encoded is not None:
         explain_text(job, encoded, as_json)
     else:

@@ -12,18 +12,17 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from ..attribution.axes import score_axes
 from ..attribution.faulty_maps import unusable
 from ..attribution.result import CHANNEL_AXES, TOKENS, Attribution
 from ..attribution.score_axes import ScoreAxes
-from ..attribution.scores import Box, Score, score_of
+from ..attribution.scores import Score, score_of
 from ..data.files import Given, read_given
 from ..data.labels import Labels
 from ..drawing.bar_chart import Feature, bar_chart, rank_features
 from ..errors import InputError
 from ..explainer import BoxFinder, Explainer, open_box_finder
 from ..support.writing import replacing
-from .detected_boxes import boxed, boxes_of, corners_in_picture
+from .detected_boxes import boxed, boxes_of, in_picture
 from .file_batch import RowProgress
 
 __all__ = ["Done", "Job"]
@@ -78,6 +77,7 @@ class Job:
     explainer: Explainer
     target: Any
     labels: Labels
+    scores: ScoreAxes
     out: Path
     style: str = "figure"
     drawing: Mapping[str, Any] = field(default_factory=dict)
@@ -118,11 +118,6 @@ class Job:
         one = self.explainer
         return open_box_finder(one.model, None, one.preprocess, one.providers, one.threads)
 
-    @cached_property
-    def scores(self) -> ScoreAxes:
-        """The axes of the scores, by which a target is named."""
-        return score_axes(self.explainer.model, self.explainer.score)
-
     @property
     def long(self) -> bool:
         """Whether the method runs the model at many points."""
@@ -130,14 +125,15 @@ class Job:
 
     def _done(self, file: Path, stem: str, row: int | None, one: Attribution, given: Given, score: Score) -> Done:
         target = one.target[0].tolist()
-        named = int(target[1]) if isinstance(score, Box) else target
-        label = self.labels.get(named) if isinstance(named, int) else None
+        named, corners = score.label_of(one.target[0]), score.corners_of(one.target[0])
+        label = None if named is None else self.labels.get(named)
         if fault := unusable(one.provenance):
             raise InputError(f"the {one.method} map {fault}")
         name = score.words(one.target[0], self.labels, self.scores)
-        box = corners_in_picture(one, file, self.explainer.preprocess) if isinstance(score, Box) else None
+        box = None if corners is None else in_picture(corners, file, self.explainer.preprocess)
         done = Done(str(file), row, one, target, label, name, (), box=box)
-        parts = _parts(one if box is None else boxed(one, name), given, row or 0, self.drawing.get("reduce"))
+        drawn = one if corners is None else boxed(one, corners, name)
+        parts = _parts(drawn, given, row or 0, self.drawing.get("reduce"))
         features = parts[0].features if len(parts) == 1 else ()
         files = self._write(parts, f"{done.name}, score {float(one.score[0]):.4g}", self.out / f"{stem}-{one.method}")
         if self.numbers:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
+import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import TopologicalSortPass
 
@@ -18,12 +20,13 @@ __all__ = [
     "SIDES",
     "Boxes",
     "Detector",
+    "cells",
     "comes_from",
     "computes",
     "corners",
-    "float32",
     "in_pixels",
     "picture_input",
+    "picture_size",
     "split_table",
     "with_detections",
 ]
@@ -46,14 +49,14 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Detector:
-    """A kind of detector: its name, and the nodes that read its boxes.
+    """A kind of detector: the nodes that read its boxes, and its name in ``DETECTORS``.
 
     ``sorts``: the model itself orders its boxes by their scores, so that another input has another order.
     """
 
-    name: str
     read: Callable[[GraphBuilder, Model], Boxes]
     sorts: bool = False
+    name: str = ""
 
 
 def with_detections(model: Model, detector: Detector) -> Model:
@@ -61,7 +64,7 @@ def with_detections(model: Model, detector: Detector) -> Model:
     copy = model.copy()
     g = GraphBuilder(copy.graph, prefix="detect")
     boxes = detector.read(g, copy)
-    joined = g.Concat(float32(g, boxes.sides), float32(g, boxes.scores), axis=2)
+    joined = g.Concat(g.as_float32(boxes.sides), g.as_float32(boxes.scores), axis=2)
     joined.name = DETECTIONS
     TopologicalSortPass()(copy.program)
     return copy
@@ -69,8 +72,7 @@ def with_detections(model: Model, detector: Detector) -> Model:
 
 def split_table(g: GraphBuilder, table: ir.Value, numbers: int) -> Boxes:
     """The boxes of the tensor ``DETECTIONS``, which has so many numbers for each."""
-    lengths = g.constant([SIDES, numbers - SIDES], ir.DataType.INT64)
-    return Boxes(*g.Split(table, lengths, axis=2, outputs=2))
+    return Boxes(*g.Split(table, [SIDES, numbers - SIDES], axis=2, outputs=2))
 
 
 def picture_input(model: Model) -> ir.Value:
@@ -81,24 +83,39 @@ def picture_input(model: Model) -> ir.Value:
     raise ModelError("a detector's input is a batch of pictures, of four axes; this model has none")
 
 
-def _size(g: GraphBuilder, model: Model) -> tuple[int | ir.Value, int | ir.Value]:
-    """Height and width of the pictures, numbers where the model sets them."""
+def picture_size(model: Model) -> tuple[int | None, int | None]:
+    """Height and width of the pictures, None where the model leaves them open."""
     value = picture_input(model)
+    height, width = (value.shape[axis] if value.shape is not None else None for axis in _sides(value))
+    return height if isinstance(height, int) else None, width if isinstance(width, int) else None
+
+
+def cells(size: tuple[int | None, int | None], stride: int) -> np.ndarray | None:
+    """x and y of the cells of a grid over a picture (cells, 2), row by row; None where the size is open."""
+    if None in size:
+        return None
+    rows, columns = (ceil((side or 0) / stride) for side in size)
+    return np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2).astype(np.float32)
+
+
+def _sides(value: ir.Value) -> tuple[int, int]:
+    """The axes of height and width."""
     last = value.shape is not None and value.shape[3] in (1, 3) and value.shape[1] not in (1, 3)
-    return (g.dim(value, 1), g.dim(value, 2)) if last else (g.dim(value, 2), g.dim(value, 3))
+    return (1, 2) if last else (2, 3)
 
 
 def corners(g: GraphBuilder, boxes: ir.Value) -> ir.Value:
     """x1, y1, x2, y2 of boxes given as x and y of the centre, width and height, (N, boxes, 4)."""
-    centre, size = g.Split(boxes, g.constant([2, 2], ir.DataType.INT64), axis=2, outputs=2)
+    centre, size = g.Split(boxes, [2, 2], axis=2, outputs=2)
     half = g.Mul(size, 0.5)
     return g.Concat(g.Sub(centre, half), g.Add(centre, half), axis=2)
 
 
 def in_pixels(g: GraphBuilder, model: Model, shares: ir.Value) -> ir.Value:
     """Corners given as shares of width and height, in pixels."""
-    height, width = (_number(g, size) for size in _size(g, model))
-    return g.Mul(shares, g.CastLike(g.Concat(width, height, width, height, axis=0), shares))
+    value = picture_input(model)
+    height, width = (g.dim(value, axis) for axis in _sides(value))
+    return g.Mul(shares, g.CastLike(g.vector([width, height, width, height]), shares))
 
 
 def comes_from(value: ir.Value | None, op: str) -> bool:
@@ -110,15 +127,6 @@ def comes_from(value: ir.Value | None, op: str) -> bool:
     return False
 
 
-def _number(g: GraphBuilder, size: int | ir.Value) -> ir.Value:
-    return size if isinstance(size, ir.Value) else g.constant([size], ir.DataType.INT64)
-
-
 def computes(model: Model, op: str) -> bool:
     """Whether a node of the model is of an operator."""
     return any(node.op_type == op and node.domain == "" for node in model.graph)
-
-
-def float32(g: GraphBuilder, value: ir.Value) -> ir.Value:
-    """A tensor of the model in single precision."""
-    return value if value.dtype == ir.DataType.FLOAT else g.Cast(value, to=ir.DataType.FLOAT)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model, is_float
-from .detector import SIDES, Boxes, Detector, comes_from, computes, corners, float32, in_pixels
+from .detector import SIDES, Boxes, Detector, comes_from, computes, corners, in_pixels
 
 __all__ = ["detr", "rt_detr", "ssd"]
 
+END = np.iinfo(np.int64).max
 IN_SHARES = 2.0  # corners whose mean is at most this are shares of the picture, others pixels
 COCO = (92, 251)  # classes and "no object" of DETR's own files
 
@@ -21,7 +23,7 @@ def ssd(model: Model, named: bool = False) -> Detector | None:
     found = _pair(model)
     if found is None or not (named or comes_from(found[1], "Softmax")):
         return None
-    return Detector("SSD", _read_ssd)
+    return Detector(_read_ssd)
 
 
 def detr(model: Model, named: bool = False) -> Detector | None:
@@ -30,7 +32,7 @@ def detr(model: Model, named: bool = False) -> Detector | None:
     found = _pair(model)
     if found is None or not (named or _of_detr(found, model)):
         return None
-    return Detector("DETR", partial(_read_queries, softmax=True))
+    return Detector(partial(_read_queries, softmax=True))
 
 
 def rt_detr(model: Model, named: bool = False) -> Detector | None:
@@ -38,7 +40,7 @@ def rt_detr(model: Model, named: bool = False) -> Detector | None:
     found = _pair(model)
     if found is None or not (named or _names(found) in _LOGITS or _names(found) in _RF_DETR):
         return None
-    return Detector("RT-DETR", partial(_read_queries, softmax=False))
+    return Detector(partial(_read_queries, softmax=False))
 
 
 _LOGITS = ({"pred_boxes", "logits"}, {"pred_boxes", "pred_logits"}, {"boxes", "logits"})
@@ -53,22 +55,18 @@ def _of_detr(found: tuple[ir.Value, ir.Value], model: Model) -> bool:
 def _read_ssd(g: GraphBuilder, model: Model) -> Boxes:
     boxes, scores = _both(g, model)
     shares = g.LessOrEqual(g.ReduceMean(g.Abs(boxes), [1, 2], keepdims=1), IN_SHARES)
-    return Boxes(g.Where(shares, in_pixels(g, model, boxes), boxes), _sliced(g, scores, 1, 2**31))
+    return Boxes(g.Where(shares, in_pixels(g, model, boxes), boxes), g.Slice(scores, [1], [END], [2]))
 
 
 def _read_queries(g: GraphBuilder, model: Model, softmax: bool) -> Boxes:
     boxes, logits = _both(g, model)
-    scores = _sliced(g, g.Softmax(logits, axis=2), 0, -1) if softmax else g.Sigmoid(logits)
+    scores = g.Slice(g.Softmax(logits, axis=2), [0], [-1], [2]) if softmax else g.Sigmoid(logits)
     return Boxes(in_pixels(g, model, corners(g, boxes)), scores)
 
 
 def _both(g: GraphBuilder, model: Model) -> tuple[ir.Value, ir.Value]:
     boxes, scores = _pair(model) or (model.outputs[0], model.outputs[1])
-    return float32(g, boxes), float32(g, scores)
-
-
-def _sliced(g: GraphBuilder, scores: ir.Value, start: int, end: int) -> ir.Value:
-    return g.Slice(scores, *(g.constant([k], ir.DataType.INT64) for k in (start, end, 2)))
+    return g.as_float32(boxes), g.as_float32(scores)
 
 
 def _pair(model: Model) -> tuple[ir.Value, ir.Value] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from ..errors import ModelError
 from ..graph.model import Model
@@ -32,14 +33,14 @@ def recognised(model: Model) -> Detector | None:
     """The detector that a model is, None where it is none that is known."""
     try:
         picture_input(model)
-        return next((found for know in DETECTORS.values() if (found := know(model, False)) is not None), None)
+        return next((found for name in DETECTORS if (found := _known(model, name, named=False)) is not None), None)
     except ModelError:  # no pictures go in
         return None
 
 
 def detector_of(model: Model, name: str | None) -> Detector:
     """The detector of a name, or the one that the outputs tell; a ModelError where they do not fit it, or none."""
-    found = recognised(model) if name is None else DETECTORS[choose(name, DETECTORS, "detector")](model, True)
+    found = recognised(model) if name is None else _known(model, choose(name, DETECTORS, "detector"), named=True)
     if found is None:
         shapes = ", ".join(f"{y.name!r} {y.shape}" for y in model.outputs)
         what = "any detector that is known" if name is None else f"the detector {name!r}"
@@ -48,3 +49,8 @@ def detector_of(model: Model, name: str | None) -> Detector:
             "in target=(0, 4)"
         )
     return found
+
+
+def _known(model: Model, name: str, named: bool) -> Detector | None:
+    found = DETECTORS[name](model, named)
+    return None if found is None else replace(found, name=name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
@@ -30,10 +31,11 @@ def kept_boxes(g: GraphBuilder, boxes: Boxes, overlap: float, least: float) -> K
     best, labels = g.ReduceMax(boxes.scores, [2], keepdims=0), g.ArgMax(boxes.scores, axis=2, keepdims=0)
     apart = g.Mul(2, g.Add(1, g.ReduceMax(g.Abs(boxes.sides), [0, 1, 2], keepdims=1)))
     moved = g.Add(boxes.sides, g.Mul(apart, g.Unsqueeze(g.CastLike(labels, boxes.sides), [2])))
-    limits = (g.constant(overlap, ir.DataType.FLOAT), g.constant(least, ir.DataType.FLOAT))
+    below = np.nextafter(np.float32(least), np.float32(-1))  # the operator keeps what is above its threshold
+    limits = (g.constant(overlap, ir.DataType.FLOAT), g.constant(below, ir.DataType.FLOAT))
     most = g.constant([MOST], ir.DataType.INT64)
     chosen = g.NonMaxSuppression(moved, g.Unsqueeze(best, [1]), most, *limits)  # (kept, 3): example, 0, box
-    places = g.Gather(chosen, g.constant([0, 2], ir.DataType.INT64), axis=1)
+    places = g.Gather(chosen, [0, 2], axis=1)
     ones = g.Expand(g.constant([1], ir.DataType.FLOAT), g.Shape(places, start=0, end=1))
     zeros = g.Expand(g.constant(0, ir.DataType.FLOAT), g.Shape(best))
     return Kept(g.Mul(best, g.ScatterND(zeros, places, ones)), labels)
@@ -49,7 +51,7 @@ def overlap_with(g: GraphBuilder, sides: ir.Value, box: ir.Value) -> ir.Value:
 
 def _ends(g: GraphBuilder, sides: ir.Value) -> tuple[ir.Value, ir.Value]:
     """x and y of the least and of the greatest corner; a decoder may give them the other way round."""
-    first, second = g.Split(sides, g.constant([2, 2], ir.DataType.INT64), axis=2, outputs=2)
+    first, second = g.Split(sides, [2, 2], axis=2, outputs=2)
     return g.Min(first, second), g.Max(first, second)
 
 

@@ -12,7 +12,7 @@ from ..errors import ModelError
 from ..graph.builder import GraphBuilder
 from ..graph.metadata import class_names
 from ..graph.model import Model
-from .detector import SIDES, Boxes, Detector, comes_from, computes, corners, float32, in_pixels, picture_input
+from .detector import SIDES, Boxes, Detector, cells, comes_from, computes, corners, in_pixels, picture_size
 
 __all__ = ["end_to_end", "yolo", "yolo_rt_detr", "yolo_v8", "yolox"]
 
@@ -25,10 +25,9 @@ LISTED = 6  # numbers of a box that the model lists itself: corners, score and c
 def yolox(model: Model, named: bool = False) -> Detector | None:
     """YOLOX (Ge et al., 2021, arXiv:2107.08430): offsets in cells of three grids, as the model's last convolutions give
     them, and objectness times class."""
-    cells = _cells(model)
-    if cells is None or _boxes(model) != sum(map(len, cells)) or (computes(model, "Exp") and not named):
+    if _boxes(model) not in _grid_sizes(model)[:1] or (computes(model, "Exp") and not named):
         return None
-    return Detector("YOLOX", _read_yolox)
+    return Detector(_read_yolox)
 
 
 def yolo(model: Model, named: bool = False) -> Detector | None:
@@ -41,7 +40,7 @@ def yolo(model: Model, named: bool = False) -> Detector | None:
     said = named or (bool(names) and classes == len(names))
     if classes < 1 or not (said or boxes in _grid_sizes(model)):
         return None
-    return Detector("YOLO with objectness", partial(_read_yolo, classes=classes))
+    return Detector(partial(_read_yolo, classes=classes))
 
 
 def yolo_v8(model: Model, named: bool = False) -> Detector | None:
@@ -59,7 +58,7 @@ def yolo_v8(model: Model, named: bool = False) -> Detector | None:
     extra = rows - SIDES - count
     if not count or extra < 0 or not (extra == turned or task in ("segment", "pose") or _sigmoids(y) or named):
         return None
-    return Detector("YOLOv8", partial(_read_v8, classes=count, turned=turned))
+    return Detector(partial(_read_v8, classes=count, turned=turned))
 
 
 def end_to_end(model: Model, named: bool = False) -> Detector | None:
@@ -73,7 +72,7 @@ def end_to_end(model: Model, named: bool = False) -> Detector | None:
     fits = last == LISTED + _masks(model) or (last > LISTED and points and last not in _grid_sizes(model))
     if not names or not fits or (boxes in _grid_sizes(model) and not named):
         return None
-    return Detector("YOLO end-to-end", partial(_read_listed, classes=len(names)), sorts=True)
+    return Detector(partial(_read_listed, classes=len(names)), sorts=True)
 
 
 def yolo_rt_detr(model: Model, named: bool = False) -> Detector | None:
@@ -81,13 +80,13 @@ def yolo_rt_detr(model: Model, named: bool = False) -> Detector | None:
     y, names = model.outputs[0], class_names(model.metadata)
     if not (named or (names and _last(y) == SIDES + len(names) and comes_from(y, "Sigmoid"))) or not _last(y):
         return None
-    return Detector("RT-DETR", _read_rt_detr)
+    return Detector(_read_rt_detr)
 
 
 def _read_yolox(g: GraphBuilder, model: Model) -> Boxes:
-    cells = _cells(model) or []
-    places = np.concatenate(cells).astype(np.float32)
-    strides = np.concatenate([np.full((len(c), 1), s) for c, s in zip(cells, STRIDES, strict=True)]).astype(np.float32)
+    grids = _cells(model)
+    places = np.concatenate(grids)
+    strides = np.concatenate([np.full((len(c), 1), s, np.float32) for c, s in zip(grids, STRIDES, strict=True)])
     offset, size, objectness, classes = _split(g, _first(g, model), (2, 2, 1))
     centre = g.Mul(g.Add(offset, g.constant(places)), g.constant(strides))
     boxes = g.Concat(centre, g.Mul(g.Exp(size), g.constant(strides)), axis=2)
@@ -119,14 +118,14 @@ def _read_rt_detr(g: GraphBuilder, model: Model) -> Boxes:
 
 def _upright(g: GraphBuilder, boxes: ir.Value, angle: ir.Value) -> ir.Value:
     """The upright box round one that is turned by an angle in radians, centre and size alike."""
-    centre, width, height = g.Split(boxes, g.constant([2, 1, 1], ir.DataType.INT64), axis=2, outputs=3)
+    centre, width, height = g.Split(boxes, [2, 1, 1], axis=2, outputs=3)
     cos, sin = g.Abs(g.Cos(angle)), g.Abs(g.Sin(angle))
     sides = [g.Add(g.Mul(width, a), g.Mul(height, b)) for a, b in ((cos, sin), (sin, cos))]
     return g.Concat(centre, *sides, axis=2)
 
 
 def _first(g: GraphBuilder, model: Model) -> ir.Value:
-    return float32(g, model.outputs[0])
+    return g.as_float32(model.outputs[0])
 
 
 def _split(g: GraphBuilder, y: ir.Value, first: Sequence[int]) -> Sequence[ir.Value]:
@@ -135,17 +134,13 @@ def _split(g: GraphBuilder, y: ir.Value, first: Sequence[int]) -> Sequence[ir.Va
     if last is None:
         raise ModelError(f"the boxes {y.name!r} have an open number of numbers each")
     lengths = [n for n in (*first, last - sum(first)) if n]
-    return g.Split(y, g.constant(lengths, ir.DataType.INT64), axis=2, outputs=len(lengths))
+    return g.Split(y, lengths, axis=2, outputs=len(lengths))
 
 
-def _cells(model: Model) -> list[np.ndarray] | None:
-    """x and y of every cell of the three grids, None where the model leaves the size of pictures open."""
-    shape = picture_input(model).shape
-    height, width = (None, None) if shape is None else (shape[2], shape[3])
-    if not isinstance(height, int) or not isinstance(width, int):
-        return None
-    grids = [np.meshgrid(np.arange(width // s), np.arange(height // s)) for s in STRIDES]
-    return [np.stack(grid, -1).reshape(-1, 2) for grid in grids]
+def _cells(model: Model) -> list[np.ndarray]:
+    """x and y of every cell of the three grids; none where the model leaves the size of pictures open."""
+    grids = [cells(picture_size(model), stride) for stride in STRIDES]
+    return [grid for grid in grids if grid is not None]
 
 
 def _last(y: ir.Value) -> int | None:
@@ -163,8 +158,7 @@ def _boxes(model: Model) -> int | None:
 
 def _grid_sizes(model: Model) -> tuple[int, ...]:
     """How many boxes three grids give, with one box for each cell or three."""
-    cells = _cells(model)
-    count = 0 if cells is None else sum(map(len, cells))
+    count = sum(map(len, _cells(model)))
     return (count, 3 * count) if count else ()
 
 

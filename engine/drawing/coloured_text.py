@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ..errors import InputError
@@ -97,13 +98,15 @@ class Words(Sequence[Word]):
 
     def _page(self, template: str) -> str:
         signed = any(word.attribution < 0 for word in self)
-        return render(
-            __name__, template, title=self.title, lines=list(self.lines()), special=self.special(), signed=signed
-        )
+        shown = {"title": self.title, "lines": list(self.lines()), "special": self.special(), "signed": signed}
+        return render(__name__, template, "text", **shown)
+
+    @cached_property
+    def _largest(self) -> float:
+        return max((abs(one.attribution) for one in self if not one.special), default=0.0)
 
     def _part(self, word: Word) -> Part:
-        largest = max((abs(one.attribution) for one in self if not one.special), default=0.0)
-        strength = min(1.0, abs(word.attribution) / largest) if largest else 0.0
+        strength = min(1.0, abs(word.attribution) / self._largest) if self._largest else 0.0
         if strength < FAINTEST:
             return Part(word.text, attribution=word.attribution)
         colour = _mixed(FOR if word.attribution > 0 else AGAINST, strength)
@@ -111,7 +114,7 @@ class Words(Sequence[Word]):
 
 
 def _mixed(colour: str, share: float) -> str:
-    """White and a share of a colour."""
+    """White and a share of a colour, to the nearest of 256 steps, which a table of colours misses by one."""
     return "#" + "".join(f"{round(255 + share * (part - 255)):02x}" for part in bytes.fromhex(colour[1:]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from ..attribution.axes import Shapes, declared_axes, is_mixed
@@ -58,9 +59,9 @@ class ExplanationRuns:
     memory: int
     note: str | None
     score_finder: ScoreFinder
-    plans: Plans[Plan] = field(default_factory=lambda: Plans(_closed))
-    readings: dict[object, ExplanationRuns] = field(default_factory=dict)
-    controls: dict[ControlMap, ExplanationRuns] = field(default_factory=dict)
+    plans: Plans[Plan] = field(init=False, default_factory=lambda: Plans(_closed))
+    readings: dict[object, ExplanationRuns] = field(init=False, default_factory=dict)
+    controls: dict[ControlMap, ExplanationRuns] = field(init=False, default_factory=dict)
 
     def run(
         self, given: Prepared, target: Any, progress: Progress | None = None, keep: bool = False
@@ -74,7 +75,8 @@ class ExplanationRuns:
         points = points_of(self.method.samplers(), plan.explained)
         rows = plan.rows_within(self.memory) if given.batch.examples > 1 or points else 1
         batch = given.batch.beside(self.method.example_inputs(given.batch.feeds, plan.explained))
-        sums = run_samples(session, plan, batch, wanted, points, rows, progress, keep, score.missing)
+        missing = partial(score.missing, scores=scores)
+        sums = run_samples(session, plan, batch, wanted, points, rows, progress, keep, missing)
         sums = finished(self.method, plan, sums)
         made = provenance_of(plan, self.method, self.score, self.note, self.rules)
         return attribution_of(plan, self.method, given, score.told(sums.settled, scores), sums, made), given, sums
@@ -90,15 +92,7 @@ class ExplanationRuns:
                 self.readings.pop(next(iter(self.readings))).close()
             model = score.prepared(self.model)
             finder = replace(self.score_finder, model=model, score=score.tensor, found={})
-            self.readings[score.kind] = replace(
-                self,
-                model=model,
-                score=score.tensor,
-                score_finder=finder,
-                plans=Plans(_closed),
-                readings={},
-                controls={},
-            )
+            self.readings[score.kind] = replace(self, model=model, score=score.tensor, score_finder=finder)
         return self.readings[score.kind]
 
     def close(self) -> None:

@@ -158,6 +158,10 @@ class GraphBuilder:
 
     # What rules share ------------------------------------------------------------------------------------
 
+    def as_float32(self, x: ir.Value) -> ir.Value:
+        """x in single precision."""
+        return x if x.dtype == ir.DataType.FLOAT else self.Cast(x, to=ir.DataType.FLOAT)
+
     def shape(self, x: ir.Value) -> ir.Value:
         """The shape as an int64 vector: a constant where it is known."""
         if x not in self._shapes:

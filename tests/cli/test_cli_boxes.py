@@ -15,7 +15,7 @@ from onnxray.detection.detector import SIDES
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
-YOLO = next(net for net in NETS if net.metadata and net.name == "YOLOv8")
+YOLO = next(net for net in NETS if net.metadata and net.name == "yolov8")
 LABELS = ["cat", "dog", "owl"]
 EXPLAIN = ["explain", "yolo.onnx", "street.png", "--preprocess", "imagenet,fit=letterbox"]
 
@@ -75,4 +75,4 @@ def test_what_is_not_there_is_one_line(target: str, text: str, capsys: pytest.Ca
 
 def test_inspect_says_which_detector_it_sees(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", "yolo.onnx"]) == 0
-    assert "YOLOv8: 'onnxray explain' explains its boxes" in capsys.readouterr().out
+    assert "yolov8: 'onnxray explain' explains its boxes" in capsys.readouterr().out

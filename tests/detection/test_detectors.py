@@ -14,7 +14,7 @@ from detector_nets import NETS, SIDE, Net, kept
 from onnxray.detection.recipes import DETECTORS, detector_of, recognised
 from onnxray.scores import Box, ClassBoxes
 
-LEAST = {"DETR": 0.02}  # of 91 classes none is likely
+LEAST = {"detr": 0.02}  # of 91 classes none is likely
 
 
 def _title(net: Net) -> str:
@@ -67,7 +67,7 @@ def test_fastest_det_is_known_by_the_three_parts_of_its_map() -> None:
     }}""",
         {"zero": np.array([0]), "one": np.array([1])},
     )
-    assert detector_of(onnxray.load(net), None).name == "FastestDet"
+    assert detector_of(onnxray.load(net), None).name == "fastestdet"
     x = normal(1, 3, SIDE, SIDE) * 30
     pooled = x[0].reshape(3, 2, 16, 2, 16).mean((2, 4))
     shares = np.exp(pooled) / np.exp(pooled).sum(0)
@@ -122,9 +122,9 @@ def test_settings_of_another_type_are_errors(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("shape", "names", "task", "name"),
     [
-        ((252, 8), 3, "", "YOLO with objectness"),  # YOLOv5, whose names alone are in the metadata
-        ((300, 57), 1, "pose", "YOLO end-to-end"),
-        ((300, 6), 80, "segment", "YOLO end-to-end"),
+        ((252, 8), 3, "", "yolov5"),  # YOLOv5, whose names alone are in the metadata
+        ((300, 57), 1, "pose", "yolo-end-to-end"),
+        ((300, 6), 80, "segment", "yolo-end-to-end"),
         ((40, 11), 11, "", None),  # a recogniser of letters
         ((116, 84), 80, "segment", None),  # more numbers than boxes
     ],
@@ -143,7 +143,7 @@ def test_a_model_without_pictures_is_no_detector() -> None:
     assert recognised(onnxray.load(model(text, shapes))) is None
 
 
-@pytest.mark.parametrize("net", [n for n in NETS if n.name in ("YOLOX", "YOLO end-to-end", "PicoDet")], ids=_title)
+@pytest.mark.parametrize("net", [n for n in NETS if n.name in ("yolox", "yolo-end-to-end", "picodet")], ids=_title)
 def test_half_precision_is_read(net: Net) -> None:
     x = normal(1, 3, SIDE, SIDE)
     half = net.proto("float16")
@@ -153,9 +153,9 @@ def test_half_precision_is_read(net: Net) -> None:
 
 
 def test_a_detector_that_orders_its_boxes_takes_methods_of_one_point() -> None:
-    net, x = next(n for n in NETS if n.name == "YOLO end-to-end"), normal(1, 3, SIDE, SIDE)
+    net, x = next(n for n in NETS if n.name == "yolo-end-to-end"), normal(1, 3, SIDE, SIDE)
     for method in ("occlusion", "integrated-gradients", "deep-lift"):
-        with pytest.raises(onnxray.InputError, match=f"{method}: this YOLO end-to-end model orders its boxes"):
+        with pytest.raises(onnxray.InputError, match=f"{method}: this yolo-end-to-end model orders its boxes"):
             onnxray.explain(net.proto(), x, method, target=Box(0))
 
 

@@ -114,7 +114,7 @@ def test_every_overlay_is_documented_and_tested() -> None:
         assert name == overlay.name
         assert f'"{name}"' in (onnxray.differentiate.__doc__ or "")
         assert overlay in COMPOSITES.values() or f'"{name}"' in tests  # test_relevance.py takes every composite
-        assert name in ("exact", *POLICIES) or name.removeprefix("lrp-") in page
+        assert name in ("exact", *POLICIES) or f"`{name.removeprefix('lrp-')}`" in page
 
 
 def test_every_score_is_public_and_tested() -> None:

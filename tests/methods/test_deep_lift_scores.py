@@ -35,7 +35,7 @@ def test_the_baseline_is_asked_for_the_score_that_the_input_has(target: Score) -
 
 
 def test_a_box_is_the_inputs_at_the_baseline() -> None:
-    net, x = next(one for one in NETS if one.name == "YOLOX"), normal(1, 3, SIDE, SIDE)
+    net, x = next(one for one in NETS if one.name == "yolox"), normal(1, 3, SIDE, SIDE)
     for target in (Box(1), ClassBoxes(1)):
         found = onnxray.explain(net.proto(), x, "deep-lift", target=target)
         assert found.delta is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import onnx_ir as ir
@@ -24,7 +24,7 @@ from .selection import Selected
 __all__ = ["Box"]
 
 Part = Literal["score", "x1", "y1", "x2", "y2"]
-PARTS: tuple[Part, ...] = ("score", "x1", "y1", "x2", "y2")
+PARTS: tuple[str, ...] = get_args(Part)
 ANY, OPEN = -1.0, -1.0  # any class; a box that the run finds
 SAME = 0.5  # overlap from which a box is the one that the user gave
 FIELDS = 3 + SIDES  # of a target: place among all boxes, class, rank, corners
@@ -76,7 +76,7 @@ class Box(DetectorScore):
 
     def emit(self, g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> Selected:
         boxes = self.boxes(g, flat, scores)
-        place, label, rank, near = g.Split(target, g.constant([1, 1, 1, SIDES], ir.DataType.INT64), axis=1, outputs=4)
+        place, label, rank, near = g.Split(target, [1, 1, 1, SIDES], axis=1, outputs=4)
         kept = kept_boxes(g, boxes, self.overlap, self.least)
         place_of_rank, there, count = _found(g, _order(g, boxes, kept, label, near), rank)
         known = g.GreaterOrEqual(place, 0.0)
@@ -101,13 +101,14 @@ class Box(DetectorScore):
         return g.Squeeze(g.GatherElements(g.Squeeze(row, [1]), index, axis=1), [1])
 
     def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
-        self._check(scores)
+        if self.label is not None:
+            self.check_class(self.label, scores)
         target = np.zeros((rows, FIELDS), np.float32)
         target[:, 0], target[:, 1], target[:, 2] = OPEN, ANY if self.label is None else self.label, self.rank
         target[:, 3:] = np.nan if self.near is None else _corners(self.near, rows)
         return target
 
-    def missing(self, settled: np.ndarray, rows: np.ndarray) -> str | None:
+    def missing(self, settled: np.ndarray, rows: np.ndarray, scores: ScoreAxes) -> str | None:
         absent = np.flatnonzero(settled[:, 0] < 0)
         if not absent.size:
             return None
@@ -118,6 +119,12 @@ class Box(DetectorScore):
             f"{'box' if count == 1 else 'boxes'} with a score of {self.least} or more"
         )
 
+    def label_of(self, told: np.ndarray) -> int | None:
+        return int(told[1])
+
+    def corners_of(self, told: np.ndarray) -> np.ndarray | None:
+        return told[2:]
+
     def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
         rank, label = map(int, told[:2])
         return f"box {rank}, {labels.get(label, f'class {label}')}" + ("" if self.part == "score" else f", {self.part}")
@@ -126,18 +133,13 @@ class Box(DetectorScore):
         """Rank, class, x1, y1, x2 and y2 of each example's box."""
         return settled[:, [2, 1, 3, 4, 5, 6]]
 
-    def _check(self, scores: ScoreAxes) -> None:
-        classes = (scores.shape[-1] or SIDES) - SIDES
-        if self.label is not None and not 0 <= self.label < classes:
-            raise InputError(f"class {self.label} is out of range: the detector has classes 0 to {classes - 1}")
-
 
 def _order(g: GraphBuilder, boxes: Boxes, kept: Kept, label: ir.Value, near: ir.Value) -> ir.Value:
     """What ranks the boxes of each example, zero for those that do not count, (rows, boxes)."""
     given = g.Not(g.IsNaN(near))
     overlap = overlap_with(g, boxes.sides, g.Where(given, near, 0.0))
     close = g.Where(g.GreaterOrEqual(overlap, SAME), overlap, 0.0)
-    first = g.Slice(given, *(g.constant([k], ir.DataType.INT64) for k in (0, 1, 1)))
+    first = g.Slice(given, [0], [1], [1])
     counts = g.Or(g.Less(label, 0.0), g.Equal(g.Cast(kept.labels, to=ir.DataType.FLOAT), label))
     ranked = g.Where(g.Greater(kept.scores, 0.0), g.Where(first, close, kept.scores), 0.0)
     return g.Where(counts, ranked, 0.0)

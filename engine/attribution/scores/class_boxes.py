@@ -8,9 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ...data.labels import Labels
-from ...detection.detector import SIDES
 from ...detection.suppression import kept_boxes
-from ...errors import InputError
 from ...graph.builder import GraphBuilder
 from ...methods.checks import check_whole
 from ..score_axes import ScoreAxes
@@ -20,6 +18,7 @@ from .selection import Selected
 __all__ = ["ClassBoxes"]
 
 OPEN = -1.0  # boxes that the run finds
+END = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +51,7 @@ class ClassBoxes(DetectorScore):
     def emit(self, g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> Selected:
         """``target`` is the class, and for each box whether it counts, or -1; settled, it is 1 or 0."""
         boxes = self.boxes(g, flat, scores)
-        label, given = (g.Slice(target, *(g.constant([n], ir.DataType.INT64) for n in cut)) for cut in _CUTS)
+        label, given = g.Slice(target, [0], [1], [1]), g.Slice(target, [1], [END], [1])
         kept = kept_boxes(g, boxes, self.overlap, self.least)
         own = g.Equal(g.Cast(kept.labels, to=ir.DataType.FLOAT), label)
         found = g.Cast(g.And(g.Greater(kept.scores, 0.0), own), to=ir.DataType.FLOAT)
@@ -64,31 +63,29 @@ class ClassBoxes(DetectorScore):
         return Selected(g.Where(some, value, np.nan), g.Concat(label, counts, axis=1))
 
     def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
-        boxes, numbers = scores.shape[0] or 1, scores.shape[1] or SIDES
-        if not 0 <= self.label < numbers - SIDES:
-            raise InputError(f"class {self.label} is out of range: the detector has classes 0 to {numbers - SIDES - 1}")
-        return np.array([[self.label, *[OPEN] * boxes]] * rows, np.float32)
+        self.check_class(self.label, scores)
+        return np.array([[self.label, *[OPEN] * (scores.shape[0] or 1)]] * rows, np.float32)
 
-    def missing(self, settled: np.ndarray, rows: np.ndarray) -> str | None:
+    def missing(self, settled: np.ndarray, rows: np.ndarray, scores: ScoreAxes) -> str | None:
         absent = np.flatnonzero(settled[:, 1:].sum(1) == 0)
+        if not absent.size:
+            return None
         return (
             f"boxes of class {self.label} are not there: example {rows[absent[0]]} has none with a score of "
             f"{self.least} or more"
-            if absent.size
-            else None
         )
 
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         """Class and number of boxes of each example."""
         return np.stack([settled[:, 0], settled[:, 1:].sum(1)], axis=1).astype(np.int64)
 
+    def label_of(self, told: np.ndarray) -> int | None:
+        return int(told[0])
+
     def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
         label, count = map(int, told)
         return f"{count} box{'es' * (count != 1)} of {labels.get(label, f'class {label}')}"
 
     def length(self, g: GraphBuilder, target: ir.Value) -> ir.Value | float:
-        given = g.Slice(target, *(g.constant([n], ir.DataType.INT64) for n in _CUTS[1]))
-        return g.Max(1.0, g.Sqrt(g.ReduceSum(g.Max(0.0, given), [1], keepdims=0)))
-
-
-_CUTS = ((0, 1, 1), (1, 2**31, 1))  # of a target: the class, the boxes
+        count = g.ReduceSum(g.Max(0.0, g.Slice(target, [1], [END], [1])), [1], keepdims=0)
+        return g.Max(1.0, g.Sqrt(count))

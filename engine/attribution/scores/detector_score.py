@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from ...detection.detector import DETECTIONS, Boxes, split_table, with_detections
+from ...detection.detector import DETECTIONS, SIDES, Boxes, split_table, with_detections
 from ...detection.recipes import detector_of
+from ...errors import InputError
 from ...graph.builder import GraphBuilder
 from ...graph.model import Model
 from ...methods.checks import check_level, check_share
@@ -51,7 +52,13 @@ class DetectorScore(Score):
             "step"
         )
 
+    def check_class(self, label: int, scores: ScoreAxes) -> None:
+        """An InputError for a class that the detector does not have."""
+        classes = (scores.shape[-1] or SIDES) - SIDES
+        if label >= classes:
+            raise InputError(f"class {label} is out of range: the detector has classes 0 to {classes - 1}")
+
     def boxes(self, g: GraphBuilder, flat: ir.Value, scores: ScoreAxes) -> Boxes:
         """All boxes of the flattened table."""
         numbers = scores.shape[-1] or 0
-        return split_table(g, g.Reshape(flat, g.constant([0, -1, numbers], ir.DataType.INT64)), numbers)
+        return split_table(g, g.Reshape(flat, [0, -1, numbers]), numbers)

@@ -18,6 +18,7 @@ from .steps import step_rows, steps_and_words
 
 __all__ = ["Letter"]
 
+END = np.iinfo(np.int64).max
 SHOWN = 40  # classes that an error lists
 
 
@@ -56,7 +57,7 @@ class Letter(Score):
     def emit(self, g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> Selected:
         """The target is the number, the blank, and the class of each step, -1 for the best."""
         table = step_rows(g, flat, scores)
-        number, blank, said = (_columns(g, target, *ends) for ends in ((0, 1), (1, 2), (2, None)))
+        number, blank, said = (g.Slice(target, [a], [z], [1]) for a, z in ((0, 1), (1, 2), (2, END)))
         path = g.Where(g.Less(said, 0), g.ArgMax(table, axis=2, keepdims=0), said)
         read = _steps_of(g, path, number, blank)
         values = g.Squeeze(g.GatherElements(table, g.Unsqueeze(path, [2]), axis=2), [2])
@@ -77,7 +78,6 @@ class Letter(Score):
 
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         """The letter's number, its class, and the first and the last step at which it was read, (N, 4)."""
-        self._refuse_doubtful(settled, steps_and_words(scores)[1] - 1)
         found = [_letters(row[2:], row[1])[row[0]] for row in settled]
         return np.array([(number, *letter) for number, letter in zip(settled[:, 0], found, strict=True)])
 
@@ -86,8 +86,15 @@ class Letter(Score):
         steps = f"step {first}" if first == last else f"steps {first} to {last}"
         return f"letter {number}, class {place_name(letter, labels)} at {steps}"
 
-    def missing(self, settled: np.ndarray, rows: np.ndarray) -> str | None:
+    def missing(self, settled: np.ndarray, rows: np.ndarray, scores: ScoreAxes) -> str | None:
+        last = steps_and_words(scores)[1] - 1
         for row, (number, blank, *path) in zip(rows, settled.tolist(), strict=True):
+            if self._is_doubtful(path, blank, last):
+                return (
+                    f"class {last}, the last, is the best at {path.count(last)} of {len(path)} steps of example {row}, "
+                    f"class {blank} at none: say which is the blank, blank=-1 or blank={blank} (letter:0:-1 or "
+                    f"letter:0:{blank} as --target)"
+                )
             letters = [letter for letter, *_ in _letters(path, blank)]
             if not 0 <= number < len(letters):
                 read = ", ".join(map(str, letters[:SHOWN])) + ", ..." * (len(letters) > SHOWN)
@@ -96,25 +103,14 @@ class Letter(Score):
                 return f"letter {number} is not there: {found} (blank {blank})"
         return None
 
-    def _refuse_doubtful(self, settled: np.ndarray, last: int) -> None:
-        """An InputError where the blank was not said, is never read, and the last class is read most of the time."""
-        for row, (_, blank, *path) in enumerate(settled.tolist()):
-            if self.blank is None and blank not in path and 2 * path.count(last) >= len(path):
-                raise InputError(
-                    f"class {last}, the last, is the best at {path.count(last)} of {len(path)} steps of example {row}, "
-                    f"class {blank} at none: say which is the blank, blank=-1 or blank={blank} (letter:0:-1 or "
-                    f"letter:0:{blank} as --target)"
-                )
-
-
-def _columns(g: GraphBuilder, x: ir.Value, start: int, end: int | None) -> ir.Value:
-    bounds = (g.constant([k], ir.DataType.INT64) for k in (start, np.iinfo(np.int64).max if end is None else end, 1))
-    return g.Slice(x, *bounds)
+    def _is_doubtful(self, path: list[int], blank: int, last: int) -> bool:
+        """Whether the blank was not said, is never read, and the last class is read most of the time."""
+        return self.blank is None and blank not in path and 2 * path.count(last) >= len(path)
 
 
 def _steps_of(g: GraphBuilder, path: ir.Value, number: ir.Value, blank: ir.Value) -> ir.Value:
     """1.0 at the steps at which the letter of a number was read, (rows, steps)."""
-    before = g.Concat(g.Sub(blank, g.Add(blank, 1)), _columns(g, path, 0, -1), axis=1)  # a class of -1 comes first
+    before = g.Concat(g.Sub(blank, g.Add(blank, 1)), g.Slice(path, [0], [-1], [1]), axis=1)  # a class of -1 comes first
     inked = g.Not(g.Equal(path, blank))
     begins = g.And(inked, g.Not(g.Equal(path, before)))
     count = g.CumSum(g.Cast(begins, to=ir.DataType.INT64), g.constant(1, ir.DataType.INT64))

@@ -60,13 +60,21 @@ class Score(ABC):
     def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
         """The target of what the user said, for so many examples; an InputError where it names no score."""
 
-    def missing(self, settled: np.ndarray, rows: np.ndarray) -> str | None:
+    def missing(self, settled: np.ndarray, rows: np.ndarray, scores: ScoreAxes) -> str | None:
         """Why there is nothing that is as the user said in one of these examples, whose targets are settled."""
         return None
 
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         """The settled target as results name it."""
         return settled
+
+    def label_of(self, told: np.ndarray) -> int | None:
+        """The class that is explained, of what ``told`` says of one example; None where it is no single class."""
+        return int(told) if np.ndim(told) == 0 and np.asarray(told).dtype.kind in "iu" else None
+
+    def corners_of(self, told: np.ndarray) -> np.ndarray | None:
+        """x1, y1, x2, y2 of the explained box in pixels of the model's input, likewise; None where it is none."""
+        return None
 
     def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
         """What is explained, as people call it: of what ``told`` says of one example."""

@@ -48,7 +48,7 @@ class Token(Score):
         return g.input("target", ir.DataType.INT64, ["rows", 2])
 
     def emit(self, g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> Selected:
-        place, said = g.Split(target, g.constant([1, 1], ir.DataType.INT64), axis=1, outputs=2)
+        place, said = g.Split(target, [1, 1], axis=1, outputs=2)
         words = g.GatherND(step_rows(g, flat, scores), place, batch_dims=1)
         word = g.Where(g.Less(said, 0), g.ArgMax(words, axis=1, keepdims=1), said)
         return Selected(g.Squeeze(g.GatherElements(words, word, axis=1), [1]), g.Concat(place, word, axis=1))

@@ -13,6 +13,7 @@ from ...data.labels import Labels
 from ...errors import InputError
 from ...graph.builder import GraphBuilder
 from ..score_axes import ScoreAxes
+from .norm import l2_norm
 from .selection import Score, Selected
 
 __all__ = ["Weighted"]
@@ -41,8 +42,7 @@ class Weighted(Score):
         return "the weighted scores"
 
     def length(self, g: GraphBuilder, target: ir.Value) -> ir.Value | float:
-        flat = g.Reshape(target, [0, -1])
-        return g.Max(g.Sqrt(g.ReduceSum(g.Mul(flat, flat), [1], keepdims=0)), 1e-30)
+        return l2_norm(g, g.Reshape(target, [0, -1]))
 
 
 def _seed(array: np.ndarray, rows: int, scores: ScoreAxes) -> np.ndarray:

@@ -62,7 +62,7 @@ def write_report(comparison: ComparisonRecord, folder: Path, worst: int = 6) -> 
 def render(template: str, **values: Any) -> str:
     """A page from a template of this package; all text is escaped."""
     helpers = {"sign": lambda metric: "↑" if rises(metric) else "↓", "said_of": _said_of}
-    return html_page.render(__name__, template, **helpers, **values)
+    return html_page.render(__name__, template, "gate", **helpers, **values)
 
 
 def _said_of(value: Any) -> str:
