@@ -33,7 +33,8 @@ def read_picture(source: Picture) -> Image.Image:
 def picture_size(source: Picture) -> tuple[int, int]:
     """Width and height of the picture that ``read_picture`` gives, from the head of the file alone."""
     with _readable(source) as image:
-        return image.size[::-1] if image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS else image.size
+        width, height = image.size
+        return (height, width) if image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS else (width, height)
 
 
 def centre_crop(image: Image.Image, height: int, width: int) -> Image.Image:

@@ -157,10 +157,11 @@ class ExplanationRuns:
             )  # fmt: skip
 
     def open_early(self) -> None:
-        """Builds the graph before the first inputs where they cannot change it; else finds what makes it impossible."""
+        """Builds the graph before the first inputs where neither they nor the kind of score can change it; else finds
+        what makes it impossible."""
         scores = declared_axes(self.model, self.score)
         sized = has_open_sizes(self.model) or self.backend.fixes_sizes
-        if not sized and scores and not is_mixed(self.model):
+        if not sized and scores and scores.single and not is_mixed(self.model):
             self.plan({}, scores, Class())
         else:
             of = None if self.features.inputs else str(row_scores(self.model, self.score).name)
