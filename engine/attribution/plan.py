@@ -46,9 +46,9 @@ class ExplanationGraph:
     attributions by input, or what ``Method.finish`` makes these of; and ``delta`` of methods that are complete.
 
     If the graph has a float32 shadow, ``gap`` is the output with the difference of each row's scores from the model's,
-    and ``bound`` the largest difference that rounding explains. ``layer`` is the name of the layer that the
-    method maps, if it does. ``fed``: whether the tensors that get the credit are those that the user feeds, not a layer
-    inside the model.
+    and ``bound`` the largest difference that rounding explains. ``layer`` is the name of the layer that the method
+    looks at, if it does; ``layer_sized``: whether the totals are maps of its size. ``fed``: whether the tensors that
+    get the credit are those that the user feeds, not a layer inside the model.
     """
 
     model: Model
@@ -64,15 +64,11 @@ class ExplanationGraph:
     scores: ScoreAxes
     activations: tuple[Activation, ...]
     layer: str | None = None
+    layer_sized: bool = False
     fed: bool = True
     delta: str | None = None
     gap: str | None = None
     bound: float = 0.0
-
-    @property
-    def cam(self) -> bool:
-        """Whether the method maps a layer."""
-        return self.layer is not None
 
     @cached_property
     def row_bytes(self) -> int:
@@ -86,7 +82,7 @@ class ExplanationGraph:
 
     def row_axis(self, name: str) -> int | None:
         """The axis of a total that counts rows."""
-        return 0 if self.cam else about_total(self.explained, name).batch
+        return 0 if self.layer_sized else about_total(self.explained, name).batch
 
     def rows_within(self, memory: int) -> int:
         """Rows per run in so many bytes; 1 if an explained input has no batch axis."""
@@ -142,6 +138,7 @@ def explanation_graph(
         scores=scores,
         activations=emitted.activations,
         layer=emitted.layer,
+        layer_sized=method.layer_sized,
         fed=features is None or features.inputs,
         bound=bound,
         **names,

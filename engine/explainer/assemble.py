@@ -39,7 +39,7 @@ def attribution_of(
         method=method.name,
         delta=sums.delta,
         layout=given.preprocess.layout if given.preprocess and plan.fed else _layout(plan),
-        pictures=given.pictures if plan.fed or plan.cam else (),
+        pictures=given.pictures if plan.fed or plan.layer_sized else (),
         provenance={**made} | gap_record(sums.gaps, plan.bound),
         reduction=method.reduction if _layout(plan) == "NLC" else "abs-max",
     )
@@ -69,4 +69,4 @@ def _layout(plan: ExplanationGraph) -> Literal["NLC", "NCHW"] | None:
     """That of embeddings and of maps inside the model; pictures are known by their preprocessing."""
     if not plan.fed:
         return "NCHW" if all(about.channels == 0 for about in plan.explained.values()) else None
-    return "NLC" if not plan.cam and all(about.tokens for about in plan.explained.values()) else None
+    return "NLC" if not plan.layer_sized and all(about.tokens for about in plan.explained.values()) else None

@@ -76,7 +76,7 @@ class Emitted:
 
     The total of an input, by its name, is in the input's shape, or a layer's map. ``finish`` reads totals of other
     names, too. ``change`` (rows,) is what the attributions of a complete method of one point should add up to.
-    ``layer`` is the name of the layer whose maps they are.
+    ``layer`` is the name of the layer that the method looks at.
     """
 
     totals: Mapping[str, ir.Value]

@@ -33,13 +33,14 @@ class GuidedGradCam(Method):
 
     def emit(self, context: EmitContext) -> Emitted:
         name, about = self._picture(context)
-        cam = GradCam(self.layer, self.relu).emit(context).totals[name]
+        of_layer = GradCam(self.layer, self.relu).emit(context)
+        cam = of_layer.totals[name]
         gradients, activations = context.gradients(self.relu_policy)
         x = context.perturbed_inputs[name]
         if context.g.rank(cam) != context.g.rank(x) - 1:
             raise InputError(f"{self.name} needs a layer with as many places as {name!r} has axes; see grad-cam's map")
         wide = enlarged(context.g, cam, x, (about.channels or 0) + 1)
-        return Emitted({name: context.g.Mul(gradients[name], wide)}, activations)
+        return Emitted({name: context.g.Mul(gradients[name], wide)}, activations, layer=of_layer.layer)
 
     def _picture(self, context: EmitContext) -> tuple[str, Explained]:
         """The only explained input, which has an axis of channels."""

@@ -171,9 +171,10 @@ def test_the_default_is_the_last_map_before_pooling(kind: str) -> None:
         | {"w": np.ones(4, np.float32), "zero": np.array([0]), "four": np.array([4]), "one": np.array([1])},
         20,
     )
-    found = onnxray.explain(proto, normal(1, 3, 8, 8), "grad-cam", relu=False)
-    assert found.provenance["layer"] == {"bare": "conv", "channels last": "e"}.get(kind, "end")
-    assert found.values.shape == (1, 8, 8)
+    for method, shape in (("grad-cam", (1, 8, 8)), ("guided-grad-cam", (1, 3, 8, 8))):
+        found = onnxray.explain(proto, normal(1, 3, 8, 8), method, relu=False)
+        assert found.provenance["layer"] == {"bare": "conv", "channels last": "e"}.get(kind, "end")
+        assert found.values.shape == shape
 
 
 def test_guided_grad_cam_refuses_what_has_no_picture() -> None:
