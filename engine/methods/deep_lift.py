@@ -13,6 +13,7 @@ from ..errors import UnsupportedOperator
 from .base import EmitContext, Emitted, Method
 from .baseline import Baseline, baseline_array, check_baseline
 from .saliency import Saliency
+from .zero_maps import AT_BASELINE
 
 __all__ = ["DeepLift"]
 
@@ -47,7 +48,7 @@ class DeepLift(Method):
         return Emitted(total, activations, change)
 
     def relaxed(self) -> list[tuple[Method, str]]:
-        return [(Saliency(), "the input is the baseline wherever the gradient is not zero; choose another baseline=")]
+        return [(Saliency(), AT_BASELINE)]
 
 
 def _refuse_subgraphs(context: EmitContext) -> None:

@@ -17,6 +17,7 @@ from .checks import check_draws
 from .explained import Explained, broadcast_rows
 from .saliency import Saliency
 from .samplers import WEIGHT, Sampler
+from .zero_maps import AT_BASELINE
 
 __all__ = ["DrawnBaselines", "ExpectedGradients"]
 
@@ -99,4 +100,4 @@ class ExpectedGradients(Method):
         return Emitted(totals, activations)
 
     def relaxed(self) -> list[tuple[Method, str]]:
-        return [(Saliency(), "the input is the baseline wherever the gradient is not zero; choose another baseline=")]
+        return [(Saliency(), AT_BASELINE)]

@@ -17,6 +17,7 @@ from .cam_default import default_layer
 from .cam_layers import channel_axis
 from .cam_tokens import grid_of
 from .saliency import Saliency
+from .zero_maps import RECTIFIED
 
 __all__ = ["ClassActivationMap", "FeatureMaps", "GradCam", "WeightedMaps"]
 
@@ -69,12 +70,11 @@ class ClassActivationMap(Method):
         return default_layer(self.name, context.model, context.differentiable_score, context.perturbed_inputs.values())
 
     def relaxed(self) -> list[tuple[Method, str]]:
-        negative = "no place speaks for the score, the ReLU removed all; relu=False (--no-relu) shows what is against"
         beside = (
             f"the score does not depend on {self.layer or 'the default layer'!r} here, though on the input; name "
             "another layer with layer= (--layer)"
         )
-        rectified = [(replace(self, relu=False), negative)] if self.relu else []
+        rectified = [(replace(self, relu=False), RECTIFIED)] if self.relu else []
         return [*rectified, (Saliency(), beside)]
 
 

@@ -12,7 +12,8 @@ from ..graph.builder import GraphBuilder
 from .base import EmitContext, Emitted, Method
 from .explained import Explained
 from .grad_cam import GradCam
-from .saliency import BLOCKED, GuidedBackprop
+from .saliency import GuidedBackprop
+from .zero_maps import BLOCKED, RECTIFIED
 
 __all__ = ["GuidedGradCam"]
 
@@ -52,8 +53,7 @@ class GuidedGradCam(Method):
         return name, about
 
     def relaxed(self) -> list[tuple[Method, str]]:
-        negative = "no place speaks for the score, the ReLU removed all; relu=False (--no-relu) shows what is against"
-        rectified = [(replace(self, relu=False), negative)] if self.relu else []
+        rectified = [(replace(self, relu=False), RECTIFIED)] if self.relu else []
         hidden = "Grad-CAM's map is zero where the guided gradient is not; grad-cam and guided-backprop show each"
         return [*rectified, (GuidedBackprop(), hidden), *((one, BLOCKED) for one, _ in GuidedBackprop().relaxed())]
 

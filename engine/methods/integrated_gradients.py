@@ -13,6 +13,7 @@ from .blurred import baseline_value
 from .checks import check_whole
 from .saliency import Saliency
 from .samplers import Path, Sampler
+from .zero_maps import AT_BASELINE
 
 __all__ = ["IntegratedGradients"]
 
@@ -47,4 +48,4 @@ class IntegratedGradients(Method):
         return Emitted({name: g.Mul(ways[name], dx) for name, dx in gradients.items()}, activations)
 
     def relaxed(self) -> list[tuple[Method, str]]:
-        return [(Saliency(), "the input is the baseline wherever the gradient is not zero; choose another baseline=")]
+        return [(Saliency(), AT_BASELINE)]

@@ -7,10 +7,9 @@ from typing import ClassVar
 
 from .base import EmitContext, Emitted, Method, Reduction
 from .contributions import contributions
+from .zero_maps import BLOCKED
 
 __all__ = ["Deconvnet", "GuidedBackprop", "InputXGradient", "Saliency"]
-
-BLOCKED = "its rule for Relu lets no gradient through; saliency shows the gradient"
 
 
 @dataclass(frozen=True)
