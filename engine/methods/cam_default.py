@@ -145,8 +145,7 @@ def _tokens(
     norms = [node.outputs[0] for node in made if node.op_type in ("LayerNormalization", "RMSNormalization")]
     norms = [value for value in norms if len(value.shape or ()) == 3 and len(convolution.outputs[0].shape or ()) > 3]
     candidates = found if attentions else [value for value in norms if value in common]
-    folded = [value for value in candidates if _has_maps(value)]
-    return (folded[-1] if folded else None), bool(attentions or norms)
+    return next(filter(_has_maps, reversed(candidates)), None), bool(attentions or norms)
 
 
 def _readers(nodes: Iterable[ir.Node], start: ir.Node) -> list[ir.Node]:

@@ -87,6 +87,6 @@ def _first_eigenvector(g: GraphBuilder, gram: ir.Value) -> ir.Value:
         gram = g.Div(gram, g.Max(g.ReduceMax(g.Abs(gram), [1, 2], keepdims=1), TINY))
         gram = g.MatMul(gram, gram)
     lengths = g.ReduceL2(gram, [1], keepdims=1)
-    longest = g.Add(g.ArgMax(lengths, axis=2, keepdims=1), g.Mul(g.ArgMax(gram, axis=2, keepdims=1), 0))  # (rows, n, 1)
-    column = g.GatherElements(gram, longest, axis=2)
+    number = g.ArgMax(lengths, axis=2, keepdims=1)  # (rows, 1, 1)
+    column = g.GatherElements(gram, g.expand_like(number, g.swap_last(lengths)), axis=2)
     return g.Div(column, g.Max(g.ReduceL2(column, [1], keepdims=1), TINY))

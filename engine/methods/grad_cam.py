@@ -26,13 +26,19 @@ __all__ = ["ClassActivationMap", "FeatureMaps", "GradCam", "WeightedMaps"]
 class FeatureMaps:
     """The feature maps of a layer; ``channels`` is their axis, ``places`` are the axes of the map.
 
-    ``gradient`` of the score has the shape of ``maps``; of a method that differentiates nothing it is ``maps``.
+    ``gradient`` of the score, in the shape of ``maps``, is not there for a method that differentiates nothing.
     """
 
     maps: ir.Value
-    gradient: ir.Value
     channels: int
     places: list[int]
+    derivative: ir.Value | None = None
+
+    @property
+    def gradient(self) -> ir.Value:
+        if self.derivative is None:
+            raise AttributeError("a method that differentiates nothing has no gradient of its layer")
+        return self.derivative
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,10 @@ class ClassActivationMap(Method):
         maps = context.shadow(context.model.value(named.tensor))
         channels = channel_axis(self.name, context.model, named, maps)
         if not self.differentiates:
-            return _folded(context.g, maps, maps, channels), ()
+            return _folded(context.g, maps, channels), ()
         found = context.backward([maps])
         gradient = connected(found, maps, [context.score], named.name)
-        return _folded(context.g, maps, gradient, channels), found.activations
+        return _folded(context.g, maps, channels, gradient), found.activations
 
     def _layer(self, context: EmitContext) -> Layer:
         if self.layer:
@@ -78,16 +84,14 @@ class ClassActivationMap(Method):
         return [*rectified, (Saliency(), beside)]
 
 
-def _folded(g: GraphBuilder, maps: ir.Value, gradient: ir.Value, channels: int) -> FeatureMaps:
+def _folded(g: GraphBuilder, maps: ir.Value, channels: int, gradient: ir.Value | None = None) -> FeatureMaps:
     """The feature maps of a layer, tokens folded to the grid of their patches."""
     rank = g.rank(maps)
     grid = next((one for one in grid_of(maps) if one.axis != channels), None)
     if grid is not None:
-        same = gradient is maps
-        maps = grid.fold(g, maps)
-        gradient = maps if same else grid.fold(g, gradient)
+        maps, gradient = grid.fold(g, maps), None if gradient is None else grid.fold(g, gradient)
         rank, channels = 4, 3 if grid.axis == 1 else 1
-    return FeatureMaps(maps, gradient, channels, [axis for axis in range(1, rank) if axis != channels])
+    return FeatureMaps(maps, channels, [axis for axis in range(1, rank) if axis != channels], gradient)
 
 
 @dataclass(frozen=True)
