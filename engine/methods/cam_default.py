@@ -10,19 +10,18 @@ from ..autodiff.paths import depends_on, reached_nodes
 from ..errors import ModelError
 from ..graph.model import Layer, Model
 from ..graph.traversal import ancestors
-from .cam_layers import CONVOLUTIONS, KEEPS_AXES, as_floats, has_one_place, nameable, order_of
-from .cam_tokens import attends, grid_of, tokens_of
+from .cam_layers import KEEPS_AXES, as_floats, has_one_place, nameable, order_of
+from .cam_tokens import CONVOLUTIONS, TOKEN_NORMS, attends, grid_of, tokens_of
 
 __all__ = ["default_layer"]
 
 # What lies between the scores that are read out of a head and the layers that compute them.
-_READS_OUT = KEEPS_AXES | {
+_READS_OUT = (KEEPS_AXES - TOKEN_NORMS) | {
     "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "LogSoftmax", "ReduceMax", "ReduceSum", "Reshape",
     "ScatterElements", "ScatterND", "Softmax", "Split", "Squeeze", "Tile", "TopK", "Transpose", "Unsqueeze",
 }  # fmt: skip
-_READS_OUT -= {"LayerNormalization", "RMSNormalization"}
-_NORMS = frozenset({"BatchNormalization", "GroupNormalization", "InstanceNormalization", "LRN"})
-_KEEPS_PLACES = (KEEPS_AXES | _NORMS) - {"Pad", "Resize", "Slice"}
+_MAP_NORMS = frozenset({"BatchNormalization", "GroupNormalization", "InstanceNormalization", "LRN"})
+_KEEPS_PLACES = (KEEPS_AXES | _MAP_NORMS) - {"Pad", "Resize", "Slice"}
 _SAME = frozenset({"Cast", "CastLike", "Dropout", "Identity"})
 _CHOICES = frozenset({ir.DataType.BOOL, ir.DataType.INT64})  # indices and conditions, to which no gradient goes
 
@@ -142,7 +141,7 @@ def _tokens(
     made = _readers(nodes, convolution)
     attentions = [node for node in made if attends(node, behind)]
     found = [value for node in attentions if (value := tokens_of(node, behind)) is not None]
-    norms = [node.outputs[0] for node in made if node.op_type in ("LayerNormalization", "RMSNormalization")]
+    norms = [node.outputs[0] for node in made if node.op_type in TOKEN_NORMS]
     norms = [value for value in norms if len(value.shape or ()) == 3 and len(convolution.outputs[0].shape or ()) > 3]
     candidates = found if attentions else [value for value in norms if value in common]
     return next(filter(_has_maps, reversed(candidates)), None), bool(attentions or norms)

@@ -11,25 +11,23 @@ from ..autodiff.relu_policies import ACTIVATIONS
 from ..errors import ModelError
 from ..graph.model import Layer, Model
 from ..graph.traversal import ancestors
-from .cam_tokens import grid_of
+from .cam_tokens import CONVOLUTIONS, TOKEN_NORMS, grid_of
 
-__all__ = ["CONVOLUTIONS", "KEEPS_AXES", "as_floats", "channel_axis", "has_one_place", "nameable", "order_of"]
+__all__ = ["KEEPS_AXES", "as_floats", "channel_axis", "has_one_place", "nameable", "order_of"]
 
-CONVOLUTIONS = frozenset({"Conv", "ConvInteger"})
 NAMED = 4  # layers that an error names
 
 # The standard lays the channels of what these give, and of what they read, on axis 1.
 _CHANNELS_SECOND = CONVOLUTIONS | {
     "AveragePool", "BatchNormalization", "ConvTranspose", "DeformConv", "DepthToSpace", "GlobalAveragePool",
     "GlobalLpPool", "GlobalMaxPool", "GridSample", "GroupNormalization", "InstanceNormalization", "LRN", "LpPool",
-    "MaxPool", "MaxUnpool", "QLinearConv", "SpaceToDepth",
+    "MaxPool", "MaxUnpool", "SpaceToDepth",
 }  # fmt: skip
-KEEPS_AXES = ACTIVATIONS | {
+KEEPS_AXES = ACTIVATIONS | TOKEN_NORMS | {
     "Abs", "Add", "Cast", "CastLike", "Concat", "DequantizeLinear", "Div", "Dropout", "Erf", "Exp", "Identity",
-    "LayerNormalization", "Log", "LpNormalization", "Max", "Mean", "Min", "Mul", "Neg", "Pad", "Pow", "QuantizeLinear",
-    "RMSNormalization", "Resize", "Slice", "Sqrt", "Sub", "Sum", "Where",
+    "Log", "LpNormalization", "Max", "Mean", "Min", "Mul", "Neg", "Pad", "Pow", "QuantizeLinear", "Resize", "Slice",
+    "Sqrt", "Sub", "Sum", "Where",
 }  # fmt: skip
-_NORMS = frozenset({"LayerNormalization", "RMSNormalization"})
 
 
 def channel_axis(method: str, model: Model, layer: Layer, value: ir.Value) -> int:
@@ -80,7 +78,7 @@ def _axis_of_maker(value: ir.Value, seen: set[ir.Value]) -> int | None:
     rank = len(value.shape or ())
     if node.op_type in _CHANNELS_SECOND:
         return 1
-    if node.op_type in _NORMS and node.attributes.get_int("axis", -1) in (-1, rank - 1):
+    if node.op_type in TOKEN_NORMS and node.attributes.get_int("axis", -1) in (-1, rank - 1):
         return rank - 1
     if node.op_type == "MatMul" and rank > 3 and node.inputs[1] is not None and not _varies(node.inputs[1]):
         return rank - 1
@@ -107,8 +105,9 @@ def _axis_of_reader(node: ir.Node, index: int, seen: set[ir.Value]) -> int | Non
         return None
     if node.op_type in _CHANNELS_SECOND:
         return 1 if index == 0 else None
-    if node.op_type in _NORMS and index == 0 and node.attributes.get_int("axis", -1) in (-1, len(y.shape or ()) - 1):
-        return len(y.shape or ()) - 1
+    last = len(y.shape or ()) - 1
+    if node.op_type in TOKEN_NORMS and index == 0 and node.attributes.get_int("axis", -1) in (-1, last):
+        return last
     if node.op_type == "Transpose":
         axis, order = _axis_of_readers(y, seen), order_of(node, len(y.shape or ()))
         return None if axis is None or order[0] != 0 else order[axis]

@@ -10,11 +10,12 @@ import onnx_ir as ir
 from ..graph.builder import GraphBuilder
 from ..graph.traversal import ancestors
 
-__all__ = ["Grid", "attends", "grid_of", "is_softmax", "tokens_of"]
+__all__ = ["CONVOLUTIONS", "TOKEN_NORMS", "Grid", "attends", "grid_of", "is_softmax", "tokens_of"]
 
 EXTRA = 16  # tokens of class and registers that may stand before those of the patches
 END = 2**31 - 1
-_CONVOLUTIONS = frozenset({"Conv", "ConvInteger", "QLinearConv"})
+CONVOLUTIONS = frozenset({"Conv", "ConvInteger", "QLinearConv"})
+TOKEN_NORMS = frozenset({"LayerNormalization", "RMSNormalization"})
 _MOVES = frozenset({
     "Cast", "Concat", "Dropout", "Expand", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Split",
     "Squeeze", "Transpose", "Unsqueeze",
@@ -55,7 +56,7 @@ def _grids(value: ir.Value) -> Iterator[tuple[int, ...]]:
     makers = {node for one in ancestors([value]) if (node := one.producer()) is not None}
     for node in reversed(graph) if graph is not None else ():
         shape = node.outputs[0].shape
-        if node.op_type in _CONVOLUTIONS and node in makers and shape is not None and len(shape) == 4:
+        if node.op_type in CONVOLUTIONS and node in makers and shape is not None and len(shape) == 4:
             height, width = shape[2], shape[3]
             if isinstance(height, int) and isinstance(width, int):
                 yield height, width

@@ -221,3 +221,17 @@ def test_of_a_fused_activation_the_rounded_form_is_compared() -> None:
         )
     )
     assert same_layer(fused, default_layer(plain), plain) == default_layer(fused) == "m"
+
+
+def test_a_quantised_convolution_has_the_default_layer_in_the_gate_too() -> None:
+    """Where an explanation rewrites QLinearConv, and the gate looks at the model as it is."""
+    proto = model(
+        """net (float[N, 3, 8, 8] x) => (float[N, 5] y) {
+            q = QuantizeLinear(x, s, z) c = QLinearConv(q, s, z, K, s, z, s, z) [end] d = DequantizeLinear(c, s, z)
+            p = GlobalAveragePool(d) f = Flatten(p) y = MatMul(f, W) }""",
+        {"K": np.arange(48, dtype=np.uint8).reshape(4, 3, 2, 2), "W": normal(4, 5)}
+        | {"s": np.float32(0.02), "z": np.uint8(3)},
+    )
+    found = onnxray.explain(proto, np.abs(normal(1, 3, 8, 8)), "grad-cam", relu=False)
+    assert found.provenance["layer"] == "end"
+    assert default_layer(onnxray.load(proto)) == "d"
