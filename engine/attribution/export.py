@@ -6,7 +6,6 @@ import itertools
 import json
 from dataclasses import replace
 
-import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
@@ -14,7 +13,6 @@ from ..autodiff.overlays import EXACT
 from ..autodiff.registry import Overlay
 from ..graph.builder import GraphBuilder
 from ..methods.base import Method
-from ..methods.samplers import points_of
 from .plan import ExplanationGraph
 
 __all__ = ["exported"]
@@ -22,8 +20,7 @@ __all__ = ["exported"]
 
 def exported(plan: ExplanationGraph, method: Method, rules: Overlay = EXACT) -> ir.Model:
     """The file of an explainer: the model's inputs and ``target`` in; its outputs, score and attributions out."""
-    points = points_of(method.samplers(), plan.explained)
-    program = _looped(plan, method, points) if points else _plain(plan)
+    program = _looped(plan, method) if plan.points else _plain(plan)
     program.producer_name = "onnxray"
     program.metadata_props["onnxray.method"] = repr(method)
     if rules is not EXACT:
@@ -42,13 +39,13 @@ def _plain(plan: ExplanationGraph) -> ir.Model:
     return program
 
 
-def _looped(plan: ExplanationGraph, method: Method, points: dict[str, np.ndarray]) -> ir.Model:
+def _looped(plan: ExplanationGraph, method: Method) -> ir.Model:
     """A Loop whose body is the explanation of one point; it carries target, reference and the sums, then finishes."""
     program = plan.model.copy().program
     body = program.graph
     _rename(body)
     inner = {str(value.name): value for value in body.inputs}
-    names = [name for name in inner if name not in (*plan.points.values(), plan.target, plan.reference)]
+    names = [name for name in inner if name not in (*plan.points, plan.target, plan.reference)]
     outer = [_like(inner[name], name) for name in [*names, plan.target]]
     main = ir.Graph(outer, [], nodes=[], opset_imports=dict(body.opset_imports), name="explainer")
     g = GraphBuilder(main, prefix="explainer")
@@ -60,8 +57,8 @@ def _looped(plan: ExplanationGraph, method: Method, points: dict[str, np.ndarray
     alike = {name: given.get(name) if _like_input(plan, name) else None for name in plan.totals}
     sums = [_zeros(g, alike[name], plan, output) for name, output in plan.totals.items()]
     carried = [outer[-1], zeros, *sums, *[zeros] * (plan.delta is not None)]
-    _make_body(plan, body, inner, {plan.points[name]: g.constant(array) for name, array in points.items()})
-    trips = g.constant(len(next(iter(points.values()))), ir.DataType.INT64)
+    _make_body(plan, body, inner, {name: g.constant(array) for name, array in plan.points.items()})
+    trips = g.constant(len(next(iter(plan.points.values()))), ir.DataType.INT64)
     loop = ir.node("Loop", [trips, None, *carried], {"body": body}, num_outputs=len(body.outputs) - 1, name="points")
     _name_results(g, plan, method, loop, body)
     for k, value in passed:  # outputs that are inputs

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
@@ -41,9 +42,10 @@ class ExplanationGraph:
 
     The fields are names of the graph's inputs and outputs, because the model may have taken the obvious names. Inputs
     are the model's, ``target``, which selects the score (see ``Score``), and, for methods of many points, ``reference``
-    (the score at point 0) and the ``points``. Outputs are the model's, ``score``, ``settled`` (the target with what the
-    data decide, such as the top class, filled in), ``examples`` (their number) and the ``totals`` of each row:
-    attributions by input, or what ``Method.finish`` makes these of; and ``delta`` of methods that are complete.
+    (the score at point 0) and ``points``, with the numbers of all points by name. Outputs are the model's, ``score``,
+    ``settled`` (the target with what the data decide, such as the top class, filled in), ``examples`` (their number)
+    and the ``totals`` of each row: attributions by input, or what ``Method.finish`` makes these of; and ``delta`` of
+    methods that are complete.
 
     If the graph has a float32 shadow, ``gap`` is the output with the difference of each row's scores from the model's,
     and ``bound`` the largest difference that rounding explains. ``layer`` is the name of the layer that the method
@@ -59,7 +61,7 @@ class ExplanationGraph:
     settled: str
     examples: str
     totals: Mapping[str, str]
-    points: Mapping[str, str]
+    points: Mapping[str, np.ndarray]
     outputs: tuple[str, ...]
     scores: ScoreAxes
     activations: tuple[Activation, ...]
@@ -114,7 +116,8 @@ def explanation_graph(
     shadow = add_float32_shadow(program, y_name, tensors, getattr(method, "layer", None), rules)
     outputs = tuple(str(value.name) for value in program.outputs)
     g = GraphBuilder(program.graph, lowering, "explain")
-    points = _point_inputs(g, method, explained)
+    arrays = points_of(method.samplers(), explained)
+    points = _point_inputs(g, arrays)
     original, perturbed = _perturb(g, method, program, explained, points, shadow)
     heads = _heads(g, program.value(y_name), shadow, score)
     wanted, told, differentiable = _told(g, heads, scores, target or Class(), method.compares)
@@ -128,21 +131,11 @@ def explanation_graph(
     named = name_totals(g, totals, explained)
     _finish(g, program, shadow)
     return ExplanationGraph(
-        program,
-        explained,
-        target=str(wanted.name),
-        reference=str(reference.name),
-        totals=named,
-        points={name: str(point.name) for name, point in points.items()},
-        outputs=outputs,
-        scores=scores,
-        activations=emitted.activations,
-        layer=emitted.layer,
-        layer_sized=method.layer_sized,
-        fed=features is None or features.inputs,
-        bound=bound,
-        **names,
-    )
+        program, explained, target=str(wanted.name), reference=str(reference.name), totals=named, outputs=outputs,
+        points={str(points[name].name): array for name, array in arrays.items()}, scores=scores,
+        activations=emitted.activations, layer=emitted.layer, layer_sized=method.layer_sized,
+        fed=features is None or features.inputs, bound=bound, **names,
+    )  # fmt: skip
 
 
 def _heads(g: GraphBuilder, y: ir.Value, shadow: Float32Shadow, score: str) -> tuple[ir.Value, ir.Value, ir.Value]:
@@ -201,8 +194,7 @@ def _told(
     return target, told, differentiable
 
 
-def _point_inputs(g: GraphBuilder, method: Method, explained: Mapping[str, Explained]) -> dict[str, ir.Value]:
-    arrays = points_of(method.samplers(), explained)
+def _point_inputs(g: GraphBuilder, arrays: Mapping[str, np.ndarray]) -> dict[str, ir.Value]:
     return {
         name: g.input(f"point/{name}", ir.DataType.FLOAT, ["rows", *array.shape[1:]]) for name, array in arrays.items()
     }

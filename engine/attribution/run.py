@@ -37,7 +37,6 @@ def run_samples(
     plan: ExplanationGraph,
     batch: Batch,
     target: np.ndarray,
-    points: Mapping[str, np.ndarray],
     limit: int,
     progress: Progress | None = None,
     keep: bool = False,
@@ -48,12 +47,12 @@ def run_samples(
     ``target`` (N, ...) selects the score of each example, see ``Score``. ``keep``: the model's outputs, too, of the
     runs at point 0. ``missing`` says why settled targets of examples are not there.
     """
-    count = next((len(array) for array in points.values()), 1)
+    count = next((len(array) for array in plan.points.values()), 1)
     delta = np.zeros(batch.examples) if plan.delta is not None else None
     sums = Sums({}, target.copy(), np.zeros((batch.examples, count), np.float32), delta=delta)
     done = 0
     for rows, places in _chunks(batch.examples, count, limit if batch.fixed is None else batch.fixed):
-        results = session.run(_feeds(plan, batch, points, sums, batch.fill(rows), batch.fill(places)))
+        results = session.run(_feeds(plan, batch, sums, batch.fill(rows), batch.fill(places)))
         _collect(plan, batch, sums, rows, places, results)
         if missing and places[0] == 0 and (why := missing(sums.settled[rows], rows)):
             raise InputError(why)
@@ -80,13 +79,12 @@ def _chunks(examples: int, count: int, limit: int) -> Iterator[tuple[np.ndarray,
 def _feeds(
     plan: ExplanationGraph,
     batch: Batch,
-    points: Mapping[str, np.ndarray],
     sums: Sums,
     rows: np.ndarray,
     places: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    feeds = batch.take(rows) | {plan.points[name]: array[places] for name, array in points.items()}
-    if points:
+    feeds = batch.take(rows) | {name: array[places] for name, array in plan.points.items()}
+    if plan.points:
         feeds[plan.reference] = sums.scores[rows, 0]
     return feeds | {plan.target: sums.settled[rows]}
 

@@ -31,7 +31,6 @@ from ..graph.builder import Lowering
 from ..graph.model import Model, Source
 from ..loading.load import load
 from ..methods import Method, method_named
-from ..methods.samplers import points_of
 from ..runtime import OpenSession, Provider, blaming_model
 from .assemble import attribution_of, provenance_of
 
@@ -72,11 +71,10 @@ class ExplanationRuns:
         score = score_of(target)
         plan, session = self.plan(self.shapes(given), scores, score)
         wanted = score.resolve(given.batch.examples, scores)
-        points = points_of(self.method.samplers(), plan.explained)
-        rows = plan.rows_within(self.memory) if given.batch.examples > 1 or points else 1
+        rows = plan.rows_within(self.memory) if given.batch.examples > 1 or plan.points else 1
         batch = given.batch.beside(self.method.example_inputs(given.batch.feeds, plan.explained))
         missing = partial(score.missing, scores=scores)
-        sums = run_samples(session, plan, batch, wanted, points, rows, progress, keep, missing)
+        sums = run_samples(session, plan, batch, wanted, rows, progress, keep, missing)
         sums = finished(self.method, plan, sums)
         made = provenance_of(plan, self.method, self.score, self.note, self.rules)
         return attribution_of(plan, self.method, given, score.told(sums.settled, scores), sums, made), given, sums

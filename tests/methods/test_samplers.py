@@ -75,13 +75,21 @@ def test_two_samplers_look_at_the_product_of_their_points(by_hand: ByHand, tmp_p
 
 
 def test_points_that_count_nothing_are_left_out() -> None:
-    method = SmoothPath(steps=4)
-    (plan,) = (explainer := onnxray.Explainer(DENSE.proto(), method)).plans
-    points = onnxray.methods.samplers.points_of(method.samplers(), plan.explained)
+    (plan,) = onnxray.Explainer(DENSE.proto(), SmoothPath(steps=4)).plans
     # the input, then for each copy both ends, of which the gap is taken, and the four points between them
-    assert {len(array) for array in points.values()} == {1 + SAMPLES * (4 + 2)}
-    assert points["weight"].sum() == pytest.approx(1)
-    assert explainer.method is method
+    assert {len(array) for array in plan.points.values()} == {1 + SAMPLES * (4 + 2)}
+    assert plan.points["point/weight"].sum() == pytest.approx(1)
+
+
+def test_the_points_are_drawn_once_for_all_calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With the graph, for whose calls they are the same, and with that of a file."""
+    drawn, points = [], Noise.points
+    monkeypatch.setattr(Noise, "points", lambda *given: drawn.append(1) or points(*given))
+    explainer, x = onnxray.Explainer(DENSE.proto(), "smoothgrad", samples=SAMPLES), DENSE.x()
+    np.testing.assert_array_equal(explainer(x, 2).values, explainer(x, 2).values)
+    assert len(drawn) == 1
+    assert distance(saved(explainer, tmp_path / "e.onnx", x), np.asarray(explainer(x, 2).values)) <= TOLERANCE
+    assert len(drawn) == 2
 
 
 @pytest.mark.parametrize("by_hand", [DENSE, CONV], ids=["dense", "convolutional"])
