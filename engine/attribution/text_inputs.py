@@ -18,6 +18,7 @@ from ..drawing.coloured_text import Word, Words
 from ..errors import InputError
 from ..graph.model import Model, Source
 from ..loading.load import load
+from ..methods import METHODS, Method
 from .result import Attribution
 
 __all__ = ["EncodedText", "TextEncoder"]
@@ -36,7 +37,6 @@ ROLES = {
     "position_ids": PLACES,
 }
 COMBINE: Mapping[str, Callable[..., Any]] = {"norm": np.linalg.norm, "abs-max": np.max, "max": np.max}  # others: sum
-OF_SCORES = frozenset({"rise"})  # methods whose numbers are mean scores, which do not add up: a word has their mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class EncodedText:
             InputError: An attribution that has not one number for each token of this text.
         """
         values = self._numbers(attribution, reduce)
-        usual = np.mean if attribution.method in OF_SCORES else np.sum
+        usual = np.sum if METHODS.get(attribution.method, Method).adds_up else np.mean
         combine = COMBINE.get(attribution.reduction if reduce is None else reduce, usual)
         groups = word_groups(self.tokens, self.texts)
         return Words(tuple(self._word(places, float(combine(values[places]))) for places in groups), title)

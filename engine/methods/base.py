@@ -98,7 +98,7 @@ class Method(ABC):
     has_layer: ClassVar[bool] = False  # looks at a layer, which its option of this name names
     layer_sized: ClassVar[bool] = False  # its maps have the size of that layer
     reduction: ClassVar[Reduction] = "sum"  # an embedding's values as one number for its token
-
+    adds_up: ClassVar[bool] = True  # a word gets the sum of its tokens' numbers; else their mean
     differentiates: ClassVar[bool] = True
     compares: ClassVar[bool] = False  # with another input in the same run, where the target is that of the input
     blank: ClassVar[str] = (

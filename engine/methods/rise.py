@@ -33,6 +33,7 @@ class Rise(Method):
 
     name: ClassVar[str] = "rise"
     reduction: ClassVar[Reduction] = "mean"
+    adds_up: ClassVar[bool] = False  # its numbers are mean scores
     differentiates: ClassVar[bool] = False
     blank: ClassVar[str] = "the score is zero through every mask; choose another keep= or another baseline="
     cells: int = 8
