@@ -171,12 +171,12 @@ class Explainer:
     @property
     def activations(self) -> tuple[Activation, ...]:
         """Every activation node with what the method's Relu policy did to it."""
-        return (next((plan for plan, _ in self._runs.plans), None) or self._runs.open_plan()).activations
+        return (next((plan.graph for plan in self._runs.plans), None) or self._runs.open_plan()).activations
 
     @property
     def plans(self) -> tuple[ExplanationGraph, ...]:
         """The graphs that are open in sessions."""
-        return tuple(plan for runs in self._runs.all for plan, _ in runs.plans)
+        return tuple(plan.graph for runs in self._runs.all for plan in runs.plans)
 
     def save(self, path: str | PathLike[str], *, target: str | Score = "class") -> Path:
         """Writes the explainer as one ONNX file of standard operators, with the weights beside it from 2 GB on.

@@ -11,7 +11,7 @@ from typing import Any
 from ..attribution.axes import Shapes, declared_axes, is_mixed
 from ..attribution.faulty_maps import ControlMap
 from ..attribution.features import Features, features_of
-from ..attribution.finish import finished
+from ..attribution.finish import Finish
 from ..attribution.memory import parse_memory
 from ..attribution.plan import ExplanationGraph, explanation_graph
 from ..attribution.plan_cache import KEPT, Plans, has_branches, has_open_sizes
@@ -36,11 +36,18 @@ from .assemble import attribution_of, provenance_of
 
 __all__ = ["ExplanationRuns", "open_runs"]
 
-Plan = tuple[ExplanationGraph, OpenSession]
 
+@dataclass(frozen=True, eq=False)
+class OpenPlan:
+    """An explanation graph in a session, with the method's last step; shared by the calls that it fits."""
 
-def _closed(plan: Plan) -> None:
-    plan[1].close()
+    graph: ExplanationGraph
+    session: OpenSession
+    finish: Finish
+
+    def close(self) -> None:
+        self.session.close()
+        self.finish.close()
 
 
 @dataclass(eq=False)
@@ -58,7 +65,7 @@ class ExplanationRuns:
     memory: int
     note: str | None
     score_finder: ScoreFinder
-    plans: Plans[Plan] = field(init=False, default_factory=lambda: Plans(_closed))
+    plans: Plans[OpenPlan] = field(init=False, default_factory=lambda: Plans(OpenPlan.close))
     readings: dict[object, ExplanationRuns] = field(init=False, default_factory=dict)
     controls: dict[ControlMap, ExplanationRuns] = field(init=False, default_factory=dict)
 
@@ -69,13 +76,13 @@ class ExplanationRuns:
         scores = self.score_axes(given)
         given = self.backend.inputs(given.as_one if scores.whole else given)
         score = score_of(target)
-        plan, session = self.plan(self.shapes(given), scores, score)
+        opened = self.plan(self.shapes(given), scores, score)
+        plan = opened.graph
         wanted = score.resolve(given.batch.examples, scores)
         rows = plan.rows_within(self.memory) if given.batch.examples > 1 or plan.points else 1
         batch = given.batch.beside(self.method.example_inputs(given.batch.feeds, plan.explained))
         missing = partial(score.missing, scores=scores)
-        sums = run_samples(session, plan, batch, wanted, rows, progress, keep, missing)
-        sums = finished(self.method, plan, sums)
+        sums = opened.finish(run_samples(opened.session, plan, batch, wanted, rows, progress, keep, missing))
         made = provenance_of(plan, self.method, self.score, self.note, self.rules)
         return attribution_of(plan, self.method, given, score.told(sums.settled, scores), sums, made), given, sums
 
@@ -97,7 +104,7 @@ class ExplanationRuns:
         """Closes the sessions, of these runs and of all that were made of them."""
         for runs in self.all:
             for plan in runs.plans:
-                _closed(plan)
+                plan.close()
 
     @property
     def all(self) -> tuple[ExplanationRuns, ...]:
@@ -114,7 +121,7 @@ class ExplanationRuns:
         whole = all(axis is None for axis in given.batch.axes.values())
         return given.shapes if whole or has_open_sizes(self.model) or self.backend.fixes_sizes else {}
 
-    def plan(self, shapes: Shapes, scores: ScoreAxes, target: Score) -> Plan:
+    def plan(self, shapes: Shapes, scores: ScoreAxes, target: Score) -> OpenPlan:
         """The graph for inputs in these shapes with its session, built where it is not held."""
         key = (target.kind, scores.axis, scores.whole, *((name, tuple(shape)) for name, shape in shapes.items()))
         return self.plans.get(key, lambda: self._built_for(shapes, scores, target))
@@ -165,7 +172,7 @@ class ExplanationRuns:
             of = None if self.features.inputs else str(row_scores(self.model, self.score).name)
             self.features.explained(self.model.copy(), of=of)
 
-    def _built_for(self, shapes: Shapes, scores: ScoreAxes, target: Score) -> Plan:
+    def _built_for(self, shapes: Shapes, scores: ScoreAxes, target: Score) -> OpenPlan:
         try:
             return self._built(shapes, scores, target)
         except OnnxrayError:
@@ -174,13 +181,13 @@ class ExplanationRuns:
                 raise
             return self._built({}, scores, target)
 
-    def _built(self, shapes: Shapes, scores: ScoreAxes, target: Score) -> Plan:
+    def _built(self, shapes: Shapes, scores: ScoreAxes, target: Score) -> OpenPlan:
         with blaming_model(self.model):
             plan = explanation_graph(
                 self.model, self.method, score=self.score, lowering=self.lowering, target=target, shapes=shapes,
                 builder=self.backend.reverse_pass(self.model), scores=scores, rules=self.rules, features=self.features,
             )  # fmt: skip
-        return plan, self.backend.open(plan.model, self.providers, self.threads)
+        return OpenPlan(plan, self.backend.open(plan.model, self.providers, self.threads), Finish(self.method, plan))
 
 
 def open_runs(

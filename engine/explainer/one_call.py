@@ -113,7 +113,7 @@ def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options:
     classes, examples = scores.count or 0, given.batch.examples
     if scores.whole:
         return _stacked([gradients(given.batch.feeds, scores.named(np.array([k]))) for k in range(classes)])
-    plan, _ = runs.plan(runs.shapes(runs.backend.inputs(given)), scores, Class())
+    plan = runs.plan(runs.shapes(runs.backend.inputs(given)), scores, Class()).graph
     for name in plan.explained:
         if plan.row_axis(name) is None:
             raise InputError(f"jacobian() needs an axis that counts examples, which {name!r} has not")

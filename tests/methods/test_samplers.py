@@ -14,11 +14,13 @@ import onnxruntime
 import pytest
 from by_hand import CONV, DENSE, TOLERANCE, ByHand, model
 from measures import distance
+from onnxray.attribution import finish
 from onnxray.methods.base import EmitContext, Emitted
 from onnxray.methods.integrated_gradients import IntegratedGradients
 from onnxray.methods.samplers import Noise, Sampler
 from onnxray.methods.smoothgrad import SmoothGrad
-from replicas import integrated_gradients
+from onnxray.runtime import open_session
+from replicas import REPLICAS, integrated_gradients
 
 SAMPLES = 3
 
@@ -90,6 +92,17 @@ def test_the_points_are_drawn_once_for_all_calls(monkeypatch: pytest.MonkeyPatch
     assert len(drawn) == 1
     assert distance(saved(explainer, tmp_path / "e.onnx", x), np.asarray(explainer(x, 2).values)) <= TOLERANCE
     assert len(drawn) == 2
+
+
+def test_the_last_step_is_opened_once_for_all_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of any number of examples, with the graph that it belongs to."""
+    opened, explainer = [], onnxray.Explainer(CONV.proto(), "feature-ablation", cells=2)
+    monkeypatch.setattr(finish, "open_session", lambda *given, **how: opened.append(1) or open_session(*given, **how))
+    for count in (1, 3, 2):
+        x = CONV.x(count)
+        found = explainer(x, 2).values
+        assert distance(found, REPLICAS["feature-ablation"](CONV, x, 2, cells=2)) <= TOLERANCE
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize("by_hand", [DENSE, CONV], ids=["dense", "convolutional"])
