@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..data.preprocess import Preprocess
 from ..errors import InputError
 from ..graph.model import Model, is_float
 from .axes import batch_axis, fixed_batch
+from .state_inputs import state_inputs, zero_states
 
 __all__ = ["prepare"]
 
@@ -27,7 +29,8 @@ def prepare(model: Model, inputs: Inputs, preprocess: Preprocess | None = None) 
     """Arrays for every input of the model.
 
     ``inputs`` is an array for the only input, a dict for several, or pictures (paths or PIL images, one or many), which
-    go through ``preprocess``, by default the model's own. Raises InputError for what does not fit.
+    go through ``preprocess``, by default the model's own. State inputs that are left out start at zero, and a warning
+    says so. Raises InputError for what does not fit.
     """
     pictures = _pictures(inputs)
     drawn: tuple[Image.Image, ...] = ()
@@ -36,17 +39,17 @@ def prepare(model: Model, inputs: Inputs, preprocess: Preprocess | None = None) 
         recipe = recipe or guess_preprocess(model)
         drawn = tuple(recipe.picture(picture) for picture in pictures)
         inputs = recipe.stacked(drawn)
-    arrays = _by_name(model, inputs)
+    arrays, states = _by_name(model, inputs)
     feeds = {str(v.name): _checked(v, arrays[str(v.name)], model) for v in model.inputs}
     axes = _example_axes(model, feeds)
-    return Prepared(Batch(feeds, axes, fixed_batch(model)), drawn, recipe)
+    return Prepared(Batch(feeds, axes, fixed_batch(model)), drawn, recipe, states)
 
 
 def guess_preprocess(model: Model) -> Preprocess:
     """A guess from the shape of the first float input."""
     first = next((v for v in model.inputs if is_float(v)), None)
     if first is None or first.shape is None or len(first.shape) != 4:
-        raise InputError("the model's input is no picture (rank 4); give an array (on the command line .npy or .csv)")
+        raise InputError("the model's input is no picture (rank 4); give an array (by a file: .npy, .csv or .wav)")
     return Preprocess.guess([d if isinstance(d, int) else d.value for d in first.shape])
 
 
@@ -58,16 +61,25 @@ def _pictures(inputs: Inputs) -> list[Any]:
     return [inputs] if one else list(inputs) if many else []
 
 
-def _by_name(model: Model, inputs: Inputs) -> dict[str, np.ndarray]:
+def _by_name(model: Model, inputs: Inputs) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """The arrays by input, and which of them are states that were left out and start at zero."""
     names = [str(v.name) for v in model.inputs]
-    given = dict(inputs) if isinstance(inputs, Mapping) else {names[0]: inputs} if len(names) == 1 else None
+    whole = isinstance(inputs, Mapping) and all(name in inputs for name in names)
+    states = frozenset() if whole or len(names) == 1 else state_inputs(model)
+    needed = [name for name in names if name not in states]
+    given = dict(inputs) if isinstance(inputs, Mapping) else {needed[0]: inputs} if len(needed) == 1 else None
     if given is None:
         raise InputError(f"the model has several inputs; give a dict with: {', '.join(names)}")
-    if missing := [name for name in names if name not in given]:
+    if missing := [name for name in needed if name not in given]:
         raise InputError(f"no array for input {', '.join(missing)}; the model takes: {', '.join(names)}")
     if unknown := [str(name) for name in given if name not in names]:
         raise InputError(f"no input {', '.join(unknown)} in the model; it takes: {', '.join(names)}")
-    return given
+    left_out = tuple(name for name in names if name not in given)
+    zeros = zero_states(model, left_out, given) if left_out else {}
+    if left_out:
+        told = "state {}, which was left out, starts" if len(left_out) == 1 else "states {}, which were left out, start"
+        warnings.warn(told.format(", ".join(map(repr, left_out))) + " at zero", stacklevel=4)
+    return {**given, **zeros}, left_out
 
 
 def _checked(value: ir.Value, given: Any, model: Model) -> np.ndarray:

@@ -43,11 +43,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Checked arrays, and the pictures that they were made from, by which preprocessing."""
+    """Checked arrays, and the pictures that they were made from, by which preprocessing; which inputs are states that
+    were left out and start at zero."""
 
     batch: Batch
     pictures: tuple[Image.Image, ...] = ()
     preprocess: Preprocess | None = None
+    states: tuple[str, ...] = ()
 
     @property
     def as_one(self) -> Prepared:

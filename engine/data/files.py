@@ -1,4 +1,4 @@
-"""Files that models take: pictures as they are, arrays from .npy and .npz, rows of a table from .csv."""
+"""Files that models take: pictures as they are, arrays of .npy and .npz, rows of .csv, sound of .wav."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..graph.metadata import FEATURES, entry
 from ..graph.model import Model
 from ..support.damaged import readable
+from .audio import WAV, read_sound, with_rate
 
 __all__ = [
     "ARRAYS",
@@ -27,17 +28,19 @@ __all__ = [
     "table_lines",
 ]
 
-ARRAYS = frozenset({".npy", ".npz", ".csv"})
+ARRAYS = frozenset({".npy", ".npz", ".csv", WAV})
 CLASSES = ("label", "labels", "target", "y")  # names of arrays and columns that hold classes
 NO_TABLE = (OSError, ValueError, csv.Error)  # what a file that cannot be read as a table raises; no text: ValueError
 
 
 @dataclass(frozen=True)
 class Given:
-    """The content of a file as input of a model; for a table, the names of its features, too."""
+    """The content of a file as input of a model; for a table the names of its features, for a series with a known rate
+    its samples a second, too."""
 
     inputs: Any
     features: tuple[str, ...] = ()
+    rate: float | None = None
 
 
 def is_picture(path: Path) -> bool:
@@ -45,21 +48,32 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() not in ARRAYS
 
 
-def read_given(model: Model, path: Path) -> Given:
-    """The contents of a file; an array without its batch axis gets one."""
+def read_given(model: Model, path: Path, rate: float | None = None) -> Given:
+    """The contents of a file; an array without its batch axis gets one. ``rate``: samples a second of a series."""
     features = tuple(entry(model.metadata, FEATURES) or ())
     if is_picture(path):
         return Given(path)
     if path.suffix.lower() == ".csv":
         return _read_csv(path, features)
+    if path.suffix.lower() == WAV:
+        arrays, rate = read_sound(model, path, rate)
+    else:
+        arrays = _batched_arrays(model, path)
+    named = with_rate(model, arrays, rate)
+    return Given(named if len(model.inputs) > 1 else next(iter(named.values())), features, rate)
+
+
+def _batched_arrays(model: Model, path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file by input; a single one is that of the first input."""
     arrays = _read_arrays(path)
     ranks = {str(v.name): None if v.shape is None else len(v.shape) for v in model.inputs}
     if isinstance(arrays, dict) and len(ranks) > 1:
-        return Given({name: _batched(array, ranks.get(name)) for name, array in arrays.items()}, features)
+        return {name: _batched(array, ranks.get(name)) for name, array in arrays.items()}
     if isinstance(arrays, dict) and len(arrays) > 1:
         raise InputError(f"{path} holds {len(arrays)} arrays, {', '.join(arrays)}, but the model has one input")
     array = next(iter(arrays.values())) if isinstance(arrays, dict) else arrays
-    return Given(_batched(array, next(iter(ranks.values()), None)), features)
+    first = next(iter(ranks), "")
+    return {first: _batched(array, ranks.get(first))}
 
 
 def _read_arrays(path: Path) -> np.ndarray | dict[str, np.ndarray]:

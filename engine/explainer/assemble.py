@@ -40,7 +40,7 @@ def attribution_of(
         delta=sums.delta,
         layout=given.preprocess.layout if given.preprocess and plan.fed else _layout(plan),
         pictures=given.pictures if plan.fed or plan.layer_sized else (),
-        provenance={**made} | gap_record(sums.gaps, plan.bound),
+        provenance={**made} | _zero_states(given) | gap_record(sums.gaps, plan.bound),
         reduction=method.reduction if _layout(plan) == "NLC" else "abs-max",
     )
 
@@ -55,6 +55,10 @@ def provenance_of(
     laid = {} if rules is EXACT else {"rules": rules.name}
     inner = {} if plan.fed else {"features": list(plan.explained)}
     return {"options": repr(method), "score": score, **said, **layer, **laid, **inner, **_by_rule(plan)}
+
+
+def _zero_states(given: Prepared) -> dict[str, Any]:
+    return {"zero_states": list(given.states)} if given.states else {}
 
 
 def _by_rule(plan: ExplanationGraph) -> dict[str, Any]:

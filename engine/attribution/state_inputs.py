@@ -1,0 +1,84 @@
+"""State inputs, which start at zero where they are left out: initial states of recurrent nets, caches of streams."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from ..data.arrays import as_array
+from ..errors import InputError
+from ..graph.model import Model, is_float
+from ..graph.traversal import ancestors
+from .axes import batch_axis, leading_input
+
+__all__ = ["state_inputs", "zero_states"]
+
+INITIAL = {"LSTM": (5, 6), "GRU": (5,), "RNN": (5,)}  # inputs of the operators: initial_h, initial_c
+STATE = re.compile(r"state|cache|hidden|cell", re.IGNORECASE)
+
+
+def state_inputs(model: Model) -> frozenset[str]:
+    """Names of the floating-point inputs that hold a state: those that nothing but the initial state of a recurrent
+    operator depends on with no data beside them, and those called state, cache, hidden or cell of which an output in
+    the same shape has the new value. The first floating-point input is none.
+    """
+    others = [value for value in model.inputs if is_float(value) and value is not leading_input(model)]
+    return frozenset(str(value.name) for value in others if _starts_recurrence(model, value) or _is_cache(model, value))
+
+
+def zero_states(model: Model, names: Collection[str], given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Zeros for the state inputs of these names, for as many examples as the given inputs hold.
+
+    Raises InputError for a state with an open size that is not the number of examples.
+    """
+    first = leading_input(model)
+    shape, axis = as_array(given[str(first.name)], f"input {first.name!r}").shape, batch_axis(model, first)
+    examples = 1 if axis is None or len(shape) <= axis else shape[axis]
+    return {
+        str(value.name): np.zeros(_sizes(model, value, examples), value.dtype.numpy() if value.dtype else np.float32)
+        for value in model.inputs
+        if value.name in names
+    }
+
+
+def _sizes(model: Model, value: ir.Value, examples: int) -> list[int]:
+    axis = batch_axis(model, value)
+    dims = [examples if k == axis and not isinstance(d, int) else d for k, d in enumerate(value.shape or ())]
+    if value.shape is None or not all(isinstance(d, int) for d in dims):
+        raise InputError(
+            f"no array for input {value.name!r}, a state of open size {value.shape or ''}; give zeros of its size"
+        )
+    return [int(str(d)) for d in dims]
+
+
+def _starts_recurrence(model: Model, value: ir.Value) -> bool:
+    nodes = list(model.graph.all_nodes())
+    sizes = {v for node in nodes if node.op_type in ("Shape", "Size") for v in node.outputs}
+    initial = [
+        node.inputs[k]
+        for node in nodes
+        for k in INITIAL.get(node.op_type, ())
+        if k < len(node.inputs) and node.inputs[k] is not None
+    ]
+    first = leading_input(model)
+    behind = [set(ancestors([one], sizes)) for one in initial if one is not None]
+    return any(value in values and first not in values for values in behind)
+
+
+def _is_cache(model: Model, value: ir.Value) -> bool:
+    if not STATE.search(str(value.name)) or value.shape is None:
+        return False
+    return any(_continues(value, output) for output in model.outputs)
+
+
+def _continues(value: ir.Value, output: ir.Value) -> bool:
+    """Whether an output has the name of an input with something added, and its shape as far as it is known."""
+    if str(value.name) not in str(output.name) or value.shape is None or output.shape is None:
+        return False
+    sizes = [
+        (a, b) for a, b in zip(value.shape, output.shape, strict=False) if isinstance(a, int) and isinstance(b, int)
+    ]
+    return len(value.shape) == len(output.shape) and all(a == b for a, b in sizes)

@@ -1,0 +1,78 @@
+"""State inputs that are left out start at zero, and a line says so: initial states, and caches."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import onnx
+import onnxray
+import pytest
+from by_hand import model, normal
+from onnxray.attribution.state_inputs import state_inputs
+
+X = normal(2, 5, 3)
+
+
+def recurrent(size: str = "4", middle: str = "h1 = Identity(h0)") -> onnx.ModelProto:
+    """An LSTM of four units over (N, T, 3), whose initial h is an input on axis 1 of which examples are counted."""
+    return model(
+        f"""net (float[N, T, 3] x, float[1, N, {size}] h0, float[1, N, 4] c0) => (float[1, N, 4] y) {{
+            t = Transpose<perm=[1, 0, 2]>(x) {middle}
+            every, y, cell = LSTM<hidden_size=4>(t, W, R, "", "", h1, c0) }}""",
+        {"W": normal(1, 16, 3), "R": normal(1, 16, 4)},
+    )
+
+
+def cached(cache: str = "cache", update: str = "cache_out") -> onnx.ModelProto:
+    return model(
+        f"""net (float[N, 3] x, float[N, 3] {cache}) => (float[N, 3] y, float[N, 3] {update}) {{
+            {update} = Add(x, {cache}) y = Mul({update}, {update}) }}"""
+    )
+
+
+@pytest.mark.parametrize("left_out", [["h0"], ["c0"], ["h0", "c0"]])
+def test_initial_states_left_out_are_zeros(left_out: list[str]) -> None:
+    given = {"h0": np.zeros((1, 2, 4), np.float32), "c0": np.zeros((1, 2, 4), np.float32)}
+    whole = onnxray.explain(recurrent(), {"x": X, **given}, target=1)
+    few = {"x": X, **{name: array for name, array in given.items() if name not in left_out}}
+    with pytest.warns(UserWarning, match=f"{', '.join(map(repr, left_out))}, which w.* left out, starts? at zero"):
+        found = onnxray.explain(recurrent(), few, target=1)
+    np.testing.assert_array_equal(found.values["x"], whole.values["x"])
+    assert found.provenance["zero_states"] == left_out
+    assert "zero_states" not in whole.provenance
+
+
+def test_an_array_alone_is_that_of_the_only_input_beside_states() -> None:
+    with pytest.warns(UserWarning, match="left out"):
+        found = onnxray.explain(cached(), np.full((2, 3), 5, np.float32), target=1)
+    np.testing.assert_array_equal(found.values["x"], [[0, 10, 0]] * 2)  # d x**2 / dx
+
+
+def test_nothing_is_said_where_all_is_given() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = onnxray.explain(cached(), {"x": np.ones((1, 3), np.float32), "cache": np.ones((1, 3))}, target=0)
+    np.testing.assert_array_equal(found.values["cache"], [[4, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    "proto",
+    [
+        cached("other", "other_out"),  # no state by its name
+        cached("cache", "y2"),  # nothing has its new value
+        recurrent(middle="d = ReduceMean<keepdims=1>(x, k) e = Squeeze(d) h1 = Mul(h0, e)"),  # depends on data, too
+    ],
+    ids=["name", "output", "data"],
+)
+def test_what_is_no_state_must_be_given(proto: onnx.ModelProto) -> None:
+    if any(node.op_type == "LSTM" for node in proto.graph.node):
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1, 2]), "k"))
+    assert state_inputs(onnxray.load(proto)) <= {"c0"}
+    with pytest.raises(onnxray.InputError, match=r"no array for input|give a dict"):
+        onnxray.explain(proto, {"x": X if "c0" in str(proto.graph.input) else normal(2, 3)}, target=0)
+
+
+def test_a_state_of_open_size_must_be_given() -> None:
+    with pytest.raises(onnxray.InputError, match=r"no array for input 'h0', a state of open size .*; give zeros"):
+        onnxray.explain(recurrent("H"), {"x": X}, target=0)
