@@ -21,7 +21,7 @@ def main(out: Path) -> None:
     model, picture = onnxray.load(models.path("digits.onnx")), models.path("digit.png")
     classes = ranking(model, picture)[:2]
     labels = [f'for "{model.labels[k] if model.labels else k}"' for k in classes]
-    every = list(onnxray.METHODS)
+    every = [name for name, method in onnxray.METHODS.items() if not method.has_attention]
     bands = [every[k : k + COLUMNS] for k in range(0, len(every), COLUMNS)]
     stacked([band_of(model, picture, band, classes, labels) for band in bands]).save(out)
     print(f"wrote {out}")

@@ -8,6 +8,7 @@ from math import factorial
 from typing import Any
 
 import numpy as np
+import onnxray
 import pytest
 from by_hand import Array, ByHand
 from onnxray.methods.kernel_shap import coalitions
@@ -19,6 +20,8 @@ QUICK: dict[str, dict[str, Any]] = {  # for tests of something else than the num
     "shapley-sampling": {"cells": 2, "samples": 3},
 }
 
+# The methods of every model; the others follow the attention of transformers (test_rollouts.py).
+ANYWHERE = [name for name, method in onnxray.METHODS.items() if not method.has_attention]
 ALIKE = ("lime", "shapley-sampling")  # have the nodes of kernel-shap, with other constants
 
 

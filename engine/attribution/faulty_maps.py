@@ -91,8 +91,7 @@ def faults_of(
     zero = finite & ~not_zero(flat)
     same = finite & ~zero & np.all([np.ptp(rows, 1) == 0 for rows in flat], axis=0) & method.layer_sized
     found = [Fault(int(k), NOT_FINITE, _overflow(scores[k])) for k in np.flatnonzero(~finite)]
-    why = "the layer's map has one value; name a layer with a larger map (layer=, --layer)"
-    found += [Fault(int(k), "is the same everywhere", why) for k in np.flatnonzero(same)]
+    found += [Fault(int(k), "is the same everywhere", method.uniform) for k in np.flatnonzero(same)]
     rows = np.flatnonzero(zero)
     reasons = (
         _reasons(rows, _control_maps(method, score, activation, ruled), method.blank, is_not_zero) if rows.size else {}

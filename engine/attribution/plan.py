@@ -153,7 +153,7 @@ def _with_shapes(model: Model, shapes: Mapping[str, Sequence[int | str | None]] 
 
 
 def _checked(scores: ScoreAxes, method: Method) -> ScoreAxes:
-    if scores.whole and method.has_layer:
+    if scores.whole and (method.has_layer or method.layer_sized):
         raise InputError(
             f"{method.name} needs scores with an axis that counts examples, which {scores.tensor!r} has not"
         )

@@ -221,9 +221,11 @@ def open_runs(
 
 
 def _checked_features(features: Features, method: Method) -> Features:
-    """The features; an InputError for those inside the model where the method has a layer of its own."""
+    """The features; an InputError for those inside the model where the method has layers of its own."""
     if method.has_layer and not features.inputs:
         raise InputError(f"method {method.name!r} maps a layer: name it by layer=, features= is for other methods")
+    if method.has_attention and not features.inputs:
+        raise InputError(f"method {method.name!r} maps the model's attention: features= is for other methods")
     return features
 
 

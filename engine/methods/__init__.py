@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..support.choice import choose
+from .attention_rollout import AttentionRollout
 from .base import Method
 from .deep_lift import DeepLift
 from .eigen_cam import EigenCam, EigenGradCam
@@ -14,6 +15,7 @@ from .expected_gradients import ExpectedGradients
 from .feature_ablation import FeatureAblation
 from .grad_cam import GradCam
 from .grad_cam_plus_plus import GradCamPlusPlus
+from .gradient_rollout import GradientRollout
 from .guided_grad_cam import GuidedGradCam
 from .hires_cam import HiResCam
 from .integrated_gradients import IntegratedGradients
@@ -50,6 +52,8 @@ METHODS: dict[str, type[Method]] = {
         EigenCam,
         EigenGradCam,
         GuidedGradCam,
+        AttentionRollout,
+        GradientRollout,
         Occlusion,
         FeatureAblation,
         Rise,

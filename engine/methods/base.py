@@ -96,7 +96,8 @@ class Method(ABC):
     name: ClassVar[str]
     relu_policy: ClassVar[str] = "exact"
     has_layer: ClassVar[bool] = False  # looks at a layer, which its option of this name names
-    layer_sized: ClassVar[bool] = False  # its maps have the size of that layer
+    layer_sized: ClassVar[bool] = False  # its maps have the size of a layer
+    has_attention: ClassVar[bool] = False  # follows the attention of a transformer; other models are refused
     reduction: ClassVar[Reduction] = "sum"  # an embedding's values as one number for its token
     adds_up: ClassVar[bool] = True  # a word gets the sum of its tokens' numbers; else their mean
     differentiates: ClassVar[bool] = True
@@ -105,6 +106,7 @@ class Method(ABC):
         "the score does not change with the input near it: Relus that are off, saturated activations or operators that "
         "round block every path; occlusion needs no gradient"
     )  # the usual reason for a map that is zero everywhere, where no method of ``relaxed`` tells another
+    uniform: ClassVar[str] = "the layer's map has one value; name a layer with a larger map (layer=, --layer)"
 
     def samplers(self) -> Sequence[Sampler]:
         """Which points the method looks at; none: the input itself alone. Of several it looks at their product."""

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from ..graph.builder import GraphBuilder
 from ..graph.traversal import ancestors
 
-__all__ = ["CONVOLUTIONS", "TOKEN_NORMS", "Grid", "attends", "grid_of", "is_softmax", "tokens_of"]
+__all__ = ["CONVOLUTIONS", "TOKEN_NORMS", "Grid", "attends", "grid_of", "softmax_of", "tokens_of", "whole_grid"]
 
 EXTRA = 16  # tokens of class and registers that may stand before those of the patches
 END = 2**31 - 1
@@ -19,6 +19,9 @@ TOKEN_NORMS = frozenset({"LayerNormalization", "RMSNormalization"})
 _MOVES = frozenset({
     "Cast", "Concat", "Dropout", "Expand", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "Split",
     "Squeeze", "Transpose", "Unsqueeze",
+})  # fmt: skip
+_KEEPS_SOFTMAX = frozenset({
+    "Cast", "DequantizeLinear", "Dropout", "Identity", "QuantizeLinear", "Reshape", "Transpose",
 })  # fmt: skip
 
 
@@ -49,6 +52,11 @@ def grid_of(value: ir.Value) -> list[Grid]:
     return [one for one in found if one is not None]
 
 
+def whole_grid(value: ir.Value, size: int) -> Grid | None:
+    """The grid that so many tokens, which a value is computed of, are of one convolution, with tokens before it."""
+    return _fitting(1, size, list(_grids(value)), halved=False)
+
+
 def _grids(value: ir.Value) -> Iterator[tuple[int, ...]]:
     """The grids of the convolutions of pictures before a value, the latest first."""
     producer = value.producer()
@@ -62,14 +70,14 @@ def _grids(value: ir.Value) -> Iterator[tuple[int, ...]]:
                 yield height, width
 
 
-def _fitting(axis: int, size: int, grids: Sequence[tuple[int, ...]]) -> Grid | None:
+def _fitting(axis: int, size: int, grids: Sequence[tuple[int, ...]], halved: bool = True) -> Grid | None:
     """The grid of so many tokens: a whole one with the fewest tokens besides, else a halved one without any."""
     whole = [(size - h * w, (h, w)) for h, w in grids if 0 <= size - h * w <= EXTRA and h * w > 1]
     if whole:
         extra, sizes = min(whole, key=lambda one: one[0])
         return Grid(axis, sizes, extra)
-    halved = [(h >> k, w >> k) for h, w in grids for k in range(1, 8)]
-    return next((Grid(axis, sizes, 0) for sizes in halved if sizes[0] * sizes[1] == size > 1), None)
+    merged = [(h >> k, w >> k) for h, w in grids for k in range(1, 8)] if halved else []
+    return next((Grid(axis, sizes, 0) for sizes in merged if sizes[0] * sizes[1] == size > 1), None)
 
 
 def attends(node: ir.Node, behind: set[ir.Value]) -> bool:
@@ -77,18 +85,18 @@ def attends(node: ir.Node, behind: set[ir.Value]) -> bool:
     if node.op_type in ("Attention", "MultiHeadAttention"):
         return True
     varying = [x for x in node.inputs if x in behind]
-    return node.op_type in ("MatMul", "Einsum") and len(varying) == 2 and any(map(is_softmax, varying))
+    return node.op_type in ("MatMul", "Einsum") and len(varying) == 2 and any(map(softmax_of, varying))
 
 
-def is_softmax(value: ir.Value | None) -> bool:
-    """Whether a value is that of a Softmax, moved or not, or with zeros where it is NaN, as PyTorch exports."""
+def softmax_of(value: ir.Value | None) -> ir.Node | None:
+    """The Softmax that gives a value, moved and rounded or not, or with zeros where it is NaN, as PyTorch exports."""
     while value is not None and (node := value.producer()) is not None:
         if node.op_type == "Softmax":
-            return True
+            return node
         if node.op_type == "Where":
-            return any(is_softmax(x) for x in node.inputs[1:])
-        value = node.inputs[0] if node.op_type in ("Cast", "Dropout", "Identity", "Reshape", "Transpose") else None
-    return False
+            return next((found for x in node.inputs[1:] if (found := softmax_of(x)) is not None), None)
+        value = node.inputs[0] if node.op_type in _KEEPS_SOFTMAX else None
+    return None
 
 
 def tokens_of(attention: ir.Node, behind: set[ir.Value]) -> ir.Value | None:
@@ -98,7 +106,7 @@ def tokens_of(attention: ir.Node, behind: set[ir.Value]) -> ir.Value | None:
     if attention.op_type in ("Attention", "MultiHeadAttention"):
         value = attention.inputs[2] or attention.inputs[0]
     else:
-        value = next((x for x in attention.inputs if x in behind and not is_softmax(x)), None)
+        value = next((x for x in attention.inputs if x in behind and softmax_of(x) is None), None)
     product = _back(value, behind, _MOVES | {"Add", "Mul", "Div"})
     node = product.producer() if product is not None else None
     if node is None or node.op_type not in ("MatMul", "Gemm"):

@@ -9,53 +9,14 @@ import onnx
 import onnxray
 import onnxruntime
 import pytest
+from attention_nets import BLOCK, SAFE, WIDTH, vision_transformer
 from by_hand import Array, model, normal
 from cam_formulas import FORMULAS
 from measures import distance
 from onnxray.gate.layers.cam_layer import default_layer, same_layer
 from onnxray.methods.cam_tokens import grid_of
 
-WIDTH, PLACES, TARGET = 8, 9, 2
-BLOCK = """
-    [norm{k}] n{k} = LayerNormalization(t{k}, scale)
-    q{k} = MatMul(n{k}, Q{k})
-    m{k} = MatMul(n{k}, K{k})
-    v{k} = MatMul(n{k}, V{k})
-    m{k}t = Transpose<perm=[0, 2, 1]>(m{k})
-    s{k} = MatMul(q{k}, m{k}t)
-    [attention{k}] w{k} = Softmax<axis=-1>(s{k})
-    a{k} = MatMul(w{k}, v{k})
-    t{next} = Add(t{k}, a{k})
-"""
-
-
-SAFE = """    [attention{k}] u{k} = Softmax<axis=-1>(s{k}) nan{k} = IsNaN(u{k}) w{k} = Where(nan{k}, none, u{k})
-"""  # as PyTorch exports attention with a mask
-
-
-def vision_transformer(blocks: int = 2, registers: int = 0, head: str = "token", block: str = BLOCK) -> onnx.ModelProto:
-    """A ViT of one head of attention: patches of 4 x 4 in 3 x 3 places behind a class token and registers."""
-    pooled = {"token": "p = Gather<axis=1>(z, zero)", "mean": "p = ReduceMean<keepdims=0>(z, one)"}[head]
-    text = f"""net (float[N, 3, 12, 12] x) => (float[N, 5] y) {{
-        [patches] c = Conv<strides=[4, 4]>(x, P)
-        f = Reshape(c, flat)
-        e = Transpose<perm=[0, 2, 1]>(f)
-        l = Mul(e, none)
-        first = ReduceSum<keepdims=1>(l, one)
-        cls = Add(first, tokens)
-        t0 = Concat<axis=1>(cls, e)
-        {"".join(block.format(k=k, next=k + 1) for k in range(blocks))}
-        [norm] z = LayerNormalization(t{blocks}, scale)
-        {pooled}
-        y = MatMul(p, W)
-    }}"""
-    weights = {f"{name}{k}": normal(WIDTH, WIDTH, seed=k) / 2 for k in range(blocks) for name in "QKV"}
-    weights |= {"P": normal(WIDTH, 3, 4, 4) / 4, "W": normal(WIDTH, 5), "scale": normal(WIDTH) / 4 + 1}
-    weights |= {"tokens": normal(1, 1 + registers, WIDTH), "none": np.zeros(1, np.float32)}
-    integers = {"flat": np.array([0, WIDTH, PLACES]), "one": np.array([1]), "zero": np.array(0)}
-    return model(text, weights | integers)
-
-
+TARGET = 2
 X = normal(2, 3, 12, 12)
 
 

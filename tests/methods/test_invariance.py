@@ -9,15 +9,17 @@ import numpy as np
 import onnx
 import onnxray
 import pytest
-from black_box import QUICK, every_day
+from black_box import ALIKE, QUICK, every_day
 from by_hand import CONV, TOLERANCE, model, normal
 from measures import distance
 from onnx import numpy_helper
 from replicas import REPLICAS
 
 
-@pytest.mark.parametrize("method", every_day(onnxray.METHODS))
-@pytest.mark.parametrize("name", ["cnn", pytest.param("vit", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("name", "method"), [
+    *(pytest.param("cnn", method, marks=pytest.mark.slow if method in ALIKE else ()) for method in REPLICAS),
+    *(pytest.param("vit", method, marks=pytest.mark.slow) for method in onnxray.METHODS),
+])  # fmt: skip
 def test_a_row_of_a_batch_is_the_row_alone(net: Callable[[str], Any], name: str, method: str) -> None:
     one = net(name)
     x, ex = one.pictures(3), onnxray.Explainer(one.proto, method, **one.options(method))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnxray
 import pytest
+from attention_nets import ROLLOUTS
 from black_box import QUICK
 from by_hand import CONV, DENSE, TOLERANCE, ByHand, label, model, normal
 from cam_formulas import FORMULAS
@@ -83,7 +84,7 @@ def test_replica(by_hand: ByHand, method: str, options: dict[str, Any]) -> None:
 
 
 def test_every_method_has_a_replica() -> None:
-    assert set(REPLICAS) == set(onnxray.METHODS)
+    assert {*REPLICAS, *ROLLOUTS} == set(onnxray.METHODS)
 
 
 @pytest.mark.parametrize("rule", ["gauss-legendre", "inclusive"])
@@ -96,7 +97,7 @@ def test_delta_is_the_gap_of_completeness(rule: str) -> None:
 
 
 def test_methods_that_share_the_score_out_have_a_delta() -> None:
-    found = {m: onnxray.explain(CONV.proto(), CONV.x(), m, **QUICK.get(m, {})) for m in onnxray.METHODS}
+    found = {m: onnxray.explain(CONV.proto(), CONV.x(), m, **QUICK.get(m, {})) for m in REPLICAS}
     assert [m for m, a in found.items() if a.delta is not None] == ["integrated-gradients", "deep-lift", "lrp"]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnxray
 import pytest
+from black_box import ANYWHERE
 from late import Late, late
 from measures import distance
 
@@ -157,7 +158,7 @@ def perceptrons() -> tuple[onnxray.Model, onnxray.Model, np.ndarray]:
 
 
 @pytest.mark.parametrize("score", ["logit", pytest.param("output", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("method", onnxray.METHODS)
+@pytest.mark.parametrize("method", ANYWHERE)
 def test_a_resnet(method: str, score: str, resnets: Any, measured: Callable[[str], None]) -> None:
     nchw, nhwc, x = resnets
     if (method, score) == ("lrp", "output"):
@@ -177,7 +178,7 @@ def test_a_resnet(method: str, score: str, resnets: Any, measured: Callable[[str
 
 
 @pytest.mark.parametrize("score", ["logit", "output"])
-@pytest.mark.parametrize("method", [name for name, method in onnxray.METHODS.items() if not method.has_layer])
+@pytest.mark.parametrize("method", [name for name in ANYWHERE if not onnxray.METHODS[name].has_layer])
 def test_a_perceptron(method: str, score: str, perceptrons: Any) -> None:
     ours, theirs, x = perceptrons
     if (method, score) == ("lrp", "output"):
