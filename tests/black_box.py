@@ -20,8 +20,10 @@ QUICK: dict[str, dict[str, Any]] = {  # for tests of something else than the num
     "shapley-sampling": {"cells": 2, "samples": 3},
 }
 
+OF_A_KIND = ("feature-permutation", "mutagenesis")  # need several examples, or a one-hot sequence
+ORDINARY = [name for name in onnxray.METHODS if name not in OF_A_KIND]
 # The methods of every model; the others follow the attention of transformers (test_rollouts.py).
-ANYWHERE = [name for name, method in onnxray.METHODS.items() if not method.has_attention]
+ANYWHERE = [name for name in ORDINARY if not onnxray.METHODS[name].has_attention]
 ALIKE = ("lime", "shapley-sampling")  # have the nodes of kernel-shap, with other constants
 
 
@@ -69,6 +71,37 @@ def feature_ablation(
     count = of.max() + 1
     play = game(by_hand, x, k, of, baseline)
     return (play(np.ones((1, count))) - play(1 - np.eye(count)))[of].transpose(x.ndim - 1, *range(x.ndim - 1))
+
+
+def feature_permutation(
+    by_hand: ByHand, x: Array, k: int, groups: Any = None, cells: Any = 8, samples: int = 5, seed: int = 0
+) -> Array:
+    """In draw s each example of a group's random order takes the values of the one s + 1 places behind it."""
+    of, found = groups_of(x, groups, cells), np.zeros(x.shape)
+    for group in range(of.max() + 1):
+        order = np.random.default_rng([seed, group]).permutation(len(x))
+        for s in range(samples):
+            taken = x.copy()
+            for place, one in enumerate(order):
+                taken[one, of == group] = x[order[(place + 1 + s % (len(x) - 1)) % len(x)], of == group]
+            fall = (by_hand.scores(x) - by_hand.scores(taken))[:, k]
+            found[:, of == group] += fall[:, None] / samples
+    return found
+
+
+def mutagenesis(by_hand: ByHand, x: Array, k: int, letters: int | None = None, show: str = "changes") -> Array:
+    """As in tangermeme: less the mean over the letters ("centred"), times the sequence ("present")."""
+    axis = 1 + (x.shape[1:].index(4) if letters is None else letters)
+    first, changes = np.moveaxis(x, axis, -1), np.zeros(x.shape)
+    for place in np.ndindex(*first.shape[1:]):
+        mutant = first.copy()
+        mutant[(slice(None), *place[:-1])] = np.eye(first.shape[-1])[place[-1]]
+        change = by_hand.scores(np.moveaxis(mutant, -1, axis)) - by_hand.scores(x)
+        np.moveaxis(changes, axis, -1)[(slice(None), *place)] = change[:, k]
+    if show == "changes":
+        return changes
+    centred = changes - changes.mean(axis, keepdims=True)
+    return centred if show == "centred" else centred * x
 
 
 def shapley_values(play: Game, count: int) -> Array:
@@ -179,6 +212,8 @@ def enlarged(mask: Array, shift: Array, sizes: Any) -> Array:
 
 BLACK_BOXES: dict[str, Callable[..., Array]] = {
     "feature-ablation": feature_ablation,
+    "feature-permutation": feature_permutation,
+    "mutagenesis": mutagenesis,
     "rise": rise,
     "kernel-shap": kernel_shap,
     "lime": lime,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper, parser
+from onnx import TensorProto, helper, numpy_helper, parser
 
 TOLERANCE = 1e-5
 
@@ -139,7 +139,33 @@ def backwards(h: Array, dr: Array, relu: str) -> Array:
     return {"exact": (h > 0) * dr, "guided": (h > 0) * (dr > 0) * dr, "deconvnet": (dr > 0) * dr}[relu]
 
 
-DENSE, CONV = Dense(), Convolutional()
+@dataclass(frozen=True)
+class Letters(Dense):
+    """The same of a one-hot sequence (N, 4, positions), or (N, positions, 4)."""
+
+    positions: int = 5
+    axis: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (4, self.positions) if self.axis == 0 else (self.positions, 4)
+
+    def proto(self, tail: str = "y = Identity(z)", shape: str = "", kind: str = "float", opset: int = 18) -> Any:
+        made = super().proto(tail, shape, kind, opset)
+        made.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *self.shape]))
+        made.graph.node[0].input[0] = "flat"
+        made.graph.node.insert(0, helper.make_node("Flatten", ["x"], ["flat"]))
+        return made
+
+    def x(self, count: int = 3, seed: int = 0) -> Array:
+        letters = np.random.default_rng(seed).integers(0, 4, (count, self.positions))
+        return np.moveaxis(np.eye(4, dtype=np.float32)[letters], 2, 1 + self.axis)
+
+    def scores(self, x: Array) -> Array:
+        return super().scores(x.reshape(len(x), -1))
+
+
+DENSE, CONV, LETTERS = Dense(), Convolutional(), Letters(20)
 ByHand = Dense | Convolutional
 
 

@@ -27,6 +27,8 @@ HELP = {  # the meaning of each option; an option without a line here shows its 
     "stride": "step of the window, a number or one per axis",
     "overlap": "mean or sum over the windows that cover an element",
     "composite": "which layers take which rule of LRP, such as epsilon-plus-flat",
+    "letters": "axis of the letters in a one-hot sequence, counted without the batch; found where one axis has size 4",
+    "show": "changes of the score, centred at each position, or of these the letters that are present",
     "relu": "keep the positive part only",
     "groups": "what is hidden together: grid, pixels (places, tokens, columns), superpixels, or an .npy of integers",
     "cells": "cells along each axis of the grid but the channels, a number or one per axis as in 1,20",

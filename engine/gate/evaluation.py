@@ -62,7 +62,7 @@ def evaluate(
     relu: bool | None = None, window: Extent = None, stride: Extent = None, overlap: str | None = None,
     groups: Groups = None, cells: Cells | None = None, keep: float | None = None, kernel_width: float | None = None,
     ridge: float | None = None, composite: str | None = None, of: str | None = None,
-    statistic: str | None = None,
+    statistic: str | None = None, letters: int | None = None, show: str | None = None,
     options: Mapping[str, Any] | None = None,
     failed: Callable[[Failed], None] = lambda _: None, progress: Progress | None = None,
 ) -> Evaluation:  # fmt: skip
@@ -84,7 +84,7 @@ def evaluate(
         providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
         threads: CPU threads of one run; None for all cores.
         memory: Bytes, or text such as "512MB", that sessions and one run may take beside the weights.
-        steps: Points on the path of integrated-gradients. For this and the next fifteen, which ``compare`` tells more
+        steps: Points on the path of integrated-gradients. For this and the next seventeen, which ``compare`` tells more
             of, None leaves the method's own default.
         baseline: Input without evidence.
         rule: Quadrature of integrated-gradients.
@@ -93,8 +93,8 @@ def evaluate(
         window: Size of occlusion's window in elements.
         stride: How far that window moves.
         overlap: "mean" or "sum", over the windows that cover an element.
-        groups: Elements that feature-ablation, kernel-shap, lime and shapley-sampling hide together: "grid", "pixels",
-            "superpixels" or an array of integers.
+        groups: Elements that feature-ablation, kernel-shap, lime and shapley-sampling hide together, and that
+            feature-permutation takes together: "grid", "pixels", "superpixels" or an array of integers.
         cells: Cells along each axis of such a grid, and of rise's masks.
         keep: Probability that a cell of rise's masks is open.
         kernel_width: How near to the input lime's coalitions count.
@@ -102,6 +102,8 @@ def evaluate(
         composite: Which layers take which rule of lrp, such as "epsilon-plus".
         of: Method whose maps of noisy copies smoothgrad takes, such as "integrated-gradients".
         statistic: "mean", "squared" or "variance", what smoothgrad makes of those maps.
+        letters: Axis of the letters in an example, of which mutagenesis makes others.
+        show: "changes", "centred" or "present", what mutagenesis maps.
         options: Options of methods by name; needed for ``samples`` and ``seed`` of methods.
         failed: Called with every sample that is skipped, and why.
         progress: Called with what is being done and the share of samples that are done, 0 to 1.
@@ -131,7 +133,7 @@ def evaluate(
     asked = method_settings(
         options, steps=steps, baseline=baseline, rule=rule, noise=noise, relu=relu, window=window, stride=stride,
         overlap=overlap, groups=groups, cells=cells, keep=keep, kernel_width=kernel_width, ridge=ridge,
-        composite=composite, of=of, statistic=statistic,
+        composite=composite, of=of, statistic=statistic, letters=letters, show=show,
     )  # fmt: skip
     settings: dict[str, Any] = {"score": score, "layer": layer, "preprocess": preprocess, "providers": providers}
     settings |= {"threads": threads, "memory": memory}

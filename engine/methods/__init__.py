@@ -13,6 +13,7 @@ from .deep_lift import DeepLift
 from .eigen_cam import EigenCam, EigenGradCam
 from .expected_gradients import ExpectedGradients
 from .feature_ablation import FeatureAblation
+from .feature_permutation import FeaturePermutation
 from .grad_cam import GradCam
 from .grad_cam_plus_plus import GradCamPlusPlus
 from .gradient_rollout import GradientRollout
@@ -23,6 +24,7 @@ from .kernel_shap import KernelShap
 from .layer_cam import LayerCam
 from .lime import Lime
 from .lrp import Lrp
+from .mutagenesis import Mutagenesis
 from .occlusion import Occlusion
 from .rise import Rise
 from .saliency import Deconvnet, GuidedBackprop, InputXGradient, Saliency
@@ -56,6 +58,8 @@ METHODS: dict[str, type[Method]] = {
         GradientRollout,
         Occlusion,
         FeatureAblation,
+        FeaturePermutation,
+        Mutagenesis,
         Rise,
         KernelShap,
         Lime,

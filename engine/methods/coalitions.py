@@ -63,7 +63,6 @@ class GroupMethod(Method):
     blank: ClassVar[str] = "hiding a group never changes the score; choose other groups= or another baseline="
     groups: Groups = None
     cells: Cells = 8
-    baseline: Baseline = 0.0
 
     def __post_init__(self) -> None:
         Grouping(self.groups, self.cells)
@@ -108,6 +107,8 @@ class GroupMethod(Method):
 @dataclass(frozen=True)
 class CoalitionMethod(GroupMethod):
     """Base of the methods whose attributions are sums of scores of coalitions, each times a known coefficient."""
+
+    baseline: Baseline = 0.0
 
     @abstractmethod
     def design(self, groups: int) -> Design:

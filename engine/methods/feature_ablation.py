@@ -18,7 +18,7 @@ from .group_nodes import groups_value, mix, rows_along
 from .groups import Grouping
 from .samplers import Sampler
 
-__all__ = ["FeatureAblation", "OneGroup"]
+__all__ = ["FeatureAblation", "OneGroup", "falls_of_groups", "hidden_elements", "one_group_points"]
 
 
 @dataclass(frozen=True)
@@ -29,21 +29,44 @@ class OneGroup(Sampler):
     baseline: Baseline
 
     def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
-        """-1 hides nothing: at point 0, and in an input while the groups of another are hidden."""
         check_baseline(self.baseline, explained)
-        counts = self.grouping.counts(explained)
-        parts, start = {}, 1
-        for name, count in counts.items():
-            parts[f"hidden/{name}"] = np.full((1 + sum(counts.values()), 1), -1, np.float32)
-            parts[f"hidden/{name}"][start : start + count, 0] = np.arange(count)
-            start += count
-        return parts | first_point(start)
+        return one_group_points(self.grouping.counts(explained))
 
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
-        groups = groups_value(g, self.grouping, x, about)
-        number = g.Reshape(g.Cast(points[f"hidden/{about.name}"], to=ir.DataType.INT64), [-1, *[1] * len(about.shape)])
-        kept = g.Cast(g.Not(g.Equal(number, groups)), to=ir.DataType.FLOAT)
+        kept = g.Cast(g.Not(hidden_elements(g, self.grouping, x, about, points)), to=ir.DataType.FLOAT)
         return mix(g, x, rows_along(g, kept, about), baseline_array(self.baseline, about))
+
+
+def one_group_points(counts: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """A point for each group, whose number it is; -1 hides nothing: at point 0, and while another input's are hidden.
+
+    ``counts`` are the groups of each input.
+    """
+    parts, start = {}, 1
+    for name, count in counts.items():
+        parts[f"hidden/{name}"] = np.full((1 + sum(counts.values()), 1), -1, np.float32)
+        parts[f"hidden/{name}"][start : start + count, 0] = np.arange(count)
+        start += count
+    return parts | first_point(start)
+
+
+def hidden_elements(
+    g: GraphBuilder, grouping: Grouping, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]
+) -> ir.Value:
+    """Whether a point hides each element: (rows, *example), or with sizes of 1 where a group has all."""
+    number = g.Cast(points[f"hidden/{about.name}"], to=ir.DataType.INT64)
+    return g.Equal(g.Reshape(number, [-1, *[1] * len(about.shape)]), groups_value(g, grouping, x, about))
+
+
+def falls_of_groups(context: EmitContext, grouping: Grouping) -> dict[str, ir.Value]:
+    """The fall of the score at a point as that of the group that it hides, by input."""
+    g, fall = context.g, context.g.Unsqueeze(context.g.Sub(context.reference, context.score), [1])
+    falls = {}
+    for name, about in context.explained.items():
+        numbers = g.constant(np.arange(grouping.count(about))[None], ir.DataType.FLOAT)
+        own = g.Cast(g.Equal(context.points[f"hidden/{name}"], numbers), to=ir.DataType.FLOAT)
+        falls[name] = group_total(g, g.Mul(own, fall), about)
+    return falls
 
 
 @dataclass(frozen=True)
@@ -55,15 +78,10 @@ class FeatureAblation(GroupMethod):
     """
 
     name: ClassVar[str] = "feature-ablation"
+    baseline: Baseline = 0.0
 
     def samplers(self) -> Sequence[Sampler]:
         return (OneGroup(self.grouping, self.baseline),)
 
     def emit(self, context: EmitContext) -> Emitted:
-        g, fall = context.g, context.g.Unsqueeze(context.g.Sub(context.reference, context.score), [1])
-        falls = {}
-        for name, about in context.explained.items():
-            numbers = g.constant(np.arange(self.grouping.count(about))[None], ir.DataType.FLOAT)
-            own = g.Cast(g.Equal(context.points[f"hidden/{name}"], numbers), to=ir.DataType.FLOAT)
-            falls[name] = group_total(g, g.Mul(own, fall), about)
-        return Emitted(falls | self.groups_at_first(context))
+        return Emitted(falls_of_groups(context, self.grouping) | self.groups_at_first(context))

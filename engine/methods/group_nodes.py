@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_ir as ir
 
@@ -10,7 +12,7 @@ from ..graph.builder import GraphBuilder
 from .explained import Explained
 from .groups import Grouping
 
-__all__ = ["expand_examples", "groups_value", "input_name", "mix", "rows_along", "spread"]
+__all__ = ["example_input", "expand_examples", "groups_value", "input_name", "mix", "rows_along", "spread"]
 
 
 def rows_along(g: GraphBuilder, values: ir.Value, about: Explained) -> ir.Value:
@@ -25,15 +27,22 @@ def groups_value(g: GraphBuilder, grouping: Grouping, x: ir.Value, about: Explai
     """The group of each element, int64: a constant (*example), or an input of the graph (rows, *example)."""
     if not grouping.by_example(about):
         return g.constant(grouping.of(about), ir.DataType.INT64)
-    name = input_name(about)
+    places = [size for axis, size in enumerate(about.shape) if axis != about.channels]
+    given = example_input(g, input_name(about), ir.DataType.INT64, places, x, about)
+    return given if about.channels is None else g.Unsqueeze(given, [1 + about.channels])
+
+
+def example_input(
+    g: GraphBuilder, name: str, dtype: ir.DataType, shape: Sequence[int | None], x: ir.Value, about: Explained
+) -> ir.Value:
+    """An input of the graph beside the model's, made once: (rows, *shape), with as many rows as x."""
     given = next((value for value in g.graph.inputs if value.name == name), None)
     if given is None:
         rows = 1 if about.batch is None or x.shape is None else x.shape[about.batch]
-        places = [size for axis, size in enumerate(about.shape) if axis != about.channels]
-        given = g.input(name, ir.DataType.INT64, ir.Shape([rows, *places]))
+        given = g.input(name, dtype, ir.Shape([rows, *shape]))
     if given.name != name:
-        raise ModelError(f"the model has a tensor {name!r}, which is the name of an input with groups; rename it")
-    return given if about.channels is None else g.Unsqueeze(given, [1 + about.channels])
+        raise ModelError(f"the model has a tensor {name!r}, which is the name of an input of this method; rename it")
+    return given
 
 
 def input_name(about: Explained) -> str:

@@ -16,7 +16,7 @@ import onnx
 import onnxray
 import onnxruntime
 import pytest
-from black_box import ALIKE, ANYWHERE, QUICK, every_day
+from black_box import ALIKE, ANYWHERE, ORDINARY, QUICK, every_day
 from by_hand import CONV, DENSE, model, normal
 from measures import distance
 
@@ -93,7 +93,7 @@ def check(ex: onnxray.Explainer, file: Path, x: np.ndarray, targets: list[int], 
 
 
 SMALL = [(name, method) for name in ("cnn", "vgg") for method in ANYWHERE]
-SMALL += [("vit", method) for method in onnxray.METHODS]
+SMALL += [("vit", method) for method in ORDINARY]
 
 
 @pytest.mark.parametrize(("name", "method"), [

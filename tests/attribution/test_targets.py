@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import onnxray
 import pytest
+from black_box import ANYWHERE
 from by_hand import CONV, DENSE, TOLERANCE, normal
 from measures import distance
 from onnx import numpy_helper
-from replicas import REPLICAS
 
 
 def test_targets() -> None:
@@ -31,7 +31,7 @@ def test_seed_target() -> None:
     np.testing.assert_array_equal(a.target, seed)
 
 
-@pytest.mark.parametrize("method", [name for name in REPLICAS if name != "grad-cam"])
+@pytest.mark.parametrize("method", [name for name in ANYWHERE if name != "grad-cam"])
 def test_seed_target_of_every_method(method: str) -> None:
     """Every method is linear in the score but for the Relu policies; a one-hot seed is a class."""
     x, seed = CONV.x(), np.eye(4, dtype=np.float32)[[1, 3, 0]]

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxray
 import pytest
+from black_box import ANYWHERE
 from held_out import digits
 from onnxray import METHODS, Evaluation, InputError, evaluate, models
 from onnxray.cli.app import run
@@ -39,7 +40,7 @@ def found() -> Evaluation:
 def test_a_linear_model_is_explained_without_error(linear: onnxray.Model) -> None:
     """By gradients and by contributions; a map taken for the other kind would foretell other changes of the score."""
     x = np.array([[1.0, 2.0, -1.0, 0.5], [2.0, 1.0, 1.0, 1.0]], np.float32)
-    of_the_input = [name for name, method in METHODS.items() if not (method.has_layer or method.has_attention)]
+    of_the_input = [name for name in ANYWHERE if not METHODS[name].has_layer]
     found = evaluate(linear, x, methods=of_the_input, options={"window": 1, "stride": 1, "ridge": 1e-9})
     for method in set(of_the_input) - {"rise"}:  # whose map is a mean of scores, not a part of one
         assert found.value(method, "infidelity") == pytest.approx(0, abs=1e-6)

@@ -9,6 +9,7 @@ from typing import Any
 
 import onnxray
 import pytest
+from by_hand import LETTERS
 from cli_tools import DIGIT, DIGITS
 from onnxray.cli.app import run
 from onnxray.gate.model_under_test import open_model_under_test
@@ -19,6 +20,7 @@ CALLS: list[tuple[Callable[..., Any], tuple[str, ...]]] = [
     (onnxray.compare, (DIGITS, DIGITS, DIGIT)),
     (onnxray.evaluate, (DIGITS, DIGIT)),
 ]
+OF_MUTAGENESIS: dict[str, Any] = {"letters": 0, "show": "centred"}  # which takes no picture
 each_call = pytest.mark.parametrize(("call", "given"), CALLS, ids=["compare", "evaluate"])
 
 
@@ -55,12 +57,13 @@ def test_evaluate_names_every_setting_of_an_explainer_and_those_that_compare_sha
 
 @each_call
 def test_every_keyword_of_a_method_reaches_it(call: Callable[..., Any], given: tuple[str, ...]) -> None:
-    """``samples`` and ``seed`` are those of the data, so smoothgrad's are given by the mapping."""
+    """``samples`` and ``seed`` are those of the data, so smoothgrad's are given by the mapping; mutagenesis has a test
+    of its own."""
     options = {"steps": 2, "baseline": 0.5, "rule": "inclusive", "noise": 0.1, "relu": False, "window": 14}
     options |= {"stride": 14, "overlap": "sum", "groups": "grid", "cells": 2, "keep": 0.4}
     options |= {"kernel_width": 0.5, "ridge": 2.0, "composite": "epsilon", "of": "input-x-gradient"}
     options |= {"statistic": "variance"}
-    assert set(options) == set(method_options()) - {"samples", "seed", "layer"}
+    assert set(options) == set(method_options()) - {"samples", "seed", "layer", *OF_MUTAGENESIS}
     methods = ["integrated-gradients", "smoothgrad", "grad-cam", "occlusion", "lime", "rise", "lrp"]
     quick = {"layers": False} if call is onnxray.compare else {"metrics": "sparseness"}
     found = call(*given, methods=methods, threads=1, **quick, **options, options={"samples": 2, "seed": 5})
@@ -70,6 +73,16 @@ def test_every_keyword_of_a_method_reaches_it(call: Callable[..., Any], given: t
         used = [found.pair.candidate.explainers[name].method for name in methods]
         assert {name: getattr(one, name) for one in used for name in options if hasattr(one, name)} == options
         assert (used[1].samples, used[1].seed) == (2, 5)
+
+
+def test_options_of_mutagenesis_reach_it() -> None:
+    asked = {"methods": "mutagenesis", "threads": 1, **OF_MUTAGENESIS}
+    net, x = LETTERS.proto(), LETTERS.x(1)
+    found = onnxray.compare(net, net, x, layers=False, fail_under={}, **asked)
+    method = found.pair.candidate.explainers["mutagenesis"].method
+    assert {name: getattr(method, name) for name in OF_MUTAGENESIS} == OF_MUTAGENESIS
+    told = onnxray.evaluate(net, x, metrics="sparseness", **asked).provenance["settings"]
+    assert eval(told).items() >= OF_MUTAGENESIS.items()
 
 
 def test_an_option_that_is_none_leaves_the_default_of_the_method() -> None:

@@ -9,16 +9,15 @@ import numpy as np
 import onnx
 import onnxray
 import pytest
-from black_box import ALIKE, QUICK, every_day
+from black_box import ALIKE, ANYWHERE, ORDINARY, QUICK, every_day
 from by_hand import CONV, TOLERANCE, model, normal
 from measures import distance
 from onnx import numpy_helper
-from replicas import REPLICAS
 
 
 @pytest.mark.parametrize(("name", "method"), [
-    *(pytest.param("cnn", method, marks=pytest.mark.slow if method in ALIKE else ()) for method in REPLICAS),
-    *(pytest.param("vit", method, marks=pytest.mark.slow) for method in onnxray.METHODS),
+    *(pytest.param("cnn", method, marks=pytest.mark.slow if method in ALIKE else ()) for method in ANYWHERE),
+    *(pytest.param("vit", method, marks=pytest.mark.slow) for method in ORDINARY),
 ])  # fmt: skip
 def test_a_row_of_a_batch_is_the_row_alone(net: Callable[[str], Any], name: str, method: str) -> None:
     one = net(name)
@@ -77,7 +76,7 @@ def _rename(proto: onnx.ModelProto, old: str, new: str) -> None:
         node.output[:] = [new if name == old else name for name in node.output]
 
 
-@pytest.mark.parametrize("method", every_day(REPLICAS))
+@pytest.mark.parametrize("method", every_day(ANYWHERE))
 def test_the_given_model_is_left_alone(method: str) -> None:
     proto = CONV.proto()
     before = proto.SerializeToString(deterministic=True)

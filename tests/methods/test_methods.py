@@ -8,15 +8,15 @@ import numpy as np
 import onnxray
 import pytest
 from attention_nets import ROLLOUTS
-from black_box import QUICK
-from by_hand import CONV, DENSE, TOLERANCE, ByHand, label, model, normal
+from black_box import ANYWHERE, QUICK
+from by_hand import CONV, DENSE, LETTERS, TOLERANCE, ByHand, Letters, label, model, normal
 from cam_formulas import FORMULAS
 from measures import distance
 from replicas import REPLICAS, integrated_gradients
 
 SETTINGS: list[tuple[ByHand, str, dict[str, Any]]] = [
-    *((CONV, name, QUICK.get(name, {})) for name in REPLICAS),
-    *((DENSE, name, QUICK.get(name, {})) for name in REPLICAS if not onnxray.METHODS[name].has_layer),
+    *((CONV, name, QUICK.get(name, {})) for name in ANYWHERE),
+    *((DENSE, name, QUICK.get(name, {})) for name in ANYWHERE if not onnxray.METHODS[name].has_layer),
     (DENSE, "integrated-gradients", {"steps": 7, "baseline": normal(6, seed=9)}),
     (DENSE, "integrated-gradients", {"steps": 6, "rule": "inclusive", "baseline": -0.5}),
     (CONV, "integrated-gradients", {"steps": 1}),
@@ -62,6 +62,12 @@ SETTINGS: list[tuple[ByHand, str, dict[str, Any]]] = [
     (DENSE, "feature-ablation", {"groups": np.array([4, 4, 9, 2, 2, 9]), "baseline": normal(6, seed=9)}),
     (CONV, "feature-ablation", {"groups": "pixels", "baseline": [0.5, -1.0]}),
     (CONV, "feature-ablation", {"groups": np.arange(60).reshape(2, 6, 5) // 7, "baseline": 0.5}),
+    (DENSE, "feature-permutation", {}),
+    (CONV, "feature-permutation", {"cells": (2, 2, 3), "samples": 3, "seed": 4}),
+    (CONV, "feature-permutation", {"groups": np.arange(60).reshape(2, 6, 5) // 7, "samples": 1}),
+    (LETTERS, "mutagenesis", {}),
+    (Letters(20, axis=1), "mutagenesis", {"show": "centred"}),
+    (Letters(16, positions=4, axis=1), "mutagenesis", {"letters": 1, "show": "present"}),
     (CONV, "rise", {"samples": 30, "cells": 2, "keep": 0.3, "baseline": [0.5, -1.0], "seed": 3}),
     (CONV, "rise", {"samples": 30, "cells": 4}),
     (CONV, "kernel-shap", {"samples": 300}),
@@ -97,7 +103,7 @@ def test_delta_is_the_gap_of_completeness(rule: str) -> None:
 
 
 def test_methods_that_share_the_score_out_have_a_delta() -> None:
-    found = {m: onnxray.explain(CONV.proto(), CONV.x(), m, **QUICK.get(m, {})) for m in REPLICAS}
+    found = {m: onnxray.explain(CONV.proto(), CONV.x(), m, **QUICK.get(m, {})) for m in ANYWHERE}
     assert [m for m, a in found.items() if a.delta is not None] == ["integrated-gradients", "deep-lift", "lrp"]
 
 

@@ -13,6 +13,7 @@ pytest.importorskip("captum", reason="Captum is not installed")
 import torch
 from captum import attr
 from nets import net
+from onnxray.methods.feature_permutation import values_of_others
 from peers import TARGET, Note, check, explainer, small
 from torch import Tensor, nn
 
@@ -31,6 +32,21 @@ def test_feature_ablation(name: str, measured: Note) -> None:
 
     def peer(module: nn.Module, t: Tensor) -> Tensor:
         return attr.FeatureAblation(module).attribute(t, 0.5, TARGET, feature_mask=groups(one.size, 5))
+
+    check(a.values, peer, one, x, measured)
+
+
+@pytest.mark.parametrize("name", small())
+def test_feature_permutation(name: str, measured: Note) -> None:
+    one = net(name)
+    x = one.pictures(2)
+    a = explainer(name, "feature-permutation", cells=3, samples=1, seed=4)(x, target=TARGET)
+    others = values_of_others(x, groups_of(x, cells=3)[None], 1, 4)[:, 0]
+
+    def peer(module: nn.Module, t: Tensor) -> Tensor:
+        taken = torch.from_numpy(others).to(t)
+        found = attr.FeaturePermutation(module, perm_func=lambda x, mask: torch.where(mask.bool(), taken, x))
+        return found.attribute(t, TARGET, feature_mask=groups(one.size, 3))
 
     check(a.values, peer, one, x, measured)
 
