@@ -1,4 +1,4 @@
-"""Every method on one digit: what made the net say "6", and what speaks for the runner-up.
+"""Every method for a picture on one digit: what made the net say "6", and what speaks for the runner-up.
 
 python examples/methods_on_a_digit.py docs/methods.png
 """
@@ -13,6 +13,7 @@ from onnxray.drawing import heatmap
 from PIL import Image
 
 COLUMNS = 9
+OTHERS = ("feature-permutation", "mutagenesis")  # of several examples, of letters
 LAYERED = [name for name, method in onnxray.METHODS.items() if method.has_layer]
 OPTIONS = {"occlusion": {"window": 5, "stride": 2}, **{name: {"layer": "relu4"} for name in LAYERED}}
 
@@ -21,7 +22,7 @@ def main(out: Path) -> None:
     model, picture = onnxray.load(models.path("digits.onnx")), models.path("digit.png")
     classes = ranking(model, picture)[:2]
     labels = [f'for "{model.labels[k] if model.labels else k}"' for k in classes]
-    every = [name for name, method in onnxray.METHODS.items() if not method.has_attention]
+    every = [name for name, method in onnxray.METHODS.items() if not (method.has_attention or name in OTHERS)]
     bands = [every[k : k + COLUMNS] for k in range(0, len(every), COLUMNS)]
     stacked([band_of(model, picture, band, classes, labels) for band in bands]).save(out)
     print(f"wrote {out}")

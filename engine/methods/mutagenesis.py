@@ -61,7 +61,7 @@ class Mutagenesis(Method):
     """
 
     name: ClassVar[str] = "mutagenesis"
-    reduction: ClassVar[Reduction] = "sum"
+    reduction: ClassVar[Reduction] = "mean"
     differentiates: ClassVar[bool] = False
     blank: ClassVar[str] = "another letter never changes the score; choose another target="
     letters: int | None = None
