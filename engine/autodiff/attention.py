@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from .layers import varies
+from ..graph.traversal import DependsOn
+from .layer_finder import LayerFinder
 from .lrp_overlay import Composite
 from .registry import Gradients, Node, Rule, as_rule, rule_for
 
@@ -26,15 +27,15 @@ _ROOTS = frozenset({"Reciprocal", "Sqrt"})
 class AttentionComposite(Composite):
     """A composite that has rules for Softmax and for normalisations, too."""
 
-    def _chosen(self, node: ir.Node) -> Rule | None:
-        op, kept = node.op_type, rule_for(node)
+    def _chosen(self, node: ir.Node, finder: LayerFinder) -> Rule | None:
+        op, kept, varies = node.op_type, rule_for(node), finder.varies
         if op == "Softmax" and kept is not None:
             return as_rule(kept.function, "taylor")
         if op in ("LayerNormalization", "RMSNormalization"):
             return as_rule(_normalisation, "constant deviation")
-        if op in ("Div", "Mul") and all(map(varies, node.inputs)) and _is_deviation(node.inputs[1]):
+        if op in ("Div", "Mul") and all(map(varies, node.inputs)) and _is_deviation(node.inputs[1], varies):
             return as_rule(_first_factor, "constant deviation")
-        return super()._chosen(node)
+        return super()._chosen(node, finder)
 
 
 def _normalisation(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
@@ -54,11 +55,11 @@ def _first_factor(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     return [g.Div(dy, other) if node.op_type == "Div" else g.Mul(dy, other), None]
 
 
-def _is_deviation(value: ir.Value | None) -> bool:
+def _is_deviation(value: ir.Value | None, varies: DependsOn) -> bool:
     """Whether a value is a root, or one over it: what a normalisation of several nodes divides by."""
     node = value.producer() if value is not None else None
     if node is None or node.domain != "":
         return False
     if node.op_type == "Div" and not varies(node.inputs[0]):
-        return _is_deviation(node.inputs[1])
+        return _is_deviation(node.inputs[1], varies)
     return node.op_type in _ROOTS

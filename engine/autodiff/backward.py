@@ -58,7 +58,7 @@ def backward(
     g: GraphBuilder, seeds: Mapping[ir.Value, ir.Value], wrt: Iterable[ir.Value], overlay: Overlay
 ) -> Backward:
     """Appends the reverse pass to the graph: from seeds on some values to the gradients of others."""
-    wrt = list(wrt)
+    wrt, overlay = list(wrt), overlay.for_pass()
     sweep = _Sweep(g, overlay, depends_on(g.graph, wrt, overlay))
     for y, seed in seeds.items():
         sweep.add(y, seed)

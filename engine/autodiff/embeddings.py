@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from ..errors import ModelError
 from ..graph.model import Model, infer_shapes, is_float
-from ..graph.traversal import ancestors
+from ..graph.traversal import ancestors, depends_on_inputs
 from ..passes.decompose import decompose_nodes
 from ..passes.dequantise_first import dequantise_first
 from .paths import stops
@@ -208,7 +208,7 @@ def _rows(value: ir.Value) -> int:
     if node is None or node.op_type not in _LOOKUPS:
         return 0
     table = node.inputs[0]
-    fixed = table is not None and not any(value.is_graph_input() for value in ancestors([table]))
+    fixed = table is not None and not depends_on_inputs(table)
     known = fixed and table is not None and table.shape is not None and len(table.shape) > 1
     rows = table.shape[0] if known and table is not None and table.shape is not None else 0
     return rows if isinstance(rows, int) else 0

@@ -13,17 +13,9 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from ..graph.traversal import ancestors
 from .registry import rule_for
 
-__all__ = ["PRODUCTS_WITH_WEIGHTS", "LinearLayer", "SeenNode", "goes_on", "is_gate", "layer_of", "varies"]
-
-PRODUCTS_WITH_WEIGHTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-_BIASES = frozenset({"Add", "Sub"})
-_ELEMENTWISE = frozenset(
-    {"Add", "Cast", "Clip", "Div", "Erf", "HardSigmoid", "Identity", "Mul", "Pow", "Relu", "Sigmoid", "Softplus"}
-    | {"Sub", "Tanh"}
-)
+__all__ = ["LinearLayer", "SeenNode"]
 
 
 @dataclass(frozen=True)
@@ -57,11 +49,6 @@ class LinearLayer:
     @property
     def y(self) -> ir.Value:
         return self.last.outputs[0]
-
-    @property
-    def first(self) -> bool:
-        """Whether no other layer lies between the model's inputs and this one."""
-        return not any(_has_weights(value.producer()) for value in ancestors([self.x]))
 
     def weights(self, g: GraphBuilder) -> tuple[ir.Value, ir.Value | None]:
         """The effective weights in the node's layout, and the effective bias, which broadcasts to y."""
@@ -119,7 +106,7 @@ class LinearLayer:
 
     def _factor(self, g: GraphBuilder, scale: ir.Node) -> ir.Value:
         """What a Mul or Div by constants makes of each channel, (channels,) or (1,)."""
-        constant: Any = next(x for x in scale.inputs if not varies(x))
+        constant: Any = next(x for x in scale.inputs if x is not self.node.outputs[0])
         flat = g.Reshape(constant, [-1])
         return g.Reciprocal(flat) if scale.op_type == "Div" else flat
 
@@ -143,97 +130,3 @@ class LinearLayer:
     def _attributes(self) -> Any:
         kept = {k: a for k, a in self.node.attributes.items() if k not in ("alpha", "beta")}
         return ir.Node("", self.node.op_type, [], kept.values()).attributes
-
-
-def layer_of(last: ir.Node) -> LinearLayer | None:
-    """The layer whose result leaves by a node; None where the node is none's, or goes on with another."""
-    if last.domain != "" or goes_on(last):
-        return None
-    if _has_weights(last):
-        return LinearLayer(last, last, _place(last))
-    before = next(
-        (node for x in last.inputs if x is not None and (node := x.producer()) is not None and goes_on(node)), None
-    )
-    if before is None:
-        return None
-    scale = before if not _has_weights(before) else last if _scales(last, before) else None
-    maker = _product(before)
-    if maker is None or (last.op_type == "BatchNormalization" and not _folds(maker)):
-        return None
-    return LinearLayer(maker, last, _place(maker), scale)
-
-
-def goes_on(node: ir.Node) -> bool:
-    """Whether the layer goes on with the only node that reads this one: a scale, a bias, or a BatchNormalization."""
-    uses = node.outputs[0].uses()
-    product = _product(node)
-    if product is None or len(uses) != 1 or node.outputs[0].is_graph_output():
-        return False
-    reader, place = next(iter(uses))
-    bias = reader.op_type in _BIASES and not all(map(varies, reader.inputs))
-    own = product is node and ((reader.op_type == "BatchNormalization" and place == 0) or _scales(reader, node))
-    return reader.domain == "" and (bias or own)
-
-
-def _product(node: ir.Node) -> ir.Node | None:
-    """The product with weights that a node is, or that it scales channel by channel."""
-    if _has_weights(node):
-        return node
-    made = [x.producer() for x in node.inputs if x is not None and x.producer() is not None]
-    return next((one for one in made if one is not None and _scales(node, one) and _alone(one)), None)
-
-
-def _alone(node: ir.Node) -> bool:
-    return len(node.outputs[0].uses()) == 1 and not node.outputs[0].is_graph_output()
-
-
-def _scales(node: ir.Node, product: ir.Node) -> bool:
-    """Whether a node multiplies a product with weights by one constant for each channel, or by one for all."""
-    if node.domain != "" or node.op_type not in ("Div", "Mul") or not _has_weights(product) or not _folds(product):
-        return False
-    y, place = product.outputs[0], next((k for k, x in enumerate(node.inputs) if x is product.outputs[0]), None)
-    other = node.inputs[1 - place] if place is not None and len(node.inputs) == 2 else None
-    if other is None or varies(other) or other.shape is None or (node.op_type == "Div" and place != 0):
-        return False
-    rank, shape = len(y.shape or ()), list(other.shape)
-    channels = rank - 1 if product.op_type in ("Gemm", "MatMul") else 1
-    padded = [1] * (rank - len(shape)) + shape
-    return rank > 1 and len(padded) == rank and all(n == 1 or axis == channels for axis, n in enumerate(padded))
-
-
-def varies(value: ir.Value | None) -> bool:
-    """Whether a value depends on the model's inputs."""
-    return value is not None and any(one.is_graph_input() for one in ancestors([value]))
-
-
-def is_gate(value: ir.Value | None, of: ir.Value | None) -> bool:
-    """Whether a value is an elementwise function of another alone, as Gelu's and SiLU's gates are."""
-    met, waiting = set[ir.Value | None](), [value]
-    while waiting:
-        value = waiting.pop()
-        if value is None or value is of or value in met or not varies(value):
-            continue
-        met.add(value)
-        node = value.producer()
-        if node is None or node.domain != "" or node.op_type not in _ELEMENTWISE:
-            return False
-        waiting += node.inputs
-    return bool(met)
-
-
-def _has_weights(node: ir.Node | None) -> bool:
-    """Whether a node is a product of one value that depends on the inputs, and weights that do not."""
-    if node is None or node.domain != "" or node.op_type not in PRODUCTS_WITH_WEIGHTS:
-        return False
-    return sum(map(varies, node.inputs[:2])) == 1 and (node.op_type == "MatMul" or varies(node.inputs[0]))
-
-
-def _place(node: ir.Node) -> int:
-    return 0 if varies(node.inputs[0]) else 1
-
-
-def _folds(node: ir.Node) -> bool:
-    """Whether a BatchNormalization behind a product scales its weights by channel."""
-    grouped = node.op_type == "ConvTranspose" and node.attributes.get_int("group", 1) > 1
-    flat = node.op_type != "MatMul" or (len(node.outputs[0].shape or ()) == 2 and _place(node) == 0)
-    return flat and not grouped

@@ -12,14 +12,15 @@ is closed: any other is an error.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import onnx_ir as ir
 
 from ..errors import UnsupportedOperator
 from ..graph.builder import GraphBuilder
-from .layers import LinearLayer, SeenNode, goes_on, is_gate, layer_of, varies
+from .layer_finder import LayerFinder
+from .layers import LinearLayer, SeenNode
 from .ops.quantization import dequantised
 from .registry import NO_GRADIENT, Gradients, Node, Overlay, Rule, RuleFunction, as_rule, rule_for
 from .relevance import STABILISER, LayerRule, stable
@@ -55,47 +56,53 @@ class Composite(Overlay):
         epsilon: The stabiliser of the epsilon rule.
         stopped: Whether the first layers send nothing on, as their relevance is added by a method.
 
-    ``rules`` are those of further operators.
+    ``rules`` are those of further operators; ``finder`` is that of a reverse pass.
     """
 
     layers: Mapping[str, LayerRule] = field(default_factory=dict)
     first: LayerRule | None = None
     epsilon: float = STABILISER
     stopped: bool = False
+    finder: LayerFinder | None = field(default=None, repr=False, compare=False)
+
+    def for_pass(self) -> Composite:
+        return replace(self, finder=LayerFinder())
 
     def rule(self, node: ir.Node) -> Rule | None:
         if (node.domain, node.op_type) in NO_GRADIENT or (node.domain and rule_for(node) is None):
             return None
-        found = super().rule(node) or (self._of_layer(node) if node.domain == "" else as_rule(_refused))
-        return found if found is not None else self._chosen(node)
+        finder = self.finder or LayerFinder()
+        found = super().rule(node) or (self._of_layer(node, finder) if node.domain == "" else as_rule(_refused))
+        return found if found is not None else self._chosen(node, finder)
 
     def first_layers(self, nodes: Iterable[ir.Node]) -> list[LinearLayer]:
         """The layers that take the rule ``first``."""
-        found = [layer_of(node) for node in nodes] if self.first else []
-        return [layer for layer in found if layer is not None and layer.first]
+        finder = self.finder or LayerFinder()
+        found = [finder.layer_of(node) for node in nodes] if self.first else []
+        return [layer for layer in found if layer is not None and finder.is_first(layer)]
 
-    def _of_layer(self, node: ir.Node) -> Rule | None:
-        layer = layer_of(node) if self.layers or self.first else None
+    def _of_layer(self, node: ir.Node, finder: LayerFinder) -> Rule | None:
+        layer = finder.layer_of(node) if self.layers or self.first else None
         if layer is None:
             return None
-        if self.first is not None and layer.first:
+        if self.first is not None and finder.is_first(layer):
             return as_rule(_stopped if self.stopped else _needs_method, self.first.name)
         found = self.layers.get(layer.node.op_type)
         return None if found is None else as_rule(_by(layer, found), found.name)
 
-    def _chosen(self, node: ir.Node) -> Rule | None:
-        op = node.op_type
+    def _chosen(self, node: ir.Node, finder: LayerFinder) -> Rule | None:
+        op, varies = node.op_type, finder.varies
         if op in _PASSED:
             return as_rule(self._pass, "pass")
         if op == "QuantizeLinear":
             return as_rule(self._round, "pass")
         if op in _PRODUCTS and all(map(varies, node.inputs)):
-            gate = next((k for k in (0, 1) if op == "Mul" and is_gate(node.inputs[1 - k], node.inputs[k])), None)
+            gate = next((k for k in (0, 1) if op == "Mul" and finder.is_gate(node.inputs[1 - k], node.inputs[k])), None)
             return as_rule(_halve, "half each") if gate is None else as_rule(partial(_gated, gate), "pass")
         if op in _WEIGHTED and varies(node.inputs[1]):
             return as_rule(_refused)
         if op in _WEIGHTED or op == "MatMul" or (op in _SUMS and not all(map(varies, node.inputs))):
-            return None if goes_on(node) else as_rule(self._stabilise, "epsilon")
+            return None if finder.goes_on(node) else as_rule(self._stabilise, "epsilon")
         linear = op in _KEPT or op in _SUMS or op == "Mul" or (op == "Div" and not varies(node.inputs[1]))
         return None if linear else as_rule(_refused)
 
@@ -120,11 +127,17 @@ class Composite(Overlay):
 class _Moved(Overlay):
     """From the relevance of a first layer's input back to the model's: moved, and passed on by scales and offsets."""
 
+    finder: LayerFinder | None = field(default=None, repr=False, compare=False)
+
+    def for_pass(self) -> _Moved:
+        return replace(self, finder=LayerFinder())
+
     def rule(self, node: ir.Node) -> Rule | None:
         if (node.domain, node.op_type) in NO_GRADIENT or (node.domain == "" and node.op_type in _MOVES):
             return None
         offsets = node.domain == "" and node.op_type in {"Add", "Sub", "Mul", "Div", "BatchNormalization"}
-        return as_rule(_hand_on if offsets and sum(map(varies, node.inputs)) == 1 else _refused)
+        varying = [*map((self.finder or LayerFinder()).varies, node.inputs)]
+        return as_rule(partial(_hand_on, varying) if offsets and sum(varying) == 1 else _refused)
 
 
 MOVED = _Moved("relevance of the first layer's input")
@@ -148,8 +161,8 @@ def _needs_method(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
     )
 
 
-def _hand_on(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
-    return [dy if varies(value) else None for value in node.inputs]
+def _hand_on(varying: Sequence[bool], g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+    return [dy if one else None for one in varying]
 
 
 def _gated(place: int, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import onnx
@@ -61,11 +61,15 @@ class _Stack(Overlay):
     def score_rule(self, node: ir.Node) -> Rule | None:
         return self.second.score_rule(node)
 
+    def for_pass(self) -> Overlay:
+        return replace(self, first=self.first.for_pass(), second=self.second.for_pass())
+
 
 def warn_of_unmet(graph: ir.Graph, rules: Overlay, of: Iterable[ir.Value], wrt: Iterable[ir.Value]) -> None:
     """One line where no node between tensors has a rule of a user's overlay, which then changes nothing."""
     if any(rules is known for known in OVERLAYS.values()):  # what became of every activation is listed
         return
+    rules = rules.for_pass()
     if not any(map(rules.overrides, _with_inner(path_nodes(graph, of, depends_on(graph, wrt, rules))))):
         warnings.warn(
             f"no node between input and score has a rule of {rules.name!r}: the map is that of the gradient without it",

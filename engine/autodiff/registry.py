@@ -108,6 +108,10 @@ class Overlay:
         """The rule for a node that onnxray added to select the score: the registry's own."""
         return None
 
+    def for_pass(self) -> Overlay:
+        """The same rules for one reverse pass, which may keep what they find out about its graph."""
+        return self
+
     def overrides(self, node: ir.Node) -> bool:
         """Whether a node takes another rule than the registry's."""
         return self.rule(node) is not None

@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import onnx_ir as ir
 
-__all__ = ["ancestors", "inputs_of", "subgraphs"]
+__all__ = ["DependsOn", "ancestors", "depends_on_inputs", "inputs_of", "subgraphs"]
+
+
+class DependsOn:
+    """Whether values depend on some that a test picks, themselves included.
+
+    It keeps what it finds, so that it visits every value of a graph once; the graph may grow meanwhile, but what a node
+    reads may not change.
+    """
+
+    def __init__(self, picks: Callable[[ir.Value], bool]) -> None:
+        self._picks = picks
+        self._found: dict[ir.Value, bool] = {}
+
+    def __call__(self, value: ir.Value | None) -> bool:
+        waiting = [] if value is None else [value]
+        while waiting:
+            reads = self._unknown(waiting[-1])
+            if reads:
+                waiting.extend(reads)
+            else:
+                waiting.pop()
+        return value is not None and self._found[value]
+
+    def _unknown(self, value: ir.Value) -> list[ir.Value]:
+        """What must be known first to tell whether a value depends; nothing where it is told now."""
+        if value in self._found:
+            return []
+        maker = value.producer()
+        reads = [] if maker is None else list(inputs_of(maker))
+        told = self._picks(value) or any(self._found.get(one) for one in reads)
+        unknown = [] if told else [one for one in reads if one not in self._found]
+        if not unknown:
+            self._found[value] = told
+        return unknown
+
+
+def depends_on_inputs(value: ir.Value) -> bool:
+    """Whether a value depends on inputs of its graph, or of one around it or inside."""
+    return DependsOn(ir.Value.is_graph_input)(value)
 
 
 def ancestors(of: Iterable[ir.Value], ends: Collection[ir.Value] = ()) -> Iterator[ir.Value]:

@@ -10,7 +10,7 @@ from ..autodiff.ops.window import spatial_shape
 from ..autodiff.relu_policies import ACTIVATIONS
 from ..errors import ModelError
 from ..graph.model import Layer, Model
-from ..graph.traversal import ancestors
+from ..graph.traversal import depends_on_inputs
 from .cam_tokens import CONVOLUTIONS, TOKEN_NORMS, grid_of
 
 __all__ = ["KEEPS_AXES", "as_floats", "channel_axis", "has_one_place", "nameable", "order_of"]
@@ -80,7 +80,7 @@ def _axis_of_maker(value: ir.Value, seen: set[ir.Value]) -> int | None:
         return 1
     if node.op_type in TOKEN_NORMS and node.attributes.get_int("axis", -1) in (-1, rank - 1):
         return rank - 1
-    if node.op_type == "MatMul" and rank > 3 and node.inputs[1] is not None and not _varies(node.inputs[1]):
+    if node.op_type == "MatMul" and rank > 3 and node.inputs[1] is not None and not depends_on_inputs(node.inputs[1]):
         return rank - 1
     if node.op_type == "Transpose" and node.inputs[0] is not None:
         axis, order = _axis_of_maker(node.inputs[0], seen), order_of(node, rank)
@@ -119,10 +119,6 @@ def _axis_of_reader(node: ir.Node, index: int, seen: set[ir.Value]) -> int | Non
 def order_of(node: ir.Node, rank: int) -> Sequence[int]:
     """The axes of a Transpose's input in the order of its output's; reversed by default."""
     return list(node.attributes.get_ints("perm", list(range(rank))[::-1]))
-
-
-def _varies(value: ir.Value) -> bool:
-    return any(one.is_graph_input() for one in ancestors([value]))
 
 
 def nameable(model: Model) -> str:

@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
 from ...graph.shapes import static_shape
-from ...graph.traversal import ancestors
+from ...graph.traversal import depends_on_inputs
 from .window import Window, spatial_shape
 
 __all__ = ["minimal_filtering", "pays"]
@@ -34,7 +34,7 @@ def pays(x: ir.Value, w: ir.Value, window: Window, group: int) -> bool:
     if not plain or sizes is None or shape is None:
         return False
     large = statistics.harmonic_mean(shape[:2]) >= _FEW_CHANNELS and math.prod(_tiles(sizes)) >= _FEW_TILES
-    return large and not any(value.is_graph_input() for value in ancestors([w]))
+    return large and not depends_on_inputs(w)
 
 
 def minimal_filtering(g: GraphBuilder, x: ir.Value, w: ir.Value, dy: ir.Value, window: Window) -> ir.Value:
