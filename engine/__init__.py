@@ -20,7 +20,7 @@ from .errors import (
 )
 from .explainer import DetectedBox, Explainer, detect, explain, jacobian
 from .gate import Comparison, Evaluation, compare, evaluate
-from .gradient_graph import GradientGraph, differentiate
+from .gradient_graph import GradientGraph, TangentGraph, differentiate, hvp, jvp
 from .gradient_nodes import lower_gradients
 from .graph.model import Model
 from .loading.load import load
@@ -47,6 +47,7 @@ __all__ = [
     "Overlay",
     "Preprocess",
     "RuntimeUnavailable",
+    "TangentGraph",
     "TextEncoder",
     "UnsupportedOperator",
     "activations",
@@ -55,7 +56,9 @@ __all__ = [
     "differentiate",
     "evaluate",
     "explain",
+    "hvp",
     "jacobian",
+    "jvp",
     "load",
     "lower_gradients",
 ]

@@ -185,7 +185,7 @@ def run(
 def check_against_differences(case: Case) -> None:
     """Asserts <J^T w, v> = <w, J v>, J v by central differences in float64, for each input and shape for shape."""
     model, feeds = case.model(np.float64), case.feeds(np.float64, constants=True)
-    free = _as_inputs(model, case)
+    free = as_inputs(model, case)
     for name in case.differentiable():
         assert case.expected[name].shape == feeds[name].shape, name
         direction = normal(*feeds[name].shape, seed=11)
@@ -197,7 +197,7 @@ def check_against_differences(case: Case) -> None:
         assert abs(analytic - numeric) <= FLOAT64_TOLERANCE * scale, f"{case} {name}: {analytic} vs {numeric}"
 
 
-def _as_inputs(model: onnx.ModelProto, case: Case) -> onnx.ModelProto:
+def as_inputs(model: onnx.ModelProto, case: Case) -> onnx.ModelProto:
     """The model with its floating-point constants fed, so that differences can move them."""
     free = onnx.ModelProto()
     free.CopyFrom(model)

@@ -22,7 +22,10 @@ from differences import Feeds, Function, functions, is_float_array, run_on_runti
 from onnxray.errors import NoGradientPath, OnnxrayError
 from onnxray.gradient_graph import differentiate
 
-__all__ = ["OUT", "Gradient", "Verdict", "Way", "cases", "cases_of", "judge", "portable", "share", "table"]
+__all__ = [
+    "OUT", "Gradient", "Question", "Verdict", "Way", "cases", "cases_of", "judge", "line_of", "normal_of", "points",
+    "portable", "question_of", "share", "table", "weights_of",
+]  # fmt: skip
 
 Gradient = Callable[[Feeds, Feeds], np.ndarray]  # of a point, from the weights of the outputs
 Way = Callable[[onnx.ModelProto, list[str], str], Gradient | None]  # of a model, from outputs to an input
@@ -80,8 +83,20 @@ def portable(model: onnx.ModelProto, ys: list[str], x: str) -> Gradient | None:
     return gradient
 
 
-def judge(case, way: Way = portable) -> Verdict:
-    """Differentiates one case, by ``way``, and compares."""
+@dataclass(frozen=True)
+class Question:
+    """A case that counts: the model as onnxruntime runs it, a point with the outputs there, and both ends."""
+
+    name: str
+    model: onnx.ModelProto
+    feeds: dict[str, Any]
+    values: dict[str, Any]
+    xs: list[str]
+    ys: list[str]
+
+
+def question_of(case) -> Question | Verdict:
+    """What a case asks, or why it does not count."""
     model, (inputs, outputs) = case.model, case.data_sets[0]
     feeds = {i.name: _array(x) for i, x in zip(_free_inputs(model), inputs, strict=False) if x is not None}
     expected = {o.name: _array(x) for o, x in zip(model.graph.output, outputs, strict=True)}
@@ -95,11 +110,19 @@ def judge(case, way: Way = portable) -> Verdict:
     try:
         model, found = _run(model, feeds)
     except Exception as error:  # noqa: BLE001  onnxruntime raises a dozen types
-        return Verdict(case.name, "not run", _line(error))
+        return Verdict(case.name, "not run", line_of(error))
+    return Question(case.name, model, feeds, {name: found[name] for name in expected}, xs, ys)
+
+
+def judge(case, way: Way = portable) -> Verdict:
+    """Differentiates one case, by ``way``, and compares."""
+    question = question_of(case)
+    if isinstance(question, Verdict):
+        return question
     try:
-        return _compare(case.name, model, feeds, {name: found[name] for name in expected}, xs, ys, way)
+        return _compare(question, way)
     except OnnxrayError as error:
-        return Verdict(case.name, "refused", _line(error))
+        return Verdict(case.name, "refused", line_of(error))
 
 
 def _run(model: onnx.ModelProto, feeds: Feeds) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
@@ -124,7 +147,7 @@ def _array(x: Any) -> Any:
     return np.asarray(x) if isinstance(x, np.generic | float | int) else x
 
 
-def _line(error: Exception) -> str:
+def line_of(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
@@ -159,7 +182,8 @@ def _reads(node: onnx.NodeProto) -> Iterator[str]:
                 yield from _reads(inner)
 
 
-def _compare(name: str, model, feeds: Feeds, expected: Feeds, xs: list[str], ys: list[str], way: Way) -> Verdict:
+def _compare(question: Question, way: Way) -> Verdict:
+    name, model, feeds, expected, xs, ys = vars(question).values()
     gradients = {x: way(model, ys, x) for x in xs}
     ways = functions(model, feeds, expected)
     if not ways:
@@ -188,7 +212,7 @@ def _check(
     """Tries the suite's own point, then points near it, until one is smooth; an output that is NaN has no slope."""
     note = "not compared: nowhere smooth"
     for f in ways:
-        for point in _points(feeds, x):
+        for point in points(feeds, x):
             try:
                 outputs = f.call(point)
             except Exception:  # noqa: BLE001  a point outside of what the operator takes
@@ -197,8 +221,8 @@ def _check(
                 continue  # the number of outputs hangs on a number
             if any(np.isnan(np.asarray(outputs[y], np.float64)).any() for y in ys):
                 continue
-            weights = {y: _weights(outputs[y], 7 + k) for k, y in enumerate(ys)}
-            direction = _normal(feeds[x].shape, 11)
+            weights = {y: weights_of(outputs[y], 7 + k) for k, y in enumerate(ys)}
+            direction = normal_of(feeds[x].shape, 11)
             try:
                 numeric = slope(f, point, x, direction, weights)
             except Exception:  # noqa: BLE001  the same
@@ -210,7 +234,7 @@ def _check(
                     np.zeros(feeds[x].shape) if gradient is None else np.asarray(gradient(point, weights), np.float64)
                 )
             except Exception as error:  # noqa: BLE001  whatever onnxruntime raises, such a gradient is of no use
-                return f"fails: {_line(error)}"
+                return f"fails: {line_of(error)}"
             if found.shape != feeds[x].shape:
                 return f"wrong: shape {found.shape} for {feeds[x].shape}"
             analytic = float(np.sum(found * direction))
@@ -221,7 +245,7 @@ def _check(
     return note
 
 
-def _points(feeds: Feeds, x: str) -> Iterator[dict[str, np.ndarray]]:
+def points(feeds: Feeds, x: str) -> Iterator[dict[str, np.ndarray]]:
     yield {**feeds, x: np.asarray(feeds[x], np.float64)}
     for sign in (1, -1):
         yield {**feeds, x: _moved(feeds[x], sign)}
@@ -235,12 +259,12 @@ def _moved(x: np.ndarray, sign: int) -> np.ndarray:
     return value + sign * 0.07 * (1 + np.abs(value)) * np.random.default_rng(3).uniform(0.3, 1, value.shape)
 
 
-def _weights(output: np.ndarray, seed: int) -> np.ndarray:
+def weights_of(output: np.ndarray, seed: int) -> np.ndarray:
     """A random cotangent, 0 where the output is infinite or stands for that."""
-    return np.where(np.abs(np.asarray(output, np.float64)) < 1e30, _normal(np.shape(output), seed), 0)
+    return np.where(np.abs(np.asarray(output, np.float64)) < 1e30, normal_of(np.shape(output), seed), 0)
 
 
-def _normal(shape: tuple[int, ...], seed: int) -> np.ndarray:
+def normal_of(shape: tuple[int, ...], seed: int) -> np.ndarray:
     return np.asarray(np.random.default_rng([seed, *shape]).standard_normal(shape))
 
 

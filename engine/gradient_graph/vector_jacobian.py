@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
 import onnx
-import onnx_ir as ir
-from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from .autodiff.backward import Activation, connected
-from .autodiff.embeddings import start_names
-from .autodiff.float32_shadow import add_float32_shadow
-from .autodiff.overlays import Rules, laid_over, overlay_of, warn_of_unmet
-from .backends import backend_named
-from .errors import ModelError
-from .graph.builder import GraphBuilder, Lowering
-from .graph.model import Source, is_float
-from .loading.load import load
-from .loading.saving import write_model
-from .runtime import blaming_model
+from ..autodiff.backward import Activation, connected
+from ..autodiff.overlays import Rules, laid_over, overlay_of, warn_of_unmet
+from ..backends import backend_named
+from ..graph.builder import Lowering
+from ..graph.model import Source
+from ..loading.load import load
+from ..runtime import blaming_model
+from .derivative_files import names_of, save_with_weights
+from .ends import open_ends
+from .seed_axis import with_axis
 
 __all__ = ["GradientGraph", "differentiate"]
 
@@ -45,11 +42,15 @@ class GradientGraph:
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Writes the model as one file, with the weights beside it from 2 GB on."""
-        program = ir.from_proto(self.model)
-        for value in program.graph.initializers.values():
-            if isinstance(value.const_value, ir.ExternalTensor) and self.folder is not None:
-                value.const_value.base_dir = self.folder
-        return write_model(program, path)
+        return save_with_weights(self.model, self.folder, path)
+
+    def with_seed_axis(self) -> GradientGraph:
+        """Returns the graph that takes several seeds in one run.
+
+        Each seed and each gradient has an axis more at the front, for K seeds. The forward pass runs once, the backward
+        pass in a Scan, once for each seed.
+        """
+        return replace(self, model=with_axis(self.model, self.seeds.values()))
 
 
 def differentiate(
@@ -105,28 +106,21 @@ def differentiate(
     """
     backend, overlay = backend_named(builder, runtime), laid_over(overlay_of(rules), overlay_of(relu))
     source = load(model)
-    program = source.copy()
     with blaming_model(source):
-        of = of if of is not None else [str(v.name) for v in program.outputs if is_float(v)]
-        if not of:
-            raise ModelError("the model has no floating-point output to differentiate; name a tensor with of=")
-        wrt = wrt if wrt is not None else start_names(program, of)
-        shadow = add_float32_shadow(program, of, wrt, overlay=overlay)
-        ys, xs = program.values(of), program.values(wrt)
-        g = GraphBuilder(program.graph, lowering)
-        seeds = {y: g.input(f"seed_{y.name}", shadow(y).dtype or ir.DataType.FLOAT, y.shape) for y in ys}
+        ends = open_ends(source, of, wrt, overlay, lowering)
+        g, shadow = ends.g, ends.shadow
+        seeds = {y: ends.input(f"seed_{y.name}", y) for y in ends.ys}
         start = {shadow(y): seed for y, seed in seeds.items()}
-        ends = [shadow(x) for x in xs]
-        warn_of_unmet(program.graph, overlay, start, ends)
-        found = backend.reverse_pass(program)(g, start, ends, overlay)
-        outputs = {x: g.output(connected(found, shadow(x), ys, x.name), f"grad_{x.name}") for x in xs}
-        shadow.reuse_quantized(g)
-        RemoveUnusedNodesPass()(program.program)
+        wanted = [shadow(x) for x in ends.xs]
+        warn_of_unmet(ends.model.graph, overlay, start, wanted)
+        found = backend.reverse_pass(ends.model)(g, start, wanted, overlay)
+        gradients = {x: g.output(connected(found, shadow(x), ends.ys, x.name), f"grad_{x.name}") for x in ends.xs}
+        proto, folder = ends.finished()
         return GradientGraph(
-            model=program.proto(),
-            seeds={str(y.name): str(seed.name) for y, seed in seeds.items()},
-            gradients={str(x.name): str(dx.name) for x, dx in outputs.items()},
+            model=proto,
+            seeds=names_of(seeds),
+            gradients=names_of(gradients),
             relu=overlay.name,
             activations=found.activations,
-            folder=program.folder if program.large else None,
+            folder=folder,
         )
