@@ -154,7 +154,7 @@ def _broadcast(a: ir.Value, b: ir.Value | None) -> ir.Shape | None:
 def _rank_left_out(node: ir.Node) -> int | ir.Shape | None:
     """That of a Reshape is the length of its shape, and images have as many axes as the kernel of their convolution.
 
-    Split keeps the rank of its input, and some normalisations its shape.
+    DFT, Pad and Split keep the rank of their input, and some normalisations its shape.
     """
     x = node.inputs[0] if node.inputs else None
     if node.op_type in ("Conv", "ConvTranspose"):
@@ -165,7 +165,7 @@ def _rank_left_out(node: ir.Node) -> int | ir.Shape | None:
         return None if length is None else length[0]
     if x is None or x.shape is None:
         return None
-    if node.op_type == "Split":
+    if node.op_type in ("DFT", "Pad", "Split"):
         return len(x.shape)
     return x.shape.copy() if node.op_type in ("GroupNormalization", "MeanVarianceNormalization") else None
 

@@ -16,6 +16,7 @@ CASES = [
     Case("Pow", [positive(2, 3), normal(2, 3)]),
     Case("Pow", [positive(2, 3), normal(3)], id="broadcast"),
     Case("Pow", [away(2, 3), np.array(3, np.int64)], id="integer-exponent", constants=[1]),
+    Case("Pow", [positive(2, 3), np.array([[0.0, 1.0, 2.0], [0.5, 0.0, -1.0]])], id="zeroth-power"),
     Case("Sum", [normal(2, 3), normal(3), normal(2, 1)]),
     Case("Sum", [normal(2, 3)], id="one"),
     Case("Mean", [normal(2, 3), normal(3), normal(2, 1)]),

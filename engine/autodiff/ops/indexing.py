@@ -12,6 +12,7 @@ from ...graph.shapes import constant_of
 from ..registry import Gradients, Node, vjp
 from .scatter import add_at, element_numbers, scatter_flat, zeros
 from .slicing import between_margins, spread
+from .zeros import other_zeros
 
 __all__ = ["put_slabs"]
 
@@ -97,11 +98,11 @@ def _factors(
 ) -> tuple[ir.Value, ir.Value]:
     """dy times the other factors of y, which holds when factors are 0, too."""
     others = places.scatter(g.Expand(g.constant(1, dy.dtype), g.shape(x)), updates, "mul")
-    zero = g.Equal(updates, 0)
-    nonzero = g.Where(zero, 1, updates)
-    product, zero = places.gather(places.scatter(x, nonzero, "mul")), g.Cast(zero, to=dy.dtype)
-    zeros_else = g.Sub(places.gather(places.scatter(zeros(g, x, dy), zero, "add")), zero)
-    return g.Mul(dy, others), g.Mul(places.gather(dy), g.Where(g.Greater(zeros_else, 0.5), 0, g.Div(product, nonzero)))
+    nonzero = g.Where(g.Equal(updates, 0), 1, updates)
+    product = places.gather(places.scatter(x, nonzero, "mul"))
+    blank = zeros(g, x, dy)
+    zero = other_zeros(g, updates, lambda value: places.gather(places.scatter(blank, value, "add")))
+    return g.Mul(dy, others), g.Mul(places.gather(dy), g.Mul(g.Div(product, nonzero), zero))
 
 
 def _winners(

@@ -7,7 +7,10 @@ import math
 import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
+from ...graph.shapes import constant_of
 from ..registry import Gradients, Node, vjp
+
+_TINY = 1e-30  # a float32 whose reciprocal is finite
 
 
 @vjp("Add")
@@ -35,10 +38,14 @@ def div(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 @vjp("Pow")
 def pow(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    """b a^(b-1) and a^b log(a), the latter 0 for a <= 0; a zeroth power is flat even at 0."""
+    """b a^(b-1) and a^b log(a), the latter 0 for a <= 0; a zeroth power is flat even at 0.
+
+    Elsewhere the formula stays where b is computed: b a^(b-1) has a derivative by b that is not 0.
+    """
     a, exponent = node.inputs
     b = g.CastLike(exponent, a)
     flat = g.Equal(b, 0)
+    flat = flat if constant_of(exponent) is not None else g.And(flat, g.Less(g.Abs(a), _TINY))
     slope = g.Where(flat, 0, g.Mul(b, g.Pow(a, g.Where(flat, 1, g.Sub(b, 1)))))
     log = g.Log(g.Where(g.Greater(a, 0), a, 1))
     return g.Mul(dy, slope), g.CastLike(g.Mul(dy, node.outputs[0], log), exponent)

@@ -14,6 +14,7 @@ import onnx_ir as ir
 from ...graph.builder import GraphBuilder
 from ..registry import Gradients, Node, vjp
 from .scatter import zeros
+from .zeros import divided
 
 _HALF = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 
@@ -157,7 +158,7 @@ def lp_normalization(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     norm = (g.ReduceL1 if manhattan else g.ReduceL2)(x, [axis], keepdims=1)
     along = g.ReduceSum(g.Mul(dy, y), [axis], keepdims=1)
     across = g.Sub(dy, g.Mul(g.Sign(x) if manhattan else y, along))
-    return g.Where(g.Equal(norm, 0), 0, g.Div(across, norm))
+    return divided(g, across, norm)
 
 
 def _standardised(g: GraphBuilder, x: ir.Value, axes: list[int], epsilon: float) -> tuple[ir.Value, ir.Value]:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 from ...graph.builder import GraphBuilder
 from ...graph.shapes import constant_of
 from ..registry import Gradients, Node, vjp
+from .zeros import divided, other_zeros
 
 
 @vjp("ReduceSum")
@@ -32,13 +33,12 @@ def reduce_extremum(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 @vjp("ReduceProd")
 def reduce_prod(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    """The product of the other elements: 0 where one of them is 0, else that of all nonzero ones over the own."""
+    """The product of the other elements: that of all nonzero ones over the own, times the other zeros."""
     x = node.inputs[0]
-    zero = g.Equal(x, 0)
-    nonzero, zeros = g.Where(zero, 1, x), g.Cast(zero, to=x.dtype)
-    other_zeros = g.Sub(_again(g, "ReduceSum", node, zeros), zeros)
+    nonzero = g.Where(g.Equal(x, 0), 1, x)
     others = g.Div(_again(g, "ReduceProd", node, nonzero), nonzero)
-    return g.Mul(_kept(g, node, dy), g.Where(g.Equal(other_zeros, 0), others, 0))
+    zeros = other_zeros(g, x, lambda value: _again(g, "ReduceSum", node, value))
+    return g.Mul(_kept(g, node, dy), g.Mul(others, zeros))
 
 
 @vjp("ReduceL1")
@@ -49,9 +49,7 @@ def reduce_l1(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 @vjp("ReduceL2")
 def reduce_l2(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     """x / y, and 0 at the origin."""
-    y = node.outputs[0]
-    slope = g.Where(g.Equal(y, 0), 0, g.Div(dy, y))
-    return g.Mul(_kept(g, node, slope), node.inputs[0])
+    return g.Mul(_kept(g, node, divided(g, dy, node.outputs[0])), node.inputs[0])
 
 
 @vjp("ReduceSumSquare")
@@ -79,16 +77,21 @@ def cum_sum(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 def cum_prod(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     """sum_j dy_j y_j / x_i over the products j that hold x_i.
 
-    The first 0 on the way takes the products without it, whatever follows it takes nothing.
+    The first 0 on the way takes the products without it; the second one those without both, times the first, of which
+    the derivative is not 0; what follows takes nothing.
     """
     (x, axis), (y,) = node.inputs, node.outputs
     exclusive, reverse = node.attributes.get_int("exclusive", 0), node.attributes.get_int("reverse", 0)
     zero = g.Equal(x, 0)
     met = g.CumSum(g.Cast(zero, to=x.dtype), axis, reverse=reverse)
-    first = g.And(zero, g.Equal(met, 1))
-    without = g.CumProd(g.Where(first, 1, x), axis, exclusive=exclusive, reverse=reverse)
+    first, second = (g.And(zero, g.Equal(met, count)) for count in (1, 2))
+    one, two = (
+        _sum_back(g, node, g.Mul(dy, g.CumProd(g.Where(left_out, 1, x), axis, exclusive=exclusive, reverse=reverse)))
+        for left_out in (first, g.Or(first, second))
+    )
+    other = g.ReduceSum(g.Where(first, x, 0), g.Reshape(g.Cast(axis, to=ir.DataType.INT64), [1]), keepdims=1)
     regular = g.Div(_sum_back(g, node, g.Mul(dy, y)), g.Where(zero, 1, x))
-    return g.Where(first, _sum_back(g, node, g.Mul(dy, without)), regular)
+    return g.Where(first, one, g.Where(second, g.Mul(two, other), regular))
 
 
 def _sum_back(g: GraphBuilder, node: Node, value: ir.Value) -> ir.Value:

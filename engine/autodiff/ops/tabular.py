@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
 from ..registry import Gradients, Node, no_gradient, vjp
+from .zeros import divided
 
 _ML = "ai.onnx.ml"
 
@@ -68,7 +69,8 @@ def normalizer(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     else:
         norm = (g.ReduceL1 if kind == "L1" else g.ReduceL2)(x, [-1], keepdims=1)
         slope = g.Sign(x) if kind == "L1" else y
-    return g.Where(g.Equal(norm, 0), dy if kind == "MAX" else 0, g.Div(g.Sub(dy, g.Mul(slope, along)), norm))
+    dx = divided(g, g.Sub(dy, g.Mul(slope, along)), norm)
+    return g.Where(g.Equal(norm, 0), dy, dx) if kind == "MAX" else dx
 
 
 @vjp("ArrayFeatureExtractor", domain=_ML)
