@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,18 @@ from ..graph.metadata import FEATURES, entry
 from ..graph.model import Model
 from ..support.damaged import readable
 from .audio import WAV, read_sound, with_rate
+from .table_columns import FIRST_ROWS, columns_of
 
 __all__ = [
     "ARRAYS",
-    "CLASSES",
     "NO_TABLE",
     "Given",
-    "check_header",
-    "is_number",
     "is_picture",
     "read_given",
     "table_lines",
 ]
 
 ARRAYS = frozenset({".npy", ".npz", ".csv", WAV})
-CLASSES = ("label", "labels", "target", "y")  # names of arrays and columns that hold classes
 NO_TABLE = (OSError, ValueError, csv.Error)  # what a file that cannot be read as a table raises; no text: ValueError
 
 
@@ -54,7 +51,7 @@ def read_given(model: Model, path: Path, rate: float | None = None) -> Given:
     if is_picture(path):
         return Given(path)
     if path.suffix.lower() == ".csv":
-        return _read_csv(path, features)
+        return _read_csv(path, model)
     if path.suffix.lower() == WAV:
         arrays, rate = read_sound(model, path, rate)
     else:
@@ -99,7 +96,7 @@ def table_lines(path: Path) -> Iterator[list[str]]:
         yield from filter(None, csv.reader(file))
 
 
-def _read_csv(path: Path, wanted: tuple[str, ...]) -> Given:
+def _read_csv(path: Path, model: Model) -> Given:
     """The rows of a table under its header; in the model's order where the model names its features."""
     try:
         header, *rows = table_lines(path)
@@ -107,43 +104,12 @@ def _read_csv(path: Path, wanted: tuple[str, ...]) -> Given:
         reason = error.strerror if isinstance(error, OSError) else "no text with a line of names first"
         raise InputError(f"{path} cannot be read ({reason})") from error
     names = [name.strip() for name in header]
-    check_header(path, names, wanted)
+    features = columns_of(path, names, rows[:FIRST_ROWS], model).features
     if not rows:
         raise InputError(f"{path} has a header but no row")
-    columns = [names.index(name) for name in wanted] if wanted else list(range(len(names)))
+    columns = [names.index(name) for name in features]
     table = [[_number(path, index, names, row, k) for k in columns] for index, row in enumerate(rows)]
-    return Given(np.array(table, np.float32), tuple(names[k] for k in columns))
-
-
-def check_header(path: Path, names: Sequence[str], wanted: Sequence[str]) -> None:
-    """InputError unless the columns are the model's features in any order, beside one that may hold classes.
-
-    Of a model that does not name its features any names will do, but not numbers: they are a row without a header.
-    """
-    if repeated := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-        raise InputError(f"{path} has several columns {_few(repeated)}; give each a name of its own")
-    if missing := [name for name in wanted if name not in names]:
-        raise InputError(f"{path} has no column {_few(missing)}, which the model takes")
-    if wanted and (unknown := [name for name in names if name not in (*wanted, *CLASSES)]):
-        raise InputError(
-            f"{path} has a column {_few(unknown)}, which the model does not take; remove it (one of classes is named "
-            f"{', '.join(CLASSES)})"
-        )
-    if not wanted and all(map(is_number, names)) and list(names) != [str(k) for k in range(len(names))]:
-        raise InputError(f"{path} has numbers in its first line, where the names of the columns belong")
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def is_number(text: Any) -> bool:
-    """Whether a cell holds a number."""
-    try:
-        float(text)
-    except (TypeError, ValueError):
-        return False
-    return True
+    return Given(np.array(table, np.float32), features)
 
 
 def _number(path: Path, index: int, names: list[str], row: list[str], column: int) -> float:

@@ -40,7 +40,8 @@ def test_columns_in_another_order(tmp_path: Path) -> None:
     [
         ("a,b\n1,2\n", "has no column 'c', which the model takes"),
         ("a,b,c,d\n1,2,3,4\n", "has a column 'd', which the model does not take; remove it"),
-        (",a,b,c\n0,1,2,3\n", "has a column '', which the model does not take"),
+        (",a,b,c\n0,1,2,3\n0,4,5,6\n", "has a column '', which the model does not take"),
+        ("id,a,b,c\n0.5,1,2,3\n", "has a column 'id', which the model does not take"),
         ("a,b,c,b\n1,2,3,4\n", "has several columns 'b'"),
         ("1,2,3\n4,5,6\n", "has no column 'a', 'b', 'c'"),
     ],
@@ -51,6 +52,20 @@ def test_columns_that_the_model_does_not_take(text: str, said: str, tmp_path: Pa
     for read in (read_given, lambda net, path: open_samples(path, net)):
         with pytest.raises(onnxray.InputError, match=said):
             read(table(NAMES), file)
+
+
+@pytest.mark.parametrize("name", ["", "id", "Index", "Unnamed: 0"])
+@pytest.mark.parametrize("names", [NAMES, None])
+def test_a_column_that_counts_the_rows_is_left_out(name: str, names: list[str] | None, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=f"t.csv: the column {name!r} counts the rows, and is left out"):
+        found = rows(table(names), tmp_path / "t.csv", f"{name},a,b,c,label\n7,1,2,3,0\n8,4,5,6,1\n")
+    assert found == [[[1, 2, 3], [4, 5, 6]]] * 2
+
+
+def test_a_column_that_counts_the_rows_stays_if_the_model_takes_it(tmp_path: Path) -> None:
+    assert rows(table(None), tmp_path / "t.csv", "id,b,c\n0,1,2\n1,3,4\n") == [[[0, 1, 2], [1, 3, 4]]] * 2
+    assert rows(table(["id", "b", "c"]), tmp_path / "t.csv", "b,id,c\n0,1,2\n1,3,4\n") == [[[1, 0, 2], [3, 1, 4]]] * 2
+    assert rows(table(None), tmp_path / "t.csv", "a,b,y\n0,1,2\n") == [[[0, 1, 2]]] * 2
 
 
 def test_without_names_in_the_model(tmp_path: Path) -> None:

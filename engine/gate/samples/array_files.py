@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ...data.files import CLASSES as LABELS
+from ...data.table_columns import CLASSES as LABELS
 from ...errors import InputError
 from ...graph.model import Model
 from ...support.damaged import readable

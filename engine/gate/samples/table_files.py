@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ...data.files import NO_TABLE, check_header, is_number, table_lines
+from ...data.files import NO_TABLE, table_lines
+from ...data.table_columns import FIRST_ROWS, columns_of, is_number
 from ...errors import InputError
-from ...graph.metadata import FEATURES, entry
 from ...graph.model import Model
 from ...optional import import_extra
 from ...support.damaged import readable
-from .array_files import LABELS, ArrayRow, ArrayRows
+from .array_files import ArrayRow, ArrayRows
 
 __all__ = ["csv_rows", "parquet_rows"]
 
@@ -27,12 +27,13 @@ def csv_rows(path: Path, model: Model) -> ArrayRows:
     """The rows of a .csv file; a column named label, labels, target or y holds classes."""
     try:
         lines = table_lines(path)
-        header, count = next(lines, []), sum(1 for _ in lines)
+        header, first = next(lines, []), list(islice(lines, FIRST_ROWS))
+        count = len(first) + sum(1 for _ in lines)
     except NO_TABLE as error:
         raise InputError(f"{path} cannot be read as a table with a line of names first") from error
     names = [name.strip() for name in header]
-    features, label = _columns(path, names, model)
-    return ArrayRows(count, partial(_csv_each, path, names, features, label), label is not None)
+    found = columns_of(path, names, first, model)
+    return ArrayRows(count, partial(_csv_each, path, names, found.features, found.label), found.label is not None)
 
 
 def parquet_rows(path: Path, model: Model) -> ArrayRows:
@@ -40,16 +41,12 @@ def parquet_rows(path: Path, model: Model) -> ArrayRows:
     parquet = import_extra("pyarrow.parquet")
     with readable(path, ".parquet file", InputError):
         file = parquet.ParquetFile(path)
-    features, label = _columns(path, list(file.schema_arrow.names), model)
-    return ArrayRows(file.metadata.num_rows, partial(_parquet_each, path, file, features, label), label is not None)
-
-
-def _columns(path: Path, names: Sequence[str], model: Model) -> tuple[list[str], str | None]:
-    """The features, in the model's order where it names them, and the column of classes."""
-    wanted = entry(model.metadata, FEATURES) or []
-    check_header(path, names, wanted)
-    label = next((name for name in LABELS if name in names and name not in wanted), None)
-    return wanted or [name for name in names if name != label], label
+    names = list(file.schema_arrow.names)
+    with readable(path, ".parquet file", InputError):
+        first = next(file.iter_batches(FIRST_ROWS), None)
+    found = columns_of(path, names, list(zip(*first.to_pydict().values(), strict=True)) if first else [], model)
+    each = partial(_parquet_each, path, file, found.features, found.label)
+    return ArrayRows(file.metadata.num_rows, each, found.label is not None)
 
 
 def _csv_each(path: Path, names: Sequence[str], features: Sequence[str], label: str | None) -> Iterator[ArrayRow]:
