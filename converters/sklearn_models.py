@@ -23,8 +23,8 @@ from .stored_weights import stored
 __all__ = ["convert_estimator", "convert_pickle"]
 
 BLACK_BOX = (
-    "has no gradients, so only black-box methods (such as occlusion) explain it; multilayer perceptrons and linear "
-    "models have gradients"
+    "has no gradients, so only tree-shap (of trees) and black-box methods (such as occlusion) explain it; multilayer "
+    "perceptrons and linear models have gradients"
 )
 
 

@@ -20,7 +20,7 @@ QUICK: dict[str, dict[str, Any]] = {  # for tests of something else than the num
     "shapley-sampling": {"cells": 2, "samples": 3},
 }
 
-OF_A_KIND = ("feature-permutation", "mutagenesis")  # need several examples, or a one-hot sequence
+OF_A_KIND = ("feature-permutation", "mutagenesis", "tree-shap")  # need several examples, one-hot sequences, trees
 ORDINARY = [name for name in onnxray.METHODS if name not in OF_A_KIND]
 # The methods of every model; the others follow the attention of transformers (test_rollouts.py).
 ANYWHERE = [name for name in ORDINARY if not onnxray.METHODS[name].has_attention]

@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from ..graph.moving_operators import PASSING
+from ..graph.tree_ensembles import is_forest, post_transform, without_post_transform
 
 __all__ = ["Head", "find_head", "logits"]
 
@@ -47,7 +48,7 @@ class Head:
 
     def logits(self, g: GraphBuilder) -> ir.Value:
         """The logits in the shape of the scores, emitted where nodes stand behind the activation."""
-        value: Any = self.tensor if self.tensor is not None else _linear(g, self.node)
+        value: Any = self.tensor if self.tensor is not None else _before_transform(g, self.node)
         for node in self.behind:
             if node.op_type == "Concat":
                 value = g.Concat(g.Neg(value), value, axis=node.attributes.get_int("axis", 0))
@@ -79,6 +80,8 @@ def logits(g: GraphBuilder, y: ir.Value) -> ir.Value:
 
 
 def _activation(node: ir.Node, y: ir.Value) -> str | None:
+    if is_forest(node) and y is node.outputs[-1]:
+        return POST_TRANSFORMS.get(post_transform(node))
     if node.domain == "ai.onnx.ml" and node.op_type == "LinearClassifier" and y is node.outputs[-1]:
         return POST_TRANSFORMS.get(node.attributes.get_string("post_transform", "NONE"))
     return node.op_type if node.domain == "" and node.op_type in ACTIVATIONS else None
@@ -125,8 +128,10 @@ def _normalises(node: ir.Node) -> bool:
     return axes is not None and axes.numpy().tolist() in ([-1], [len(node.outputs[0].shape or ()) - 1])
 
 
-def _linear(g: GraphBuilder, node: ir.Node) -> ir.Value:
-    """The scores of a LinearClassifier before its post_transform; of two classes that share one row -s and s."""
+def _before_transform(g: GraphBuilder, node: ir.Node) -> ir.Value:
+    """The scores of trees, or of a LinearClassifier, before their post_transform; of classes that share a row -s, s."""
+    if is_forest(node):
+        return without_post_transform(g, node)
     offsets = np.asarray(node.attributes.get_floats("intercepts", [0.0]), np.float32)
     weights = np.asarray(node.attributes.get_floats("coefficients"), np.float32).reshape(len(offsets), -1)
     x = node.inputs[0]

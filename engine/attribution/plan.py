@@ -140,7 +140,8 @@ def explanation_graph(
 
 def _heads(g: GraphBuilder, y: ir.Value, shadow: Float32Shadow, score: str) -> tuple[ir.Value, ir.Value, ir.Value]:
     """The scores of the model, those of its shadow graph, and the latter before rounding, which give the gap."""
-    own, other = (logits(g, value) if score == "logit" else value for value in (y, shadow(y)))
+    each = {value: logits(g, value) if score == "logit" else value for value in dict.fromkeys((y, shadow(y)))}
+    own, other = each[y], each[shadow(y)]
     return own, other, shadow_score_tensor(own, shadow)
 
 

@@ -120,7 +120,9 @@ def _method_annotation(name: str, having: list[tuple[str, OptionInfo]]) -> Any:
 
 
 def _default(option: OptionInfo) -> str:
-    return "chosen by size" if option.default is None else str(option.default)
+    if option.default is None:
+        return "must be given" if option.name == "baseline" else "chosen by size"
+    return str(option.default)
 
 
 def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:

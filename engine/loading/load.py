@@ -10,6 +10,7 @@ from onnx_ir.passes.common import InlinePass, RemoveInitializersFromInputsPass
 
 from ..graph.metadata import check_metadata
 from ..graph.model import LIFT_CONSTANTS, Model, Source, infer_shapes
+from ..graph.tree_ensembles import type_forests
 from ..graph.validity import model_error_if_unusable, open_plainly
 from ..passes.empty_operands import refuse_empty_operands
 from ..passes.optimiser_safe import optimiser_safe
@@ -70,6 +71,7 @@ def _ready(source: str | PathLike[str] | bytes | onnx.ModelProto) -> Model:
     for tidy in (RemoveInitializersFromInputsPass(), LIFT_CONSTANTS):
         tidy(program)
     share_constants(program)
+    type_forests(program.graph)
     program.ir_version = min(max(program.ir_version, IR_VERSIONS[0]), IR_VERSIONS[1])
     infer_shapes(program)
     while opset < OPSET and cast_bounds(program):

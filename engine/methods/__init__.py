@@ -30,6 +30,7 @@ from .rise import Rise
 from .saliency import Deconvnet, GuidedBackprop, InputXGradient, Saliency
 from .shapley_sampling import ShapleySampling
 from .smoothgrad import SmoothGrad
+from .tree_shap import TreeShap
 from .xgrad_cam import XGradCam
 
 __all__ = ["METHODS", "Method", "method_named"]
@@ -64,6 +65,7 @@ METHODS: dict[str, type[Method]] = {
         KernelShap,
         Lime,
         ShapleySampling,
+        TreeShap,
     )
 }
 

@@ -17,11 +17,9 @@ from .baseline import Baseline, baseline_array, check_baseline
 from .explained import Explained
 from .group_nodes import expand_examples, groups_value, input_name, mix, spread
 from .groups import LIMIT, Cells, Grouping, Groups
-from .samplers import Sampler
+from .samplers import FIRST, Sampler
 
 __all__ = ["CoalitionMethod", "Coalitions", "Design", "GroupMethod", "first_point", "group_total"]
-
-FIRST = "first"
 
 Design = tuple[np.ndarray, np.ndarray]  # coalitions (points, groups) of 0 and 1, and what each score counts, likewise
 

@@ -16,10 +16,10 @@ from .baseline import Baseline, baseline_examples, check_baseline
 from .checks import check_draws
 from .explained import Explained, broadcast_rows
 from .saliency import Saliency
-from .samplers import WEIGHT, Sampler
+from .samplers import ENDS, FIRST, WEIGHT, Sampler
 from .zero_maps import AT_BASELINE
 
-__all__ = ["DrawnBaselines", "ExpectedGradients"]
+__all__ = ["DrawnBaselines", "EveryBaseline", "ExpectedGradients"]
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,7 @@ class DrawnBaselines(Sampler):
     seed: int
 
     def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
-        check_baseline(self.baseline, explained)
-        counts = {len(baseline_examples(self.baseline, about)) for about in explained.values()} - {1}
-        if len(counts) > 1:
-            raise InputError(
-                f"baseline: {' and '.join(map(str, sorted(counts)))} examples for the inputs; give as many"
-            )
-        count, rng = max(counts, default=1), np.random.default_rng(self.seed)
+        count, rng = _count(self.baseline, explained), np.random.default_rng(self.seed)
         rounds = [rng.permutation(count) for _ in range(-(-self.samples // count))]
         examples = np.concatenate([[0], np.concatenate(rounds)[: self.samples]])
         alphas = np.append(1, rng.random(self.samples))
@@ -50,21 +44,25 @@ class DrawnBaselines(Sampler):
 
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
         alpha = broadcast_rows(g, g.CastLike(points["alpha"], x), x, about)
-        start = self.starts(g, x, about, points)
+        start = _starts(g, x, about, points, self.baseline)
         return g.shaped_like(g.Add(g.Mul(alpha, x), g.Mul(g.Sub(1, alpha), start)), x)
 
-    def starts(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
-        """The baselines of the rows, in the shape of the input."""
-        examples = baseline_examples(self.baseline, about)
-        number = (
-            g.Cast(points["example"], to=ir.DataType.INT64) if len(examples) > 1 else g.constant([0], ir.DataType.INT64)
-        )
-        rows = g.Gather(g.constant(examples, x.dtype), number, axis=0)
-        if about.batch is None:
-            return g.reshape_like(rows, x)
-        batch = about.batch
-        perm = [*range(1, batch + 1), 0, *range(batch + 1, g.rank(x))]
-        return g.Transpose(rows, perm=perm) if batch else rows
+
+@dataclass(frozen=True)
+class EveryBaseline(Sampler):
+    """The input, and each baseline example in the place of the input once."""
+
+    baseline: Baseline
+
+    def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
+        count = _count(self.baseline, explained)
+        each = np.full(count, 1 / count)
+        arrays = {"example": [0, *range(count)], FIRST: [1, *[0] * count], WEIGHT: [0, *each], ENDS: [1, *-each]}
+        return {name: np.array(array, np.float32) for name, array in arrays.items()}
+
+    def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
+        first = broadcast_rows(g, g.Cast(points[FIRST], to=ir.DataType.BOOL), x, about)
+        return g.shaped_like(g.Where(first, x, _starts(g, x, about, points, self.baseline)), x)
 
 
 @dataclass(frozen=True)
@@ -96,8 +94,33 @@ class ExpectedGradients(Method):
         totals = {}
         for name, dx in gradients.items():
             x, about = context.inputs[name], context.explained[name]
-            totals[name] = g.Mul(g.Sub(x, self._sampler().starts(g, x, about, context.points)), dx)
+            totals[name] = g.Mul(g.Sub(x, _starts(g, x, about, context.points, self.baseline)), dx)
         return Emitted(totals, activations)
 
     def relaxed(self) -> list[tuple[Method, str]]:
         return [(Saliency(), AT_BASELINE)]
+
+
+def _count(baseline: Baseline, explained: Mapping[str, Explained]) -> int:
+    """How many baseline examples there are; an InputError where the inputs have different numbers of them."""
+    check_baseline(baseline, explained)
+    counts = {len(baseline_examples(baseline, about)) for about in explained.values()} - {1}
+    if len(counts) > 1:
+        raise InputError(f"baseline: {' and '.join(map(str, sorted(counts)))} examples for the inputs; give as many")
+    return max(counts, default=1)
+
+
+def _starts(
+    g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value], baseline: Baseline
+) -> ir.Value:
+    """The baselines of the rows, in the shape of the input."""
+    examples = baseline_examples(baseline, about)
+    number = (
+        g.Cast(points["example"], to=ir.DataType.INT64) if len(examples) > 1 else g.constant([0], ir.DataType.INT64)
+    )
+    rows = g.Gather(g.constant(examples, x.dtype), number, axis=0)
+    if about.batch is None:
+        return g.reshape_like(rows, x)
+    batch = about.batch
+    perm = [*range(1, batch + 1), 0, *range(batch + 1, g.rank(x))]
+    return g.Transpose(rows, perm=perm) if batch else rows

@@ -23,9 +23,9 @@ from .baseline import Baseline, check_baseline
 from .blurred import baseline_value
 from .explained import Explained, broadcast_rows
 
-__all__ = ["ENDS", "WEIGHT", "Noise", "Path", "Sampler", "of_sampler", "perturb", "points_of"]
+__all__ = ["ENDS", "FIRST", "WEIGHT", "Noise", "Path", "Sampler", "of_sampler", "perturb", "points_of"]
 
-WEIGHT, ENDS = "weight", "ends"
+WEIGHT, ENDS, FIRST = "weight", "ends", "first"
 _BYTES = 256
 
 

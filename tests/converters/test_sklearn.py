@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 import numpy as np
+import onnxray
 import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
@@ -14,12 +15,20 @@ ort = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 from onnxray.converters import to_onnx  # noqa: E402
 from onnxray.errors import ConversionError  # noqa: E402
 from sklearn.datasets import load_iris  # noqa: E402
-from sklearn.ensemble import RandomForestClassifier  # noqa: E402
+from sklearn.ensemble import (  # noqa: E402
+    BaggingClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier  # noqa: E402
 from sklearn.neural_network import MLPClassifier, MLPRegressor  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.svm import LinearSVC  # noqa: E402
+from sklearn.tree import DecisionTreeClassifier  # noqa: E402
+from tree_nets import tree_shap  # noqa: E402
 
 X, Y = load_iris(return_X_y=True)
 X = X.astype(np.float32)
@@ -31,6 +40,16 @@ MODELS = {
     "ridge": RidgeClassifier(),
     "linear": LinearRegression(),
     "mlp regressor": MLPRegressor(hidden_layer_sizes=(5,), solver="lbfgs", max_iter=500, random_state=0),
+}
+ESTIMATORS = {
+    "tree classifier": DecisionTreeClassifier(random_state=0),
+    "forest classifier": RandomForestClassifier(10, random_state=0),
+    "bagging classifier": BaggingClassifier(n_estimators=5, max_features=3, random_state=0),
+    "scaled boosting classifier": make_pipeline(
+        StandardScaler(), GradientBoostingClassifier(n_estimators=8, random_state=0)
+    ),
+    "forest": ExtraTreesRegressor(10, random_state=0),
+    "boosting": GradientBoostingRegressor(n_estimators=20, random_state=0),
 }
 
 
@@ -51,9 +70,24 @@ def test_standard_operators_only(name, classes, notes):
 
 def test_trees_have_no_gradients():
     forest = RandomForestClassifier(5, random_state=0).fit(X, Y)
-    with pytest.warns(UserWarning, match="only black-box methods"):
+    with pytest.warns(UserWarning, match="only tree-shap \\(of trees\\) and black-box methods"):
         model = to_onnx(forest, inputs=X[:6])
     assert {entry.key: entry.value for entry in model.metadata_props}["onnxray.methods"] == "black-box"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*has no gradients")
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_tree_shap_of_estimators(name):
+    """By all coalitions of four columns. The package shap agrees to 2e-7 where it is fed with the file's nodes."""
+    estimator, k = ESTIMATORS[name].fit(X, Y if "classifier" in name else X[:, 0] * X[:, 1]), 0
+    model = to_onnx(estimator, inputs=X[:6])
+    x, background = X[::50], X[5::30]
+    found = onnxray.explain(model, x, "tree-shap", target=k, baseline=background)
+    margin = getattr(estimator, "decision_function", None) or getattr(estimator, "predict_proba", estimator.predict)
+    expected = tree_shap(lambda rows: np.asarray(margin(rows)).reshape(len(rows), -1)[:, k], x, background)
+    np.testing.assert_allclose(found.values, expected, atol=2e-6 * np.abs(expected).max())
+    np.testing.assert_allclose(found.delta, 0, atol=1e-5)
 
 
 def test_not_fitted():
