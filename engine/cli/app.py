@@ -185,7 +185,7 @@ def save(
     """
     if output.resolve() == model.resolve():
         raise InputError(f"{output} is the model itself; give the explainer a file of its own")
-    explainer = Explainer(load(model), setup.method, score=setup.score, layer=setup.layer, **options)
+    explainer = Explainer(load(model), setup.method, score=setup.score, layer=setup.layer or None, **options)
     say(str(explainer.save(output)))
 
 

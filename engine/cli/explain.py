@@ -78,7 +78,7 @@ def explain(
     wanted = None if classes and target == "top1" else target_of(target, known, scores)
     preprocessing = preprocess_from_option(source, preprocess, files)
     explainer = Explainer(
-        source, setup.method, score=setup.score, layer=setup.layer, providers=runtime.provider or None,
+        source, setup.method, score=setup.score, layer=setup.layer or None, providers=runtime.provider or None,
         threads=runtime.threads, memory=runtime.memory, preprocess=preprocessing, **options,
     )  # fmt: skip
     job = Job(explainer, wanted, known, scores, make_folder(out), drawing.style, drawing.settings(), npz)

@@ -118,7 +118,11 @@ class Setup:
         str, Option("--method", "-m", metavar="NAME", help="Attribution method, see 'onnxray methods'.")
     ] = "saliency"
     layer: Annotated[
-        str | None, Option(metavar="NAME", help="Layer for grad-cam and other layer methods, see 'onnxray inspect'.")
+        list[str] | None,
+        Option(
+            metavar="NAME",
+            help="Layer for grad-cam and other layer methods, see 'onnxray inspect'; repeat it to merge several.",
+        ),
     ] = None
     score: Annotated[
         str, Option(metavar="NAME", help="logit (before a final softmax or sigmoid), output, or a tensor's name.")

@@ -43,8 +43,8 @@ class Explainer:
         model: Path, bytes, ModelProto or ``Model``.
         method: Name of an attribution method, which ``onnxray.METHODS`` has, or an instance of it.
         score: "logit" (before a final Softmax, LogSoftmax or Sigmoid), "output" (as it is), or the name of a tensor.
-        layer: Layer that class activation maps explain; None for the last feature maps before
-            pooling, behind their activation, or of transformers the tokens that the last attention reads.
+        layer: Layer that class activation maps explain, or several, whose maps are merged; None for the last feature
+            maps before pooling, behind their activation, or of transformers the tokens that the last attention reads.
         features: What gets the credit for the score: the names of layers or tensors inside the model; None for its
             inputs.
         rules: Rules of differentiation laid over the method's own: an ``Overlay``, its name, or a mapping of operators
@@ -81,7 +81,7 @@ class Explainer:
         method: str | Method = "saliency",
         *,
         score: str = "logit",
-        layer: str | None = None,
+        layer: str | Sequence[str] | None = None,
         features: str | Sequence[str] | Features | None = None,
         rules: Rules = "exact",
         providers: Sequence[Provider] | Provider | None = None,

@@ -196,7 +196,7 @@ def open_runs(
     /,
     *,
     score: str = "logit",
-    layer: str | None = None,
+    layer: str | Sequence[str] | None = None,
     features: str | Sequence[str] | Features | None = None,
     rules: Rules = "exact",
     providers: Sequence[Provider] | Provider | None = None,

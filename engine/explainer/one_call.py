@@ -27,7 +27,7 @@ def explain(
     *,
     target: Any = "top1",
     score: str = "logit",
-    layer: str | None = None,
+    layer: str | Sequence[str] | None = None,
     providers: Sequence[Provider] | Provider | None = None,
     builder: str = "portable",
     **options: Any,
@@ -44,8 +44,8 @@ def explain(
             one for each example; a float array in the shape of the scores, which weights them; or one of
             ``onnxray.scores``, such as ``Contrast(6, 8)``, ``Token(5)`` or ``Mask(mask, 3)``.
         score: "logit" (before a final Softmax, LogSoftmax or Sigmoid), "output" (as it is), or the name of a tensor.
-        layer: Layer that class activation maps explain; None for the last feature maps before
-            pooling, behind their activation, or of transformers the tokens that the last attention reads.
+        layer: Layer that class activation maps explain, or several, whose maps are merged; None for the last feature
+            maps before pooling, behind their activation, or of transformers the tokens that the last attention reads.
         providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
         builder: "portable", or "ort-training" for the gradient graph of onnxruntime-training.
         **options: Options of the method, which ``onnxray methods`` lists, such as ``steps=20``; and ``features``,

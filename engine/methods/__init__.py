@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError
@@ -70,7 +70,7 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
-def method_named(method: str | Method, layer: str | None, options: Mapping[str, Any]) -> Method:
+def method_named(method: str | Method, layer: str | Sequence[str] | None, options: Mapping[str, Any]) -> Method:
     """A method by name, with its options and ``layer`` where it is given; InputError for what it has not."""
     if isinstance(method, Method):
         return method

@@ -48,7 +48,9 @@ class Rollout(Method):
         for x in reversed(layers.probabilities):
             at = self.back(g, at, by_heads(g, x, context.score), gradients.get(x))
         total = self.placed(g, at, start, layers, context.inputs[layers.source])
-        return Emitted({layers.source: total}, found.activations, layer=layers.last, input_sized=layers.grid is None)
+        if layers.grid is None:
+            return Emitted({layers.source: total}, found.activations, input_sized=True)
+        return Emitted({layers.source: total}, found.activations, layer=layers.last)
 
     def placed(self, g: GraphBuilder, at: ir.Value, start: ir.Value, layers: AttentionLayers, x: ir.Value) -> ir.Value:
         """The map of tokens as a map of the patches, or in the shape of the tokens' vectors."""

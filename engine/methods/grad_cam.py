@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from ..graph.node_names import SHADOW
 from .base import EmitContext, Emitted, Method
 from .cam_default import default_layer
 from .cam_layers import channel_axis
+from .cam_merged import Layers, merged, names_of, settled
 from .cam_tokens import grid_of
 from .saliency import Saliency
 from .zero_maps import RECTIFIED
@@ -47,37 +49,46 @@ class ClassActivationMap(Method):
 
     has_layer: ClassVar[bool] = True
     layer_sized: ClassVar[bool] = True
-    layer: str | None = None
+    layer: Layers = None
     relu: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layer", settled(self.layer))
 
     @abstractmethod
     def combined(self, g: GraphBuilder, layer: FeatureMaps) -> ir.Value:
         """The map of a layer: its feature maps without the axis of the channels."""
 
     def emit(self, context: EmitContext) -> Emitted:
-        layer = self._layer(context)
-        maps, activations = self._feature_maps(context, layer)
-        cam = self.combined(context.g, maps)
-        total = {next(iter(context.inputs)): context.g.Relu(cam) if self.relu else cam}
-        return Emitted(total, activations, layer=layer.name.removeprefix(SHADOW))
+        g, layers = context.g, [self._layer(context, name) for name in names_of(self.layer)]
+        every, activations = self._feature_maps(context, layers)
+        cams = [self.combined(g, maps) for maps in every]
+        total = merged(g, [g.Relu(cam) if self.relu else cam for cam in cams], not self.relu)
+        names = ", ".join(layer.name.removeprefix(SHADOW) for layer in layers)
+        return Emitted({next(iter(context.inputs)): total}, activations, layer=names)
 
-    def _feature_maps(self, context: EmitContext, named: Layer) -> tuple[FeatureMaps, tuple[Activation, ...]]:
-        maps = context.shadow(context.model.value(named.tensor))
-        channels = channel_axis(self.name, context.model, named, maps)
+    def _feature_maps(
+        self, context: EmitContext, layers: Sequence[Layer]
+    ) -> tuple[list[FeatureMaps], tuple[Activation, ...]]:
+        maps = [context.shadow(context.model.value(layer.tensor)) for layer in layers]
+        pairs = list(zip(maps, layers, strict=True))
+        channels = [channel_axis(self.name, context.model, layer, x) for x, layer in pairs]
         if not self.differentiates:
-            return _folded(context.g, maps, channels), ()
-        found = context.backward([maps])
-        gradient = connected(found, maps, [context.score], named.name)
-        return _folded(context.g, maps, channels, gradient), found.activations
+            return [_folded(context.g, x, axis) for x, axis in zip(maps, channels, strict=True)], ()
+        found = context.backward(maps)
+        gradients = [connected(found, x, [context.score], layer.name) for x, layer in pairs]
+        every = [_folded(context.g, *one) for one in zip(maps, channels, gradients, strict=True)]
+        return every, found.activations
 
-    def _layer(self, context: EmitContext) -> Layer:
-        if self.layer:
-            return context.model.layer(self.layer)
+    def _layer(self, context: EmitContext, name: str | None) -> Layer:
+        if name is not None:
+            return context.model.layer(name)
         return default_layer(self.name, context.model, context.differentiable_score, context.perturbed_inputs.values())
 
     def relaxed(self) -> list[tuple[Method, str]]:
+        named = self.layer if isinstance(self.layer, str) else ", ".join(self.layer or ["the default layer"])
         beside = (
-            f"the score does not depend on {self.layer or 'the default layer'!r} here, though on the input; name "
+            f"the score does not depend on {named!r} here, though on the input; name "
             "another layer with layer= (--layer)"
         )
         rectified = [(replace(self, relu=False), RECTIFIED)] if self.relu else []
@@ -113,7 +124,8 @@ class GradCam(WeightedMaps):
     ``layer`` is by default the last feature maps before pooling that all scores depend on, behind their activation, or
     of transformers the tokens that the last attention reads, folded to the grid of their patches, without those of
     class and registers. A layer of which nothing tells the channels is an error. ``relu=False`` keeps the negative
-    part. The map has the layer's size.
+    part. The map has the layer's size; of several layers it is the mean of their maps, each scaled to 0 to 1, in the
+    size of the finest.
     """
 
     name: ClassVar[str] = "grad-cam"

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from ..errors import InputError
 from ..graph.builder import GraphBuilder
 from .base import EmitContext, Emitted, Method
+from .cam_merged import Layers, settled
 from .explained import Explained
 from .grad_cam import GradCam
 from .saliency import GuidedBackprop
@@ -29,8 +30,11 @@ class GuidedGradCam(Method):
     name: ClassVar[str] = "guided-grad-cam"
     relu_policy: ClassVar[str] = "guided"
     has_layer: ClassVar[bool] = True
-    layer: str | None = None
+    layer: Layers = None
     relu: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layer", settled(self.layer))
 
     def emit(self, context: EmitContext) -> Emitted:
         name, about = self._picture(context)
