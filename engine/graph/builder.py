@@ -11,7 +11,9 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from .shapes import constant_of, infer, repeated_axes, same_shape, static_shape
+from .infer_node import infer
+from .schemas import attributes_of, schema_of
+from .shapes import constant_of, repeated_axes, same_shape, static_shape
 
 __all__ = ["GraphBuilder", "Lowering"]
 
@@ -42,7 +44,7 @@ class GraphBuilder:
 
     def __getattr__(self, op: str) -> Callable[..., Any]:
         try:
-            schema = onnx.defs.get_schema(op, self.opset, "")
+            schema = schema_of(op, self.opset)
         except onnx.defs.SchemaError:
             raise AttributeError(f"ONNX opset {self.opset} has no operator {op!r}") from None
         emit = partial(self._emit, schema)
@@ -52,8 +54,9 @@ class GraphBuilder:
         return reduce(emit, inputs)
 
     def _emit(self, schema: onnx.defs.OpSchema, *inputs: Operand, outputs: int = 1, **attributes: Any) -> Any:
-        given = {name: value for name, value in attributes.items() if value is not None}
-        node = ir.node(schema.name, self._typed(schema, inputs), given, num_outputs=outputs)
+        node = ir.Node(
+            "", schema.name, self._typed(schema, inputs), attributes_of(schema, attributes), num_outputs=outputs
+        )
         node.name = self.fresh(f"{self.prefix}/{schema.name}")
         for k, output in enumerate(node.outputs):
             output.name = node.name if k == 0 else self.fresh(f"{node.name}:{k}")
@@ -87,7 +90,7 @@ class GraphBuilder:
         key = (array.dtype.name, array.shape, array.tobytes())
         if key not in self._constants:
             name = self.fresh(f"{self.prefix}/const")
-            tensor = ir.tensor(array, name=name)
+            tensor = ir.Tensor(array, name=name)
             value = ir.Value(
                 name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
             )

@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from .builder import GraphBuilder
-from .shapes import infer
+from .infer_node import infer
 from .traversal import subgraphs
 
 __all__ = ["captured", "inlined"]

@@ -11,13 +11,11 @@ from pathlib import Path
 
 import onnx
 import onnx_ir as ir
-from onnx_ir.passes.common import (
-    LiftConstantsToInitializersPass,
-    ShapeInferencePass,
-)
+from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from ..errors import InputError, ModelError
 from ..support.choice import nearest
+from .infer_graph import infer_graph
 from .metadata import LABELS, LAYERS, LayerEntry, class_names, entry
 from .pool_shapes import rewrite_pool
 from .sequence_types import type_sequences
@@ -157,12 +155,12 @@ def infer_shapes(program: ir.Model) -> None:
 
 
 def _infer(program: ir.Model) -> None:
-    ShapeInferencePass(check_type=False, strict_mode=False)(program)
+    infer_graph(program)
     while sum(complete(node) for node in program.graph.all_nodes()):
         for node in program.graph.all_nodes():
             if node.op_type == "Shape" and not static_shape(node.outputs[0]):
                 node.outputs[0].shape = None  # its length was made up while the rank was unknown
-        ShapeInferencePass(check_type=False, strict_mode=False)(program)
+        infer_graph(program)
 
 
 def is_float(value: ir.Value) -> bool:

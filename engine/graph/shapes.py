@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 import numpy as np
 import onnx
 import onnx_ir as ir
-from onnx.shape_inference import infer_node_outputs
 
-__all__ = ["complete", "constant_of", "infer", "repeated_axes", "same_shape", "static_shape"]
-
-_MAX_READ = 1024  # elements of a constant that shape inference may want to read
+__all__ = ["complete", "constant_of", "dims_of", "repeated_axes", "same_shape", "static_shape"]
 
 
 def static_shape(value: ir.Value) -> tuple[int, ...] | None:
@@ -54,16 +48,11 @@ def repeated_axes(wide: ir.Value, narrow: ir.Value) -> list[int] | None:
     return axes
 
 
-def infer(schema: Any, node: ir.Node, opset: int) -> None:
-    """Types and shapes the outputs of one node by the rules of the ONNX standard."""
-    present = [value for value in node.inputs if value is not None]
-    proto, standard = ir.serde.serialize_node(node), [onnx.OperatorSetIdProto(version=opset)]
-    found = infer_node_outputs(schema, proto, _types(present), _contents(present), opset_imports=standard)
-    for output in node.outputs:
-        if (inferred := found.get(str(output.name))) is not None:
-            output.type = ir.serde.deserialize_type_proto_for_type(inferred)
-            output.shape = ir.serde.deserialize_type_proto_for_shape(inferred)
-    complete(node)
+def dims_of(tensor: onnx.TypeProto.Tensor) -> list[int | str | None] | None:
+    """The dimensions of a type in a message: a size, a name, None where neither is known; None without a rank."""
+    if not tensor.HasField("shape"):
+        return None
+    return [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in tensor.shape.dim]
 
 
 def complete(node: ir.Node) -> bool:
@@ -168,16 +157,3 @@ def _rank_left_out(node: ir.Node) -> int | ir.Shape | None:
     if node.op_type in ("DFT", "Pad", "Split"):
         return len(x.shape)
     return x.shape.copy() if node.op_type in ("GroupNormalization", "MeanVarianceNormalization") else None
-
-
-def _types(values: Iterable[ir.Value]) -> dict[str, onnx.TypeProto]:
-    return {str(v.name): ir.serde.serialize_value(v).type for v in values}
-
-
-def _contents(values: Iterable[ir.Value]) -> dict[str, onnx.TensorProto]:
-    constants = [v for v in values if v.const_value is not None and not v.is_graph_input()]
-    return {
-        str(v.name): ir.serde.serialize_tensor(v.const_value)
-        for v in constants
-        if v.const_value is not None and v.const_value.size <= _MAX_READ
-    }

@@ -48,15 +48,17 @@ def post_transform(node: ir.Node) -> str:
     return node.attributes.get_string("post_transform", "NONE")
 
 
-def type_forests(graph: ir.Graph) -> None:
-    """Gives the scores of tree ensembles their type and shape, where inference has none for them."""
-    for node in filter(is_forest, graph.all_nodes()):
+def type_forests(graph: ir.Graph) -> bool:
+    """Gives the scores of tree ensembles their type and shape, where inference has none; true where there are some."""
+    forests = list(filter(is_forest, graph.all_nodes()))
+    for node in forests:
         y, x = node.outputs[-1], node.inputs[0]
         if y.type is None:
             newer = node.op_type == "TreeEnsemble" and x is not None and x.type is not None
             y.type = x.type if newer and x is not None else ir.TensorType(ir.DataType.FLOAT)
         if y.shape is None and x is not None and x.shape is not None and len(x.shape) == 2:
             y.shape = ir.Shape([x.shape[0], _score_count(node)])
+    return bool(forests)
 
 
 def without_post_transform(g: GraphBuilder, node: ir.Node) -> ir.Value:

@@ -66,14 +66,13 @@ def _ready(source: str | PathLike[str] | bytes | onnx.ModelProto) -> Model:
     program, path = read(source)
     opset = program.graph.opset_imports[""]
     _inline(program)
-    _check_shapes(program)
+    changed = [_check_shapes(program), opset < OPSET]
     program = upgrade(program) if opset < OPSET else program
-    for tidy in (RemoveInitializersFromInputsPass(), LIFT_CONSTANTS):
-        tidy(program)
-    share_constants(program)
-    type_forests(program.graph)
+    changed += [tidy(program).modified for tidy in (RemoveInitializersFromInputsPass(), LIFT_CONSTANTS)]
+    changed += [share_constants(program), type_forests(program.graph)]
     program.ir_version = min(max(program.ir_version, IR_VERSIONS[0]), IR_VERSIONS[1])
-    infer_shapes(program)
+    if any(changed):
+        infer_shapes(program)
     while opset < OPSET and cast_bounds(program):
         infer_shapes(program)
     if replace_legacy_operators(program):
@@ -101,8 +100,8 @@ def _inline(program: ir.Model) -> None:
             node.attributes.pop(name)
 
 
-def _check_shapes(program: ir.Model) -> None:
-    """Infers shapes without those that the file declares, which may be wrong, and adds what only these tell."""
+def _check_shapes(program: ir.Model) -> bool:
+    """Infers shapes without those that the file declares, which may be wrong; true where only these tell one."""
     declared = forget_shapes(program)
     infer_shapes(program)
-    recall_shapes(program, declared)
+    return recall_shapes(program, declared)

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from ..errors import UnsupportedOperator
 from ..graph.builder import GraphBuilder
-from ..graph.shapes import infer
+from ..graph.infer_node import infer
 
 __all__ = ["rewrite_nodes"]
 
