@@ -87,9 +87,10 @@ def faults_of(
     A constant map is a fault where a layer is explained, as it says where evidence lies.
     """
     flat = [array.reshape(len(array), -1) for array in values]
-    finite = np.all([np.isfinite(rows).all(1) for rows in flat], axis=0)
-    zero = finite & ~not_zero(flat)
-    same = finite & ~zero & np.all([np.ptp(rows, 1) == 0 for rows in flat], axis=0) & method.layer_sized
+    least, most = ([end(rows, 1) for rows in flat] for end in (np.min, np.max))  # of a row with a NaN both are NaN
+    finite = np.isfinite(least).all(0) & np.isfinite(most).all(0)
+    zero = finite & ~np.any(least, axis=0) & ~np.any(most, axis=0)
+    same = finite & ~zero & np.equal(least, most).all(0) & method.layer_sized
     found = [Fault(int(k), NOT_FINITE, _overflow(scores[k])) for k in np.flatnonzero(~finite)]
     found += [Fault(int(k), "is the same everywhere", method.uniform) for k in np.flatnonzero(same)]
     rows = np.flatnonzero(zero)

@@ -82,6 +82,13 @@ class ExplanationGraph:
         """The most memory that a session holds in addition to the weights, in bytes."""
         return bytes_held(self.model)
 
+    def fetched(self, first: bool, outputs: bool) -> list[str]:
+        """The outputs that a run of rows is asked for: those of the ``first`` point settle the target, and have the
+        model's own ``outputs`` where they are wanted."""
+        told = [self.settled, self.gap, *(self.outputs if outputs else ())] if first else []
+        names = (self.score, self.examples, *self.totals.values(), self.delta, *told)
+        return list(dict.fromkeys(name for name in names if name is not None))
+
     def row_axis(self, name: str) -> int | None:
         """The axis of a total that counts rows."""
         return 0 if self.layer_sized else about_total(self.explained, name).batch

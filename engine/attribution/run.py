@@ -52,7 +52,8 @@ def run_samples(
     sums = Sums({}, target.copy(), np.zeros((batch.examples, count), np.float32), delta=delta)
     done = 0
     for rows, places in _chunks(batch.examples, count, limit if batch.fixed is None else batch.fixed):
-        results = session.run(_feeds(plan, batch, sums, batch.fill(rows), batch.fill(places)))
+        feeds = _feeds(plan, batch, sums, batch.fill(rows), batch.fill(places))
+        results = session.run(feeds, plan.fetched(places[0] == 0, keep))
         _collect(plan, batch, sums, rows, places, results)
         if missing and places[0] == 0 and (why := missing(sums.settled[rows], rows)):
             raise InputError(why)
@@ -64,7 +65,7 @@ def run_samples(
         done += len(rows)
         if progress:
             progress(done, batch.examples * count)
-    return replace(sums, values={name: total.astype(np.float32) for name, total in sums.values.items()})
+    return replace(sums, values={name: total.astype(np.float32, copy=False) for name, total in sums.values.items()})
 
 
 def _chunks(examples: int, count: int, limit: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -110,6 +111,9 @@ def _collect(
         np.add.at(sums.delta, rows, results[str(plan.delta)][:keep].astype(np.float64))
     for name, output in plan.totals.items():
         parts = by_row(results[output], plan.row_axis(name))
+        if not plan.points and keep == batch.examples:
+            sums.values[name] = parts[:keep]
+            continue
         total = sums.values.setdefault(name, np.zeros((batch.examples, *parts.shape[1:])))
         for row, part in zip(rows, parts, strict=False):
             total[row] += part
