@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..attribution.inputs import Inputs, prepare
+from ..attribution.plan import ExplanationGraph
 from ..attribution.result import Attribution
 from ..attribution.scores import Class
 from ..errors import InputError
@@ -117,12 +118,27 @@ def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options:
     for name in plan.explained:
         if plan.row_axis(name) is None:
             raise InputError(f"jacobian() needs an axis that counts examples, which {name!r} has not")
-    rows = given.batch.take(np.repeat(np.arange(examples), classes))
-    found = gradients(rows, scores.named(np.tile(np.arange(classes), examples)))
+    found: dict[str, np.ndarray] = {}
+    for some in _within(plan.rows_within(runs.memory) // examples, classes):
+        rows = given.batch.take(np.repeat(np.arange(examples), len(some)))
+        of_some = _by_example(gradients(rows, scores.named(np.tile(some, examples))), plan, examples)
+        for name, part in of_some.items():
+            whole = found.setdefault(name, np.empty((examples, classes, *part.shape[2:]), part.dtype))
+            whole[:, some] = part
+    return found if len(found) > 1 else next(iter(found.values()))
+
+
+def _within(limit: int, classes: int) -> Iterator[np.ndarray]:
+    """The classes, as many at a time as a run may have of an example, and at least one."""
+    each = max(1, limit)
+    yield from (np.arange(start, min(start + each, classes)) for start in range(0, classes, each))
+
+
+def _by_example(found: Any, plan: ExplanationGraph, examples: int) -> dict[str, np.ndarray]:
+    """Gradients whose rows are some scores of an example, then of the next, by input: (examples, scores, *input)."""
     several = found if isinstance(found, Mapping) else {next(iter(plan.explained)): found}
     moved = {name: np.moveaxis(array, plan.row_axis(name) or 0, 0) for name, array in several.items()}
-    shaped = {name: array.reshape(examples, classes, *array.shape[1:]) for name, array in moved.items()}
-    return shaped if isinstance(found, Mapping) else next(iter(shaped.values()))
+    return {name: array.reshape(examples, -1, *array.shape[1:]) for name, array in moved.items()}
 
 
 def _stacked(rows: Sequence[Any]) -> Any:

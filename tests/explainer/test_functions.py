@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,6 +16,8 @@ from onnxray.attribution.activations import LayerReader
 from onnxray.autodiff.composites import COMPOSITES
 from onnxray.autodiff.overlays import OVERLAYS
 from onnxray.backends import BUILDERS
+from onnxray.data.batch import Prepared
+from onnxray.explainer.explanation_runs import ExplanationRuns
 from onnxray.gate.comparison import HARDLY_OF_WEIGHTS
 from onnxray.training.patch import POLICIES, has_patch
 
@@ -24,6 +27,24 @@ def test_jacobian(by_hand: ByHand) -> None:
     x = by_hand.x()
     found = onnxray.jacobian(by_hand.proto(), x)
     assert distance(found, np.stack([by_hand.gradient(x, k) for k in range(4)], 1)) <= TOLERANCE
+
+
+@pytest.mark.parametrize(("memory", "classes"), [("1GB", [4]), (1, [1, 1, 1, 1])])
+def test_jacobian_has_as_many_classes_at_a_time_as_memory_allows(
+    memory: str | int, classes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither do the inputs of all classes lie in memory at once."""
+    counts, run = [], ExplanationRuns.run
+
+    def counted(runs: ExplanationRuns, given: Prepared, target: Any) -> Any:
+        counts.append(given.batch.examples)
+        return run(runs, given, target)
+
+    monkeypatch.setattr(ExplanationRuns, "run", counted)
+    x = CONV.x(3)
+    found = onnxray.jacobian(CONV.proto(), x, memory=memory)
+    assert counts == [len(x) * some for some in classes]
+    assert distance(found, np.stack([CONV.gradient(x, k) for k in range(4)], 1)) <= TOLERANCE
 
 
 def test_jacobian_of_several_inputs() -> None:
