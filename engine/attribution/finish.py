@@ -26,7 +26,7 @@ class Finish:
 
     method: Method
     plan: ExplanationGraph
-    steps: Plans[Step] = field(default_factory=lambda: Plans(lambda step: step[0].close()))
+    steps: Plans[Step] = field(default_factory=lambda: Plans[Step]())
 
     def __call__(self, sums: Sums) -> Sums:
         """The sums with the attributions in the place of the totals."""
@@ -37,11 +37,6 @@ class Finish:
             each = [self._finished(_of(sums, k)) for k in range(len(sums.settled))]
             return replace(sums, values={name: np.concatenate([part[name] for part in each]) for name in each[0]})
         return replace(sums, values=self._finished(sums))
-
-    def close(self) -> None:
-        """Closes the sessions."""
-        for session, _ in self.steps:
-            session.close()
 
     def _finished(self, sums: Sums) -> dict[str, np.ndarray]:
         totals = {name: _as_input(array, self.plan.row_axis(name)) for name, array in sums.values.items()}

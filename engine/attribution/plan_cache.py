@@ -17,15 +17,17 @@ P = TypeVar("P")
 
 
 class Plans(Generic[P]):
-    """Plans by the shapes that they were built for; where there are more than ``KEPT``, the one unused longest goes."""
+    """Plans by the shapes that they were built for; where there are more than ``KEPT``, the one unused longest goes.
 
-    def __init__(self, closed: Callable[[P], None]) -> None:
-        self._closed = closed
+    A thread may still run the one that goes: its session is freed with the last reference to it.
+    """
+
+    def __init__(self) -> None:
         self._held: OrderedDict[Hashable, P] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, build: Callable[[], P]) -> P:
-        """The plan of a key, built where it is not there; ``closed`` is called for the one that it takes the place of.
+        """The plan of a key, built where it is not there.
 
         One thread builds at a time, so that two that ask for the same plan do not build it twice.
         """
@@ -33,7 +35,7 @@ class Plans(Generic[P]):
             if key not in self._held:
                 self._held[key] = build()
                 if len(self._held) > KEPT:
-                    self._closed(self._held.popitem(last=False)[1])
+                    self._held.popitem(last=False)
             self._held.move_to_end(key)
             return self._held[key]
 

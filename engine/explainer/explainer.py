@@ -37,7 +37,8 @@ __all__ = ["Explainer"]
 class Explainer:
     """One attribution method on one model: built once, called often.
 
-    A model with open sizes is built for each size of input anew; the last eight of these graphs are kept.
+    A model with open sizes is built for each size of input anew; the last eight of these graphs are kept. Several
+    threads may call one explainer at the same time.
 
     Args:
         model: Path, bytes, ModelProto or ``Model``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -45,14 +46,13 @@ class OpenPlan:
     session: OpenSession
     finish: Finish
 
-    def close(self) -> None:
-        self.session.close()
-        self.finish.close()
-
 
 @dataclass(eq=False)
 class ExplanationRuns:
-    """One method on one model and backend; made by ``open_runs``. ``memory`` is in bytes."""
+    """One method on one model and backend; made by ``open_runs``. ``memory`` is in bytes.
+
+    Threads may run it at the same time: what is found out or made of it is so by one of them at a time.
+    """
 
     model: Model
     method: Method
@@ -65,9 +65,10 @@ class ExplanationRuns:
     memory: int
     note: str | None
     score_finder: ScoreFinder
-    plans: Plans[OpenPlan] = field(init=False, default_factory=lambda: Plans(OpenPlan.close))
+    plans: Plans[OpenPlan] = field(init=False, default_factory=lambda: Plans[OpenPlan]())
     readings: dict[object, ExplanationRuns] = field(init=False, default_factory=dict)
     controls: dict[ControlMap, ExplanationRuns] = field(init=False, default_factory=dict)
+    lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def run(
         self, given: Prepared, target: Any, progress: Progress | None = None, keep: bool = False
@@ -90,21 +91,20 @@ class ExplanationRuns:
         """The runs on the model with what a score reads; these here, where that is the model's scores."""
         if score.tensor is None:
             return self
-        if score.kind not in self.readings:
-            if (self.method.samplers() or self.method.compares) and (why := score.refusal(self.model)) is not None:
-                raise InputError(f"{self.method.name}: {why}")
-            if len(self.readings) >= KEPT:
-                self.readings.pop(next(iter(self.readings))).close()
-            model = score.prepared(self.model)
-            finder = replace(self.score_finder, model=model, score=score.tensor, found={})
-            self.readings[score.kind] = replace(self, model=model, score=score.tensor, score_finder=finder)
-        return self.readings[score.kind]
+        with self.lock:
+            if score.kind not in self.readings:
+                made = self._reading(score)
+                if len(self.readings) >= KEPT:
+                    self.readings.pop(next(iter(self.readings)))
+                self.readings[score.kind] = made
+            return self.readings[score.kind]
 
-    def close(self) -> None:
-        """Closes the sessions, of these runs and of all that were made of them."""
-        for runs in self.all:
-            for plan in runs.plans:
-                plan.close()
+    def _reading(self, score: Score) -> ExplanationRuns:
+        if (self.method.samplers() or self.method.compares) and (why := score.refusal(self.model)) is not None:
+            raise InputError(f"{self.method.name}: {why}")
+        model = score.prepared(self.model)
+        finder = replace(self.score_finder, model=model, score=str(score.tensor), found={})
+        return replace(self, model=model, score=str(score.tensor), score_finder=finder)
 
     @property
     def all(self) -> tuple[ExplanationRuns, ...]:
@@ -114,7 +114,8 @@ class ExplanationRuns:
 
     def score_axes(self, given: Prepared) -> ScoreAxes:
         """The axes of the scores for these inputs."""
-        return self.score_finder(given, self.shapes(given))
+        with self.lock:
+            return self.score_finder(given, self.shapes(given))
 
     def shapes(self, given: Prepared) -> Shapes:
         """The shapes that a plan is made for: what the model leaves open, or all of them."""
@@ -148,9 +149,10 @@ class ExplanationRuns:
 
     def beside(self, control: ControlMap) -> ExplanationRuns:
         """The runs of a control map: another method or score on the same model, by the portable builder."""
-        if control not in self.controls:
-            self.controls[control] = self._opened(control)
-        return self.controls[control]
+        with self.lock:
+            if control not in self.controls:
+                self.controls[control] = self._opened(control)
+            return self.controls[control]
 
     def _opened(self, control: ControlMap) -> ExplanationRuns:
         where = self.providers if self.backend.in_process else None

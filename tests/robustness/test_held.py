@@ -20,12 +20,11 @@ from PIL import Image
 
 
 def test_plans_are_few_and_the_one_unused_longest_goes() -> None:
-    closed: list[str] = []
-    plans: Plans[str] = Plans(closed.append)
+    plans = Plans[str]()
     for key in range(KEPT + 1):
         plans.get(key, lambda key=key: f"plan {key}")
         plans.get(0, lambda: "plan 0")
-    assert (len(plans), closed) == (KEPT, ["plan 1"])
+    assert list(plans) == [*(f"plan {key}" for key in range(2, KEPT)), f"plan {KEPT}", "plan 0"]
     assert plans.get(1, lambda: "built again") == "built again"
 
 
