@@ -35,7 +35,7 @@ def band_of(
     rows = []
     for target in classes:
         maps = [onnxray.explain(model, picture, m, target=int(target), **OPTIONS.get(m, {})) for m in methods]
-        rows.append([one.image(overlay=False, **_style(one)) for one in maps])
+        rows.append([one.image(style="map", **_style(one)) for one in maps])
     return heatmap.grid(rows, methods, labels, tile=120)
 
 

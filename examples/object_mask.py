@@ -41,7 +41,7 @@ def row(model: onnxray.Model, name: str, inside: int, outside: int) -> list[Imag
         truth = np.asarray(file.resize(picture.size, Image.Resampling.NEAREST))
     mask, sure = object_mask(np.asarray(picture), found.map("abs-max")[0]), np.isin(truth, (inside, outside))
     print(f"{name}: class {found.target[0]}, intersection over union {overlap(mask & sure, truth == inside):.2f}")
-    return [picture, found.image(overlay=False), cut_out(picture, mask), Image.fromarray(truth == inside)]
+    return [picture, found.image(style="map"), cut_out(picture, mask), Image.fromarray(truth == inside)]
 
 
 def object_mask(pixels: np.ndarray, heat: np.ndarray, rounds: int = 5) -> np.ndarray:

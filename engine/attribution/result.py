@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -14,28 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..drawing import heatmap
+from ..drawing.colour_scale import SCALES, ColourScale
+from ..drawing.styles import STYLES, Look
+from ..drawing.views import View, captioned, drawn, prepared, scales_of, sheet
 from ..errors import InputError
 from ..support.choice import choose
 from ..support.damaged import readable
 from ..support.writing import replacing
+from .archive import packed, unpacked
+from .reductions import CHANNEL_AXES, REDUCTIONS, TOKENS, reduced
+from .view_of import view_of
 
 __all__ = ["REDUCTIONS", "TOKENS", "Attribution"]
 
 Array = NDArray[Any]
-
-REDUCTIONS: Mapping[str, Callable[..., Any]] = {
-    "abs-max": np.max,
-    "abs-sum": np.sum,
-    "norm": np.linalg.norm,
-    "max": np.max,
-    "sum": np.sum,
-    "mean": np.mean,
-}
-UNSIGNED = ("abs-max", "abs-sum", "norm")
-CHANNEL_AXES = {"NCHW": 1, "NHWC": 3}
-TOKENS = "NLC"  # embeddings: a vector for each place of a sequence
-SHEET_COLUMNS = 8
+SERIES = ("NCT", "NTC")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +43,13 @@ class Attribution:
         method: Name of the method.
         delta: Gap of completeness ``(N,)``, in the unit of the score: the sum of the values less the change of the
             score (Sundararajan et al., 2017, arXiv:1703.01365); None where the method does not define it.
-        layout: Axes of image values, "NCHW" or "NHWC"; "NLC" of embedded tokens; None to have them guessed.
+        layout: Axes of the values: "NCHW" or "NHWC" of pictures, "NCDHW" or "NDHWC" of volumes, "NCT" or "NTC" of
+            series, "NLC" of embedded tokens; None to have them guessed.
         pictures: What the maps are drawn over, one PIL image per example, or none.
         provenance: How the attribution was made: options, score, layer, and faults of its maps.
         reduction: How ``map`` reduces channels unless told otherwise.
+        inputs: Floating-point inputs by name, ``(N, *input)``, over which series and volumes are drawn; none where
+            pictures were given, and of states that were left out.
 
     Raises:
         InputError: Pictures that are not one per example, or an unknown layout; of the methods, an example, input or
@@ -75,19 +70,22 @@ class Attribution:
     score: Array
     method: str
     delta: Array | None = None
-    layout: Literal["NCHW", "NHWC", "NLC"] | None = None
+    layout: Literal["NCHW", "NHWC", "NCDHW", "NDHWC", "NCT", "NTC", "NLC"] | None = None
     pictures: tuple[Image.Image, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     reduction: str = "abs-max"
+    inputs: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.pictures) not in (0, len(self)):
             raise InputError(f"{len(self.pictures)} pictures for {len(self)} examples; give one each, or none")
-        if self.layout not in (None, TOKENS, *CHANNEL_AXES):
-            raise InputError(f"{self.layout!r} is no layout; choose NCHW, NHWC or NLC, or None to have it guessed")
+        if self.layout not in (None, TOKENS, *SERIES, *CHANNEL_AXES):
+            known = ", ".join((*CHANNEL_AXES, *SERIES, TOKENS))
+            raise InputError(f"{self.layout!r} is no layout; choose from {known}, or None to have it guessed")
 
     def __len__(self) -> int:
-        return len(next(iter(self.values.values())) if isinstance(self.values, Mapping) else self.values)
+        name, values = next(iter(self._named().items()))
+        return values.shape[self._axis(name)]
 
     def __iter__(self) -> Iterator[Attribution]:
         return (self[index] for index in range(len(self)))
@@ -95,19 +93,25 @@ class Attribution:
     def __getitem__(self, key: int | slice | str) -> Attribution:
         """One example by its number, several by a slice, one of several inputs by its name."""
         if isinstance(key, str):
+            rest = {name: value for name, value in self.provenance.items() if name != "example_axes"}
             tokens = TOKENS if key in self.provenance.get("tokens", ()) else None
             return replace(
-                self, values=self._input(key), layout=tokens if self.layout in (None, TOKENS) else self.layout
+                self,
+                values=self._input(key),
+                layout=tokens if self.layout in (None, TOKENS) else self.layout,
+                inputs={name: one for name, one in self.inputs.items() if name == key},
+                provenance={**self.provenance, "example_axes": {key: self._axis(key)}} if self._axis(key) else rest,
             )
         part = key if isinstance(key, slice) else self._only(key)
-        values = self.values
+        taken = {name: one[(slice(None),) * self._axis(name) + (part,)] for name, one in self._named().items()}
         return replace(
             self,
-            values={name: one[part] for name, one in values.items()} if isinstance(values, Mapping) else values[part],
+            values=taken if isinstance(self.values, Mapping) else taken[""],
             target=self.target[part],
             score=self.score[part],
             delta=None if self.delta is None else self.delta[part],
             pictures=self.pictures[part],
+            inputs={name: one[part] for name, one in self.inputs.items()},
             provenance=self._provenance_of(part),
         )
 
@@ -120,62 +124,73 @@ class Attribution:
         contributions, and the mean of occlusion, whose numbers are those of whole tokens.
         """
         reduce = self.reduction if reduce is None else reduce
-        choose(reduce, REDUCTIONS, "reduction")
-        values = self._array()
-        if reduce in UNSIGNED:
-            values = np.abs(values)
-        if self.layout == TOKENS and values.ndim > 1:
-            values = REDUCTIONS[reduce](values, axis=-1)
-        elif values.ndim == 4 and "layer" in self.provenance:
-            raise InputError(f"maps of shape {values.shape} are no picture (height, width); pick a slice of .values")
-        elif values.ndim == 4:
-            values = REDUCTIONS[reduce](values, axis=self._channel_axis(values.shape))
-        elif values.ndim not in (2, 3):
-            raise InputError(f"values of shape {values.shape} have no map; reduce .values to (N, H, W) yourself")
-        return values.astype(np.float32)
+        return reduced(self._array(), reduce, self.layout, "layer" in self.provenance)
+
+    def views(
+        self, index: int = 0, *, reduce: str | None = None, rate: float | None = None, named: bool = False
+    ) -> dict[str, View]:
+        """What is drawn of one example, by the name of the input; of one that has none, and of a layer's map, by "".
+
+        States that were left out have no view, nor have values of ranks that are neither picture, series nor volume.
+        ``named``: a long vector is a table whose columns have names, not a series.
+        """
+        one = self[index]
+        names = [name for name in one._named() if name not in self.provenance.get("zero_states", ())]
+        found = {name: one._view(name, reduce, rate, named) for name in names or one._named()}
+        return {name: view for name, view in found.items() if view is not None}
 
     def image(
         self,
         index: int = 0,
         *,
+        style: str = "overlay",
+        scale: str = "each",
         reduce: str | None = None,
         palette: str | None = None,
-        overlay: bool = True,
         percentile: float | None = 99.5,
         alpha: float = 0.7,
         fade: float = 0.4,
+        rate: float | None = None,
     ) -> Image.Image:
-        """The map of one example in colour, over its picture if there is one and `overlay` is set.
+        """Draws one example: a picture, curves over time, slices of a volume, bars; several inputs one below another.
 
-        Without a palette, maps with negative values are drawn in blue and red, CAM maps in jet, others in hot.
-        Pictures of less than half of heatmap.SIDE pixels are enlarged by a whole factor.
+        Args:
+            index: Number of the example.
+            style: "overlay" (the map over its picture), "map" (alone), "masked" (what is weak dark and blurred),
+                "contour" (lines around the evidence, by scikit-image), "figure" or "grid" (side by side).
+            scale: "each", a colour scale of its own; "shared", that of all examples, so that they compare.
+            reduce: As for ``map``; series keep their signs unless it is named.
+            palette: By default blue and red where values are negative and for series, jet for a layer's maps, else hot.
+            percentile: Of the absolute values, where the colours end; None for the largest.
+            alpha: How much an overlay covers at most, 0 to 1.
+            fade: How much an overlay turns its picture grey, 0 to 1.
+            rate: Samples a second of a series, for an axis in seconds.
+
+        Raises:
+            InputError: An unknown style, scale, palette or reduction, a number out of bounds, values without a picture.
+            RuntimeUnavailable: "contour" without the extra ``[superpixels]``.
         """
-        one = self[index]
-        heat, smooth = one._plane(reduce), one._array().ndim == 3
-        palette = palette or ("bwr" if heat.min() < 0 else "jet" if smooth else "hot")
-        heat = heatmap.normalise(heat, percentile, signed=palette in heatmap.DIVERGING)
-        base = one._backdrop(heat.shape, smooth)
-        if one.pictures and overlay:
-            return heatmap.enlarge(heatmap.overlay(base, heat, palette, alpha=alpha, fade=fade))
-        return heatmap.enlarge(heatmap.colourise(heatmap.resize(heat, base.size), palette))
+        asked = {"style": style, "scale": scale, "reduce": reduce, "palette": palette, "percentile": percentile}
+        (one,), (colours,), look = self._drawing([index], **asked, alpha=alpha, fade=fade, rate=rate)
+        return drawn(one, colours, look)
 
-    def figure(self, index: int = 0, *, captions: tuple[str, ...] = (), **style: Any) -> Image.Image:
-        """Picture, map and overlay of one example side by side with captions; `style` as for `image`."""
-        one = self[index]
-        caption = f"target {one.target[0]}, score {one.score[0]:.4g}"
-        if not one.pictures:
-            return heatmap.side_by_side([one.image(**style)], captions or [f"{self.method}, {caption}"])
-        flat: dict[str, Any] = style | {"overlay": False}
-        drawn = [one.pictures[0], one.image(**flat), one.image(**style)]
-        return heatmap.side_by_side(drawn, captions or [caption, self.method, "overlay"])
+    def figure(self, index: int = 0, *, captions: tuple[str, ...] = (), **drawing: Any) -> Image.Image:
+        """Picture, map and overlay of one example side by side with captions; ``drawing`` as for ``image``."""
+        (views,), (colours,), look = self._drawing([index], **{"style": "figure", **drawing})
+        told = f"target {self.target[index]}, score {self.score[index]:.4g}"
+        return captioned(views, colours, look, captions or (told, self.method))
 
-    def save(self, path: str | PathLike[str], **style: Any) -> Path:
-        """Writes a .png of the image, or a grid of them for several examples, or a .npz that `load` reads back."""
+    def save(self, path: str | PathLike[str], **drawing: Any) -> Path:
+        """Writes a .png of the image, or a sheet of them for several examples, or a .npz that `load` reads back.
+
+        ``drawing`` as for ``image``; on a sheet the scale is "shared" unless another is named.
+        """
         path = Path(path)
         if path.suffix.lower() == ".png":
-            write = partial(self._sheet(**style).save, format="PNG")
+            write = partial(self._sheet(**drawing).save, format="PNG")
         elif path.suffix.lower() == ".npz":
-            write = partial(np.savez_compressed, **_packed(self))
+            held = {one.name: getattr(self, one.name) for one in fields(self)}
+            write = partial(np.savez_compressed, **packed(held))
         else:
             raise InputError(f"{path}: nothing is saved as {path.suffix!r}; use .png (image) or .npz (values)")
         with replacing(path) as temporary, temporary.open("wb") as file:
@@ -189,7 +204,61 @@ class Attribution:
             readable(path, "saved attribution", InputError),
             np.load(path, allow_pickle=False) as file,
         ):
-            return cls(**_unpacked(dict(file)))
+            return cls(**unpacked(dict(file)))
+
+    def _drawing(
+        self,
+        indices: Sequence[int],
+        *,
+        style: str = "overlay",
+        scale: str = "each",
+        palette: str | None = None,
+        percentile: float | None = 99.5,
+        alpha: float = 0.7,
+        fade: float = 0.4,
+        **seen: Any,
+    ) -> tuple[list[dict[str, View]], list[dict[str, ColourScale]], Look]:
+        """Views and colour scales of examples, and their style."""
+        look = Look(choose(style, STYLES, "style"), alpha, fade)
+        views = [prepared(self.views(k, **seen), look) for k in indices]
+        if not views[0]:
+            shapes = ", ".join(str(one.shape) for one in self._named().values())
+            raise InputError(
+                f"maps of shape {shapes} are no picture (height, width), series or volume; pick a slice of .values"
+            )
+        if choose(scale, SCALES, "scale") == "each":
+            return views, [scales_of([one], palette, percentile) for one in views], look
+        every = views if len(views) == len(self) else self._drawing(range(len(self)), style=style, **seen)[0]
+        return views, [scales_of(every, palette, percentile)] * len(views), look
+
+    def _sheet(self, **drawing: Any) -> Image.Image:
+        views, colours, look = self._drawing(range(len(self)), **{"scale": "shared", **drawing})
+        told = zip(self.target, self.score, strict=True)
+        return sheet(views, colours, look, [f"target {target}, score {score:.4g}" for target, score in told])
+
+    def _view(self, name: str, reduce: str | None, rate: float | None, named: bool) -> View | None:
+        """The view of the only example."""
+        axis, layout = self._axis(name), self.layout
+        values = np.moveaxis(self._named()[name], axis, 0)
+        if name in self.provenance.get("tokens", ()):
+            layout = TOKENS
+        elif axis == 1 and values.ndim == 3:
+            layout = "NTC"  # time first, as recurrent operators have it
+        rate = self.provenance.get("rate") if rate is None else rate
+        data = self.inputs.get(name) if name or len(self.inputs) != 1 else next(iter(self.inputs.values()))
+        return view_of(
+            values, data, self.pictures[0] if self.pictures else None, layout=layout, reduce=reduce,
+            layer="layer" in self.provenance, default=self.reduction, rate=rate, named=named,
+        )  # fmt: skip
+
+    def _named(self) -> dict[str, Array]:
+        """Values by input; of one that has no name by ""."""
+        return dict(self.values) if isinstance(self.values, Mapping) else {"": self.values}
+
+    def _axis(self, name: str) -> int:
+        """The axis of an input's values that counts examples."""
+        axes = self.provenance.get("example_axes", {})
+        return axes.get(name, 0) if name else next(iter(axes.values()), 0)
 
     def _only(self, index: int) -> slice:
         if not -len(self) <= index < len(self):
@@ -214,60 +283,4 @@ class Attribution:
     def _array(self) -> Array:
         if isinstance(self.values, Mapping):
             raise InputError(f"values of several inputs: {', '.join(self.values)}; pick one, as attribution[name]")
-        return self.values
-
-    def _channel_axis(self, shape: tuple[int, ...]) -> int:
-        if self.layout in CHANNEL_AXES:
-            return CHANNEL_AXES[self.layout]
-        for axis in CHANNEL_AXES.values():
-            if shape[axis] in (1, 3, 4):
-                return axis
-        raise InputError(f"values of shape {shape} show no channel axis of 1, 3 or 4; set layout to NCHW or NHWC")
-
-    def _plane(self, reduce: str | None) -> Array:
-        heat = self.map(reduce)
-        if heat.ndim != 3:
-            raise InputError(f"values of shape {heat.shape} are no picture; list .values beside the feature names")
-        return heat[0]
-
-    def _backdrop(self, shape: tuple[int, ...], smooth: bool) -> Image.Image:
-        picture = self.pictures[0] if self.pictures else Image.new("RGB", (shape[1], shape[0]))
-        return heatmap.enlarge(picture) if smooth else picture
-
-    def _sheet(self, **style: Any) -> Image.Image:
-        images = [self.image(index, **style) for index in range(len(self))]
-        rows = [images[start : start + SHEET_COLUMNS] for start in range(0, len(images), SHEET_COLUMNS)]
-        return images[0] if len(images) == 1 else heatmap.grid(rows)
-
-
-def _packed(attribution: Attribution) -> dict[str, Any]:
-    values = attribution.values
-    named = {f"values/{name}": one for name, one in values.items()} if isinstance(values, Mapping) else {}
-    pictures = {f"picture/{k}": np.asarray(one.convert("RGB")) for k, one in enumerate(attribution.pictures)}
-    return {
-        **(named or {"values": values}),
-        **pictures,
-        **({} if attribution.delta is None else {"delta": attribution.delta}),
-        "target": attribution.target,
-        "score": attribution.score,
-        "method": attribution.method,
-        "layout": attribution.layout or "",
-        "reduction": attribution.reduction,
-        "provenance": json.dumps(dict(attribution.provenance), default=str),
-    }
-
-
-def _unpacked(held: dict[str, Array]) -> dict[str, Any]:
-    named = {key.removeprefix("values/"): one for key, one in held.items() if key.startswith("values/")}
-    count = sum(key.startswith("picture/") for key in held)
-    return {
-        "values": named or held["values"],
-        "target": held["target"],
-        "score": held["score"],
-        "method": str(held["method"]),
-        "delta": held.get("delta"),
-        "layout": str(held["layout"]) or None,
-        "reduction": str(held.get("reduction", "abs-max")),
-        "pictures": tuple(Image.fromarray(held[f"picture/{k}"]) for k in range(count)),
-        "provenance": json.loads(str(held["provenance"])),
-    }
+        return np.moveaxis(self.values, self._axis(""), 0)

@@ -12,7 +12,7 @@ from ..diagnostics.inspection import Inspection, LayerInfo, TensorInfo
 from ..methods.catalogue import MethodInfo
 from ..support.versions import installed_versions
 from .activation_files import Maps
-from .explain_files import Done
+from .done_record import Done
 from .file_batch import Failure
 from .terminal import print_table, say, say_error
 
@@ -49,8 +49,8 @@ def result_lines(result: Done | Maps) -> list[str]:
         return [f"{result.image}: {result.layer} {_shape(result.shape)} -> {files}"]
     row = "" if result.row is None else f", row {result.row}"
     delta = "" if result.attribution.delta is None else f", delta {float(result.attribution.delta[0]):.2g}"
-    score = float(result.attribution.score[0])
-    lines = [f"{result.image}{row}: {result.name}, score {score:.4g}{delta} -> {files}"]
+    clipped = f" ({result.clipping})" if result.clipping else ""
+    lines = [f"{result.image}{row}: {result.caption}{delta} -> {files}{clipped}"]
     shown = result.features[:TOP]
     width = max((len(one.name) for one in shown), default=0)
     lines += [

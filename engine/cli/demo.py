@@ -58,5 +58,5 @@ def explain_table(out: Path) -> Iterator[str]:
 
 def methods_sheet(maps: list[Attribution]) -> heatmap.Image.Image:
     """The picture and its maps by several methods, in a row with captions."""
-    pictures = [maps[0].pictures[0], *(one.image(overlay=False) for one in maps)]
+    pictures = [maps[0].pictures[0], *(one.image(style="map") for one in maps)]
     return heatmap.side_by_side(pictures, ["input", *(one.method for one in maps)], tile=168)

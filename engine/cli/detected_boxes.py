@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from ..attribution.result import Attribution
 from ..attribution.score_axes import ScoreAxes
 from ..attribution.scores import Box
 from ..data.files import Given, is_picture
@@ -16,12 +18,13 @@ from ..data.pictures import picture_size
 from ..data.preprocess import Preprocess
 from ..detection.detector import DETECTIONS, SIDES, with_detections
 from ..detection.recipes import recognised
-from ..drawing.draw_box import with_box
+from ..drawing.draw_box import with_box, with_mask
+from ..drawing.views import View
 from ..errors import InputError
 from ..explainer import BoxFinder
 from ..graph.model import Model
 
-__all__ = ["MOST", "box_classes", "boxed", "boxes_of", "in_picture"]
+__all__ = ["MOST", "box_classes", "boxes_of", "in_picture", "marked"]
 
 MOST = 10  # boxes of a picture that are explained
 
@@ -51,9 +54,21 @@ def box_classes(model: Model, score: str) -> ScoreAxes | None:
     return ScoreAxes(DETECTIONS, (last - SIDES if isinstance(last, int) else None,))
 
 
-def boxed(one: Attribution, corners: np.ndarray, name: str) -> Attribution:
-    """The attribution of a box with the box drawn on its picture."""
-    return replace(one, pictures=tuple(with_box(picture, corners.tolist(), name) for picture in one.pictures))
+def marked(
+    views: Mapping[str, View], corners: np.ndarray | None, name: str, mask: np.ndarray | None
+) -> dict[str, View]:
+    """The views of an example with what its score is taken of drawn on its picture: a box, the edge of a mask."""
+    if corners is None and mask is None:
+        return dict(views)
+
+    def draw(picture: Image.Image, width: int) -> Image.Image:
+        edged = picture if mask is None else with_mask(picture, mask)
+        return edged if corners is None else with_box(edged, (corners * edged.width / width).tolist(), name)
+
+    return {
+        key: replace(view, mark=partial(draw, width=view.picture.width)) if view.picture is not None else view
+        for key, view in views.items()
+    }
 
 
 def in_picture(corners: np.ndarray, file: Path, preprocess: Preprocess | None) -> list[float]:

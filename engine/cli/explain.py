@@ -81,7 +81,7 @@ def explain(
         source, setup.method, score=setup.score, layer=setup.layer or None, providers=runtime.provider or None,
         threads=runtime.threads, memory=runtime.memory, preprocess=preprocessing, **options,
     )  # fmt: skip
-    job = Job(explainer, wanted, known, scores, make_folder(out), drawing.style, drawing.settings(), npz)
+    job = Job(explainer, wanted, known, scores, make_folder(out), drawing, npz)
     if encoded is not None:
         explain_text(job, encoded, as_json)
     else:

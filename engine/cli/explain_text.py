@@ -17,7 +17,8 @@ from ..drawing.coloured_text import Part, Words
 from ..errors import InputError
 from ..graph.model import Model
 from .console_text import TOP, result_lines
-from .explain_files import Done, Job
+from .done_record import Done
+from .explain_files import Job
 from .options import TextOptions
 from .terminal import print_json, print_parts, progress_bar, say
 
@@ -77,7 +78,7 @@ def _with_words(job: Job, done: Done, encoded: EncodedText, page: Path) -> TextD
     if one.layout != TOKENS:
         return TextDone(done, encoded, None)
     title = f"{one.method} of {done.name}, score {float(one.score[0]):.4g}"
-    words = encoded.words(one, job.drawing.get("reduce"), title)
+    words = encoded.words(one, job.drawing.reduce, title)
     return TextDone(replace(done, files=(*done.files, words.save(page))), encoded, words)
 
 

@@ -12,7 +12,9 @@ from typer import Argument, BadParameter, Option
 from ..attribution.result import REDUCTIONS
 from ..attribution.target_words import WORDS
 from ..data.preprocess import PRESETS
+from ..drawing.colour_scale import SCALES
 from ..drawing.heatmap import PALETTES
+from ..drawing.styles import STYLES
 from ..support.choice import alternatives
 
 __all__ = [
@@ -50,10 +52,21 @@ def _choice(what: str, *choices: str) -> Any:
     return Option(help=f"{what}: {', '.join(choices)}.", parser=one_of(*choices), metavar="NAME")
 
 
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise BadParameter(f"{text!r}; give samples a second, such as 16000")
+    return rate
+
+
 ModelFile = Annotated[Path, Argument(metavar="MODEL", help="An .onnx file.", show_default=False)]
 _FILES: Any = {
     "metavar": "IMAGE...",
-    "help": "Pictures; or .npy and .npz arrays ready for the model; or .csv tables with feature names first.",
+    "help": "Pictures; or .npy and .npz arrays ready for the model; or .csv tables with feature names first; or .wav "
+    "sound.",
     "show_default": False,
 }
 Images = Annotated[list[Path], Argument(**_FILES)]
@@ -134,17 +147,37 @@ class Drawing:
     """How maps are drawn."""
 
     style: Annotated[
-        str, _choice("Picture, map and overlay side by side, or one of them", "figure", "overlay", "map")
+        str,
+        Option(
+            help="; ".join(f"{name}, {meaning}" for name, meaning in STYLES.items()) + ". Contour lines need the extra "
+            "[superpixels].",
+            parser=one_of(*STYLES),
+            metavar="NAME",
+        ),
     ] = "figure"
+    scale: Annotated[
+        str | None,
+        _choice("A colour scale for each map, or one for all maps of a file; by default shared in a grid", *SCALES),
+    ] = None
     palette: Annotated[str | None, _choice("Colours of the map, by default what suits it", *PALETTES)] = None
     reduce: Annotated[
         str | None,
         _choice("How channels become one number, by default abs-max, of tokens what suits the method", *REDUCTIONS),
     ] = None
+    rate: Annotated[
+        float | None,
+        Option(
+            parser=_rate,
+            metavar="HERTZ",
+            help="Samples a second of a series: its time is in seconds, and an input such as sr gets it. Files of .wav "
+            "know their own.",
+        ),
+    ] = None
 
-    def settings(self) -> dict[str, Any]:
-        """The keyword arguments of Attribution.image."""
-        return {"palette": self.palette, "reduce": self.reduce}
+    @property
+    def shared(self) -> bool:
+        """Whether all maps of a file have one colour scale."""
+        return self.scale == "shared" or (self.scale is None and self.style == "grid")
 
 
 @dataclass(frozen=True)

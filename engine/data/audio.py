@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import wave
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..errors import InputError
 from ..graph.model import Model, is_float
 from ..support.damaged import readable
 
-__all__ = ["WAV", "read_sound", "with_rate"]
+__all__ = ["WAV", "read_sound", "read_wav", "sampling_rate", "with_rate"]
 
 WAV = ".wav"
 RATE = re.compile(r"sr|rate|(sample|sampling)_?rate", re.IGNORECASE)  # names of inputs that take samples a second
@@ -44,6 +45,12 @@ def with_rate(model: Model, arrays: dict[str, np.ndarray], rate: float | None) -
         if value.name not in found and one and not is_float(value) and RATE.fullmatch(str(value.name)):
             found[str(value.name)] = np.full([1] * len(value.shape or ()), int(rate or 0), np.int64)
     return found
+
+
+def sampling_rate(arrays: Mapping[str, np.ndarray]) -> float | None:
+    """The samples a second that an input of one integer gives, by its name; None where none does."""
+    found = [array for name, array in arrays.items() if RATE.fullmatch(name) and array.dtype.kind in "iu"]
+    return float(found[0].ravel()[0]) if found and found[0].size == 1 and found[0].ravel()[0] > 0 else None
 
 
 def read_wav(path: Path) -> tuple[np.ndarray, int]:

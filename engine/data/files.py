@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..graph.metadata import FEATURES, entry
 from ..graph.model import Model
 from ..support.damaged import readable
-from .audio import WAV, read_sound, with_rate
+from .audio import WAV, read_sound, sampling_rate, with_rate
 from .table_columns import FIRST_ROWS, columns_of
 
 __all__ = [
@@ -57,7 +57,7 @@ def read_given(model: Model, path: Path, rate: float | None = None) -> Given:
     else:
         arrays = _batched_arrays(model, path)
     named = with_rate(model, arrays, rate)
-    return Given(named if len(model.inputs) > 1 else next(iter(named.values())), features, rate)
+    return Given(named if len(model.inputs) > 1 else next(iter(named.values())), features, rate or sampling_rate(named))
 
 
 def _batched_arrays(model: Model, path: Path) -> dict[str, np.ndarray]:

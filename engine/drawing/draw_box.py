@@ -1,14 +1,16 @@
-"""A box of a detector, drawn on a picture with its name."""
+"""What a score is taken of, drawn on a picture: a box of a detector with its name, the edge of a mask."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from .heatmap import SIDE, enlarge
 
-__all__ = ["with_box"]
+__all__ = ["with_box", "with_mask"]
 
 COLOUR = "#00e5ff"
 
@@ -29,4 +31,14 @@ def with_box(picture: Image.Image, corners: Sequence[float], name: str) -> Image
     at = (min(max(0.0, x1), max(0.0, drawn.width - right - 2 * width)), y1 - high if y1 >= high else y1 + width)
     pen.rectangle((at[0], at[1], at[0] + right - left + 2 * width, at[1] + high), fill=COLOUR)
     pen.text((at[0] + width - left, at[1] + width - top), name, "black", font)
+    return drawn
+
+
+def with_mask(picture: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
+    """A copy of a picture, enlarged if it is small, with the inner edge of a mask (height, width) of any size."""
+    drawn = enlarge(picture.convert("RGB")).copy()
+    width = max(1, round(max(drawn.size) / SIDE))
+    inside = Image.fromarray(mask.astype(np.uint8) * 255).resize(drawn.size, Image.Resampling.NEAREST)
+    edge = ImageChops.difference(inside, inside.filter(ImageFilter.MinFilter(2 * width + 1)))
+    drawn.paste(COLOUR, mask=edge)
     return drawn

@@ -14,7 +14,23 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from ..errors import InputError
 from ..support.choice import choose
 
-__all__ = ["DIVERGING", "PALETTES", "colourise", "enlarge", "grid", "normalise", "overlay", "resize", "side_by_side"]
+__all__ = [
+    "DIVERGING",
+    "PALETTES",
+    "SIDE",
+    "Map",
+    "caption",
+    "colourise",
+    "enlarge",
+    "fitted",
+    "grid",
+    "normalise",
+    "overlay",
+    "pasted",
+    "resize",
+    "scale_end",
+    "side_by_side",
+]
 
 Map = NDArray[np.float32]
 
@@ -36,16 +52,20 @@ STEPS = 256  # an even number, so that zero has a colour of its own in a divergi
 def normalise(heat: NDArray, percentile: float | None = 99.5, *, signed: bool = False) -> Map:
     """A map (H, W) on the scale 0..1, or -1..1 if signed: zero stays zero, the strongest pixels are at the end.
 
-    The end is that percentile of the absolute values, so that a few outliers do not darken the rest; it is their
-    maximum where percentile is None or leaves hardly anything. Unsigned, values below zero count as zero.
+    The end is that of ``scale_end``. Unsigned, values below zero count as zero.
     """
     plane = _plane(heat).astype(np.float64)
-    strength = np.abs(plane)
-    share = 100.0 if percentile is None else _within("percentile", percentile, 100)
-    end, top = np.percentile(strength, share), strength.max()
-    if end <= NOISE * top:
-        end = top or 1.0
+    end = scale_end(np.abs(plane), percentile)
     return np.clip(plane / end, -1 if signed else 0, 1).astype(np.float32)
+
+
+def scale_end(strength: NDArray, percentile: float | None = 99.5) -> float:
+    """Where a scale of absolute values ends: at that percentile, so that a few outliers do not darken the rest; at the
+    largest where percentile is None or leaves hardly anything; at 1 where all are zero.
+    """
+    share = 100.0 if percentile is None else _within("percentile", percentile, 100)
+    end, top = float(np.percentile(strength, share)), float(strength.max())
+    return end if end > NOISE * top else top or 1.0
 
 
 def resize(heat: NDArray, size: tuple[int, int]) -> Map:
@@ -107,13 +127,13 @@ def grid(
             f"{len(columns)} captions and {len(labels)} labels do not fit {len(rows)} rows of {longest} pictures;"
             " give one per column and one per row, or none"
         )
-    table = [[_fitted(picture, tile) for picture in row] for row in rows]
+    table = [[fitted(picture, tile) for picture in row] for row in rows]
     if columns:
         table.insert(0, [_text(caption, tile, tile / 15) for caption in columns])
     if labels:
         names = ["", *labels] if columns else labels
         table = [[_text(name, tile // 2, tile / 15), *row] for name, row in zip(names, table, strict=True)]
-    return _pasted(table, gap=tile // 28)
+    return pasted(table, gap=tile // 28)
 
 
 def _plane(heat: NDArray) -> Map:
@@ -141,9 +161,15 @@ def _colours(palette: str) -> NDArray[np.uint8]:
     )
 
 
-def _fitted(picture: Image.Image, tile: int) -> Image.Image:
+def fitted(picture: Image.Image, tile: int) -> Image.Image:
+    """A picture enlarged or made smaller to at most tile x tile pixels."""
     enlarged = enlarge(picture, tile)
     return enlarged if enlarged is not picture else ImageOps.contain(picture, (tile, tile))
+
+
+def caption(text: str, limit: int = 720) -> Image.Image:
+    """A line of text on white, as wide as it is, broken where it is wider than ``limit`` pixels."""
+    return _text(text, limit, SIDE / 15)
 
 
 def _text(text: str, limit: int, size: float) -> Image.Image:
@@ -161,7 +187,8 @@ def _text(text: str, limit: int, size: float) -> Image.Image:
     return picture
 
 
-def _pasted(table: Sequence[Sequence[Image.Image]], gap: int) -> Image.Image:
+def pasted(table: Sequence[Sequence[Image.Image]], gap: int = SIDE // 28) -> Image.Image:
+    """Rows of pictures of any size on white, in columns as wide as the widest."""
     heights = [max(picture.height for picture in row) for row in table]
     widths = [max(row[k].width for row in table if k < len(row)) for k in range(max(map(len, table)))]
     sheet = Image.new("RGB", (sum(widths) + gap * (len(widths) + 1), sum(heights) + gap * (len(heights) + 1)), "white")

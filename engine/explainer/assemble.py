@@ -13,6 +13,7 @@ from ..attribution.run import Sums
 from ..attribution.shadow_gap import gap_record
 from ..autodiff.overlays import EXACT
 from ..autodiff.registry import Overlay
+from ..data.audio import sampling_rate
 from ..data.batch import Prepared
 from ..methods import Method
 
@@ -40,8 +41,9 @@ def attribution_of(
         delta=sums.delta,
         layout=given.preprocess.layout if given.preprocess and plan.fed else _layout(plan),
         pictures=given.pictures if plan.fed or plan.layer_sized else (),
-        provenance={**made} | _zero_states(given) | gap_record(sums.gaps, plan.bound),
+        provenance={**made} | _of_inputs(plan, given) | gap_record(sums.gaps, plan.bound),
         reduction=method.reduction if _layout(plan) == "NLC" else "abs-max",
+        inputs={} if given.pictures else _drawn_over(plan, given),
     )
 
 
@@ -57,8 +59,23 @@ def provenance_of(
     return {"options": repr(method), "score": score, **said, **layer, **laid, **inner, **_by_rule(plan)}
 
 
-def _zero_states(given: Prepared) -> dict[str, Any]:
-    return {"zero_states": list(given.states)} if given.states else {}
+def _of_inputs(plan: ExplanationGraph, given: Prepared) -> dict[str, Any]:
+    """States that were left out, samples a second, and axes of examples other than the first, where there are any."""
+    axes = {name: axis for name in plan.explained if (axis := plan.row_axis(name))}
+    rate = sampling_rate(given.batch.feeds)
+    states = {"zero_states": list(given.states)} if given.states else {}
+    return states | ({"example_axes": axes} if axes else {}) | ({"rate": rate} if rate else {})
+
+
+def _drawn_over(plan: ExplanationGraph, given: Prepared) -> dict[str, np.ndarray]:
+    """The floating-point inputs that are explained, or of which a layer is, with examples on their first axis."""
+    examples, found = given.batch.examples, {}
+    for name, array in given.batch.feeds.items():
+        if array.dtype.kind == "f" and name not in given.states and (plan.fed or plan.layer_sized):
+            axis = given.batch.axes[name]
+            whole = np.broadcast_to(array, (examples, *array.shape))
+            found[name] = whole if axis is None else np.moveaxis(array, axis, 0)
+    return found
 
 
 def _by_rule(plan: ExplanationGraph) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnxray.attribution.result import Attribution
+from onnxray.drawing.bar_chart import bar_chart, rank_features
 from onnxray.errors import InputError, OutputError
 from PIL import Image
 
@@ -76,7 +77,7 @@ def test_values_that_have_no_map_are_refused():
     with pytest.raises(InputError, match=r"no channel axis of 1, 3 or 4; set layout"):
         attribution(np.zeros((1, 12, 8, 8))).map()
     with pytest.raises(InputError, match=r"have no map"):
-        attribution(np.zeros((1, 3, 8, 8, 8))).map()
+        attribution(np.zeros((1, 1, 3, 8, 8, 8))).map()
     with pytest.raises(InputError, match="choose from abs-max, abs-sum, norm, max, sum, mean"):
         table().map("median")
     with pytest.raises(InputError, match="'CHW' is no layout"):
@@ -141,7 +142,7 @@ def test_cam_maps_are_smooth_with_and_without_a_small_picture():
     heat = np.zeros((1, 7, 7))
     heat[0, 3, 3] = 1
     for pictures in ((), photographs(1, (28, 28))):
-        image = attribution(heat, pictures=pictures).image(palette="gray", overlay=False)
+        image = attribution(heat, pictures=pictures).image(palette="gray", style="map")
         assert image.size == (224, 224)
         assert np.abs(np.diff(np.asarray(image).astype(int), axis=0)).max() < 15
 
@@ -161,9 +162,13 @@ def test_a_blank_map_and_a_broken_one():
         attribution(np.full((1, 3, 8, 8), np.nan)).image()
 
 
-def test_a_table_has_no_image():
-    with pytest.raises(InputError, match=r"shape \(1, 3\) are no picture; list .values beside the feature names"):
-        table().image()
+def test_a_table_is_drawn_as_bars():
+    assert table().image() == bar_chart(rank_features(np.array([1, -2, 3])))
+
+
+def test_values_of_other_ranks_have_no_image():
+    with pytest.raises(InputError, match=r"maps of shape \(1, 12, 8, 8\) are no picture"):
+        attribution(np.zeros((1, 12, 8, 8))).image()
 
 
 def test_a_figure_shows_picture_map_and_overlay():
@@ -215,7 +220,7 @@ def test_other_files_are_refused(tmp_path: Path):
     with pytest.raises(InputError, match=r"nothing is saved as '\.jpg'"):
         table().save(tmp_path / "out.jpg")
     with pytest.raises(InputError, match="no picture"):
-        table().save(tmp_path / "out.png")
+        attribution(np.zeros((1, 12, 8, 8))).save(tmp_path / "out.png")
     assert not list(tmp_path.iterdir())
     with pytest.raises(OutputError, match=r"out\.npz cannot be written: No such file"):
         table().save(tmp_path / "missing" / "out.npz")

@@ -11,6 +11,7 @@ import pytest
 from cli_tools import CANCER, DIGIT, DIGITS, ROWS, last_convolution, one_line, records
 from onnxray import Attribution, Explainer
 from onnxray.cli.app import run
+from onnxray.drawing.styles import STYLES
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
@@ -23,7 +24,7 @@ def table() -> list[list[str]]:
 def test_explain_prints_one_record_per_image(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", DIGITS, DIGIT, DIGIT, "--json", "--npz", "--out", "o"]) == 0
     first, second = records(capsys.readouterr().out)
-    assert list(first) == ["image", "method", "target", "label", "explained", "score", "files"]
+    assert list(first) == ["image", "method", "target", "label", "explained", "score", "files", "scale"]
     assert (first["image"], first["method"], first["label"]) == (DIGIT, "saliency", str(first["target"]))
     assert first["files"] == ["o/digit-saliency.png", "o/digit-saliency.npz"]
     assert second["files"] == ["o/digit-2-saliency.png", "o/digit-2-saliency.npz"]
@@ -61,11 +62,11 @@ def test_options_with_lists_switches_and_defaults(method: str) -> None:
     assert run(["explain", DIGITS, DIGIT, "-m", method.split()[0], *options]) == 0
 
 
-@pytest.mark.parametrize("style", ["figure", "overlay", "map"])
+@pytest.mark.parametrize("style", STYLES)
 def test_styles(style: str) -> None:
     assert run(["explain", DIGITS, DIGIT, "--style", style, "--palette", "bwr", "--reduce", "sum"]) == 0
     width, height = Image.open("out/digit-saliency.png").size
-    assert width > 2 * height if style == "figure" else width == height == 224
+    assert width > 2 * height if style in ("figure", "grid") else width == height == 224
 
 
 def test_table_rows_are_ranked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +105,7 @@ def test_arrays_single_and_batch(capsys: pytest.CaptureFixture[str]) -> None:
     assert files == ["out/one-saliency.png", "out/two-row0-saliency.png", "out/two-row1-saliency.png"]
 
 
-def test_several_inputs_get_a_picture_each(capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_inputs_are_on_one_page(capsys: pytest.CaptureFixture[str]) -> None:
     nodes = [
         onnx.helper.make_node("ReduceMean", ["a"], ["m"], keepdims=0, axes=[1, 2, 3]),
         onnx.helper.make_node("ReduceSum", ["b"], ["s"], keepdims=0, axes=[1]),
@@ -119,7 +120,7 @@ def test_several_inputs_get_a_picture_each(capsys: pytest.CaptureFixture[str]) -
     np.savez("both.npz", a=rng.random((2, 3, 8, 8)), b=rng.random((2, 5)))
     assert run(["explain", "two.onnx", "both.npz", "--json", "--npz"]) == 0
     first, _ = records(capsys.readouterr().out)
-    names = ["both-row0-saliency-a.png", "both-row0-saliency-b.png", "both-row0-saliency.npz"]
+    names = ["both-row0-saliency.png", "both-row0-saliency.npz"]
     assert first["files"] == [f"out/{name}" for name in names]
     np.savez("one.npz", a=rng.random((2, 3, 8, 8)))
     assert "no array for input b" in one_line(["explain", "two.onnx", "one.npz"], capsys)

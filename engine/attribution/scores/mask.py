@@ -99,6 +99,11 @@ class Mask(Score):
         only = self.channel is None
         return "the scores under the mask" if only else f"channel {place_name(told, labels)} under the mask"
 
+    def mask_of(self, example: int) -> np.ndarray | None:
+        """The mask of an example, where it has height and width."""
+        mask = self._masks[example % len(self._masks)]
+        return mask if mask.ndim == 2 else None
+
     @cached_property
     def _masks(self) -> list[np.ndarray]:
         given = self.mask if isinstance(self.mask, list | tuple) else [self.mask]

@@ -72,6 +72,10 @@ class Score(ABC):
         """The class that is explained, of what ``told`` says of one example; None where it is no single class."""
         return int(told) if np.ndim(told) == 0 and np.asarray(told).dtype.kind in "iu" else None
 
+    def mask_of(self, example: int) -> np.ndarray | None:
+        """The mask (height, width) under which the score of an example is summed; None for other scores."""
+        return None
+
     def corners_of(self, told: np.ndarray) -> np.ndarray | None:
         """x1, y1, x2, y2 of the explained box in pixels of the model's input, likewise; None where it is none."""
         return None

@@ -1,0 +1,75 @@
+"""What is drawn and listed of an example of a file: its views, with the names and values that the file has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..attribution.result import Attribution
+from ..data.files import Given
+from ..drawing.bar_chart import Feature, rank_features
+from ..drawing.series import TimeAxis
+from ..drawing.views import View
+
+__all__ = ["listed", "named_views"]
+
+STRETCHES = 32  # of time, in which a series is listed
+
+
+def named_views(one: Attribution, given: Given, row: int, reduce: str | None) -> dict[str, View]:
+    """The views of one example by input, with the features of vectors and tokens as the file names them."""
+    views = one.views(reduce=reduce, rate=given.rate, named=bool(given.features))
+    return {name: _named(view, name, one, given, row) for name, view in views.items()}
+
+
+def listed(views: Mapping[str, View]) -> tuple[Feature, ...]:
+    """The features of the only input, the largest first; of a series its stretches of time; of pictures none."""
+    if len(views) != 1:
+        return ()
+    (view,) = views.values()
+    return tuple(view.features) if view.kind != "series" or view.axis is None else _stretches(view.heat, view.axis)
+
+
+def _named(view: View, name: str, one: Attribution, given: Given, row: int) -> View:
+    if view.kind not in ("tokens", "vector"):
+        return view
+    numbers = view.heat.ravel()
+    held = _held(one, name, given, row, numbers.size)
+    names = given.features if len(given.features) == numbers.size and view.unit != "places" else ()
+    if not names and view.unit != "features":
+        names = [f"{view.unit.removesuffix('s')} {k}" for k in range(numbers.size)]
+    return replace(view, features=rank_features(numbers, held if view.unit != "places" else None, names))
+
+
+def _held(one: Attribution, name: str, given: Given, row: int, size: int) -> np.ndarray | None:
+    """The values of the elements of an example; of tokens their numbers. None where they are not of this size."""
+    source = _source(one, name)
+    held = given.inputs.get(source) if isinstance(given.inputs, Mapping) else given.inputs
+    if not isinstance(held, np.ndarray) or held.ndim < 2 or len(held) <= row:
+        return None
+    return held[row] if held[row].size == size else None
+
+
+def _source(one: Attribution, name: str) -> str:
+    """The input that the file has of an attribution: of embeddings that of the tokens."""
+    sources: Mapping[str, str] = one.provenance.get("tokens", {})
+    return sources.get(name, name) if name or len(sources) != 1 else next(iter(sources.values()))
+
+
+def _stretches(heat: np.ndarray, axis: TimeAxis) -> tuple[Feature, ...]:
+    """The sums of a series' attributions over stretches of time, a channel each, the largest first."""
+    rows = np.atleast_2d(heat)
+    count = min(STRETCHES, rows.shape[1])
+    edges = np.arange(count + 1) * rows.shape[1] // count
+    sums = np.add.reduceat(rows, edges[:-1], axis=1)
+    step = axis.samples / rows.shape[1]  # samples for each place of a layer
+    times = [axis.text(a * step, b * step) for a, b in pairwise(edges)]
+    return rank_features(sums, None, _by_channel(times, len(rows)))
+
+
+def _by_channel(times: Sequence[str], channels: int) -> list[Any]:
+    return [f"channel {c}, {time}" if channels > 1 else time for c in range(channels) for time in times]
