@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -64,9 +65,16 @@ def _one_thread(ort: Any) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuses ids with addresses: the processes of pytest-xdist, and who repeats a test, find it by its id."""
+    """Puts the files that take TensorFlow first, so that one process of pytest-xdist alone imports it: each begins with
+    its share of the list. Refuses ids with addresses: other processes, and who repeats a test, find it by its id."""
+    items.sort(key=lambda item: not _takes_tensorflow(item.path))
     if wrong := [item.nodeid for item in items if " at 0x" in item.nodeid]:
         raise pytest.UsageError(f"the id of a test holds an address: {wrong[0]}")
+
+
+@cache
+def _takes_tensorflow(file: Path) -> bool:
+    return '"tensorflow"' in file.read_text(encoding="utf-8")
 
 
 def pytest_collection_finish() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import onnxray
@@ -30,26 +31,37 @@ def fresh(code: str) -> str:
 # Imports at run time ------------------------------------------------------------------------------------------
 
 
-def test_import_brings_no_framework() -> None:
+IMPORTED = """import json, sys, types, onnxray
+visible = [n for n in vars(onnxray) if not n.startswith("_") and not isinstance(vars(onnxray)[n], types.ModuleType)]
+loaded = sorted(sys.modules)
+import onnxray.converters
+print(json.dumps({"visible": visible, "loaded": loaded, "with converters": sorted(sys.modules)}))"""
+
+
+@pytest.fixture(scope="module")
+def imported() -> dict[str, list[str]]:
+    """What ``import onnxray`` makes visible and loads, and what is loaded with onnxray.converters."""
+    return json.loads(fresh(IMPORTED))
+
+
+def test_import_brings_no_framework(imported: dict[str, list[str]]) -> None:
     """Nor anything else that only some need; benchmarks/imports.py says how long the rest takes."""
-    loaded = json.loads(fresh("import json, sys, onnxray; print(json.dumps(sorted(sys.modules)))"))
-    assert "onnxray.methods" in loaded
-    assert {name.split(".")[0] for name in loaded} & LATE == set()
+    assert "onnxray.methods" in imported["loaded"]
+    assert {name.split(".")[0] for name in imported["loaded"]} & LATE == set()
+    assert "onnxray.converters" in imported["with converters"]
+    assert set(imported["with converters"]) & set(EXTRAS) == set()
 
 
 # Names --------------------------------------------------------------------------------------------------------
 
 
-def test_all_is_sorted_and_is_what_is_visible() -> None:
+def test_all_is_sorted_and_is_what_is_visible(imported: dict[str, list[str]]) -> None:
     """Errors, types and methods in capitals first, as ``sorted`` has it."""
-    code = """import onnxray, types
-print([n for n in vars(onnxray) if not n.startswith("_") and not isinstance(vars(onnxray)[n], types.ModuleType)])"""
-    visible = ast.literal_eval(fresh(code))
     capitals = [name for name in onnxray.__all__ if name.isupper()]
     classes = [name for name in onnxray.__all__ if name[0].isupper() and not name.isupper()]
     functions = [name for name in onnxray.__all__ if name[0].islower()]
     assert [*sorted(capitals), *sorted(classes), *sorted(functions)] == onnxray.__all__
-    assert sorted(visible) == sorted(onnxray.__all__)
+    assert sorted(imported["visible"]) == sorted(onnxray.__all__)
     assert all(getattr(onnxray, name) is not None for name in onnxray.__all__)
 
 
@@ -96,9 +108,14 @@ def files(*folders: str) -> list[Path]:
     return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
 
 
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
 def imports(file: Path) -> Iterator[str]:
     """Full names of the modules that a file imports, wherever in the file it does; relative ones resolved."""
-    inside = ast.walk(ast.parse(file.read_text()))
+    inside = ast.walk(parsed(file))
     for node in inside:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -118,7 +135,7 @@ def test_only_the_command_line_prints() -> None:
     printing = [
         file.name
         for file in files("engine")
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(parsed(file))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert set(printing) <= {"app.py", "terminal.py"}
@@ -141,7 +158,7 @@ def test_imports_within_the_engine_are_relative() -> None:
     wrong = {
         str(file.relative_to(ROOT)): name
         for file in files("engine")
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(parsed(file))
         for name in absolute_names(node)
         if name.split(".")[0] == "onnxray" and ".".join(name.split(".")[:2]) not in siblings
     }
@@ -159,7 +176,7 @@ def test_no_assert_on_what_users_give() -> None:
     wrong = [
         f"{file.relative_to(ROOT)}:{node.lineno}"
         for file in files("engine", "converters")
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(parsed(file))
         if isinstance(node, ast.Assert)
     ]
     assert wrong == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -15,6 +16,7 @@ MAX_FILE = 300
 MAX_FUNCTION = 50
 
 
+@cache
 def functions(file: Path) -> list[tuple[str, int]]:
     """Every function with its lines, decorators included; a docstring, which tells every parameter, is no code."""
     return [

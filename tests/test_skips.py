@@ -16,6 +16,7 @@ def test_two(): pass
 """
 
 
+@pytest.mark.slow  # a run of pytest each
 @pytest.mark.parametrize(("most", "code", "workers"), [("1", 0, ()), ("0", 1, ("-n", "1"))])
 def test_more_skips_than_may_be_fail_the_run(most: str, code: int, workers: tuple[str, ...], tmp_path: Path) -> None:
     for name in ("conftest.py", "shared_folder.py"):

@@ -42,6 +42,10 @@ def test_in_a_process_of_its_own() -> None:
     done = subprocess.run(command("explain", DIGITS, DIGIT, "--json"), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert records(done.stdout)[0]["image"] == DIGIT
+
+
+@pytest.mark.slow
+def test_bad_input_in_a_process_of_its_own() -> None:
     failed = subprocess.run(command("explain", DIGITS, "no.png"), capture_output=True, text=True, check=False)
     assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (2, "", 1)
 

@@ -42,6 +42,7 @@ def test_features_jacobian_and_saliency(wine, recipes, distance, measured):
     assert np.abs(jacobian.sum(1)).max() < 1e-5 * np.abs(jacobian).max() * 13
 
 
+@pytest.mark.slow
 def test_the_script_of_features_runs(wine, tmp_path, monkeypatch, is_picture, capsys):
     script, net, _ = wine
     monkeypatch.setattr(script, "train", lambda x, y: net)

@@ -95,6 +95,7 @@ def test_onnxruntime_training_takes_one_batch_size() -> None:
     assert backend.inputs(backend.inputs(given)) == backend.inputs(given)
 
 
+@pytest.mark.slow
 def test_onnxruntime_training_is_imported_late() -> None:
     asked = f"from onnxray.backends import backend_named; backend_named(*{RAW})"
     code = f"import sys; {asked}; print('onnxray.training' in sys.modules)"
