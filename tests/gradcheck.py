@@ -19,7 +19,6 @@ from measures import distance
 from onnx.reference import ReferenceEvaluator
 from onnxray.gradient_graph import GradientGraph, differentiate
 from onnxray.graph.model import infer_shapes
-from onnxray.loading.load import load
 from reference_ops import REFERENCE_OPS
 
 EPSILON = 1e-6
@@ -120,7 +119,7 @@ class Case:
         graph = ir.Graph(free, node.outputs, nodes=[node], initializers=fixed, opset_imports=opsets, name="case")
         program = ir.Model(graph, ir_version=10)
         infer_shapes(program)  # files declare the types of their outputs
-        return ir.to_proto(load(ir.to_proto(program)).program)
+        return ir.to_proto(program)
 
     def gradient(self, dtype: type, symbolic: str = "none", **options: Any) -> GradientGraph:
         of = [f"y{k}" for k in self.of]
