@@ -135,8 +135,9 @@ class Attribution:
         ``named``: a long vector is a table whose columns have names, not a series.
         """
         one = self[index]
-        names = [name for name in one._named() if name not in self.provenance.get("zero_states", ())]
-        found = {name: one._view(name, reduce, rate, named) for name in names or one._named()}
+        given = [name for name in one._named() if name not in self.provenance.get("zero_states", ())]
+        names = given or list(one._named())
+        found = {name: one._view(name, reduce, rate, named, timed=len(names) == 1) for name in names}
         return {name: view for name, view in found.items() if view is not None}
 
     def image(
@@ -236,8 +237,8 @@ class Attribution:
         told = zip(self.target, self.score, strict=True)
         return sheet(views, colours, look, [f"target {target}, score {score:.4g}" for target, score in told])
 
-    def _view(self, name: str, reduce: str | None, rate: float | None, named: bool) -> View | None:
-        """The view of the only example."""
+    def _view(self, name: str, reduce: str | None, rate: float | None, named: bool, timed: bool) -> View | None:
+        """The view of the only example; ``timed``: a rate tells that it is a series, as there is no other input."""
         axis, layout = self._axis(name), self.layout
         values = np.moveaxis(self._named()[name], axis, 0)
         if name in self.provenance.get("tokens", ()):
@@ -248,7 +249,7 @@ class Attribution:
         data = self.inputs.get(name) if name or len(self.inputs) != 1 else next(iter(self.inputs.values()))
         return view_of(
             values, data, self.pictures[0] if self.pictures else None, layout=layout, reduce=reduce,
-            layer="layer" in self.provenance, default=self.reduction, rate=rate, named=named,
+            layer="layer" in self.provenance, default=self.reduction, rate=rate, named=named, timed=timed,
         )  # fmt: skip
 
     def _named(self) -> dict[str, Array]:

@@ -31,17 +31,18 @@ def view_of(
     default: str,
     rate: float | None,
     named: bool,
+    timed: bool,
 ) -> View | None:
     """The view of one example, whose ``values`` and ``data`` (the input, or None) are (1, ...); None if there is none.
 
     ``layer``: the values are a map of a layer's size. ``reduce``: how channels become one number, None for ``default``;
     a series and a vector keep their signs unless it is named. ``named``: the elements of a vector have names.
-    InputError for a rate that is none.
+    ``timed``: whatever has a rate is a series. InputError for a rate that is none.
     """
     if rate is not None and not rate > 0:
         raise InputError(f"rate is {rate:g}; give samples a second, a number above 0")
     of = None if not layer else (data.shape[1:] if data is not None else ())
-    kind = kind_of(values.shape[1:], layout, of=of, timed=rate is not None, named=named)
+    kind = kind_of(values.shape[1:], layout, of=of, timed=timed and rate is not None, named=named)
     if kind == "nothing":
         return None
     signed = kind in ("series", "vector") and reduce is None

@@ -245,3 +245,11 @@ def test_inputs_come_back_from_a_file(tmp_path: Any) -> None:
     back = Attribution.load(one.save(tmp_path / "one.npz"))
     np.testing.assert_array_equal(back.inputs["x"], one.inputs["x"])
     assert back.image() == one.image()
+
+
+def test_a_rate_turns_no_table_beside_a_series_into_one() -> None:
+    curve = series()
+    values = {"sound": curve.values, "row": np.ones((1, 4), np.float32)}
+    both = Attribution(values, np.array([0]), np.ones(1), "saliency", provenance={"rate": 100.0})
+    assert [view.kind for view in both.views().values()] == ["series", "vector"]
+    assert [view.kind for view in both["row"].views().values()] == ["series"]
