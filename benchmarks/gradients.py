@@ -1,8 +1,10 @@
 """Saliency and integrated gradients against Captum on the same weights, threads and pictures; JSON on standard output.
 
-Run it with the extra [test] installed, on a quiet machine: `python benchmarks/gradients.py [NET ...]`. Each net has a
-process of its own. The two sides take turns, so that a change of the machine's speed meets both; the figures are
-medians, in milliseconds of wall time. `ratio` is onnxray's time over Captum's, `of_forward` over onnxruntime's forward.
+Run it with the extra [test] installed, on a quiet machine: `python benchmarks/gradients.py [--processor] [NET ...]`.
+Each net has a process of its own. The sides take turns, so that a change of the machine's speed meets all; the figures
+are medians, in milliseconds of wall time. `ratio` is onnxray's time over Captum's, `of_forward` over onnxruntime's
+forward. Where onnx-ad is installed (`pip install --no-deps onnx-ad`), it takes its turn, too, and `ratio_onnx_ad` is
+onnxray's time over its. `--processor` measures processor time on one thread, for a machine that others use.
 """
 
 from __future__ import annotations
@@ -17,10 +19,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from onnx_ad_peer import fixed, one_seed, reverse_of, version
 from onnxray.support.distance import relative_l2
 from onnxray.support.heap import held_memory
 
-THREADS = os.cpu_count() or 1
+PROCESSOR = "--processor" in sys.argv
+THREADS = 1 if PROCESSOR else os.cpu_count() or 1
+CLOCK = time.process_time if PROCESSOR else time.perf_counter
 NETS = Path(__file__).parents[1] / "tests"
 DEFAULT = ["resnet50", "vgg16", "mobilenet", "vit-b16"]
 RUNS = {1: 9, 8: 3}
@@ -76,19 +81,35 @@ def compare(one: Any, explainer: Any, x: Any, runs: int) -> dict[str, Any]:
     plan = explainer.plans[0]
     gradient = open_model(plan.model, threads=THREADS)
     captum, images = Saliency(one.module), torch.from_numpy(x).requires_grad_()
-    times = take_turns(
-        {
-            "captum": lambda: captum.attribute(images, target=0, abs=False),
-            "onnxray": lambda: gradient.run({"x": x, plan.target: target}),
-            "forward": lambda: session.run({"x": x}),
-        },
-        runs,
-    )
+    sides = {
+        "captum": lambda: captum.attribute(images, target=0, abs=False),
+        "onnxray": lambda: gradient.run({"x": x, plan.target: target}),
+        "forward": lambda: session.run({"x": x}),
+    }
+    if version():
+        sides["onnx_ad"] = onnx_ad_side(one.proto, x)
+    times = take_turns(sides, runs)
     ours = gradient.run({"x": x, plan.target: target})["attribution"]
     truth = Saliency(one.double).attribute(images.detach().double().requires_grad_(), target=0, abs=False).numpy()
     peer = captum.attribute(images, target=0, abs=False).detach().numpy()
     errors = {"error": relative_l2([ours], [truth]), "error_captum": relative_l2([peer], [truth])}
+    if version():
+        errors["error_onnx_ad"] = relative_l2([sides["onnx_ad"]()], [truth])
     return times | {name: float(f"{error:.1e}") for name, error in errors.items()}
+
+
+def onnx_ad_side(proto: Any, x: Any) -> Callable[[], Any]:
+    """The gradient of class 0 by onnx-ad, which wants the batch fixed."""
+    import numpy as np
+    from onnxray.runtime import open_session
+
+    model = fixed(proto, "x", x.shape)
+    (y,) = model.graph.output
+    made = reverse_of(model, [y.name], "x")
+    seed = np.zeros((len(x), y.type.tensor_type.shape.dim[1].dim_value), np.float32)
+    seed[:, 0] = 1
+    session, feeds = open_session(made.model, threads=THREADS), {"x": x, made.seeds[y.name]: one_seed(seed)}
+    return lambda: session.run(feeds, [made.gradient])[made.gradient][..., 0]
 
 
 def compare_integrated_gradients(one: Any, proto: Any) -> dict[str, Any]:
@@ -118,21 +139,27 @@ def take_turns(sides: dict[str, Callable[[], Any]], runs: int) -> dict[str, Any]
     for turn in range(runs + 1):
         for name, side in sides.items():
             time.sleep(PAUSE)
-            started = time.perf_counter()
+            started = CLOCK()
             side()
             if turn:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[name].append(CLOCK() - started)
     medians = {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
     ratios = {"ratio": round(medians["onnxray"] / medians["captum"], 2)}
     if "forward" in medians:
         ratios["of_forward"] = round(medians["onnxray"] / medians["forward"], 2)
+    if "onnx_ad" in medians:
+        ratios["ratio_onnx_ad"] = round(medians["onnxray"] / medians["onnx_ad"], 2)
     return {name: round(value, 1) for name, value in medians.items()} | ratios
 
 
 def main(names: list[str]) -> None:
     """One child per net, one line of JSON each."""
     for name in names:
-        child = subprocess.run([sys.executable, __file__, "--child", name], stdout=subprocess.PIPE, check=True)
+        child = subprocess.run(
+            [sys.executable, __file__, "--child", name, *["--processor"] * PROCESSOR],
+            stdout=subprocess.PIPE,
+            check=True,
+        )
         print(child.stdout.decode().splitlines()[-1], flush=True)
 
 
@@ -140,4 +167,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         print(json.dumps(measure(sys.argv[2])))
     else:
-        main(sys.argv[1:] or DEFAULT)
+        main([name for name in sys.argv[1:] if name != "--processor"] or DEFAULT)

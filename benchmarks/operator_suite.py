@@ -1,10 +1,11 @@
-"""The ONNX project's operator suite by onnxray, by onnxruntime-training's own builder and by onnx2torch with autograd.
+"""The ONNX project's operator suite by onnxray, onnx-ad, onnxruntime-training's builder and onnx2torch with autograd.
 
-python benchmarks/operator_suite.py [--every 1] [--ways onnxray ort-training onnx2torch] > suite.json
+python benchmarks/operator_suite.py [--every 1] [--ways onnxray onnx-ad ort-training onnx2torch] > suite.json
 
 The harness is that of the tests (tests/suite.py): a case counts where a float input reaches a float output and stock
 onnxruntime runs it; the gradient is compared with central differences. onnxruntime-training builds and runs its graph
-itself, nothing is lowered, and is measured alone and behind onnxray's preparations; onnx2torch where it is installed.
+itself, nothing is lowered, and is measured alone and behind onnxray's preparations; onnx2torch and onnx-ad where they
+are installed. onnx-ad's graphs run on onnxruntime, as ours do.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from onnxray.training.request import IR_VERSION, OPSET, SCORE
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import suite
-from differences import Feeds
+from differences import Feeds, run_on_runtime
+from onnx_ad_peer import one_seed, reverse_of, version
 from suite import Gradient
 
 
@@ -90,6 +92,17 @@ def prepared(model: onnx.ModelProto, ys: list[str], x: str) -> Gradient:
     return gradient
 
 
+def onnx_ad(model: onnx.ModelProto, ys: list[str], x: str) -> Gradient:
+    """onnx-ad's reverse mode on stock onnxruntime."""
+    made = reverse_of(model, ys, x)
+
+    def gradient(feeds: Feeds, weights: Feeds) -> np.ndarray:
+        seeds = {made.seeds[y]: one_seed(w) for y, w in weights.items()}
+        return run_on_runtime(made.model, {**feeds, **seeds})[made.gradient][..., 0]
+
+    return gradient
+
+
 def onnx2torch(model: onnx.ModelProto, ys: list[str], x: str) -> Gradient:
     """PyTorch's autograd on what onnx2torch makes of the model."""
     import torch
@@ -134,6 +147,7 @@ def as_type(array: Any, kind: int) -> Any:
 
 WAYS = {
     "onnxray": suite.portable,
+    "onnx-ad": onnx_ad,
     "ort-training": ort_training,
     "ort-training, prepared by onnxray": prepared,
     "onnx2torch": onnx2torch,
@@ -152,7 +166,8 @@ def judged(case: Any, way: suite.Way) -> suite.Verdict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=1, help="take one case in so many")
-    parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
+    here = [way for way in WAYS if way != "onnx-ad" or version()]
+    parser.add_argument("--ways", nargs="*", default=here, choices=list(WAYS))
     told = parser.parse_args()
     warnings.simplefilter("ignore")
     record = {}
