@@ -13,7 +13,8 @@ import onnx_ir as ir
 from ..errors import InputError
 from ..graph.builder import GraphBuilder
 from .base import EmitContext, Emitted, Method, Reduction
-from .baseline import Baseline, baseline_array, check_baseline
+from .baseline import Baseline, check_baseline
+from .blurred import baseline_value
 from .explained import Explained
 from .group_nodes import expand_examples, groups_value, input_name, mix, spread
 from .groups import LIMIT, Cells, Grouping, Groups
@@ -49,7 +50,7 @@ class Coalitions(Sampler):
 
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
         kept = spread(g, points[f"kept/{about.name}"], groups_value(g, self.grouping, x, about), about)
-        return mix(g, x, kept, baseline_array(self.baseline, about))
+        return mix(g, x, kept, baseline_value(g, x, self.baseline, about))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from ..autodiff.rescale import Rescale
 from ..autodiff.streams import add_stream
 from ..errors import UnsupportedOperator
 from .base import EmitContext, Emitted, Method
-from .baseline import Baseline, baseline_array, check_baseline
+from .baseline import Baseline, check_baseline
+from .blurred import baseline_value
 from .saliency import Saliency
 from .zero_maps import AT_BASELINE
 
@@ -36,7 +37,7 @@ class DeepLift(Method):
         check_baseline(self.baseline, context.explained)
         g.prefix = "reference"
         starts = {
-            name: g.expand_like(g.constant(baseline_array(self.baseline, context.explained[name]), x.dtype), x)
+            name: g.expand_like(baseline_value(g, x, self.baseline, context.explained[name]), x)
             for name, x in given.items()
         }
         instead = {x: starts[name] for name, x in given.items()} | {context.settled: context.settled}

@@ -11,7 +11,8 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from .base import EmitContext, Emitted
-from .baseline import Baseline, baseline_array, check_baseline
+from .baseline import Baseline, check_baseline
+from .blurred import baseline_value
 from .coalitions import GroupMethod, first_point, group_total
 from .explained import Explained
 from .group_nodes import groups_value, mix, rows_along
@@ -34,7 +35,7 @@ class OneGroup(Sampler):
 
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
         kept = g.Cast(g.Not(hidden_elements(g, self.grouping, x, about, points)), to=ir.DataType.FLOAT)
-        return mix(g, x, rows_along(g, kept, about), baseline_array(self.baseline, about))
+        return mix(g, x, rows_along(g, kept, about), baseline_value(g, x, self.baseline, about))
 
 
 def one_group_points(counts: Mapping[str, int]) -> dict[str, np.ndarray]:

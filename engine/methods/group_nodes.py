@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import onnx_ir as ir
 
 from ..errors import ModelError
 from ..graph.builder import GraphBuilder
+from ..graph.shapes import constant_of
 from .explained import Explained
 from .groups import Grouping
 
@@ -65,11 +65,14 @@ def spread(g: GraphBuilder, values: ir.Value, groups: ir.Value, about: Explained
     return g.Transpose(each, perm=[*range(about.batch), rank, *range(about.batch, rank)])
 
 
-def mix(g: GraphBuilder, x: ir.Value, kept: ir.Value, start: np.ndarray) -> ir.Value:
+def mix(g: GraphBuilder, x: ir.Value, kept: ir.Value, start: ir.Value) -> ir.Value:
     """x where ``kept`` is 1, to the last bit, the baseline where it is 0; by products, which are faster than Where."""
     kept = g.CastLike(kept, x)
     stays = g.Mul(kept, x)
-    return g.shaped_like(g.Add(stays, g.Mul(g.Sub(1, kept), g.constant(start, x.dtype))) if start.any() else stays, x)
+    held = constant_of(start)
+    if held is not None and not held.any():
+        return g.shaped_like(stays, x)
+    return g.shaped_like(g.Add(stays, g.Mul(g.Sub(1, kept), start)), x)
 
 
 def expand_examples(g: GraphBuilder, values: ir.Value, about: Explained) -> ir.Value:

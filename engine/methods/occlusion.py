@@ -23,8 +23,7 @@ class Occlusion(Method):
     ``window`` and ``stride`` are a number for every axis but the channels (which are covered whole), or one per axis
     of an example; by default a seventh of each axis (of a vector 1), moved by half. An element has the mean over the
     windows that cover it, or with overlap="sum" the sum. The last window may reach over the end, as in Captum. Of
-    several inputs each is covered in turn, while the others stay. ``baseline`` may be "blurred", as for integrated
-    gradients.
+    several inputs each is covered in turn, while the others stay. ``baseline`` as for integrated gradients.
     """
 
     name: ClassVar[str] = "occlusion"

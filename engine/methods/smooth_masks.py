@@ -11,7 +11,8 @@ import onnx_ir as ir
 
 from ..errors import InputError
 from ..graph.builder import GraphBuilder
-from .baseline import Baseline, baseline_array, check_baseline
+from .baseline import Baseline, check_baseline
+from .blurred import baseline_value
 from .explained import Explained
 from .group_nodes import mix, rows_along
 from .groups import LIMIT
@@ -55,7 +56,7 @@ class SmoothMasks(Sampler):
 
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
         kept = g.Sub(1, rows_along(g, self.hides(g, about, points), about))  # 1 to the last bit where nothing is hidden
-        return mix(g, x, kept, baseline_array(self.baseline, about))
+        return mix(g, x, kept, baseline_value(g, x, self.baseline, about))
 
     def hides(self, g: GraphBuilder, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
         """How much the masks of the rows hide of each place, 0 to 1: (rows, *places), channels of length 1."""
