@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from ..errors import InputError
 from .preprocess import Preprocess
 
 __all__ = ["Batch", "Prepared"]
@@ -35,7 +36,10 @@ class Batch:
         }
 
     def beside(self, arrays: Mapping[str, np.ndarray]) -> Batch:
-        """The same batch with arrays whose first axis counts examples."""
+        """The same batch with arrays whose first axis counts examples; an InputError where there are others."""
+        for name, array in arrays.items():
+            if len(array) != self.examples:
+                raise InputError(f"{name}: {len(array)} arrays for {self.examples} examples; give one for each")
         return replace(self, feeds={**self.feeds, **arrays}, axes={**self.axes, **dict.fromkeys(arrays, 0)})
 
     def fill(self, rows: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from ..autodiff.registry import Overlay
 from ..errors import InputError
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model
+from .example_baselines import example_baselines
 from .explained import Explained
 from .samplers import Sampler
 
@@ -127,8 +128,11 @@ class Method(ABC):
     def example_inputs(
         self, arrays: Mapping[str, np.ndarray], explained: Mapping[str, Explained]
     ) -> Mapping[str, np.ndarray]:
-        """Inputs of the graph beside the model's, made of the model's inputs; their first axis counts examples."""
-        return {}
+        """Inputs of the graph beside the model's, made of the model's inputs; their first axis counts examples.
+
+        They are the baselines of a method whose option ``baseline`` gives each example its own.
+        """
+        return example_baselines(getattr(self, "baseline", 0.0), arrays, explained)
 
     @property
     def finishes(self) -> bool:

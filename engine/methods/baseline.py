@@ -32,7 +32,7 @@ def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:
         n in (1, m) or m is None for n, m in zip(array.shape, about.shape, strict=False)
     )
     if not fits or not np.isfinite(array).all():
-        raise _refused(given, about)
+        raise _refused(given, about, ", one for each example along a first axis, 'mean' or 'blurred'")
     return array if array.ndim == 0 or about.batch is None else np.expand_dims(array, about.batch)
 
 
@@ -60,7 +60,7 @@ def _numbers(given: object, about: Explained) -> np.ndarray:
     try:
         return np.asarray(given, np.float32)
     except (TypeError, ValueError):
-        raise _refused(given, about) from None
+        raise _refused(given, about, ", one for each example along a first axis, 'mean' or 'blurred'") from None
 
 
 def _refused(given: object, about: Explained, more: str = "") -> InputError:

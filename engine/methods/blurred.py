@@ -10,6 +10,7 @@ import onnx_ir as ir
 from ..errors import InputError
 from ..graph.builder import GraphBuilder
 from .baseline import Baseline, baseline_array
+from .example_baselines import example_value
 from .explained import Explained
 
 __all__ = ["baseline_value"]
@@ -19,11 +20,15 @@ _SHARE = 20  # of the shortest side: 11 elements of 224, as Fong and Vedaldi (20
 
 
 def baseline_value(g: GraphBuilder, x: ir.Value, baseline: Baseline, about: Explained) -> ir.Value:
-    """A baseline that broadcasts over x: a constant, or with "blurred" and "blurred:SIGMA" x under a Gaussian.
+    """A baseline that broadcasts over x: a constant, an input of the graph where each example has its own, or with
+    "blurred" and "blurred:SIGMA" x under a Gaussian.
 
     SIGMA is in elements, by default a twentieth of the shortest axis; beyond the edge lies the last element again.
     """
     given = baseline.get(about.name, 0.0) if isinstance(baseline, Mapping) else baseline
+    of_each = example_value(g, x, baseline, about)
+    if of_each is not None:
+        return of_each
     if not isinstance(given, str) or given.partition(":")[0] != _WORD:
         return g.constant(baseline_array(baseline, about), x.dtype)
     places = {k: size for k, size in enumerate(about.shape) if k != about.channels}

@@ -90,7 +90,8 @@ class GroupMethod(Method):
         self, arrays: Mapping[str, np.ndarray], explained: Mapping[str, Explained]
     ) -> dict[str, np.ndarray]:
         own = {name: about for name, about in explained.items() if self.grouping.by_example(about)}
-        return {input_name(about): self.grouping.of_examples(arrays[name], about) for name, about in own.items()}
+        groups = {input_name(about): self.grouping.of_examples(arrays[name], about) for name, about in own.items()}
+        return {**super().example_inputs(arrays, explained), **groups}
 
     def groups_at_first(self, context: EmitContext) -> dict[str, ir.Value]:
         """The groups of each example as totals to which point 0 alone adds, so that ``finish`` knows them."""

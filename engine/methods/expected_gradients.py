@@ -97,6 +97,11 @@ class ExpectedGradients(Method):
             totals[name] = g.Mul(g.Sub(x, _starts(g, x, about, context.points, self.baseline)), dx)
         return Emitted(totals, activations)
 
+    def example_inputs(
+        self, arrays: Mapping[str, np.ndarray], explained: Mapping[str, Explained]
+    ) -> dict[str, np.ndarray]:
+        return {}  # its baselines are examples of the data, the same for each
+
     def relaxed(self) -> list[tuple[Method, str]]:
         return [(Saliency(), AT_BASELINE)]
 

@@ -24,7 +24,8 @@ class IntegratedGradients(Method):
 
     ``rule`` is "gauss-legendre", or "inclusive": equal weights on a grid with both ends. The points are the input, the
     baseline and the rest of the path, so that ``delta``, the sum of the attributions less f(x) - f(baseline), is free.
-    ``baseline`` may be "blurred", the input under a Gaussian, or "blurred:10", with its deviation in elements.
+    ``baseline`` may be "blurred", the input under a Gaussian, or "blurred:10", with its deviation in elements; one for
+    each example, an array whose first axis counts them; or "mean", that of the examples that are explained together.
     """
 
     name: ClassVar[str] = "integrated-gradients"

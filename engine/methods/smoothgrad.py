@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import onnx_ir as ir
 
 from ..errors import InputError
@@ -110,6 +111,11 @@ class SmoothGrad(Method):
         return {  # rounding may lead below 0
             name: g.Relu(g.Sub(totals[f"{name}/square"], g.Mul(mean, mean))) for name, mean in means.items()
         }
+
+    def example_inputs(
+        self, arrays: Mapping[str, np.ndarray], explained: Mapping[str, Explained]
+    ) -> Mapping[str, np.ndarray]:
+        return self.inner.example_inputs(arrays, explained)
 
     def relaxed(self) -> list[tuple[Method, str]]:
         return self.inner.relaxed()

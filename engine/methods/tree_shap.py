@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from .base import EmitContext, Emitted
 from .baseline import Baseline
 from .coalitions import GroupMethod, group_total
 from .expected_gradients import EveryBaseline
+from .explained import Explained
 from .samplers import Sampler
 from .tree_credit import credit_of
 
@@ -65,6 +66,11 @@ class TreeShap(GroupMethod):
             totals[name] = group_total(g, g.Slice(credit, [start], [end], [1]), about)
             start = end
         return Emitted(totals)
+
+    def example_inputs(
+        self, arrays: Mapping[str, np.ndarray], explained: Mapping[str, Explained]
+    ) -> dict[str, np.ndarray]:
+        return {}  # its baselines are examples of the data, the same for each
 
     def _players(self, context: EmitContext) -> tuple[dict[ir.Value, np.ndarray], int]:
         """The player of each element of the inputs, (1, *example), and how many players there are."""
