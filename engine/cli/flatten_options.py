@@ -17,8 +17,8 @@ __all__ = ["flatten_options"]
 HELP = {  # the meaning of each option; an option without a line here shows its methods and default only
     "steps": "points on the path",
     "rule": "gauss-legendre or inclusive (equal weights, both ends)",
-    "baseline": "value of an empty input: a number, one per channel as in 0.4,0.4,0.4, an .npy file (of rows for expected-gradients "
-    "and tree-shap), or, but for these two, blurred",
+    "baseline": "value of an empty input: a number, one per channel as in 0.4,0.4,0.4, an .npy file (of several rows "
+    "for expected-gradients and tree-shap), or, but for these two, blurred",
     "samples": "noisy copies, masks, coalitions or orders",
     "noise": "level of the noise, as a share of the input's range",
     "of": "the method whose maps of noisy copies are taken: a method that takes gradients of the input",

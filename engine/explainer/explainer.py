@@ -187,9 +187,9 @@ class Explainer:
         (``attribution_NAME`` where several inputs are explained) and, from integrated-gradients, ``delta`` ``(N,)``. It
         runs anywhere. With groups="superpixels" it has one input more, "groups/NAME", int64: the superpixel of each
         place of each example; feature-permutation has "others/NAME", float ``(N, samples, ...)``: the values that each
-        example takes from others. An explainer on CUDA writes convolutions as they are fastest there. Of an input that
-        all rows share the file takes one row at a time: with more, the gradient is the sum of theirs, and methods of
-        many points fail.
+        example takes from others; a baseline of each example, or "mean", is an input "baseline/NAME", float. An
+        explainer on CUDA writes convolutions as they are fastest there. Of an input that all rows share the file takes
+        one row at a time: with more, the gradient is the sum of theirs, and methods of many points fail.
 
         Args:
             path: Where the file is written.
