@@ -14,10 +14,11 @@ from .layers import SeenNode
 from .registry import Gradients, rule_for
 from .streams import Stream
 
-__all__ = ["Ends", "normalised", "quantised", "quotient", "softened"]
+__all__ = ["Ends", "normalised", "quantised", "quotient", "share_above_zero", "softened"]
 
 _SMALL = 1e-3  # of a curve, below which the mean derivative is nearer than a quotient of rounded differences
 _SHARE = 1e-4  # likewise, as a share of the values, for what has a kink or a pole at zero
+_TINY = 1e-37  # added to what may be 0; it changes no other float32
 _AT_ZERO = frozenset(
     {"Abs", "Celu", "Clip", "Elu", "HardSigmoid", "LeakyRelu", "Log", "PRelu", "Pow", "Reciprocal", "Selu", "Sqrt"}
     | {"ThresholdedRelu"}
@@ -58,9 +59,8 @@ class Ends:
         (x, x_), (y, y_) = self.x, self.y
         if self.node.op_type == "Sqrt":  # a difference of roots loses digits
             return _ratio(g, g.Sub(x, x_), g.Mul(g.Sub(x, x_), g.Add(y, y_)), g.constant(0, x.dtype), 0)
-        if self.node.op_type == "Relu":  # its quotient is exact; where it is 0 / 0 another is taken
-            on = g.Cast(g.Greater(x, 0), to=x.dtype)
-            return g.Where(g.Equal(x, x_), on, g.Div(g.Sub(y, y_), g.Sub(x, x_)))
+        if self.node.op_type == "Relu":
+            return share_above_zero(g, (x, x_), (y, y_))
         difference, one = g.Sub(x, x_), g.expand_like(g.constant(1, dy.dtype), dy)
         near = self._near(g, difference)
         ends = zip(zip(*self.pairs, strict=True), self.y, strict=True)
@@ -73,6 +73,15 @@ class Ends:
         if op in _AT_ZERO:
             return g.LessOrEqual(g.Abs(difference), g.Mul(g.Add(g.Abs(x), g.Abs(x_)), _SHARE))
         return g.LessOrEqual(g.Abs(difference), _SMALL)
+
+
+def share_above_zero(g: GraphBuilder, ends: tuple[Any, Any], above: tuple[Any, Any]) -> ir.Value:
+    """The difference of max(x, 0) over that of x, as a quotient of sums; where x is the same at both ends, 0 or 1.
+
+    ``above``: max(x, 0) at both ends. A quotient of differences would take two more passes over the values, and digits.
+    """
+    (x, x_), (y, y_) = ends, above
+    return g.Div(g.Add(y, y_), g.Add(g.Abs(x), g.Add(g.Abs(x_), _TINY)))
 
 
 def quotient(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:

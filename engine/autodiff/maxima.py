@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from .differences import Ends
+from .differences import Ends, share_above_zero
 from .registry import Gradients
 
 __all__ = ["larger", "pooled"]
@@ -15,11 +15,7 @@ def larger(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
     """max(a, b) = a + relu(b - a) and min(a, b) = a - relu(a - b), by the rescale rule of Relu."""
     (a, a_), (b, b_) = ends.pairs
     d, d_ = (g.Sub(b, a), g.Sub(b_, a_)) if ends.node.op_type == "Max" else (g.Sub(a, b), g.Sub(a_, b_))
-    change = g.Sub(d, d_)
-    none = g.Equal(change, 0)
-    held = g.Where(g.Greater(d, 0), g.constant(1, d.dtype), g.constant(0, d.dtype))
-    quotient = g.Div(g.Sub(g.Relu(d), g.Relu(d_)), g.Where(none, g.constant(1, d.dtype), change))
-    share = g.Where(none, held, quotient)
+    share = share_above_zero(g, (d, d_), (g.Relu(d), g.Relu(d_)))
     return [g.Mul(dy, g.Sub(1, share)), g.Mul(dy, share)]
 
 
