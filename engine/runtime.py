@@ -101,6 +101,7 @@ def open_session(
     options = ort.SessionOptions()
     options.log_severity_level = 4  # fatal: an error is raised, and need not be logged, too
     options.intra_op_num_threads = threads or 0
+    options.enable_mem_pattern = False  # from its second run on, a session would hold its working memory twice
     if folder is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.fspath(folder))
     if weights:

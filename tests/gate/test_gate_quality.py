@@ -11,6 +11,7 @@ import onnxray
 import pytest
 from measures import distance
 from onnxray import InputError, evaluate
+from onnxray.attribution.memory import bytes_per_row
 from onnxray.gate.metrics.quality import QUALITIES
 from onnxray.gate.metrics.quality_case import QualityCase
 from onnxray.gate.model_under_test import open_model_under_test
@@ -148,9 +149,7 @@ def test_a_map_without_numbers_is_refused() -> None:
 def test_changed_inputs_run_in_as_much_memory_as_is_allowed(
     rows: int, size: int, net: onnxray.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    side = open_model_under_test(
-        net, [METHOD], memory=rows * 4 * (8 + 8 + 3)
-    )  # bytes of the values that a row computes
+    side = open_model_under_test(net, [METHOD], memory=rows * bytes_per_row(net))
     given = side.prepared(X)
     subject = QualityCase(side, given, TOP, METHOD, side.evidence(given).maps[METHOD], np.random.default_rng(0))
     runs: list[int] = []

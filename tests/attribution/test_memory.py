@@ -1,0 +1,66 @@
+"""The memory that a row is planned to take, against a count by hand and against what runs take."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import onnxray
+import pytest
+from by_hand import model, normal
+from onnxray.attribution.memory import WORKING, bytes_per_row
+
+ROW = 4 * 100  # bytes
+CHAIN = """net (float[N, 100] x) => (float[N, 100] y) {
+    a = Relu(x)
+    b = Neg(a)
+    s = Constant<value_ints = [1, 100]>()
+    c = Reshape(b, s)
+    w = Neg(W)
+    d = Add(c, w)
+    e = Add(d, a)
+    y = Neg(e)
+}"""
+ONE_RUN = """
+import sys
+sys.path[:0] = sys.argv[3:]
+from nets import net
+import onnxray
+from onnxray.support.heap import held_memory, reset_peak
+
+one, rows = net(sys.argv[1]), int(sys.argv[2])
+explainer, x = onnxray.Explainer(one.proto, threads=1), one.pictures(rows)
+explainer(x[:1], target=0)
+reset_peak()
+before = held_memory()
+for _ in range(3):
+    explainer(x, target=0)
+print((held_memory("VmHWM") - before) / (rows * explainer.plans[0].row_bytes))
+"""
+
+
+def test_what_is_alive_at_one_time_is_counted() -> None:
+    """At most a, b with its view c, and d; then a, d and e; neither c nor w, which is computed when the model opens."""
+    proto = model(CHAIN, {"W": normal(1, 100)})
+    assert bytes_per_row(onnxray.load(proto)) == math.ceil(WORKING * 3 * ROW)
+
+
+def test_values_of_a_body_count_as_long_as_its_node_runs() -> None:
+    proto = model("""net (float[N, 100] x, bool c) => (float[N, 100] y) {
+        a = Neg(x)
+        y = If (c) <then_branch = one () => (float[N, 100] p) { q = Neg(a) p = Neg(q) },
+                    else_branch = other () => (float[N, 100] r) { r = Identity(a) }>
+    }""")
+    assert bytes_per_row(onnxray.load(proto)) == math.ceil(WORKING * 5 * ROW)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from /proc")
+@pytest.mark.parametrize(("name", "rows"), [("mobilenet", 8), ("resnet18", 8)])
+def test_runs_take_no_more_than_is_planned(name: str, rows: int) -> None:
+    """Also from the second run on, where onnxruntime by itself would plan one block beside the first."""
+    found = subprocess.run(
+        [sys.executable, "-c", ONE_RUN, name, str(rows), *sys.path], capture_output=True, text=True, check=True
+    )
+    assert 0.1 < float(found.stdout.split()[-1]) < 1
