@@ -135,6 +135,29 @@ def guided_grad_cam(by_hand: ByHand, x: Array, k: int, layer: str = "relu", relu
     return guided_backprop(by_hand, x, k) * grad_cam(by_hand, x, k, layer, relu)[:, None]
 
 
+def ablation_cam(by_hand: ByHand, x: Array, k: int, layer: str = "relu", relu: bool = True) -> Array:
+    """Of either layer of the net by hand, a map that is zero gives zeros behind the Relu."""
+    assert isinstance(by_hand, Convolutional)
+    h, y, cam = by_hand.hidden_of(x), by_hand.scores(x)[:, k], np.zeros((len(x), *x.shape[2:]))
+    for c in range(by_hand.maps):
+        without = np.maximum(h * (np.arange(by_hand.maps) != c)[:, None, None], 0).mean((2, 3))
+        fall = y - (without @ by_hand.weights["B"] + by_hand.weights["b"])[:, k]
+        cam += (fall / np.abs(y))[:, None, None] * (np.maximum(h, 0) if layer == "relu" else h)[:, c]
+    return np.maximum(cam, 0) if relu else cam
+
+
+def score_cam(by_hand: ByHand, x: Array, k: int, layer: str = "relu", relu: bool = True) -> Array:
+    """The layers of the net by hand have the size of its input, so nothing is enlarged."""
+    assert isinstance(by_hand, Convolutional)
+    h = by_hand.hidden_of(x)
+    a = np.maximum(h, 0) if layer == "relu" else h
+    least, most = a.min((2, 3), keepdims=True), a.max((2, 3), keepdims=True)
+    masks = (a - least) / np.maximum(most - least, 1e-30)
+    seen = np.exp([by_hand.scores(x * masks[:, c : c + 1])[:, k] for c in range(by_hand.maps)])
+    cam = np.einsum("cn,nchw->nhw", seen / seen.sum(0), a)
+    return np.maximum(cam, 0) if relu else cam
+
+
 grad_cam = class_activation_map(FORMULAS["grad-cam"])
 
 REPLICAS: dict[str, Callable[..., Array]] = {
@@ -149,6 +172,8 @@ REPLICAS: dict[str, Callable[..., Array]] = {
     "lrp": lrp,
     "occlusion": occlusion,
     "guided-grad-cam": guided_grad_cam,
+    "ablation-cam": ablation_cam,
+    "score-cam": score_cam,
     **{name: class_activation_map(formula) for name, formula in FORMULAS.items()},
     **BLACK_BOXES,
 }

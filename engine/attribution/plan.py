@@ -20,7 +20,7 @@ from ..graph.model import Model
 from ..graph.traversal import ancestors
 from ..methods.base import EmitContext, Method
 from ..methods.explained import Explained
-from ..methods.samplers import perturb, points_of
+from ..methods.samplers import Sampler, perturb, points_of
 from ..passes.cast_to_float32 import HALVES
 from ..passes.fix_shapes import fix_shapes
 from .axes import score_axes
@@ -123,9 +123,10 @@ def explanation_graph(
     shadow = add_float32_shadow(program, y_name, tensors, getattr(method, "layer", None), rules)
     outputs = tuple(str(value.name) for value in program.outputs)
     g = GraphBuilder(program.graph, lowering, "explain")
-    arrays = points_of(method.samplers(), explained)
+    samplers = method.samplers_in(program, program.value(y_name), [program.value(name) for name in tensors])
+    arrays = points_of(samplers, explained)
     points = _point_inputs(g, arrays)
-    original, perturbed = _perturb(g, method, program, explained, points, shadow)
+    original, perturbed = _perturb(g, samplers, program, explained, points, shadow)
     heads = _heads(g, program.value(y_name), shadow, score)
     wanted, told, differentiable = _told(g, heads, scores, target or Class(), method.compares)
     reference = g.input("reference", ir.DataType.FLOAT, ["rows"]) if points else differentiable
@@ -210,7 +211,7 @@ def _point_inputs(g: GraphBuilder, arrays: Mapping[str, np.ndarray]) -> dict[str
 
 def _perturb(
     g: GraphBuilder,
-    method: Method,
+    samplers: Sequence[Sampler],
     program: Model,
     explained: Mapping[str, Explained],
     points: Mapping[str, ir.Value],
@@ -226,7 +227,7 @@ def _perturb(
     for name, x in inputs.items():
         uses = list(x.uses())
         original[name] = g.Cast(x, to=ir.DataType.FLOAT) if x.dtype in HALVES else x
-        moved = perturb(g, method.samplers(), original[name], explained[name], points)
+        moved = perturb(g, samplers, original[name], explained[name], points)
         moved = moved if moved.dtype == x.dtype else g.shaped_like(g.Cast(moved, to=x.dtype), x)
         for node, index in uses:
             node.replace_input_with(index, moved)

@@ -90,7 +90,7 @@ class Job:
     @property
     def long(self) -> bool:
         """Whether the method runs the model at many points."""
-        return bool(self.explainer.method.samplers())
+        return self.explainer.method.many
 
     def _recorded(
         self, file: Path, stem: str, row: int | None, one: Attribution, given: Given, score: Score

@@ -100,7 +100,7 @@ class ExplanationRuns:
             return self.readings[score.kind]
 
     def _reading(self, score: Score) -> ExplanationRuns:
-        if (self.method.samplers() or self.method.compares) and (why := score.refusal(self.model)) is not None:
+        if (self.method.many or self.method.compares) and (why := score.refusal(self.model)) is not None:
             raise InputError(f"{self.method.name}: {why}")
         model = score.prepared(self.model)
         finder = replace(self.score_finder, model=model, score=str(score.tensor), found={})

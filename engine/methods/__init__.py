@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..support.choice import choose
+from .ablation_cam import AblationCam
 from .attention_rollout import AttentionRollout
 from .base import Method
 from .deep_lift import DeepLift
@@ -28,6 +29,7 @@ from .mutagenesis import Mutagenesis
 from .occlusion import Occlusion
 from .rise import Rise
 from .saliency import Deconvnet, GuidedBackprop, InputXGradient, Saliency
+from .score_cam import ScoreCam
 from .shapley_sampling import ShapleySampling
 from .smoothgrad import SmoothGrad
 from .tree_shap import TreeShap
@@ -54,6 +56,8 @@ METHODS: dict[str, type[Method]] = {
         XGradCam,
         EigenCam,
         EigenGradCam,
+        AblationCam,
+        ScoreCam,
         GuidedGradCam,
         AttentionRollout,
         GradientRollout,

@@ -115,6 +115,15 @@ class Method(ABC):
         """Which points the method looks at; none: the input itself alone. Of several it looks at their product."""
         return ()
 
+    def samplers_in(self, model: Model, of: ir.Value, wrt: Sequence[ir.Value]) -> Sequence[Sampler]:
+        """The samplers on a model, between the scores ``of`` and the inputs; override it where its layers tell them."""
+        return self.samplers()
+
+    @property
+    def many(self) -> bool:
+        """Whether the method looks at more points than the input itself."""
+        return bool(self.samplers())
+
     @abstractmethod
     def emit(self, context: EmitContext) -> Emitted:
         """The nodes of one row; the samplers' weights are applied afterwards."""

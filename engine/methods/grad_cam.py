@@ -21,7 +21,7 @@ from .cam_tokens import grid_of
 from .saliency import Saliency
 from .zero_maps import RECTIFIED
 
-__all__ = ["ClassActivationMap", "FeatureMaps", "GradCam", "WeightedMaps"]
+__all__ = ["ClassActivationMap", "FeatureMaps", "GradCam", "WeightedMaps", "folded"]
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ class ClassActivationMap(Method):
         pairs = list(zip(maps, layers, strict=True))
         channels = [channel_axis(self.name, context.model, layer, x) for x, layer in pairs]
         if not self.differentiates:
-            return [_folded(context.g, x, axis) for x, axis in zip(maps, channels, strict=True)], ()
+            return [folded(context.g, x, axis) for x, axis in zip(maps, channels, strict=True)], ()
         found = context.backward(maps)
         gradients = [connected(found, x, [context.score], layer.name) for x, layer in pairs]
-        every = [_folded(context.g, *one) for one in zip(maps, channels, gradients, strict=True)]
+        every = [folded(context.g, *one) for one in zip(maps, channels, gradients, strict=True)]
         return every, found.activations
 
     def _layer(self, context: EmitContext, name: str | None) -> Layer:
@@ -95,7 +95,7 @@ class ClassActivationMap(Method):
         return [*rectified, (Saliency(), beside)]
 
 
-def _folded(g: GraphBuilder, maps: ir.Value, channels: int, gradient: ir.Value | None = None) -> FeatureMaps:
+def folded(g: GraphBuilder, maps: ir.Value, channels: int, gradient: ir.Value | None = None) -> FeatureMaps:
     """The feature maps of a layer, tokens folded to the grid of their patches."""
     rank = g.rank(maps)
     grid = next((one for one in grid_of(maps) if one.axis != channels), None)

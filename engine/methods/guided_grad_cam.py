@@ -16,7 +16,7 @@ from .grad_cam import GradCam
 from .saliency import GuidedBackprop
 from .zero_maps import BLOCKED, RECTIFIED
 
-__all__ = ["GuidedGradCam"]
+__all__ = ["GuidedGradCam", "enlarged", "picture_of"]
 
 
 @dataclass(frozen=True)
@@ -37,29 +37,29 @@ class GuidedGradCam(Method):
         object.__setattr__(self, "layer", settled(self.layer))
 
     def emit(self, context: EmitContext) -> Emitted:
-        name, about = self._picture(context)
+        picture_of(self.name, context)
         of_layer = GradCam(self.layer, self.relu).emit(context)
-        cam = of_layer.totals[name]
+        cam = next(iter(of_layer.totals.values()))
+        name, about = picture_of(self.name, context, cam)
         gradients, activations = context.gradients(self.relu_policy)
         x = context.perturbed_inputs[name]
-        if context.g.rank(cam) != context.g.rank(x) - 1:
-            raise InputError(f"{self.name} needs a layer with as many places as {name!r} has axes; see grad-cam's map")
         wide = enlarged(context.g, cam, x, (about.channels or 0) + 1)
         return Emitted({name: context.g.Mul(gradients[name], wide)}, activations, layer=of_layer.layer)
-
-    def _picture(self, context: EmitContext) -> tuple[str, Explained]:
-        """The only explained input, which has an axis of channels."""
-        (name, about), *others = context.explained.items()
-        if others or about.batch != 0 or about.channels is None:
-            raise InputError(
-                f"{self.name} explains one input with batch and channels; the model has not one such input"
-            )
-        return name, about
 
     def relaxed(self) -> list[tuple[Method, str]]:
         rectified = [(replace(self, relu=False), RECTIFIED)] if self.relu else []
         hidden = "Grad-CAM's map is zero where the guided gradient is not; grad-cam and guided-backprop show each"
         return [*rectified, (GuidedBackprop(), hidden), *((one, BLOCKED) for one, _ in GuidedBackprop().relaxed())]
+
+
+def picture_of(method: str, context: EmitContext, cam: ir.Value | None = None) -> tuple[str, Explained]:
+    """The only explained input, which has an axis of channels, and as many places as a map of a layer."""
+    (name, about), *others = context.explained.items()
+    if others or about.batch != 0 or about.channels is None:
+        raise InputError(f"{method} explains one input with batch and channels; the model has not one such input")
+    if cam is not None and context.g.rank(cam) != context.g.rank(context.perturbed_inputs[name]) - 1:
+        raise InputError(f"{method} needs a layer with as many places as {name!r} has axes; see grad-cam's map")
+    return name, about
 
 
 def enlarged(g: GraphBuilder, cam: ir.Value, x: ir.Value, channels: int) -> ir.Value:

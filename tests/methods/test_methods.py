@@ -47,7 +47,7 @@ SETTINGS: list[tuple[ByHand, str, dict[str, Any]]] = [
     (CONV, "smoothgrad", {"samples": 3, "of": "integrated-gradients", "steps": 4, "baseline": [0.5, -1.0]}),
     *(
         (CONV, name, options)
-        for name in (*FORMULAS, "guided-grad-cam")
+        for name in (*FORMULAS, "guided-grad-cam", "ablation-cam", "score-cam")
         for options in ({"relu": False}, {"layer": "conv"})
     ),
     (DENSE, "occlusion", {"window": 1, "stride": 1, "baseline": 0.5}),
