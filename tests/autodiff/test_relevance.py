@@ -7,6 +7,8 @@ epsilon 8e-5 and 1.4e-4, and 1e-5 on the ResNet-18 once Zennit's stabiliser of s
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import onnxray
 import pytest
 from by_hand import CONV, DENSE, TOLERANCE, Array, model, normal
 from measures import distance
+from onnxray.autodiff import relevance as relevance_rules
 from onnxray.autodiff.composites import COMPOSITES
 from onnxray.autodiff.lrp_overlay import Composite
 from onnxray.autodiff.relevance import FLAT, W_SQUARE, Z_PLUS, LayerRule, alpha_beta, gamma, z_box
@@ -27,6 +30,7 @@ from relevances import z_plus as by_z_plus
 
 INNER = [(Z_PLUS, by_z_plus), (gamma(0.4), by_gamma(0.4)), (alpha_beta(3, 2), by_alpha_beta(3, 2))]
 FIRST = [(FLAT, by_flat), (W_SQUARE, by_w_square), (z_box(-3, 2.5), by_z_box(-3, 2.5))]
+PAGE = Path(__file__).parents[2] / "docs" / "rules.md"
 NAMES = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
@@ -34,6 +38,21 @@ def relevance(net: Any, x: Array, rule: LayerRule, first: bool = False, k: int =
     composite = Composite("one", first=rule) if first else Composite("one", layers=dict.fromkeys(NAMES, rule))
     found = onnxray.explain(net, x, "input-x-gradient", target=k, rules=composite)
     return np.asarray(found.values)
+
+
+def test_the_page_names_every_rule() -> None:
+    """With the place in a composite that it is for."""
+    rows = re.findall(r"^\| `(\w+)(?:\([^)]*\))?` \| `(layers|first)` \|", PAGE.read_text(encoding="utf-8"), re.M)
+    rules = {name: getattr(relevance_rules, name) for name in relevance_rules.__all__}
+    made = {name: rule if isinstance(rule, LayerRule) else rule() for name, rule in rules.items() if is_rule(rule)}
+    kinds = [{one.name.split()[0] for one, _ in place} for place in (INNER, FIRST)]
+    assert dict(rows) == {name: "first" if one.name.split()[0] in kinds[1] else "layers" for name, one in made.items()}
+    assert {one.name.split()[0] for one in made.values()} == kinds[0] | kinds[1]
+
+
+def is_rule(value: Any) -> bool:
+    """A rule, or a function that makes one."""
+    return isinstance(value, LayerRule) or getattr(value, "__annotations__", {}).get("return") == "LayerRule"
 
 
 def named(value: Any) -> str:
