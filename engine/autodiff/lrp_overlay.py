@@ -65,6 +65,13 @@ class Composite(Overlay):
     stopped: bool = False
     finder: LayerFinder | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def is_whole(self) -> bool:
+        return True
+
+    def stopped_at_first(self) -> Composite:
+        return replace(self, stopped=True) if self.first else self
+
     def for_pass(self) -> Composite:
         return replace(self, finder=LayerFinder())
 
@@ -75,11 +82,11 @@ class Composite(Overlay):
         found = super().rule(node) or (self._of_layer(node, finder) if node.domain == "" else as_rule(_refused))
         return found if found is not None else self._chosen(node, finder)
 
-    def first_layers(self, nodes: Iterable[ir.Node]) -> list[LinearLayer]:
-        """The layers that take the rule ``first``."""
-        finder = self.finder or LayerFinder()
-        found = [finder.layer_of(node) for node in nodes] if self.first else []
-        return [layer for layer in found if layer is not None and finder.is_first(layer)]
+    def first_layers(self, nodes: Iterable[ir.Node]) -> list[tuple[LinearLayer, LayerRule]]:
+        """The layers that take the rule ``first``, with it."""
+        finder, rule = self.finder or LayerFinder(), self.first
+        found = [finder.layer_of(node) for node in nodes] if rule else []
+        return [(layer, rule) for layer in found if rule and layer is not None and finder.is_first(layer)]
 
     def _of_layer(self, node: ir.Node, finder: LayerFinder) -> Rule | None:
         layer = finder.layer_of(node) if self.layers or self.first else None

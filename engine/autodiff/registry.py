@@ -108,6 +108,19 @@ class Overlay:
         """The rule for a node that onnxray added to select the score: the registry's own."""
         return None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has a rule for every operator, so that none below it counts."""
+        return False
+
+    def first_layers(self, nodes: Iterable[ir.Node]) -> Sequence[Any]:
+        """The layers whose rule gives the relevance of their input, which a method adds; see ``Composite``."""
+        return ()
+
+    def stopped_at_first(self) -> Overlay:
+        """The same rules, whose first layers send nothing on."""
+        return self
+
     def for_pass(self) -> Overlay:
         """The same rules for one reverse pass, which may keep what they find out about its graph."""
         return self

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..autodiff.backward import Activation, Backward, connected
 from ..autodiff.layers import LinearLayer
-from ..autodiff.lrp_overlay import MOVED, Composite
+from ..autodiff.lrp_overlay import MOVED
 from ..autodiff.overlays import EXACT, overlay_of
 from ..autodiff.registry import Overlay
 from ..autodiff.relevance import LayerRule
@@ -17,16 +17,19 @@ from .base import EmitContext
 
 __all__ = ["contributions"]
 
+FirstLayer = tuple[LinearLayer, LayerRule]
+
 
 def contributions(
     context: EmitContext, overlay: str | Overlay = EXACT
 ) -> tuple[dict[str, ir.Value], tuple[Activation, ...]]:
     """Value times gradient by input, the relevance of first layers added, and the activations on the way."""
     g, own = context.g, overlay_of(overlay)
-    rule, layers = _first_layers(context, own)
-    stopped = replace(context, rules=_stopped(context.rules))
-    found = stopped.backward([*context.perturbed_inputs.values(), *(layer.y for layer in layers)], _stopped(own))
-    direct = _relevances(context, rule, layers, found) if rule else {}
+    layers = _first_layers(context, own)
+    stopped = replace(context, rules=context.rules.stopped_at_first())
+    ends = [*context.perturbed_inputs.values(), *(layer.y for layer, _ in layers)]
+    found = stopped.backward(ends, own.stopped_at_first())
+    direct = _relevances(context, layers, found)
     total = {}
     for name, x in context.perturbed_inputs.items():
         if x not in direct:
@@ -36,26 +39,18 @@ def contributions(
     return total, found.activations
 
 
-def _first_layers(context: EmitContext, own: Overlay) -> tuple[LayerRule | None, list[LinearLayer]]:
-    """The rule that gives a relevance, and its layers; a user's rules lie over those of a method's composite."""
+def _first_layers(context: EmitContext, own: Overlay) -> list[FirstLayer]:
+    """The layers whose rule gives a relevance; a user's rules lie over those of a method's composite."""
     nodes = [node for node in context.g.graph if node not in context.g.emitted]
-    if isinstance(context.rules, Composite):
-        return context.rules.first, context.rules.first_layers(nodes)
-    if not isinstance(own, Composite):
-        return None, []
-    return own.first, [layer for layer in own.first_layers(nodes) if not context.rules.overrides(layer.last)]
+    if context.rules.is_whole:
+        return list(context.rules.first_layers(nodes))
+    return [(layer, rule) for layer, rule in own.first_layers(nodes) if not context.rules.overrides(layer.last)]
 
 
-def _stopped(overlay: Overlay) -> Overlay:
-    return replace(overlay, stopped=True) if isinstance(overlay, Composite) and overlay.first else overlay
-
-
-def _relevances(
-    context: EmitContext, rule: LayerRule, layers: Sequence[LinearLayer], found: Backward
-) -> dict[ir.Value, ir.Value]:
+def _relevances(context: EmitContext, layers: Sequence[FirstLayer], found: Backward) -> dict[ir.Value, ir.Value]:
     """The relevance that first layers give to the model's inputs, by input."""
     g, seeds = context.g, dict[ir.Value, ir.Value]()
-    for layer in layers:
+    for layer, rule in layers:
         if layer.y in found.gradients:
             g.prefix = f"relevance/{layer.last.name or layer.last.op_type}"
             given = g.shaped_like(rule(g, layer, g.Mul(layer.y, found.gradients[layer.y])), layer.x)
