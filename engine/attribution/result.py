@@ -93,14 +93,15 @@ class Attribution:
     def __getitem__(self, key: int | slice | str) -> Attribution:
         """One example by its number, several by a slice, one of several inputs by its name."""
         if isinstance(key, str):
-            rest = {name: value for name, value in self.provenance.items() if name != "example_axes"}
+            other = {"rate"} if self.provenance.get("rate_of", key) != key else set()
+            rest = {name: value for name, value in self.provenance.items() if name not in {"example_axes", *other}}
             tokens = TOKENS if key in self.provenance.get("tokens", ()) else None
             return replace(
                 self,
                 values=self._input(key),
                 layout=tokens if self.layout in (None, TOKENS) else self.layout,
                 inputs={name: one for name, one in self.inputs.items() if name == key},
-                provenance={**self.provenance, "example_axes": {key: self._axis(key)}} if self._axis(key) else rest,
+                provenance={**rest, "example_axes": {key: self._axis(key)}} if self._axis(key) else rest,
             )
         part = key if isinstance(key, slice) else self._only(key)
         taken = {name: one[(slice(None),) * self._axis(name) + (part,)] for name, one in self._named().items()}
@@ -137,7 +138,10 @@ class Attribution:
         one = self[index]
         given = [name for name in one._named() if name not in self.provenance.get("zero_states", ())]
         names = given or list(one._named())
-        found = {name: one._view(name, reduce, rate, named, timed=len(names) == 1) for name in names}
+        found = {
+            name: one._view(name, reduce, rate, named, timed=len(names) == 1 or name == self.provenance.get("rate_of"))
+            for name in names
+        }
         return {name: view for name, view in found.items() if view is not None}
 
     def image(
@@ -246,6 +250,8 @@ class Attribution:
         elif axis == 1 and values.ndim == 3:
             layout = "NTC"  # time first, as recurrent operators have it
         rate = self.provenance.get("rate") if rate is None else rate
+        if name and self.provenance.get("rate_of", name) != name:
+            rate, timed = None, False  # that of another input
         data = self.inputs.get(name) if name or len(self.inputs) != 1 else next(iter(self.inputs.values()))
         return view_of(
             values, data, self.pictures[0] if self.pictures else None, layout=layout, reduce=reduce,

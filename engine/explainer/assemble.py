@@ -61,10 +61,11 @@ def provenance_of(
 
 def _of_inputs(plan: ExplanationGraph, given: Prepared) -> dict[str, Any]:
     """States that were left out, samples a second, and axes of examples other than the first, where there are any."""
+    feeds = {name: array for name, array in given.batch.feeds.items() if name not in given.states}
     axes = {name: axis for name in plan.explained if (axis := plan.row_axis(name))}
-    rate = sampling_rate(given.batch.feeds)
+    rate, sound = sampling_rate(given.batch.feeds), next((n for n, a in feeds.items() if a.dtype.kind == "f"), None)
     states = {"zero_states": list(given.states)} if given.states else {}
-    return states | ({"example_axes": axes} if axes else {}) | ({"rate": rate} if rate else {})
+    return states | ({"example_axes": axes} if axes else {}) | ({"rate": rate, "rate_of": sound} if rate else {})
 
 
 def _drawn_over(plan: ExplanationGraph, given: Prepared) -> dict[str, np.ndarray]:

@@ -250,6 +250,7 @@ def test_inputs_come_back_from_a_file(tmp_path: Any) -> None:
 def test_a_rate_turns_no_table_beside_a_series_into_one() -> None:
     curve = series()
     values = {"sound": curve.values, "row": np.ones((1, 4), np.float32)}
-    both = Attribution(values, np.array([0]), np.ones(1), "saliency", provenance={"rate": 100.0})
+    both = Attribution(values, np.array([0]), np.ones(1), "saliency", provenance={"rate": 100.0, "rate_of": "sound"})
     assert [view.kind for view in both.views().values()] == ["series", "vector"]
-    assert [view.kind for view in both["row"].views().values()] == ["series"]
+    assert [view.kind for view in both["row"].views().values()] == ["vector"]
+    assert [view.axis and view.axis.rate for view in both["sound"].views().values()] == [100.0]
