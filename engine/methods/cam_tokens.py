@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
@@ -13,7 +13,6 @@ from ..graph.traversal import ancestors
 __all__ = ["CONVOLUTIONS", "TOKEN_NORMS", "Grid", "attends", "grid_of", "softmax_of", "tokens_of", "whole_grid"]
 
 EXTRA = 16  # tokens of class and registers that may stand before those of the patches
-END = 2**31 - 1
 CONVOLUTIONS = frozenset({"Conv", "ConvInteger", "QLinearConv"})
 TOKEN_NORMS = frozenset({"LayerNormalization", "RMSNormalization"})
 _MOVES = frozenset({
@@ -27,15 +26,17 @@ _KEEPS_SOFTMAX = frozenset({
 
 @dataclass(frozen=True)
 class Grid:
-    """The places of tokens: the axis that counts them, height and width of the patches, tokens before the patches."""
+    """The places of tokens: their axis, height and width of the patches, tokens before these, and all together."""
 
     axis: int
     sizes: tuple[int, ...]
     extra: int
+    whole: int
 
     def fold(self, g: GraphBuilder, tokens: ir.Value) -> ir.Value:
-        """(N, T, C) as (N, h, w, C), or (N, C, T) as (N, C, h, w), without the tokens before the patches."""
-        patches = g.Slice(tokens, [self.extra], [END], [self.axis]) if self.extra else tokens
+        """(N, T, C) as (N, h, w, C), or (N, C, T) as (N, C, h, w), without the tokens before and behind the patches."""
+        end = self.extra + self.sizes[0] * self.sizes[1]
+        patches = g.Slice(tokens, [self.extra], [end], [self.axis]) if self.whole != end or self.extra else tokens
         return g.Reshape(patches, [0, *self.sizes, -1] if self.axis == 1 else [0, -1, *self.sizes])
 
 
@@ -49,12 +50,28 @@ def grid_of(value: ir.Value) -> list[Grid]:
         return []
     grids = list(_grids(value))
     found = [_fitting(axis, size, grids) for axis, size in enumerate(shape) if axis and isinstance(size, int)]
-    return [one for one in found if one is not None]
+    return [_placed(value, one) for one in found if one is not None]
 
 
 def whole_grid(value: ir.Value, size: int) -> Grid | None:
     """The grid that so many tokens, which a value is computed of, are of one convolution, with tokens before it."""
-    return _fitting(1, size, list(_grids(value)), halved=False)
+    found = _fitting(1, size, list(_grids(value)), halved=False)
+    return None if found is None else _placed(value, found)
+
+
+def _placed(value: ir.Value, grid: Grid) -> Grid:
+    """A grid that leaves out tokens behind its patches, such as the queries of YOLOS: what a Concat adds there."""
+    for one in ancestors([value]) if grid.extra else ():
+        node, shape = one.producer(), one.shape
+        if node is None or node.op_type != "Concat" or shape is None or len(shape) != 3:
+            continue
+        axis = node.attributes.get_int("axis", 1) % 3
+        sizes = [x.shape[axis] if x is not None and x.shape is not None else None for x in node.inputs]
+        known = [size for size in sizes if isinstance(size, int)]
+        if shape[axis] == grid.whole and len(known) == len(sizes):
+            behind = sum(known[known.index(max(known)) + 1 :])
+            return replace(grid, extra=max(grid.extra - behind, 0))
+    return grid
 
 
 def _grids(value: ir.Value) -> Iterator[tuple[int, ...]]:
@@ -75,9 +92,9 @@ def _fitting(axis: int, size: int, grids: Sequence[tuple[int, ...]], halved: boo
     whole = [(size - h * w, (h, w)) for h, w in grids if 0 <= size - h * w <= EXTRA and h * w > 1]
     if whole:
         extra, sizes = min(whole, key=lambda one: one[0])
-        return Grid(axis, sizes, extra)
+        return Grid(axis, sizes, extra, size)
     merged = [(h >> k, w >> k) for h, w in grids for k in range(1, 8)] if halved else []
-    return next((Grid(axis, sizes, 0) for sizes in merged if sizes[0] * sizes[1] == size > 1), None)
+    return next((Grid(axis, sizes, 0, size) for sizes in merged if sizes[0] * sizes[1] == size > 1), None)
 
 
 def attends(node: ir.Node, behind: set[ir.Value]) -> bool:

@@ -98,6 +98,20 @@ def test_registers_are_dropped() -> None:
     assert distance(found.values, expected[:, 5:].reshape(2, 3, 3)) <= TOLERANCE
 
 
+def test_queries_behind_the_patches_are_dropped() -> None:
+    """As YOLOS has them: the class token, the patches, then the tokens of detection."""
+    proto, x = vision_transformer(registers=2), normal(1, 3, 12, 12)
+    nodes = {node.output[0]: node for node in proto.graph.node}
+    nodes["t0"].input[:] = [nodes["t0"].input[0], nodes["t0"].input[1], "queries"]
+    cls = next(one for one in proto.graph.initializer if one.name == "tokens")
+    cls.CopyFrom(onnx.numpy_helper.from_array(normal(1, 1, 8), "tokens"))
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(normal(1, 2, 8), "queries"))
+    held = onnxray.activations(proto, x, ["w0", "w1"])
+    expected = attention_rollout([held[name][:, None] for name in ("w0", "w1")], np.eye(12)[[0]])
+    found = onnxray.explain(proto, x, "attention-rollout")
+    assert distance(found.values, expected[:, 1:10].reshape(1, 3, 3)) <= TOLERANCE
+
+
 # Spelt otherwise ---------------------------------------------------------------------------------------------
 
 BEHIND = "u{k} = Add(t{k}, ar{k}) m{k} = MatMul(u{k}, M{k}) h{k} = Tanh(m{k}) t{next} = Add(u{k}, h{k})"
