@@ -136,10 +136,10 @@ def test_functions_that_multiply(depth: int) -> None:
             f"{head} f{depth} (a) => (c) {{ c = Relu(a) }}",
         ]
     )
-    proto, start = onnx.parser.parse_model(text), time.monotonic()
+    proto, start = onnx.parser.parse_model(text), time.process_time()
     with fails(ModelError, "functions", "1,000,000"):
         onnxray.load(proto)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("version", [2**31, 2**62, -1])
