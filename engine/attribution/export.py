@@ -18,9 +18,13 @@ from .plan import ExplanationGraph
 __all__ = ["exported"]
 
 
-def exported(plan: ExplanationGraph, method: Method, rules: Overlay = EXACT) -> ir.Model:
-    """The file of an explainer: the model's inputs and ``target`` in; its outputs, score and attributions out."""
+def exported(plan: ExplanationGraph, method: Method, rules: Overlay, takes: str) -> ir.Model:
+    """The file of an explainer: the model's inputs and ``target`` in; its outputs, score and attributions out.
+
+    ``takes`` says what the target holds, as the description of that input in the file.
+    """
     program = _looped(plan, method) if plan.points else _plain(plan)
+    next(value for value in program.graph.inputs if value.name == plan.target).doc_string = takes
     program.producer_name = "onnxray"
     program.metadata_props["onnxray.method"] = repr(method)
     if rules is not EXACT:

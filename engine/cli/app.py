@@ -5,13 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ..diagnostics.inspection import inspect as inspect_model
-from ..errors import InputError
-from ..explainer import Explainer
 from ..loading.load import load
 from ..methods.catalogue import describe_methods
 from ..support.writing import make_folder, record_files
@@ -45,10 +43,10 @@ from .options import (
     Out,
     Preset,
     Providers,
-    Setup,
 )
 from .preprocess_option import preprocess_from_option
 from .print_each import print_each
+from .save import save
 from .terminal import (
     ReaderGone,
     print_json,
@@ -164,31 +162,7 @@ def methods(as_json: Json = False) -> None:
     )
 
 
-@app.command()
-@flatten_options
-def save(
-    model: ModelFile,
-    output: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The file to write.", show_default=False)],
-    setup: Setup,
-    **options: Any,
-) -> None:
-    """Write model and method as one ONNX file, which onnxruntime runs without onnxray.
-
-    The file has the inputs of the model and one more, target: int64, one per
-    example; -1 is the top class; if the scores of an example have several axes,
-    target is the index of a score among all of them in C order. The outputs are
-    those of the model, then score and attribution.
-
-    \b
-    Example:
-      onnxray save model.onnx explainer.onnx --method integrated-gradients --steps 20
-    """
-    if output.resolve() == model.resolve():
-        raise InputError(f"{output} is the model itself; give the explainer a file of its own")
-    explainer = Explainer(load(model), setup.method, score=setup.score, layer=setup.layer or None, **options)
-    say(str(explainer.save(output)))
-
-
+app.command()(save)
 app.command()(convert)
 app.command("compare")(compare_models)
 app.command("evaluate")(evaluate_model)

@@ -223,4 +223,23 @@ class Explainer:
         lowering = "cuda" if self._runs.lowering == "cuda" else "portable"
         runs = self._runs.reading(kind)
         plan = runs.open_plan(lowering, runs.score_finder.known, kind)
-        return write_model(exported(plan, self.method, runs.rules), path)
+        return write_model(exported(plan, self.method, runs.rules, kind.takes), path)
+
+    def target_input(self, target: Any, examples: int = 1) -> np.ndarray:
+        """The value of a saved file's input ``target``, ``(examples, ...)``, that means the ``target`` of a call.
+
+        Args:
+            target: As in a call, such as ``6`` or ``onnxray.scores.Box(0)``.
+            examples: How many examples the file is given.
+
+        Raises:
+            InputError: The target names no score of the model, or the shape of the scores is known in a run only.
+
+        Example:
+            >>> import onnxray.models
+            >>> explainer = onnxray.Explainer(onnxray.models.path("digits.onnx"))
+            >>> explainer.target_input(onnxray.scores.Contrast(6, 8)).tolist()
+            [[6, 8]]
+        """
+        score = score_of(target)
+        return score.resolve(examples, self._runs.reading(score).score_finder.known)

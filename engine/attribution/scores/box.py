@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import onnx_ir as ir
@@ -51,6 +51,11 @@ class Box(DetectorScore):
         >>> onnxray.scores.Box(0, label=14).rank
         0
     """
+
+    takes: ClassVar[str] = (
+        "of each example -1, the class or -1 for any, the rank, and NaN four times or "
+        "x1, y1, x2, y2 that the box overlaps"
+    )
 
     rank: int = 0
     label: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
@@ -35,6 +36,8 @@ class ClassBoxes(DetectorScore):
         >>> onnxray.scores.ClassBoxes(16).label
         16
     """
+
+    takes: ClassVar[str] = "of each example the class, and -1 for each box"
 
     label: int = 0
     least: float = 0.25

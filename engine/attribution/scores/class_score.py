@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx_ir as ir
@@ -25,6 +25,10 @@ class Class(Score):
         said: "top1", an index, or a tuple of indices where the scores of an example have several axes; or a list of one
             for each example.
     """
+
+    takes: ClassVar[str] = (
+        "the class of each example, -1 for the top one; of scores of several axes the place in C order"
+    )
 
     said: Any = "top1"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx_ir as ir
@@ -35,6 +35,8 @@ class Contrast(Score):
         >>> found.target.tolist()
         [[6, 8]]
     """
+
+    takes: ClassVar[str] = "two classes of each example, the first against the second; -1 for the top one"
 
     this: Any
     that: Any

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx_ir as ir
@@ -46,6 +46,8 @@ class Letter(Score):
         >>> found.target.tolist(), found.score.tolist()  # letter 0 is class 2, at steps 1 to 2
         ([[0, 2, 1, 2]], [2.0])
     """
+
+    takes: ClassVar[str] = "of each example the letter's number, the class of the blank, and -1 for each step"
 
     number: Any
     blank: int | None = None

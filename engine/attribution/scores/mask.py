@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -47,6 +47,8 @@ class Mask(Score):
         >>> found.target.tolist(), found.score.tolist()
         ([1], [2.0])
     """
+
+    takes: ClassVar[str] = "the channel that is summed at each place, -1 outside of the mask, -2 for the top channel"
 
     mask: Any
     channel: Any = None

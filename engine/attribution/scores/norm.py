@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
@@ -28,6 +29,8 @@ class Norm(Score):
         >>> found.score.shape, found.target.shape
         ((1,), (1, 0))
     """
+
+    takes: ClassVar[str] = "anything, one number for each example"
 
     def target(self, g: GraphBuilder, scores: ScoreAxes) -> ir.Value:
         return g.input("target", ir.DataType.INT64, ["rows"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
@@ -33,6 +34,8 @@ class Not(Class):
         >>> found.target.tolist(), bool(found.score == -onnxray.explain(digits, picture, target=8).score)
         ([8], True)
     """
+
+    takes: ClassVar[str] = "the class of each example that is argued against, -1 for the top one"
 
     def emit(self, g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> Selected:
         found = super().emit(g, flat, target, scores)

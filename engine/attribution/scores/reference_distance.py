@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -40,6 +40,8 @@ class Distance(Score):
         >>> bool(-1 <= found.score[0] <= 1)
         True
     """
+
+    takes: ClassVar[str] = "the embedding of each example that its own is compared with"
 
     reference: Any
     measure: Literal["cosine", "euclidean"] = "cosine"

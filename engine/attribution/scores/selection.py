@@ -33,6 +33,7 @@ class Selected:
 class Score(ABC):
     """Which number of an example is explained."""
 
+    takes: ClassVar[str] = ""  # what the input ``target`` of a saved file holds
     tensor: ClassVar[str | None] = None  # that ``prepared`` adds and the score reads; None for the model's scores
 
     @property

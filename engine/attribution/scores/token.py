@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx_ir as ir
@@ -40,6 +40,8 @@ class Token(Score):
         >>> found.target.tolist(), found.score.tolist()
         ([[2, 3]], [121.0])
     """
+
+    takes: ClassVar[str] = "position and word of each example, -1 for the top word"
 
     position: Any
     word: Any = "top1"

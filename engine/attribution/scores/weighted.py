@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx_ir as ir
@@ -26,6 +26,8 @@ class Weighted(Score):
     Args:
         weights: Floats in the shape of the scores, ``(N, ...)``: the seed of the gradient.
     """
+
+    takes: ClassVar[str] = "the weight of each score"
 
     weights: Any
 

@@ -1,0 +1,86 @@
+"""`onnxray save`: model, method and score as one ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import onnx
+from typer import Argument, Option
+
+from ..attribution.axes import score_axes
+from ..attribution.scores import SCORES, Score, score_of
+from ..attribution.target_text import fitting_labels, names_class
+from ..attribution.target_words import target_of
+from ..data.labels import read_labels
+from ..errors import InputError
+from ..explainer import Explainer
+from ..loading.load import load
+from .detected_boxes import box_classes
+from .flatten_options import flatten_options
+from .options import LabelsFile, ModelFile, Setup
+from .terminal import say
+
+__all__ = ["save"]
+
+MOST = 16  # numbers of a target that are printed
+
+
+@flatten_options
+def save(
+    model: ModelFile,
+    output: Annotated[Path, Argument(metavar="OUT.onnx", help="The file to write.", show_default=False)],
+    setup: Setup,
+    target: Annotated[
+        str | None,
+        Option(
+            metavar="TARGET",
+            help="What the file explains: as for explain, such as 6, cat-dog, box:0 or token:5, or one of "
+            f"{', '.join(SCORES)}. Its inputs are then printed. By default class.",
+        ),
+    ] = None,
+    labels: LabelsFile = None,
+    **options: Any,
+) -> None:
+    """Write model and method as one ONNX file, which onnxruntime runs without onnxray.
+
+    The file has the inputs of the model and one more, target: int64, one per
+    example; -1 is the top class; if the scores of an example have several axes,
+    target is the index of a score among all of them in C order. With --target
+    of another kind, such as box:0, the input has that kind's type and shape; the
+    command prints them, with the value that means TARGET for one example. The
+    outputs are those of the model, then score and attribution.
+
+    \b
+    Example:
+      onnxray save model.onnx explainer.onnx --method integrated-gradients --steps 20
+      onnxray save yolo.onnx explainer.onnx --target box:dog
+    """
+    if output.resolve() == model.resolve():
+        raise InputError(f"{output} is the model itself; give the explainer a file of its own")
+    source = load(model)
+    explainer = Explainer(source, setup.method, score=setup.score, layer=setup.layer or None, **options)
+    if target is None:
+        say(str(explainer.save(output)))
+        return
+    axes, classes = score_axes(source, setup.score), box_classes(source, setup.score)
+    known = fitting_labels(source, classes or axes, read_labels(labels) if labels else None)
+    kind = target in SCORES and target != "norm" and not names_class(target, known)  # "norm" is a word, too
+    wanted: Score = SCORES[target] if kind else score_of(target_of(target, known, axes))
+    value = None if kind else explainer.target_input(wanted)
+    written = explainer.save(output, target=wanted)
+    say(str(written), *_inputs(written, [str(value.name) for value in source.inputs], target, value))
+
+
+def _inputs(file: Path, own: list[str], target: str, value: np.ndarray | None) -> list[str]:
+    """A line for each input of a file: its name, type and shape; for the target also what it holds."""
+    lines = []
+    for x in onnx.load(file, load_external_data=False).graph.input:
+        kind = x.type.tensor_type
+        sizes = ", ".join(str(d.dim_param or d.dim_value or "?") for d in kind.shape.dim)
+        line = f"  {x.name}: {onnx.TensorProto.DataType.Name(kind.elem_type).lower()} ({sizes})"
+        lines.append(line + (f", {x.doc_string}" if x.doc_string and x.name not in own else ""))
+    if value is not None and value.size <= MOST:
+        lines.append(f"  {target}: {', '.join(f'{number:g}' for number in value.ravel().tolist())}")
+    return lines
