@@ -23,6 +23,20 @@ def test_the_table_of_methods_is_complete() -> None:
     assert re.findall(r"^\| `([a-z+-]+)` \|", README, re.MULTILINE) == list(onnxray.METHODS)
 
 
+def test_the_page_of_methods_has_a_row_for_each() -> None:
+    """The rankings are measured seldom; whatever they name is a method, and no method has a rank twice."""
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    said = "run: python benchmarks/rank_methods.py --only methods --write docs/methods.md"
+    assert re.findall(r"^\| `([a-z+-]+)` \|", page, re.MULTILINE) == list(onnxray.METHODS), said
+    for name in ("digits", "int8"):
+        section = page.partition(f"<!-- {name}: begin")[2].partition(f"<!-- {name}: end -->")[0]
+        ranked = re.findall(r"^\| (?:\d+)? ?\| ([a-z+-]+) \|", section, re.MULTILINE)
+        assert {"saliency", "guided-backprop", "grad-cam"} <= set(ranked) <= set(onnxray.METHODS)
+        assert len(ranked) == len(set(ranked))
+        assert re.search(r"\| guided-backprop \|.* fails: blind to the upper layers", section)
+        assert re.search(r"\| saliency \|.* passes \|", section)
+
+
 def test_the_table_of_operators_is_what_is_registered() -> None:
     page = (ROOT / "docs" / "operators.md").read_text(encoding="utf-8")
     version = re.search(r"operator of onnx (\S+),", page)

@@ -11,6 +11,7 @@ from typer import Option
 from ..data.labels import read_labels
 from ..gate.evaluation import Evaluation, evaluate
 from ..gate.model_under_test import DEFAULT_METHODS
+from ..gate.ranking import FAITHFULNESS
 from ..gate.summary import rises
 from ..optional import REPORT, need_all
 from ..support.writing import check_outputs, write_text
@@ -20,7 +21,6 @@ from .gate_options import (
     LayerName,
     Masks,
     MethodOptions,
-    Methods,
     Sampling,
     ScoreName,
     named_preprocess,
@@ -36,7 +36,17 @@ __all__ = ["evaluate_model"]
 def evaluate_model(
     model: ModelFile,
     data: DataPath,
-    method: Methods = None,
+    method: Annotated[
+        list[str] | None,
+        Option(
+            "--method",
+            "-m",
+            metavar="NAME",
+            help="Attribution method; repeat it for several, or all: one that "
+            "cannot run gets a row with the reason. By default saliency, input-x-gradient, integrated-gradients and "
+            "grad-cam.",
+        ),
+    ] = None,
     metric: Annotated[
         list[str] | None, Option(metavar="NAME", help="Metric of quality; repeat it for several. All by default.")
     ] = None,
@@ -55,11 +65,15 @@ def evaluate_model(
     """Measure how good the maps of one model are: faithful, stable, sparse, dependent on the weights.
 
     Deletion, insertion, pointing game (with --masks), max-sensitivity, infidelity,
-    completeness, sparseness, and the sanity checks by randomised weights and classes.
+    completeness, sparseness, and the sanity checks by randomised weights, by
+    cascading randomisation of the upper half of the layers, and by other classes.
+    The table ranks the methods by insertion minus deletion, or else by the first
+    metric; the last column says of whose maps a sanity check fails.
 
     \b
     Example:
       onnxray evaluate model.onnx photos -m saliency -m grad-cam --samples 50 --report out
+      onnxray evaluate model.onnx photos -m all --samples 5
     """
     if report is not None:
         need_all(*REPORT)
@@ -82,13 +96,32 @@ def evaluate_model(
 
 
 def print_evaluation(found: Evaluation, written: Sequence[str] = ()) -> None:
-    """A table of metrics by method."""
+    """The table of methods."""
     skipped = f", {len(found.failed)} skipped" if found.failed else ""
     say(f"{found.model}: {len(found.rows)} samples{skipped}", "")
-    methods = list(dict.fromkeys(one.method for one in found.summary))
-    cells = {(one.method, one.metric): f"{one.mean:.4f}" for one in found.summary}
-    metrics = list(dict.fromkeys(one.metric for one in found.summary))
-    rows = [(f"{name} {'+' if rises(name) else '-'}", *(cells.get((m, name), "") for m in methods)) for name in metrics]
-    print_table(["metric (+ more is better, - less)", *methods], rows)
+    print_table(*ranking_table(found), whole=2)
     for file in written:
         say(f"-> {file}")
+
+
+def ranking_table(found: Evaluation) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Headings and rows of the table of methods, the best first; + behind a metric: more is better, -: less."""
+    metrics = list(dict.fromkeys(one.metric for one in found.summary))
+    own = [found.ranked_by] if found.ranked_by == FAITHFULNESS else []
+    columns = ["rank", "method", *(f"{FAITHFULNESS} +" for _ in own)]
+    columns += [name.replace("-", "-\n", 1) + (" +" if rises(name) else " -") for name in metrics]
+    rows = [
+        (
+            "" if one.rank is None else str(one.rank),
+            one.method,
+            *(_number(one.score) for _ in own),
+            *(_number(one.values.get(name)) for name in metrics),
+            one.sanity if not one.reason else one.reason,
+        )
+        for one in found.ranking
+    ]
+    return [*columns, "sanity checks"], rows
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

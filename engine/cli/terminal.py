@@ -45,7 +45,7 @@ Step = Callable[[str, float], None]  # what is being done, and how many files ar
 
 _CONTROL_IN_JSON = re.compile(f"[\x7f-\x9f{DIRECTIONS}]")  # the others are escaped already
 _options: ContextVar[dict[str, str]] = ContextVar("options", default={})  # noqa: B039  never filled
-WIDE = 200  # width in columns when stdout is not a terminal
+WIDE = 300  # width in columns when stdout is not a terminal
 
 
 class ReaderGone(Exception):
@@ -120,12 +120,16 @@ def print_json(record: Any, *, indent: int | None = None) -> None:
     say_text(_CONTROL_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Aligned columns on stdout, as wide as they need to be unless a terminal is narrower."""
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], whole: int = 0) -> None:
+    """Aligned columns on stdout, as wide as they need to be unless a terminal is narrower; the first ``whole`` columns
+    have no line breaks even then."""
     console = Console(width=None if _is_terminal(sys.stdout) else WIDE, markup=False, highlight=False, emoji=False)
     table = Table(
         *columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(columns)
     )
+    for k, column in enumerate(table.columns):
+        column.overflow = "fold"  # what is cut off is lost
+        column.no_wrap = k < whole
     for row in rows:
         table.add_row(*("" if cell is None else printable(str(cell)) for cell in row))
     with console.capture() as text:

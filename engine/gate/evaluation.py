@@ -1,44 +1,42 @@
-"""evaluate(): how good the maps of one model are, method by method."""
+"""``evaluate()``: how good the maps of one model are, method by method."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..attribution.axes import score_axes
-from ..attribution.memory import parse_memory
 from ..attribution.target_text import fitting_labels
 from ..data.labels import Labels
 from ..data.preprocess import Preprocess
 from ..errors import InputError
 from ..graph.model import Source
 from ..loading.load import load
+from ..methods import METHODS
 from ..methods.baseline import Baseline
 from ..methods.groups import Cells, Groups
 from ..methods.occlusion import Extent
 from ..optional import MEASURING, need_all
 from ..runtime import Provider
 from ..support.choice import choose
-from .explainers import SharedMemory
 from .layers.cam_layer import usable_methods
 from .layers.randomise import randomised
-from .measuring import measure_samples
-from .metrics.quality import Quality, area, chosen_qualities
-from .metrics.quality_case import QualityCase
-from .model_under_test import DEFAULT_METHODS, ModelUnderTest, open_model_under_test
+from .metrics.quality import chosen_qualities
+from .model_under_test import DEFAULT_METHODS, model_name, provider_names
+from .quality_run import QualitySetup, measured_each
 from .record import EvaluationRecord, Failed, Progress
-from .samples.masks import Masks, open_masks, warn_of_no_mask
-from .samples.sample_set import Data, Sample, Samples, modules_for, open_samples
+from .samples.masks import open_masks, warn_of_no_mask
+from .samples.sample_set import Data, Samples, modules_for, open_samples
 from .settings import listed, method_settings
 from .software import software
-from .summary import Row, summarise
+from .summary import summarise
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["EVERY", "Evaluation", "evaluate"]
+
+EVERY = "all"  # in the place of the names of methods
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,8 @@ def evaluate(
     Args:
         model: Path, bytes, ModelProto or ``Model``.
         data: Samples, as ``compare`` takes them.
-        methods: Names of attribution methods; ``onnxray.METHODS`` has them all.
+        methods: Names of attribution methods, of ``onnxray.METHODS``; "all" for all of them: one that cannot run on the
+            model has its reason in ``unmeasured``.
         metrics: Names of metrics of a map, such as "deletion" (Petsiuk et al., 2018, arXiv:1806.07421); None for all.
         target: The class that is explained: "top1" or "label".
         masks: Where the objects are, for "pointing-game", as ``compare`` takes them.
@@ -110,7 +109,8 @@ def evaluate(
 
     Returns:
         Evaluation: ``summary`` (mean with a 95 % interval, by method and metric), ``rows`` by sample, and mean
-            ``curves`` of deletion and insertion by method; ``report`` writes a page.
+            ``curves`` of deletion and insertion by method; ``ranking`` has the methods in the order of insertion minus
+            deletion, with what the sanity checks say; ``report`` writes a page.
 
     Raises:
         InputError: Data or settings that do not fit, or no sample that could be measured.
@@ -129,7 +129,7 @@ def evaluate(
     """
     need_all(*MEASURING, *modules_for(data))
     qualities = chosen_qualities([metrics] if isinstance(metrics, str) else metrics)
-    source, wanted = load(model), listed(methods)
+    source, every = load(model), EVERY in listed(methods)
     asked = method_settings(
         options, steps=steps, baseline=baseline, rule=rule, noise=noise, relu=relu, window=window, stride=stride,
         overlap=overlap, groups=groups, cells=cells, keep=keep, kernel_width=kernel_width, ridge=ridge,
@@ -137,66 +137,25 @@ def evaluate(
     )  # fmt: skip
     settings: dict[str, Any] = {"score": score, "layer": layer, "preprocess": preprocess, "providers": providers}
     settings |= {"threads": threads, "memory": memory}
-    side = open_model_under_test(source, usable_methods(source, wanted, layer), options=asked, **settings)
-    known = fitting_labels(side.model, score_axes(side.model, side.score), labels)
-    chosen = open_samples(data, side.model, known).drawn(samples, seed)
+    known = fitting_labels(source, score_axes(source, score), labels)
+    chosen = open_samples(data, source, known).drawn(samples, seed)
     _check_target(target, chosen)
-    other = side.with_model(randomised(side.model, seed)) if any(one.needs_random_model for one in qualities) else None
-    shared = SharedMemory(parse_memory(memory), [side, other] if other else [side])
-    work = _Work(side, other, qualities, target == "label", open_masks(masks), seed, shared)
-    rows, losses = measure_samples(chosen, work.row, failed, progress)
+    shares = sorted({one.randomised for one in qualities if one.randomised is not None})
+    work = QualitySetup(
+        source, asked, settings, qualities, {share: randomised(source, seed, share) for share in shares},
+        chosen, target == "label", open_masks(masks), seed,
+    )  # fmt: skip
+    if every:
+        found = measured_each(tuple(METHODS), work, failed, progress)
+    else:
+        found = work.measured(usable_methods(source, listed(methods), layer), failed, progress)
     if masked := {one.name for one in qualities if one.needs_mask}:
-        warn_of_no_mask(work.masks, rows, masked)
-    about = {"digest": side.digest, "methods": list(side.explainers), "metrics": [one.name for one in qualities]}
+        warn_of_no_mask(work.masks, found.rows, masked)
+    about = {"digest": source.digest, "methods": list(found.rows[0].maps), "metrics": [one.name for one in qualities]}
     about |= {"target": target, "samples": samples, "seed": seed, "settings": repr(settings | asked), **software()}
-    about |= {"providers": side.where}
-    return Evaluation(side.name, rows, losses, summarise(rows, seed), work.means(len(rows)), about)
-
-
-@dataclass
-class _Work:
-    """How a sample is measured, and the sums of its curves."""
-
-    side: ModelUnderTest
-    random_side: ModelUnderTest | None
-    metrics: Sequence[Quality]
-    by_label: bool
-    masks: Masks | None
-    seed: int
-    memory: SharedMemory
-    sums: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
-
-    def row(self, index: int, sample: Sample) -> Row:
-        given = self.side.prepared(sample.load())
-        target = sample.required_label() if self.by_label else None
-        self.memory.divide()
-        found = self.side.evidence(given, target)
-        maps = {}
-        for method, values in found.maps.items():
-            rng = np.random.default_rng((self.seed, index))
-            subject = QualityCase(self.side, given, found.target, method, values, rng, self.random_side)
-            if self.masks is not None:
-                mask = self.masks.of(sample, given, subject.plane.shape)
-                subject = replace(subject, mask=mask)
-            measured = {one.name: self._measure(subject, one) for one in self.metrics}
-            maps[method] = {name: float(value) for name, value in measured.items() if value is not None}
-        self.memory.divide()  # some sessions are opened by the metrics
-        return Row(sample.name, found.target, {}, maps, sample.label)
-
-    def _measure(self, subject: QualityCase, quality: Quality) -> float | None:
-        values = quality.measure(subject)
-        if not isinstance(values, np.ndarray):
-            return values
-        held = self.sums.setdefault(quality.name, {})
-        held[subject.method] = held.get(subject.method, 0) + values
-        return area(values)
-
-    def means(self, count: int) -> dict[str, dict[str, tuple[float, ...]]]:
-        """The mean curves."""
-        return {
-            name: {method: tuple((total / count).tolist()) for method, total in held.items()}
-            for name, held in self.sums.items()
-        }
+    about |= {"providers": provider_names(providers)}
+    summary = summarise(found.rows, seed)
+    return Evaluation(model_name(source), found.rows, found.failed, summary, found.curves, about, found.unmeasured)
 
 
 def _check_target(target: str, samples: Samples) -> None:

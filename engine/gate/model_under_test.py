@@ -26,7 +26,17 @@ from ..methods.catalogue import method_options
 from ..runtime import Provider, Session, open_model, resolve_providers
 from .explainers import Explainers, held_by
 
-__all__ = ["DEFAULT_METHODS", "Evidence", "ModelUnderTest", "one_example", "open_model_under_test"]
+__all__ = [
+    "DEFAULT_METHODS",
+    "Evidence",
+    "ModelUnderTest",
+    "check_options",
+    "model_name",
+    "one_example",
+    "open_model_under_test",
+    "options_of",
+    "provider_names",
+]
 
 GRADIENT, TIMES_INPUT = "saliency", "input-x-gradient"
 DEFAULT_METHODS = ("saliency", "input-x-gradient", "integrated-gradients", "grad-cam")
@@ -55,12 +65,12 @@ class ModelUnderTest:
 
     @property
     def name(self) -> str:
-        return str(self.model.path or self.model.graph.name or "model")
+        return model_name(self.model)
 
     @property
     def where(self) -> list[str]:
         """The providers that it runs on, by name."""
-        return [one if isinstance(one, str) else one[0] for one in resolve_providers(self.providers)]
+        return provider_names(self.providers)
 
     @cached_property
     def digest(self) -> str:
@@ -171,14 +181,11 @@ def open_model_under_test(
     """A side with an explainer for each method; options go to those methods that have them."""
     source, having = load(model), method_options()
     _check_classes(source, score)
-    if "layer" in options:
-        raise InputError(f"layer {options['layer']!r} among the options of methods: name it by layer= (--layer)")
-    if unknown := [name for name in options if not any(m in methods for m, _ in having.get(name, []))]:
-        raise InputError(f"no method of {', '.join(methods)} has an option {unknown[0]!r}")
+    check_options(methods, options)
     explained = {"score": score, "providers": providers, "threads": threads, "memory": memory}
     settings = {}
     for name in methods:
-        own = {key: value for key, value in options.items() if name in [m for m, _ in having[key]]}
+        own = options_of(name, options)
         if layer is not None and name in [m for m, _ in having["layer"]]:
             own["layer"] = layer
         settings[name] = {**explained, **own}
@@ -187,6 +194,31 @@ def open_model_under_test(
     for name in side.run_methods:  # what is wrong with a method or its layer is said before the first sample
         side.explainers[name]
     return side
+
+
+def model_name(model: Model) -> str:
+    """What a model is called in reports: its path, or what its graph is called."""
+    return str(model.path or model.graph.name or "model")
+
+
+def provider_names(providers: Sequence[Provider] | Provider | None) -> list[str]:
+    """Providers as onnxruntime names them."""
+    return [one if isinstance(one, str) else one[0] for one in resolve_providers(providers)]
+
+
+def check_options(methods: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Raises InputError for an option that none of the methods has, and for a layer among the options."""
+    having = method_options()
+    if "layer" in options:
+        raise InputError(f"layer {options['layer']!r} among the options of methods: name it by layer= (--layer)")
+    if unknown := [name for name in options if not any(m in methods for m, _ in having.get(name, []))]:
+        raise InputError(f"no method of {', '.join(methods)} has an option {unknown[0]!r}")
+
+
+def options_of(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that a method has."""
+    having = method_options()
+    return {name: value for name, value in options.items() if method in [m for m, _ in having.get(name, [])]}
 
 
 def _check_classes(model: Model, score: str) -> None:

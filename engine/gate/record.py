@@ -10,6 +10,7 @@ from ..support.json_text import json_text
 from .calibration import Calibration
 from .layers.compare_layers import LayerReport
 from .pair import Pair
+from .ranking import Ranked, rank_methods, ranked_by
 from .summary import Check, Row, Summary, Verdict
 
 __all__ = ["ComparisonRecord", "EvaluationRecord", "Failed", "Progress"]
@@ -87,6 +88,22 @@ class EvaluationRecord:
     summary: tuple[Summary, ...]
     curves: Mapping[str, Mapping[str, tuple[float, ...]]]
     provenance: Mapping[str, Any]
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ranking(self) -> tuple[Ranked, ...]:
+        """The methods, the best first; those of ``unmeasured`` come last, with the reason."""
+        return rank_methods(
+            dict.fromkeys(method for row in self.rows for method in row.maps),
+            self.ranked_by,
+            self.summary,
+            self.unmeasured,
+        )
+
+    @property
+    def ranked_by(self) -> str | None:
+        """The number that ``ranking`` goes by."""
+        return ranked_by(self.provenance["metrics"], {one.metric for one in self.summary})
 
     def value(self, method: str, metric: str) -> float:
         """The mean of a metric over the samples."""
@@ -94,4 +111,5 @@ class EvaluationRecord:
 
     def json_text(self) -> str:
         """Everything as JSON."""
-        return json_text(asdict(self), indent=1)
+        ranking = {"ranked_by": self.ranked_by, "ranking": [asdict(one) for one in self.ranking]}
+        return json_text(asdict(self) | ranking, indent=1)

@@ -71,7 +71,7 @@ def test_the_tables_are_those_of_the_code() -> None:
     assert re.findall(r"`([a-z0-9-]+)`", " ".join(rows)) == [*METRICS, *MASKED]
     assert [name for name in (*OUTPUTS, *QUALITIES) if f"`{name}`" not in PAGE] == []
     spoken = " ".join((evaluate_model.__doc__ or "").lower().replace("-", " ").split())
-    words = {"parameter-randomisation": "randomised weights", "label-randomisation": "and classes"}
+    words = {"parameter-randomisation": "randomised weights", "label-randomisation": "other classes"}
     assert [name for name in QUALITIES if words.get(name, name.replace("-", " ")) not in spoken] == []
     assert ", ".join(DEFAULT_METHODS) in " ".join(PAGE.split())
     for name, metric in METRICS.items():

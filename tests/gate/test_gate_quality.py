@@ -116,21 +116,26 @@ def test_a_metric_is_its_formula(metric: str, net: onnxray.Model) -> None:
 
 
 def test_every_quality_has_a_formula_and_its_direction() -> None:
-    elsewhere = {"parameter-randomisation", "pointing-game"}  # test_randomised_parameters, test_gate_evaluate.py
+    elsewhere = {
+        "parameter-randomisation",
+        "cascading-randomisation",
+        "pointing-game",
+    }  # test_randomised_parameters, test_gate_evaluate.py
     assert {*FORMULAS, *elsewhere} == set(QUALITIES)
     rising = {"insertion", "pointing-game", "sparseness"}
     assert {name for name in QUALITIES if rises(name)} == rising
     assert all(re.search(r"arXiv:\d{4}\.\d{5}", quality.about) for quality in QUALITIES.values())
 
 
-def test_randomised_parameters(net: onnxray.Model) -> None:
-    """The map of the model whose weights were shuffled, as ``randomised`` shuffles them."""
+@pytest.mark.parametrize(("metric", "share"), [("parameter-randomisation", 1), ("cascading-randomisation", 0.5)])
+def test_randomised_parameters(metric: str, share: float, net: onnxray.Model) -> None:
+    """The map of the model whose weights were shuffled, as ``randomised`` shuffles them, in both layers or the last."""
     from onnxray.gate.layers.randomise import randomised
 
-    other = onnxray.explain(randomised(net, 0), X, METHOD, target=TOP).values
-    found = evaluate(net, X, methods=METHOD, metrics="parameter-randomisation", threads=1)
+    other = onnxray.explain(randomised(net, 0, share), X, METHOD, target=TOP).values
+    found = evaluate(net, X, methods=METHOD, metrics=metric, threads=1)
     expected = abs(spearmanr(explained(X)[0], other[0]).statistic)
-    assert found.value(METHOD, "parameter-randomisation") == pytest.approx(expected, abs=1e-6)
+    assert found.value(METHOD, metric) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_map_without_numbers_is_refused() -> None:

@@ -23,14 +23,18 @@ RADIUS = 0.02  # of the input's range
 MASKS = 48  # of perturbations, for infidelity
 COVER = 0.2  # of the positions, that one perturbation takes away
 BLUR = 0.1  # of the side of a picture: what insertion starts from
+ALL, UPPER = 1.0, 0.5  # shares of the layers whose weights are randomised, from the top down
+ALIKE, EQUAL = 0.5, 0.9  # rank correlations at which a map is said not to depend on what was changed
 
 
 @dataclass(frozen=True)
 class Quality:
-    """A metric of one map; its formula and paper are the docstring of ``measure``, which is None where it has no value.
+    """A metric of one map; its formula and paper are the docstring of ``measure``, which is None where it has no
+    value.
 
     ``across`` names the axis of the curve that ``measure`` gives, whose area is the number; without it ``measure``
-    gives the number. The case has a mask or a model with random weights for those that need it.
+    gives the number. The case has a mask, or the model whose uppermost share ``randomised`` of layers has random
+    weights, for those that need it. A sanity check fails from ``fails_at`` on: then maps hardly depend on ``blind_to``.
     """
 
     name: str
@@ -38,7 +42,9 @@ class Quality:
     rises: bool  # whether more is better
     across: str | None = None
     needs_mask: bool = False
-    needs_random_model: bool = False
+    randomised: float | None = None
+    fails_at: float | None = None
+    blind_to: str = ""
 
     @property
     def about(self) -> str:
@@ -46,13 +52,13 @@ class Quality:
         return " ".join((self.measure.__doc__ or "").split())
 
 
-def deletion(s: QualityCase) -> NDArray[np.floating]:
+def deletion(s: QualityCase) -> NDArray[np.floating] | None:
     """Area under the target's probability as the strongest places are taken away (Petsiuk et al., 2018,
     arXiv:1806.07421); less is better."""
     return curve(s, insert=False)
 
 
-def insertion(s: QualityCase) -> NDArray[np.floating]:
+def insertion(s: QualityCase) -> NDArray[np.floating] | None:
     """Area under the target's probability as the strongest places are put into a blurred picture, or a vector of zeros
     (Petsiuk et al., 2018, arXiv:1806.07421)."""
     return curve(s, insert=True)
@@ -104,16 +110,20 @@ def sparseness(s: QualityCase) -> float:
 def parameter_randomisation(s: QualityCase) -> float | None:
     """Rank correlation, as a magnitude, with the map of the same model with randomised weights (Adebayo et al., 2018,
     arXiv:1810.03292); a map that depends on what was learned has little."""
-    if s.random_side is None:
-        return None
-    other = s.attribution(s.x, side=s.random_side)
-    return abs(METRICS["spearman"](s.map, other))
+    return _likeness_to_randomised(s, ALL)
+
+
+def cascading_randomisation(s: QualityCase) -> float | None:
+    """Rank correlation, as a magnitude, with the map of the same model with randomised weights in the upper half of its
+    layers (a step of the cascading randomisation of Adebayo et al., 2018, arXiv:1810.03292); a map that keeps its ranks
+    shows edges of the input more than the decision."""
+    return _likeness_to_randomised(s, UPPER)
 
 
 def label_randomisation(s: QualityCase) -> float | None:
     """Rank correlation, as a magnitude, with the map of a random other class (random logit of Sixt et al., 2020,
     arXiv:1912.09818, which asks without training what Adebayo's test with random labels asks)."""
-    if s.classes < 2:
+    if s.classes < 2 or np.ptp(s.map) == 0:
         return None
     other = int((s.target + s.rng.integers(1, s.classes)) % s.classes)
     return abs(METRICS["spearman"](s.map, s.attribution(s.x, target=other)))
@@ -129,15 +139,21 @@ QUALITIES: dict[str, Quality] = {
         Quality("infidelity", infidelity, rises=False),
         Quality("completeness", completeness, rises=False),
         Quality("sparseness", sparseness, rises=True),
-        Quality("parameter-randomisation", parameter_randomisation, rises=False, needs_random_model=True),
-        Quality("label-randomisation", label_randomisation, rises=False),
+        Quality("parameter-randomisation", parameter_randomisation, rises=False, randomised=ALL, fails_at=ALIKE,
+                blind_to="the weights"),
+        Quality("cascading-randomisation", cascading_randomisation, rises=False, randomised=UPPER, fails_at=ALIKE,
+                blind_to="the upper layers"),
+        Quality("label-randomisation", label_randomisation, rises=False, fails_at=EQUAL, blind_to="the class"),
     )
-}
+}  # fmt: skip
 
 
-def curve(s: QualityCase, insert: bool) -> NDArray[np.floating]:
-    """The target's probability as the strongest places are taken away or put in, in equal steps."""
+def curve(s: QualityCase, insert: bool) -> NDArray[np.floating] | None:
+    """The target's probability as the strongest places are taken away or put in, in equal steps; None where a map is
+    the same everywhere, so that no place is stronger than another."""
     _check_floats(s)
+    if np.ptp(s.plane) == 0:
+        return None
     order = np.argsort(-s.plane, axis=None, kind="stable")
     start, end = (_nothing(s.x), s.x) if insert else (s.x, _nothing(s.x))
     if insert and s.x.ndim == 4:
@@ -165,6 +181,14 @@ def gini(values: NDArray) -> float:
 def chosen_qualities(names: Sequence[str] | None) -> list[Quality]:
     """Qualities by name, all by default; an unknown one is an InputError that lists them."""
     return [QUALITIES[choose(one, QUALITIES, "metric")] for one in names or QUALITIES]
+
+
+def _likeness_to_randomised(s: QualityCase, share: float) -> float | None:
+    """Rank correlation, as a magnitude; None where the case has no such model, or the map is the same everywhere."""
+    side = s.random_sides.get(share)
+    return (
+        None if side is None or np.ptp(s.map) == 0 else abs(METRICS["spearman"](s.map, s.attribution(s.x, side=side)))
+    )
 
 
 def _check_floats(s: QualityCase) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +24,10 @@ CHUNK = 16  # inputs that are run at once, unless they take more memory than all
 
 @dataclass(frozen=True, eq=False)
 class QualityCase:
-    """A method's map of one example, with everything that the quality metrics need; ``rng`` makes them repeatable."""
+    """A method's map of one example, with everything that the quality metrics need; ``rng`` makes them repeatable.
+
+    ``random_sides`` are the same model by the share of layers, from the top down, whose weights are randomised.
+    """
 
     side: ModelUnderTest
     given: Prepared
@@ -31,7 +35,7 @@ class QualityCase:
     method: str
     map: NDArray[np.floating]
     rng: np.random.Generator
-    random_side: ModelUnderTest | None = None
+    random_sides: Mapping[float, ModelUnderTest] = field(default_factory=dict)
     mask: NDArray[np.bool_] | None = None
 
     @cached_property
