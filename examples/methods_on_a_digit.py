@@ -13,7 +13,7 @@ from onnxray.drawing import heatmap
 from PIL import Image
 
 COLUMNS = 9
-OTHERS = ("feature-permutation", "mutagenesis")  # of several examples, of letters
+OTHERS = ("feature-permutation", "mutagenesis", "tree-shap")  # of several examples, of letters, of trees
 LAYERED = [name for name, method in onnxray.METHODS.items() if method.has_layer]
 OPTIONS = {"occlusion": {"window": 5, "stride": 2}, **{name: {"layer": "relu4"} for name in LAYERED}}
 
