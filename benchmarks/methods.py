@@ -68,11 +68,11 @@ def peers_of(one: Any) -> dict[tuple[str, str], Callable[[], Any]]:
     import torch
     from captum import attr
 
-    module, x = one.module, torch.from_numpy(one.pictures(1))
+    module, x = one.module, torch.from_numpy(one.pictures(1)).requires_grad_()
     wanted, layer = torch.eye(module(x).shape[1])[:1], last_maps(module, x)
     given: dict[tuple[str, str], Callable[[], Any]] = {
-        ("saliency", "Captum"): lambda: attr.Saliency(module).attribute(x.clone().requires_grad_(), 0, abs=False),
-        ("deep-lift", "Captum"): lambda: attr.DeepLift(module).attribute(x.clone().requires_grad_(), target=0),
+        ("saliency", "Captum"): lambda: attr.Saliency(module).attribute(x, 0, abs=False),
+        ("deep-lift", "Captum"): lambda: attr.DeepLift(module).attribute(x, target=0),
         ("grad-cam", "Captum"): lambda: attr.LayerGradCam(module, layer).attribute(x, 0),
     }
     if installed("zennit.attribution"):
