@@ -15,6 +15,7 @@ from PIL import Image
 
 from ..drawing.colour_scale import SCALES, ColourScale
 from ..drawing.styles import STYLES, Look
+from ..drawing.table_charts import chart_of, rows_title
 from ..drawing.views import View, captioned, drawn, prepared, scales_of, sheet
 from ..errors import InputError
 from ..support.choice import choose
@@ -50,6 +51,7 @@ class Attribution:
         reduction: How ``map`` reduces channels unless told otherwise.
         inputs: Floating-point inputs by name, ``(N, *input)``, over which series and volumes are drawn; none where
             pictures were given, and of states that were left out.
+        columns: The names of the columns of a table, or none.
 
     Raises:
         InputError: Pictures that are not one per example, or an unknown layout; of the methods, an example, input or
@@ -75,6 +77,7 @@ class Attribution:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     reduction: str = "abs-max"
     inputs: Mapping[str, Array] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.pictures) not in (0, len(self)):
@@ -137,12 +140,11 @@ class Attribution:
         """
         one = self[index]
         given = [name for name in one._named() if name not in self.provenance.get("zero_states", ())]
-        names = given or list(one._named())
-        found = {
-            name: one._view(name, reduce, rate, named, timed=len(names) == 1 or name == self.provenance.get("rate_of"))
-            for name in names
-        }
-        return {name: view for name, view in found.items() if view is not None}
+        names, known = given or list(one._named()), named or bool(self.columns)
+        timed = names if len(names) == 1 else [self.provenance.get("rate_of")]
+        found = {name: one._view(name, reduce, rate, known, timed=name in timed) for name in names}
+        chart = chart_of(self.values, self.inputs, self.columns)
+        return {name: chart.named(view) if chart else view for name, view in found.items() if view is not None}
 
     def image(
         self,
@@ -188,7 +190,8 @@ class Attribution:
     def save(self, path: str | PathLike[str], **drawing: Any) -> Path:
         """Writes a .png of the image, or a sheet of them for several examples, or a .npz that `load` reads back.
 
-        ``drawing`` as for ``image``; on a sheet the scale is "shared" unless another is named.
+        ``drawing`` as for ``image``; on a sheet the scale is "shared" unless another is named. Without ``drawing``,
+        several rows of a table whose columns have names are a beeswarm, by the extra ``[charts]``.
         """
         path = Path(path)
         if path.suffix.lower() == ".png":
@@ -237,6 +240,9 @@ class Attribution:
         return views, [scales_of(every, palette, percentile)] * len(views), look
 
     def _sheet(self, **drawing: Any) -> Image.Image:
+        chart = chart_of(self.values, self.inputs, self.columns)
+        if chart and self.columns and len(self) > 1 and not drawing:
+            return chart.beeswarm(rows_title(self.method, self.target))
         views, colours, look = self._drawing(range(len(self)), **{"scale": "shared", **drawing})
         told = zip(self.target, self.score, strict=True)
         return sheet(views, colours, look, [f"target {target}, score {score:.4g}" for target, score in told])

@@ -23,6 +23,7 @@ from .draw_files import Explained, written
 from .explained_views import listed, named_views
 from .file_batch import RowProgress
 from .options import Drawing
+from .table_rows import with_rows
 
 __all__ = ["Job"]
 
@@ -67,10 +68,12 @@ class Job:
         self, file: Path, stem: str, given: Given, score: Score, progress: RowProgress | None
     ) -> Iterator[Explained]:
         attribution = self._quoting(file, lambda: self.explainer(given.inputs, score, progress=progress))
-        for row, one in enumerate(attribution):
-            several = len(attribution) > 1
-            name = f"{stem}-row{row}" if several else stem
-            yield self._recorded(file, name, row if several else None, one, given, score)
+        several = len(attribution) > 1
+        found = (
+            self._recorded(file, f"{stem}-row{k}" if several else stem, k if several else None, one, given, score)
+            for k, one in enumerate(attribution)
+        )
+        yield from with_rows(found, attribution, given, f"{self.out / stem}-{attribution.method}")
 
     def _quoting(self, file: Path, work: Callable[[], T]) -> T:
         """The result of work on a file, which the warnings about it name."""

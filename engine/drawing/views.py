@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from PIL import Image
 
 from . import heatmap
 from .bar_chart import Feature, bar_chart, rank_features
+from .categories import merge_categories
 from .colour_scale import ColourScale, colour_scale
 from .kinds import Kind
 from .series import TimeAxis, series_picture
@@ -34,6 +35,7 @@ class View:
         data: The curves (C, T) of a series, the planes of a volume in bytes, the values of a vector; or None.
         axis: Of a series, its axis of time.
         features: Of a vector or of tokens, its elements by size, with their names; none to have them numbered.
+        categories: The one-hot columns of a table that are drawn as one, by its name.
         unit: What these are: "features", "tokens" or "places".
         plain: The palette of a map without values below zero.
         smooth: Whether the map of a picture is coarse, and enlarged without steps.
@@ -46,6 +48,7 @@ class View:
     data: NDArray | None = None
     axis: TimeAxis | None = None
     features: Sequence[Feature] = ()
+    categories: Mapping[str, Sequence[int]] = field(default_factory=dict)
     unit: str = "features"
     plain: str = "hot"
     smooth: bool = False
@@ -153,7 +156,7 @@ def _series(view: View, scale: ColourScale, look: Look) -> Image.Image:
 def _bars(view: View, scale: ColourScale, look: Look) -> Image.Image:
     ranked = view.features or rank_features(view.heat, view.data)
     if view.unit == "features":
-        return bar_chart(ranked)
+        return bar_chart(merge_categories(ranked, view.categories))
     return bar_chart(ranked, top=LONGEST, unit=view.unit, in_order=True)
 
 

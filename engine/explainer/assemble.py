@@ -15,6 +15,7 @@ from ..autodiff.overlays import EXACT
 from ..autodiff.registry import Overlay
 from ..data.audio import sampling_rate
 from ..data.batch import Prepared
+from ..graph.metadata import FEATURES, entry
 from ..methods import Method
 
 __all__ = ["attribution_of", "provenance_of"]
@@ -44,7 +45,15 @@ def attribution_of(
         provenance={**made} | _of_inputs(plan, given) | gap_record(sums.gaps, plan.bound),
         reduction=method.reduction if _layout(plan) == "NLC" else "abs-max",
         inputs={} if given.pictures else _drawn_over(plan, given),
+        columns=_columns(plan),
     )
+
+
+def _columns(plan: ExplanationGraph) -> tuple[str, ...]:
+    """The names of the columns of a table, where the model has them and its columns get the credit."""
+    names = tuple(map(str, entry(plan.model.metadata, FEATURES) or ()))
+    shapes = [about.shape for about in plan.explained.values()]
+    return names if plan.fed and not plan.layer_sized and shapes == [(len(names),)] else ()
 
 
 def provenance_of(

@@ -39,7 +39,9 @@ def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:
 def baseline_examples(baseline: Baseline, about: Explained) -> np.ndarray:
     """Baselines as examples (K, *shape): those of an array with one more axis than an example, else the single one."""
     if None in about.shape:
-        raise InputError(f"expected-gradients needs the shape of input {about.name!r}, which is open: {about.shape}")
+        raise InputError(
+            f"baseline: several examples need the shape of input {about.name!r}, which is open: {about.shape}"
+        )
     given = baseline.get(about.name, 0.0) if isinstance(baseline, Mapping) else baseline
     array, one = _numbers(given, about), replace(about, batch=None)
     several = array.ndim == len(about.shape) + 1 and len(array) > 0
