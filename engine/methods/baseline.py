@@ -38,16 +38,12 @@ def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:
 
 def baseline_examples(baseline: Baseline, about: Explained) -> np.ndarray:
     """Baselines as examples (K, *shape): those of an array with one more axis than an example, else the single one."""
-    if None in about.shape:
-        raise InputError(
-            f"baseline: several examples need the shape of input {about.name!r}, which is open: {about.shape}"
-        )
+    shape = about.sizes("baseline: several examples need")
     given = baseline.get(about.name, 0.0) if isinstance(baseline, Mapping) else baseline
     array, one = _numbers(given, about), replace(about, batch=None)
     several = array.ndim == len(about.shape) + 1 and len(array) > 0
     if several and array.shape[1:] != about.shape:
         raise _refused(given, about, ", or of several examples, along a first axis")
-    shape = [size or 0 for size in about.shape]
     return np.stack([np.broadcast_to(baseline_array(row, one), shape) for row in (array if several else [given])])
 
 

@@ -81,8 +81,7 @@ class GroupMethod(Method):
         if groups is None:
             groups = groups_value(g, grouping, totals[about.name], about)
         else:
-            shape = [1 if axis == about.channels else size for axis, size in enumerate(about.shape)]
-            groups = g.Reshape(g.Cast(groups, to=ir.DataType.INT64), [-1, *shape])
+            groups = g.Reshape(g.Cast(groups, to=ir.DataType.INT64), [-1, *about.one_channel])
         whole = g.Reshape(totals[about.name], [-1, grouping.count(about)])
         return expand_examples(g, spread(g, whole, groups, about), about)
 

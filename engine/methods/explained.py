@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from ..errors import InputError
 from ..graph.builder import GraphBuilder
 
 __all__ = ["Explained", "broadcast_rows"]
@@ -26,6 +27,22 @@ class Explained:
     channels: int | None
     tokens: str | None = None
     tensor: str | None = None
+
+    @property
+    def places(self) -> tuple[int | None, ...]:
+        """The sizes of an example without its channels."""
+        return tuple(size for axis, size in enumerate(self.shape) if axis != self.channels)
+
+    @property
+    def one_channel(self) -> list[int | None]:
+        """The sizes of an example, with a single channel where it has channels."""
+        return [1 if axis == self.channels else size for axis, size in enumerate(self.shape)]
+
+    def sizes(self, what: str) -> list[int]:
+        """The sizes of an example; an InputError where they are open, which says what needs them."""
+        if None in self.shape:
+            raise InputError(f"{what} the shape of input {self.name!r}, which is open: {self.shape}")
+        return [size or 0 for size in self.shape]
 
 
 def broadcast_rows(g: GraphBuilder, rows: ir.Value, x: ir.Value, about: Explained) -> ir.Value:

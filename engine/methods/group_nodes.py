@@ -27,8 +27,7 @@ def groups_value(g: GraphBuilder, grouping: Grouping, x: ir.Value, about: Explai
     """The group of each element, int64: a constant (*example), or an input of the graph (rows, *example)."""
     if not grouping.by_example(about):
         return g.constant(grouping.of(about), ir.DataType.INT64)
-    places = [size for axis, size in enumerate(about.shape) if axis != about.channels]
-    given = example_input(g, input_name(about), ir.DataType.INT64, places, x, about)
+    given = example_input(g, input_name(about), ir.DataType.INT64, about.places, x, about)
     return given if about.channels is None else g.Unsqueeze(given, [1 + about.channels])
 
 

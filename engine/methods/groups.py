@@ -123,7 +123,7 @@ def _numbered(given: Any, about: Explained) -> np.ndarray:
         array = np.expand_dims(array, about.channels)
     fits = array.ndim == rank and all(n in (1, m) for n, m in zip(array.shape, about.shape, strict=True))
     if array.dtype.kind not in "iub" or not fits:
-        places = tuple(size for axis, size in enumerate(about.shape) if axis != about.channels)
+        places = about.places
         raise InputError(
             f"groups of type {array.dtype} and shape {np.shape(given)} for input {about.name!r}: give integers of "
             f"shape {places}" + (f" or {about.shape}" if places != about.shape else "")

@@ -71,5 +71,4 @@ class Rise(Method):
 
 def over_channels(g: GraphBuilder, total: ir.Value, about: Explained) -> ir.Value:
     """A number for each place in the shape of the input: every channel has that of its place."""
-    places = [1 if axis == about.channels else size for axis, size in enumerate(about.shape)]
-    return expand_examples(g, rows_along(g, g.Reshape(total, [-1, *places]), about), about)
+    return expand_examples(g, rows_along(g, g.Reshape(total, [-1, *about.one_channel]), about), about)

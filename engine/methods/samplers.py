@@ -17,7 +17,6 @@ from typing import Any, Literal
 import numpy as np
 import onnx_ir as ir
 
-from ..errors import InputError
 from ..graph.builder import GraphBuilder
 from .baseline import Baseline, check_baseline
 from .blurred import baseline_value
@@ -95,11 +94,9 @@ class Noise(Sampler):
         return {WEIGHT: weights} | {f"noise/{name}": self._drawn(about) for name, about in explained.items()}
 
     def _drawn(self, about: Explained) -> np.ndarray:
-        if None in about.shape:
-            raise InputError(f"smoothgrad needs the shape of input {about.name!r}, which is open: {about.shape}")
+        shape, channels = about.sizes("smoothgrad needs"), about.channels
         stream = [_BYTES + self.stream] if self.stream else []  # no byte of a name
         rng = np.random.default_rng([self.seed, *about.name.encode(), *stream])
-        shape, channels = [size or 0 for size in about.shape], about.channels
         if channels:  # drawn with the channels first, so that NHWC sees the noise of NCHW
             shape.insert(0, shape.pop(channels))
         draws = np.concatenate([np.zeros((1, *shape)), rng.standard_normal((self.samples, *shape))])

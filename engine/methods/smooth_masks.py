@@ -74,9 +74,7 @@ class SmoothMasks(Sampler):
 
     def _axes(self, about: Explained) -> list[tuple[int, int]]:
         """Size and cells of each axis but the channels."""
-        if None in about.shape:
-            raise InputError(f"rise needs the shape of input {about.name!r}, which is open: {about.shape}")
-        sizes = [size or 1 for axis, size in enumerate(about.shape) if axis != about.channels]
+        sizes = [size for axis, size in enumerate(about.sizes("rise needs")) if axis != about.channels]
         each = about.tokens is not None or len(about.shape) < 2
         return [(size, size if each else min(self.cells, size)) for size in sizes]
 

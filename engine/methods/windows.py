@@ -49,11 +49,9 @@ class Windows(Sampler):
 
     def _windows(self, about: Explained) -> list[np.ndarray]:
         """For each axis the weights (windows, size): 1 inside over how many windows cover the element."""
-        if None in about.shape:
-            raise InputError(f"occlusion needs the shape of input {about.name!r}, which is open: {about.shape}")
-        if not about.shape:
+        sizes = about.sizes("occlusion needs")
+        if not sizes:
             return [np.ones((1, 1))]
-        sizes = [size or 0 for size in about.shape]
         widths = self._extent(self.window, "window", about, _seventh(sizes), sizes)
         strides = self._extent(self.stride, "stride", about, [-(-width // 2) for width in widths], widths)
         return [_axis_windows(n, w, s, self.overlap) for n, w, s in zip(sizes, widths, strides, strict=True)]
