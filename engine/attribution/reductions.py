@@ -12,7 +12,7 @@ from ..drawing.kinds import COLOURS
 from ..errors import InputError
 from ..support.choice import choose
 
-__all__ = ["CHANNEL_AXES", "REDUCTIONS", "TOKENS", "channel_axis", "reduced"]
+__all__ = ["CHANNEL_AXES", "REDUCTIONS", "TOKENS", "channel_axis", "is_of_layer", "reduced"]
 
 Array = NDArray[Any]
 
@@ -55,3 +55,8 @@ def channel_axis(shape: Sequence[int], layout: str | None) -> int:
     if len(shape) == 5:
         return 1
     raise InputError(f"values of shape {tuple(shape)} show no channel axis of 1, 3 or 4; set layout to NCHW or NHWC")
+
+
+def is_of_layer(provenance: Mapping[str, Any]) -> bool:
+    """Whether values are a map of a layer; guided-grad-cam looks at one, but has the size of the input."""
+    return "layer" in provenance and "input_sized" not in provenance

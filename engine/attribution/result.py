@@ -22,7 +22,7 @@ from ..support.choice import choose
 from ..support.damaged import readable
 from ..support.writing import replacing
 from .archive import packed, unpacked
-from .reductions import CHANNEL_AXES, REDUCTIONS, TOKENS, reduced
+from .reductions import CHANNEL_AXES, REDUCTIONS, TOKENS, is_of_layer, reduced
 from .view_of import view_of
 
 __all__ = ["REDUCTIONS", "TOKENS", "Attribution"]
@@ -128,7 +128,7 @@ class Attribution:
         contributions, and the mean of occlusion, whose numbers are those of whole tokens.
         """
         reduce = self.reduction if reduce is None else reduce
-        return reduced(self._array(), reduce, self.layout, "layer" in self.provenance)
+        return reduced(self._array(), reduce, self.layout, is_of_layer(self.provenance))
 
     def views(
         self, index: int = 0, *, reduce: str | None = None, rate: float | None = None, named: bool = False
@@ -261,7 +261,7 @@ class Attribution:
         data = self.inputs.get(name) if name or len(self.inputs) != 1 else next(iter(self.inputs.values()))
         return view_of(
             values, data, self.pictures[0] if self.pictures else None, layout=layout, reduce=reduce,
-            layer="layer" in self.provenance, default=self.reduction, rate=rate, named=named, timed=timed,
+            layer=is_of_layer(self.provenance), default=self.reduction, rate=rate, named=named, timed=timed,
         )  # fmt: skip
 
     def _named(self) -> dict[str, Array]:

@@ -63,6 +63,7 @@ def provenance_of(
     tokens = {name: about.tokens for name, about in plan.explained.items() if about.tokens}
     said = {"note": note, "tokens": tokens} if note else {}
     layer = {"layer": plan.layer} if plan.layer is not None else {}
+    layer |= {"input_sized": True} if layer and not plan.layer_sized else {}
     laid = {} if rules is EXACT else {"rules": rules.name}
     inner = {} if plan.fed else {"features": list(plan.explained)}
     return {"options": repr(method), "score": score, **said, **layer, **laid, **inner, **_by_rule(plan)}

@@ -72,6 +72,12 @@ def test_the_mean_of_scaled_maps(method: str, layers: tuple[str, ...], relu: boo
     assert distance(again, found.values) <= 1e-6
 
 
+def test_guided_grad_cam_of_several_layers_is_drawn_in_the_size_of_the_input() -> None:
+    found = onnxray.explain(NET, X, "guided-grad-cam", target=1, layer=("fine", "coarse"))
+    assert found.map().shape == (2, 8, 12)
+    assert found.image(style="map").size[0] >= 12
+
+
 def test_one_layer_in_a_list_is_that_layer() -> None:
     one, alone = (onnxray.explain(NET, X, "layer-cam", target=1, layer=layer) for layer in (["middle"], "middle"))
     np.testing.assert_array_equal(one.values, alone.values)
