@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import onnx_ir as ir
@@ -55,7 +56,11 @@ def projection(g: GraphBuilder, x: ir.Value, layer: FeatureMaps) -> ir.Value:
     """The first principal component of x, in the shape of a map: (rows, *places)."""
     last = g.Transpose(x, perm=[0, *layer.places, layer.channels])
     places = g.Shape(last, end=-1)
-    table = g.Reshape(last, g.Concat(g.Shape(last, end=1), [-1], g.Shape(last, start=-1), axis=0))
+    sizes = [size if isinstance(size, int) else None for size in (last.shape or [None] * g.rank(last))[1:]]
+    if None in sizes:
+        table = g.Reshape(last, g.Concat(g.Shape(last, end=1), [-1], g.Shape(last, start=-1), axis=0))
+    else:  # the smaller Gram matrix is chosen by the shape, which a computed one hides
+        table = g.Reshape(last, [0, prod(size or 1 for size in sizes[:-1]), sizes[-1]])
     table = g.Sub(table, g.ReduceMean(table, [1], keepdims=1))  # (rows, places, channels)
     along = g.MatMul(table, _first_direction(g, table))  # (rows, places, 1)
     mean = g.ReduceMean(table, [2], keepdims=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -200,6 +201,15 @@ def test_eigen_cam_of_channels_of_equal_length(size: int, channels: Sequence[flo
     found = onnxray.explain(plane(size, channels), x, "eigen-cam", relu=False).values
     centred = x[:, 0] - x[:, 0].mean((1, 2), keepdims=True)
     assert distance(found, np.linalg.norm(channels) * np.sign(np.sum(channels)) * centred) < 1e-6
+
+
+def test_eigen_cam_squares_the_smaller_gram_matrix(tmp_path: Path) -> None:
+    """Of 5 channels at 2 x 2 places with an open batch that of the places, 4 x 4."""
+    file = onnxray.Explainer(CONV.proto(size=(2, 2)), "eigen-cam").save(tmp_path / "e.onnx")
+    inferred = onnx.shape_inference.infer_shapes(onnx.load(file))
+    shapes = [[d.dim_value for d in value.type.tensor_type.shape.dim][1:] for value in inferred.graph.value_info]
+    assert [4, 4] in shapes
+    assert [5, 5] not in shapes
 
 
 def test_eigen_cam_has_one_map_for_all_targets_and_none_of_flat_maps() -> None:
