@@ -83,7 +83,7 @@ def _read(
     for node in graph:
         for value in inputs_of(node):
             whole: ir.Value | None = value
-            while whole in views:
+            while whole is not None and whole in views:
                 whole = views[whole]
             yield whole, node
 
