@@ -154,7 +154,8 @@ def _series(view: View, scale: ColourScale, look: Look) -> Image.Image:
 
 
 def _bars(view: View, scale: ColourScale, look: Look) -> Image.Image:
-    ranked = view.features or rank_features(view.heat, view.data)
+    numbered = [f"{view.unit.removesuffix('s')} {k}" for k in range(view.heat.size)]
+    ranked = view.features or rank_features(view.heat, view.data, numbered)
     if view.unit == "features":
         return bar_chart(merge_categories(ranked, view.categories))
     return bar_chart(ranked, top=LONGEST, unit=view.unit, in_order=True)

@@ -97,7 +97,7 @@ def test_every_argument_that_a_message_names_is_an_option() -> None:
         context.invoked_subcommand = name
         known |= set(options_of(context))
     python = {"builder", "features", "rules", "runtime", "size"}
-    python |= {"blank", "channels", "measure"}  # of scores
+    python |= {"channels", "measure"}  # of scores
     typed = {"name"}
     named = {word for file in ENGINE.rglob("*.py") for text in raised(file) for word in re.findall(r" (\w+)=", text)}
     assert "layer" in named
