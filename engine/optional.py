@@ -27,8 +27,9 @@ def import_extra(module: str, extra: str | None = None) -> Any:
     except ImportError as error:
         if error.name is not None and not module.startswith(error.name.split(".")[0]):
             raise
-        extra = extra or EXTRAS.get(module) or EXTRAS.get(module.split(".")[0], "gate")
-        raise RuntimeUnavailable(f"{module} is not installed; pip install 'onnxray[{extra}]'") from None
+        package = module.split(".")[0]
+        extra = extra or EXTRAS.get(module) or EXTRAS.get(package, "gate")
+        raise RuntimeUnavailable(f"{package} is not installed; pip install 'onnxray[{extra}]'") from None
 
 
 def need_all(*modules: str) -> None:

@@ -18,9 +18,11 @@ from .draw_files import Explained
 
 __all__ = ["with_rows"]
 
+FEWEST = 3  # rows in a chart of all; two are told from their own bars
+
 
 def with_rows(found: Iterable[Explained], all_of_them: Attribution, given: Given, base: str) -> Iterator[Explained]:
-    """The examples of a file; of several rows of a table the last one's record names the chart of all rows."""
+    """The examples of a file; of three or more rows of a table the last one's record names the chart of all rows."""
     values, rows, count = all_of_them.values, given.inputs, len(all_of_them)
     if not given.features or not isinstance(rows, np.ndarray) or np.shape(values) != rows.shape or rows.ndim != 2:
         yield from found
@@ -32,7 +34,7 @@ def with_rows(found: Iterable[Explained], all_of_them: Attribution, given: Given
             name: replace(view, categories=categories) if view.kind == "vector" else view
             for name, view in one.views.items()
         }
-        files = _drawn(chart, all_of_them, Path(f"{base}-rows.png")) if 1 < count == k + 1 else ()
+        files = _drawn(chart, all_of_them, Path(f"{base}-rows.png")) if FEWEST <= count == k + 1 else ()
         yield replace(one, views=views, done=replace(one.done, files=(*one.done.files, *files)))
 
 

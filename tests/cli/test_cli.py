@@ -118,4 +118,4 @@ def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert {str(file) for file in Path("shown").iterdir()} == {
         word for word in text.replace(",", " ").split() if word.startswith("shown")
     }
-    assert len(list(Path("shown").iterdir())) == 10
+    assert len(list(Path("shown").iterdir())) == 9

@@ -143,7 +143,7 @@ def test_without_matplotlib(
     with pytest.raises(onnxray.RuntimeUnavailable, match=r"pip install 'onnxray\[charts\]'"):
         explained().save("all.png")
     assert run(["explain", *files]) == 0
-    assert "there is no chart of all rows: matplotlib.figure is not installed" in capsys.readouterr().err
+    assert "there is no chart of all rows: matplotlib is not installed" in capsys.readouterr().err
     assert Path("out/rows-row2-input-x-gradient.png").exists()
 
 
