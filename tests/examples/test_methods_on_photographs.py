@@ -12,9 +12,8 @@ def test_the_sheet(example, tmp_path, data, capsys):
     """A picture and two methods on one photograph; a method that does not apply is left out, its reason is printed."""
     script = example("methods_on_photographs", "skimage")
     data("onnx/mobilenetv2like_qdq_244.onnx")
-    script.COARSE["occlusion"] = {"window": 500}
-    script.main(tmp_path / "sheet.jpg", ["saliency", "grad-cam", "occlusion"], ["cat"])
-    assert "occlusion: " in capsys.readouterr().out
+    script.main(tmp_path / "sheet.jpg", ["saliency", "grad-cam", "tree-shap"], ["cat"])
+    assert "tree-shap: " in capsys.readouterr().out
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert 3 * script.TILE < sheet.width < 4 * script.TILE
         assert np.asarray(sheet)[:, -script.TILE // 2 :].std() > 20
