@@ -38,9 +38,8 @@ def rank_methods(
     up = by == FAITHFULNESS or (by is not None and rises(by))
     order = sorted(scores, key=lambda method: -scores[method] if up else scores[method])
     found = [_ranked(method, means[method], scores, up) for method in order]
-    found += [
-        _without_rank(method, values, f"{by} has no value") for method, values in means.items() if method not in scores
-    ]
+    reason = "no metric has a value" if by is None else f"{by} has no value"
+    found += [_without_rank(method, values, reason) for method, values in means.items() if method not in scores]
     return (*found, *(Ranked(method, None, None, {}, UNKNOWN, reason) for method, reason in unmeasured.items()))
 
 

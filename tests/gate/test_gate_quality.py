@@ -40,8 +40,13 @@ def explained(x: np.ndarray, target: int = TOP) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def net() -> onnxray.Model:
+    return net_of(W)
+
+
+def net_of(weights: np.ndarray) -> onnxray.Model:
+    """Its last layer has these weights."""
     x, hidden, active, y = (ir.val(name, ir.DataType.FLOAT, ["batch", n]) for name, n in SIZES.items())
-    a, w = (ir.val(name, const_value=ir.tensor(value, name=name)) for name, value in (("A", A), ("W", W)))
+    a, w = (ir.val(name, const_value=ir.tensor(value, name=name)) for name, value in (("A", A), ("W", weights)))
     nodes = [
         ir.node("MatMul", [x, a], outputs=[hidden]),
         ir.node("Relu", [hidden], outputs=[active]),
@@ -136,6 +141,16 @@ def test_randomised_parameters(metric: str, share: float, net: onnxray.Model) ->
     found = evaluate(net, X, methods=METHOD, metrics=metric, threads=1)
     expected = abs(spearmanr(explained(X)[0], other[0]).statistic)
     assert found.value(METHOD, metric) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["parameter-randomisation", "cascading-randomisation"])
+def test_a_randomised_model_without_signal_tells_nothing(metric: str, net: onnxray.Model) -> None:
+    """Its map is the same everywhere whatever the method: no rank correlation, and no check that is passed."""
+    side, dead = (open_model_under_test(one, [METHOD], threads=1) for one in (net, net_of(np.zeros_like(W))))
+    given, rng = side.prepared(X), np.random.default_rng(0)
+    subject = QualityCase(side, given, TOP, METHOD, side.evidence(given).maps[METHOD], rng, {1.0: dead, 0.5: dead})
+    with pytest.warns(UserWarning, match="zero everywhere"):
+        assert QUALITIES[metric].measure(subject) is None
 
 
 def test_a_map_without_numbers_is_refused() -> None:

@@ -184,11 +184,15 @@ def chosen_qualities(names: Sequence[str] | None) -> list[Quality]:
 
 
 def _likeness_to_randomised(s: QualityCase, share: float) -> float | None:
-    """Rank correlation, as a magnitude; None where the case has no such model, or the map is the same everywhere."""
+    """Rank correlation, as a magnitude; None where the case has no such model, or a map is the same everywhere.
+
+    A model whose randomised layers pass nothing on gives every method such a map, which tells nothing of the method.
+    """
     side = s.random_sides.get(share)
-    return (
-        None if side is None or np.ptp(s.map) == 0 else abs(METRICS["spearman"](s.map, s.attribution(s.x, side=side)))
-    )
+    if side is None or np.ptp(s.map) == 0:
+        return None
+    other = s.attribution(s.x, side=side)
+    return None if np.ptp(other) == 0 else abs(METRICS["spearman"](s.map, other))
 
 
 def _check_floats(s: QualityCase) -> None:
