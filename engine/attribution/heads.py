@@ -80,10 +80,9 @@ def logits(g: GraphBuilder, y: ir.Value) -> ir.Value:
 
 
 def _activation(node: ir.Node, y: ir.Value) -> str | None:
-    if is_forest(node) and y is node.outputs[-1]:
+    is_linear = node.domain == "ai.onnx.ml" and node.op_type == "LinearClassifier"
+    if (is_linear or is_forest(node)) and y is node.outputs[-1]:
         return POST_TRANSFORMS.get(post_transform(node))
-    if node.domain == "ai.onnx.ml" and node.op_type == "LinearClassifier" and y is node.outputs[-1]:
-        return POST_TRANSFORMS.get(node.attributes.get_string("post_transform", "NONE"))
     return node.op_type if node.domain == "" and node.op_type in ACTIVATIONS else None
 
 

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from ..errors import InputError
 from ..graph.model import Model
+from ..graph.moving_operators import RESHAPING
 from ..graph.shapes import static_shape
 from ..graph.traversal import inputs_of, subgraphs
 from ..passes.fix_shapes import fix_shapes
@@ -26,7 +27,7 @@ _PACKED = frozenset(
         "QLinearMatMul", "RNN",
     }
 )  # fmt: skip
-_VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})  # their results take no memory
+_VIEWS = RESHAPING | {"Identity"}  # their results take no memory
 _UNITS = {"KB": 2**10, "MB": 2**20, "GB": 2**30, "B": 1}
 
 
@@ -61,7 +62,8 @@ def _most_alive(graph: ir.Graph) -> int:
     runs.
     """
     views = {node.outputs[0]: node.inputs[0] for node in graph if node.op_type in _VIEWS}
-    last = dict[ir.Value | None, ir.Node | None](_read(graph, views)) | dict.fromkeys(graph.outputs)
+    last = dict[ir.Value | None, ir.Node | None](_read(graph, views))
+    last |= dict.fromkeys(_whole(output, views) for output in graph.outputs)
     none_of_their_own = _constants(graph) | set(views)
     ends: dict[ir.Node | None, int] = defaultdict(int)
     alive = most = 0
@@ -82,10 +84,14 @@ def _read(
     """Each value with the nodes that read it, or a view of it, in their order."""
     for node in graph:
         for value in inputs_of(node):
-            whole: ir.Value | None = value
-            while whole is not None and whole in views:
-                whole = views[whole]
-            yield whole, node
+            yield _whole(value, views), node
+
+
+def _whole(value: ir.Value | None, views: Mapping[ir.Value, ir.Value | None]) -> ir.Value | None:
+    """The value that a view is of."""
+    while value is not None and value in views:
+        value = views[value]
+    return value
 
 
 def bytes_held(model: Model) -> int:

@@ -25,8 +25,10 @@ def state_inputs(model: Model) -> frozenset[str]:
     operator depends on with no data beside them, and those called state, cache, hidden or cell of which an output in
     the same shape has the new value. The first floating-point input is none.
     """
-    others = [value for value in model.inputs if is_float(value) and value is not leading_input(model)]
-    return frozenset(str(value.name) for value in others if _starts_recurrence(model, value) or _is_cache(model, value))
+    first = leading_input(model)
+    initial = _initial_states(model, first)
+    others = [value for value in model.inputs if is_float(value) and value is not first]
+    return frozenset(str(value.name) for value in others if value in initial or _is_cache(model, value))
 
 
 def zero_states(model: Model, names: Collection[str], given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -54,18 +56,17 @@ def _sizes(model: Model, value: ir.Value, examples: int) -> list[int]:
     return [int(str(d)) for d in dims]
 
 
-def _starts_recurrence(model: Model, value: ir.Value) -> bool:
+def _initial_states(model: Model, first: ir.Value) -> set[ir.Value]:
+    """The values that reach the outputs through initial states of recurrent operators alone, with no data beside them;
+    what only tells a size is none of the ways."""
     nodes = list(model.graph.all_nodes())
     sizes = {v for node in nodes if node.op_type in ("Shape", "Size") for v in node.outputs}
-    initial = [
-        node.inputs[k]
-        for node in nodes
-        for k in INITIAL.get(node.op_type, ())
-        if k < len(node.inputs) and node.inputs[k] is not None
-    ]
-    first = leading_input(model)
-    behind = [set(ancestors([one], sizes)) for one in initial if one is not None]
-    return any(value in values and first not in values for values in behind)
+    slots = {(node, k) for node in nodes for k in INITIAL.get(node.op_type, ()) if k < len(node.inputs)}
+    initial = {value for node, k in slots if (value := node.inputs[k]) is not None}
+    ends = {value for value in initial if all((node, k) in slots for node, k in value.uses())}
+    elsewhere = set(ancestors(model.outputs, ends | sizes)) - ends
+    behind = [set(ancestors([one], sizes)) for one in initial]
+    return {value for values in behind if first not in values for value in values} - elsewhere
 
 
 def _is_cache(model: Model, value: ir.Value) -> bool:

@@ -22,11 +22,8 @@ def fastest_det(model: Model, named: bool = False) -> Detector | None:
     shape = None if y.shape is None else list(y.shape)
     if grid is None or len(model.outputs) != 1 or shape is None or len(shape) != 4 or _length(y, 1) <= SIDES + 1:
         return None
-    return Detector(_read_fastest) if _length(y, 2) * _length(y, 3) == len(grid) and _parts_fit(y, named) else None
-
-
-def _parts_fit(y: ir.Value, named: bool) -> bool:
-    return named or _three_parts(y.producer())
+    fits = (_length(y, 3), _length(y, 2)) == tuple(grid[-1] + 1)
+    return Detector(_read_fastest) if fits and (named or _three_parts(y.producer())) else None
 
 
 def _three_parts(node: ir.Node | None) -> bool:

@@ -47,13 +47,17 @@ def merge_categories(features: Sequence[Feature], categories: Mapping[str, Seque
 
 def _end(names: Sequence[str], rows: NDArray, flags: NDArray, start: int) -> int | None:
     """Where the columns of categories from ``start`` on end; None where there are none."""
-    end = None
-    for stop in range(start + 1, len(names) + 1):
-        if not flags[stop - 1] or not _shared(names[start:stop]):
+    end, begins, ones, used = None, names[start], np.zeros(len(rows)), 0
+    for place in range(start, len(names)):
+        begins = commonprefix([begins, names[place]])  # noqa: RUF071  no paths
+        if not flags[place] or not _shared([begins]):
             break
-        part = rows[:, start:stop]
-        if (part.sum(1) == 1).all() and np.count_nonzero(part.any(0)) > 1:
-            end = stop  # columns of zeros behind it are categories that no row has
+        ones += rows[:, place]
+        used += bool(rows[:, place].any())
+        if (ones > 1).any():
+            break
+        if (ones == 1).all() and used > 1:
+            end = place + 1  # columns of zeros behind it are categories that no row has
     return end
 
 

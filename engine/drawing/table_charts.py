@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ class TableChart:
         count = self.attributions.shape[1]
         return list(self.names) if len(self.names) == count else [f"feature {k}" for k in range(count)]
 
-    @property
+    @cached_property
     def categories(self) -> dict[str, list[int]]:
         """The one-hot columns by the name of what they stand for."""
         return one_hot_columns(self._called, self.held)

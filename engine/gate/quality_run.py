@@ -131,14 +131,18 @@ def measured_each(
         release()
     if not found:
         raise next(iter(errors.values()), InputError("no method to evaluate; name one or more"))
-    most = max(len(one.rows) for one in found.values())
+    most = max(found.values(), key=lambda one: len(one.rows))
+    lost = {one.name for one in most.failed}
     reasons = {method: " ".join(str(error).split()) for method, error in errors.items()}
-    reasons |= {method: str(one.failed[0]) for method, one in found.items() if len(one.rows) < most}
+    reasons |= {
+        method: next(str(sample) for sample in one.failed if sample.name not in lost)
+        for method, one in found.items()
+        if [row.name for row in one.rows] != [row.name for row in most.rows]
+    }
     kept = {method: one for method, one in found.items() if method not in reasons}
-    lost = next(iter(kept.values())).failed
-    for one in lost:
+    for one in most.failed:
         failed(one)
-    return Measured(_joined([one.rows for one in kept.values()]), lost, _merged(kept.values()),
+    return Measured(_joined([one.rows for one in kept.values()]), most.failed, _merged(kept.values()),
                     {method: reasons[method] for method in methods if method in reasons})  # fmt: skip
 
 

@@ -14,6 +14,9 @@ __all__ = ["Baseline", "baseline_array", "baseline_examples", "check_baseline"]
 
 Baseline = float | np.ndarray | Sequence[float] | str | Mapping[str, "float | np.ndarray | Sequence[float] | str"]
 
+SINGLE = ", one for each example along a first axis, 'mean' or 'blurred'"  # what else a method with one baseline takes
+SEVERAL = ", or of several examples, along a first axis"  # what else a method that draws from baselines takes
+
 
 def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:
     """A baseline shaped to broadcast over one example with its batch axis, where it has one.
@@ -22,7 +25,7 @@ def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:
     the example's shape for itself; a mapping gives each input its own.
     """
     given = baseline.get(about.name, 0.0) if isinstance(baseline, Mapping) else baseline
-    array = _numbers(given, about)
+    array = _numbers(given, about, SINGLE)
     rank = len(about.shape)
     if array.ndim == 1 and rank > 1 and about.channels is not None:
         array = array.reshape([-1 if axis == about.channels else 1 for axis in range(rank)])
@@ -32,7 +35,7 @@ def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:
         n in (1, m) or m is None for n, m in zip(array.shape, about.shape, strict=False)
     )
     if not fits or not np.isfinite(array).all():
-        raise _refused(given, about, ", one for each example along a first axis, 'mean' or 'blurred'")
+        raise _refused(given, about, SINGLE)
     return array if array.ndim == 0 or about.batch is None else np.expand_dims(array, about.batch)
 
 
@@ -40,10 +43,10 @@ def baseline_examples(baseline: Baseline, about: Explained) -> np.ndarray:
     """Baselines as examples (K, *shape): those of an array with one more axis than an example, else the single one."""
     shape = about.sizes("baseline: several examples need")
     given = baseline.get(about.name, 0.0) if isinstance(baseline, Mapping) else baseline
-    array, one = _numbers(given, about), replace(about, batch=None)
+    array, one = _numbers(given, about, SEVERAL), replace(about, batch=None)
     several = array.ndim == len(about.shape) + 1 and len(array) > 0
     if several and array.shape[1:] != about.shape:
-        raise _refused(given, about, ", or of several examples, along a first axis")
+        raise _refused(given, about, SEVERAL)
     return np.stack([np.broadcast_to(baseline_array(row, one), shape) for row in (array if several else [given])])
 
 
@@ -54,11 +57,11 @@ def check_baseline(baseline: Baseline, explained: Mapping[str, Explained]) -> No
         raise InputError(f"baseline for {', '.join(unknown)}: the model's inputs are {', '.join(explained)}")
 
 
-def _numbers(given: object, about: Explained) -> np.ndarray:
+def _numbers(given: object, about: Explained, more: str) -> np.ndarray:
     try:
         return np.asarray(given, np.float32)
     except (TypeError, ValueError):
-        raise _refused(given, about, ", one for each example along a first axis, 'mean' or 'blurred'") from None
+        raise _refused(given, about, more) from None
 
 
 def _refused(given: object, about: Explained, more: str = "") -> InputError:

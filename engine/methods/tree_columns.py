@@ -27,12 +27,19 @@ def columns_of(value: ir.Value, known: Mapping[ir.Value, np.ndarray]) -> np.ndar
 
     ``known`` has these numbers for the inputs, (1, *example). An UnsupportedOperator names a node that mixes columns.
     """
-    if value in known:
-        return known[value]
-    node = value.producer()
-    if node is None:
-        return np.full(_sizes(value), FIXED)
-    read = [columns_of(x, known) for x in node.inputs if x is not None]
+    return _columns(value, dict(known))
+
+
+def _columns(value: ir.Value, found: dict[ir.Value, np.ndarray]) -> np.ndarray:
+    """As ``columns_of``; ``found`` keeps what was found, as values may be read more than once."""
+    if value not in found:
+        node = value.producer()
+        found[value] = np.full(_sizes(value), FIXED) if node is None else _made(node, found)
+    return found[value]
+
+
+def _made(node: ir.Node, known: dict[ir.Value, np.ndarray]) -> np.ndarray:
+    read = [_columns(x, known) for x in node.inputs if x is not None]
     made = _move(node)
     if made is None or (found := made(node, read)) is None:
         raise UnsupportedOperator(

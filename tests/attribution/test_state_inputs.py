@@ -14,12 +14,12 @@ from onnxray.attribution.state_inputs import state_inputs
 X = normal(2, 5, 3)
 
 
-def recurrent(size: str = "4", middle: str = "h1 = Identity(h0)") -> onnx.ModelProto:
+def recurrent(size: str = "4", middle: str = "h1 = Identity(h0)", tail: str = "y = Identity(z)") -> onnx.ModelProto:
     """An LSTM of four units over (N, T, 3), whose initial h is an input on axis 1 of which examples are counted."""
     return model(
         f"""net (float[N, T, 3] x, float[1, N, {size}] h0, float[1, N, 4] c0) => (float[1, N, 4] y) {{
             t = Transpose<perm=[1, 0, 2]>(x) {middle}
-            every, y, cell = LSTM<hidden_size=4>(t, W, R, "", "", h1, c0) }}""",
+            every, z, cell = LSTM<hidden_size=4>(t, W, R, "", "", h1, c0) {tail} }}""",
         {"W": normal(1, 16, 3), "R": normal(1, 16, 4)},
     )
 
@@ -62,8 +62,9 @@ def test_nothing_is_said_where_all_is_given() -> None:
         cached("other", "other_out"),  # no state by its name
         cached("cache", "y2"),  # nothing has its new value
         recurrent(middle="d = ReduceMean<keepdims=1>(x, k) e = Squeeze(d) h1 = Mul(h0, e)"),  # depends on data, too
+        recurrent(tail="y = Add(z, h0)"),  # is read elsewhere, too
     ],
-    ids=["name", "output", "data"],
+    ids=["name", "output", "data", "elsewhere"],
 )
 def test_what_is_no_state_must_be_given(proto: onnx.ModelProto) -> None:
     if any(node.op_type == "LSTM" for node in proto.graph.node):
