@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..drawing.heatmap import as_bytes
 from ..drawing.kinds import COLOURS, channels_first, kind_of
 from ..drawing.series import TimeAxis
 from ..drawing.views import View
 from ..drawing.volume import grey_planes
 from ..errors import InputError
-from .reductions import channel_axis, reduced
+from .reductions import CHANNEL_AXES, channel_axis, reduced
 
 __all__ = ["view_of"]
 
@@ -83,10 +84,9 @@ def _as_picture(data: Array | None, layout: str | None) -> Image.Image | None:
     """
     if data is None or data.ndim not in (3, 4):
         return None
-    axis = None if data.ndim == 3 else next((k for k in (1, 3) if data.shape[k] in COLOURS[:2]), 0)
+    axes = (CHANNEL_AXES[layout],) if layout in ("NCHW", "NHWC") else (1, 3)
+    axis = None if data.ndim == 3 else next((k for k in axes if data.shape[k] in COLOURS[:2]), 0)
     if axis == 0:
         return None
-    plane = data[0][..., None] if axis is None else np.moveaxis(data[0], axis - 1, -1)
-    low, high = float(plane.min()), float(plane.max())
-    bytes_ = np.rint(255 * (plane - low) / ((high - low) or 1.0)).astype(np.uint8)
+    bytes_ = as_bytes(data[0][..., None] if axis is None else np.moveaxis(data[0], axis - 1, -1))
     return Image.fromarray(bytes_[..., 0] if bytes_.shape[-1] == 1 else bytes_).convert("RGB")

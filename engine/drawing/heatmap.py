@@ -19,6 +19,7 @@ __all__ = [
     "PALETTES",
     "SIDE",
     "Map",
+    "as_bytes",
     "caption",
     "colourise",
     "enlarge",
@@ -159,6 +160,12 @@ def _colours(palette: str) -> NDArray[np.uint8]:
     return np.rint(cmap.Colormap(PALETTES[choose(palette, PALETTES, "palette")]).lut(STEPS + 1)[:, :3] * 255).astype(
         np.uint8
     )
+
+
+def as_bytes(values: NDArray) -> NDArray[np.uint8]:
+    """Numbers as bytes, from their least to their largest."""
+    low, high = float(values.min()), float(values.max())
+    return np.rint(255 * (values - low) / ((high - low) or 1.0)).astype(np.uint8)
 
 
 def fitted(picture: Image.Image, tile: int) -> Image.Image:

@@ -52,9 +52,7 @@ def grey_planes(volume: NDArray, channel_axis: int) -> NDArray[np.uint8]:
     the mean over channels.
     """
     moved = np.moveaxis(np.asarray(volume, np.float64), channel_axis, -1)
-    plain = moved if moved.shape[-1] == 3 else moved.mean(-1)
-    low, high = plain.min(), plain.max()
-    return np.rint(255 * (plain - low) / ((high - low) or 1.0)).astype(np.uint8)
+    return heatmap.as_bytes(moved if moved.shape[-1] == 3 else moved.mean(-1))
 
 
 def _slice(heat: NDArray, planes: NDArray | None, k: int, depth: int, scale: ColourScale, look: Look) -> Image.Image:

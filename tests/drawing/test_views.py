@@ -134,6 +134,16 @@ def test_slices_are_spaced_evenly_around_the_middle(depth: int) -> None:
     assert np.ptp(np.diff(numbers)) <= 1 if depth > 1 else numbers == [0]
 
 
+@pytest.mark.parametrize(("layout", "size"), [(None, (3, 5)), ("NCHW", (3, 5)), ("NHWC", (5, 3))])
+def test_the_layout_says_which_axis_of_a_picture_has_its_channels(layout: str | None, size: tuple[int, int]) -> None:
+    array = np.arange(45, dtype=float).reshape(1, 3, 5, 3)
+    (view,) = attribution(array, inputs={"x": array}, layout=layout).views().values()
+    assert view.picture is not None
+    assert view.picture.size == view.heat.shape[::-1] == size
+    colours = ((0, 81), (87, 168), (174, 255)) if layout != "NHWC" else ((0, 243), (6, 249), (12, 255))  # k * 255 / 44
+    assert view.picture.getextrema() == colours
+
+
 @pytest.mark.parametrize(("axis", "layout"), [(1, None), (1, "NCDHW"), (4, "NDHWC")])
 def test_slices_of_a_volume_show_their_own_evidence(axis: int, layout: Any) -> None:
     values = np.zeros((1, 2, 3, 16, 16))
