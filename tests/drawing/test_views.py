@@ -187,7 +187,7 @@ def test_lines_need_scikit_image(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("onnxray.optional.import_module", missing)
     one = attribution(np.ones((1, 3, 8, 8)), pictures=(Image.new("RGB", (8, 8)),))
-    with pytest.raises(RuntimeUnavailable, match=r"skimage\.measure is not installed; .*'onnxray\[superpixels\]'"):
+    with pytest.raises(RuntimeUnavailable, match=r"skimage is not installed; .*'onnxray\[superpixels\]'"):
         one.image(style="contour")
 
 
