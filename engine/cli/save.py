@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import onnx
+import onnx_ir as ir
 from typer import Argument, Option
 
 from ..attribution.axes import score_axes
@@ -17,6 +18,7 @@ from ..data.labels import read_labels
 from ..errors import InputError
 from ..explainer import Explainer
 from ..loading.load import load
+from ..loading.saving import write_model
 from .detected_boxes import box_classes
 from .flatten_options import flatten_options
 from .options import LabelsFile, ModelFile, Setup
@@ -69,17 +71,17 @@ def save(
     kind = target in SCORES and target != "norm" and not names_class(target, known)  # "norm" is a word, too
     wanted: Score = SCORES[target] if kind else score_of(target_of(target, known, axes))
     value = None if kind else explainer.target_input(wanted)
-    written = explainer.save(output, target=wanted)
-    say(str(written), *_inputs(written, [str(value.name) for value in source.inputs], target, value))
+    made = explainer.exported(wanted)
+    written = write_model(made, output)
+    say(str(written), *_inputs(made.graph.inputs, [str(value.name) for value in source.inputs], target, value))
 
 
-def _inputs(file: Path, own: list[str], target: str, value: np.ndarray | None) -> list[str]:
+def _inputs(inputs: Sequence[ir.Value], own: list[str], target: str, value: np.ndarray | None) -> list[str]:
     """A line for each input of a file: its name, type and shape; for the target also what it holds."""
     lines = []
-    for x in onnx.load(file, load_external_data=False).graph.input:
-        kind = x.type.tensor_type
-        sizes = ", ".join(str(d.dim_param or d.dim_value or "?") for d in kind.shape.dim)
-        line = f"  {x.name}: {onnx.TensorProto.DataType.Name(kind.elem_type).lower()} ({sizes})"
+    for x in inputs:
+        sizes = ", ".join(str(d if isinstance(d, int) else d.value or "?") for d in x.shape or ())
+        line = f"  {x.name}: {x.dtype.name.lower() if x.dtype is not None else '?'} ({sizes})"
         lines.append(line + (f", {x.doc_string}" if x.doc_string and x.name not in own else ""))
     if value is not None and value.size <= MOST:
         lines.append(f"  {target}: {', '.join(f'{number:g}' for number in value.ravel().tolist())}")

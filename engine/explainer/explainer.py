@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from ..attribution.export import exported
 from ..attribution.faulty_maps import ControlMap, as_provenance, faults_of, final_activation, not_zero, warn_of
@@ -219,11 +220,15 @@ class Explainer:
             >>> session.run(["attribution"], feeds)[0].shape
             (2, 1, 28, 28)
         """
+        return write_model(self.exported(target), path)
+
+    def exported(self, target: str | Score = "class") -> ir.Model:
+        """The model that ``save`` writes, in memory."""
         kind = target if isinstance(target, Score) else SCORES[choose(target, SCORES, "kind of target")]
         lowering = "cuda" if self._runs.lowering == "cuda" else "portable"
         runs = self._runs.reading(kind)
         plan = runs.open_plan(lowering, runs.score_finder.known, kind)
-        return write_model(exported(plan, self.method, runs.rules, kind.takes), path)
+        return exported(plan, self.method, runs.rules, kind.takes)
 
     def target_input(self, target: Any, examples: int = 1) -> np.ndarray:
         """The value of a saved file's input ``target``, ``(examples, ...)``, that means the ``target`` of a call.

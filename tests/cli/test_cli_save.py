@@ -83,6 +83,21 @@ def test_a_kind_that_takes_numbers_has_its_own_input(kind: str, capsys: pytest.C
     assert capsys.readouterr().out.splitlines()[-1] == f"  {name}: float (rows, 10), {SCORES[kind].takes}"
 
 
+def test_the_inputs_are_printed_of_the_model_in_memory(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file of gigabytes is not parsed again once it is written."""
+    onnx.save(net((10,)), "net.onnx")
+    read: list[str] = []
+    real = onnx.load
+    monkeypatch.setattr(onnx, "load", lambda path, *given, **named: read.append(str(path)) or real(path, *given))
+    assert run(["save", "net.onnx", "explainer.onnx", "--target", "6-8"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        f"  x: float (N, 3, {SIDE}, {SIDE})", f"  target: int64 (rows, 2), {scores.Contrast.takes}"
+    ]  # fmt: skip
+    assert [path for path in read if "explainer" in path] == []
+
+
 def test_every_kind_says_what_its_target_holds() -> None:
     assert [name for name, score in SCORES.items() if not score.takes] == []
 
