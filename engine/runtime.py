@@ -25,6 +25,7 @@ __all__ = [
     "OpenSession",
     "Provider",
     "Session",
+    "available_providers",
     "blaming_model",
     "open_model",
     "open_session",
@@ -86,10 +87,12 @@ def open_session(
     threads: int | None = None,
     folder: os.PathLike[str] | None = None,
     weights: Mapping[str, np.ndarray] | None = None,
+    profile: str | None = None,
 ) -> Session:
     """Loads a model; ``providers`` are names such as "cpu" or "cuda", in order of preference.
 
-    ``folder`` is where external data lies, ``weights`` those of it that are in memory, where they stay.
+    ``folder`` is where external data lies, ``weights`` those of it that are in memory, where they stay; ``profile`` is
+    the beginning of the name of a file to which onnxruntime writes what each node took, and where it ran.
 
     Raises RuntimeUnavailable where no onnxruntime is installed, or where a provider that was asked for is not there or
     does not come up: onnxruntime itself would fall back to the CPU in silence.
@@ -102,6 +105,8 @@ def open_session(
     options.log_severity_level = 4  # fatal: an error is raised, and need not be logged, too
     options.intra_op_num_threads = threads or 0
     options.enable_mem_pattern = False  # from its second run on, a session would hold its working memory twice
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, profile
     if folder is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.fspath(folder))
     if weights:
@@ -145,6 +150,11 @@ def try_model(model: Model) -> None:
 def _zeros(value: ir.Value) -> np.ndarray:
     sizes = [size if isinstance(size, int) else 1 for size in value.shape or ()]
     return np.zeros(sizes, None if value.dtype is None else value.dtype.numpy())
+
+
+def available_providers() -> list[str]:
+    """The execution providers that this onnxruntime was built with; one that is listed need not start."""
+    return list(_onnxruntime().get_available_providers())
 
 
 def resolve_providers(providers: Sequence[Provider] | Provider | None) -> list[Provider]:

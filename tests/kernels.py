@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import numpy_helper
+from onnxray.diagnostics.byte_products import products_saturate
 
 __all__ = ["exact_products", "products_saturate"]
 
 WEIGHT_AND_ZERO_POINT = {"DequantizeLinear": (0, 2), "QLinearConv": (3, 5), "QLinearMatMul": (3, 5)}  # places of inputs
-PRODUCT = """<ir_version: 8, opset_import: ["" : 17]>
-net (uint8[1, 8] a) => (int32[1, 4] y) <int8[8, 4] b = {WEIGHTS}> { y = MatMulInteger (a, b) }"""
-
-
-@cache
-def products_saturate() -> bool:
-    """Whether onnxruntime cuts the sum of two products of uint8 and int8 off at 16 bits."""
-    model = onnx.parser.parse_model(PRODUCT.replace("WEIGHTS", ", ".join(["127"] * 32)))
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return int(np.min(session.run(None, {"a": np.full((1, 8), 255, np.uint8)})[0])) < 8 * 255 * 127
 
 
 def exact_products(file: Path) -> onnx.ModelProto:

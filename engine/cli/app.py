@@ -18,6 +18,7 @@ from .activation_files import FeatureMaps
 from .compare import compare_models
 from .convert import convert
 from .demo import run_demo
+from .doctor import doctor
 from .ending import (
     CLOSED,
     TRACEBACK,
@@ -167,6 +168,7 @@ app.command()(convert)
 app.command("compare")(compare_models)
 app.command("evaluate")(evaluate_model)
 app.command("verify")(verify_command)
+app.command()(doctor)
 app.add_typer(training, name="training")
 
 

@@ -15,7 +15,7 @@ from ..gate import Comparison, compare
 from ..gate.golden import is_golden
 from ..gate.model_under_test import DEFAULT_METHODS
 from ..gate.pair import TargetKind
-from ..gate.provenance import other_runtime
+from ..gate.provenance import other_processor, other_runtime
 from ..optional import REPORT, need_all
 from ..support.writing import check_outputs, write_text
 from .flatten_options import flatten_options
@@ -157,7 +157,7 @@ def print_comparison(found: Comparison, written: Sequence[str] = ()) -> None:
     say(f"{found.verdict.upper()}: {len(found.rows)} samples{skipped}", "")
     for one in found.checks:
         say(f"  {one}")
-    if line := other_runtime(found.provenance):
+    for line in filter(None, (other_runtime(found.provenance), other_processor(found.provenance))):
         say(f"  {line}")
     rows = [
         (one.method, one.metric, f"{one.mean:.4f}", f"{one.low:.4f} .. {one.high:.4f}", f"{one.worst:.4f}")

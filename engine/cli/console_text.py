@@ -77,12 +77,22 @@ def print_inspection(found: Inspection) -> None:
     if found.detector:
         facts += [("detector", f"{found.detector}: 'onnxray explain' explains its boxes, or --target box:0")]
     facts += [("note", found.note)] if found.note else []
+    facts += [("8-bit", _at_risk(found.at_risk))] if found.at_risk else []
     facts += [("gradient", _gradient(found)), *_activations(found), ("preprocess", _preprocess(found))]
     facts += [("labels", _labels(found.labels)), *((key, value) for key, value in found.metadata.items())]
     print_table(["", ""], facts)
     say("")
     layers = [(one.name, one.op, _shape(one.shape), _tensor_and_mark(one)) for one in found.layers]
     print_table(["layer", "operator", "shape", "tensor"], layers)
+
+
+def _at_risk(layers: Sequence[str]) -> str:
+    named = ", ".join(layers[:NAMED]) + (f" and {len(layers) - NAMED} more" if len(layers) > NAMED else "")
+    have = "1 layer has" if len(layers) == 1 else f"{len(layers)} layers have"
+    return (
+        f"{have} int8 weights beyond 7 bits, and this processor cuts sums of their products off at 16"
+        f" bits: scores may be others elsewhere; see 'onnxray doctor' ({named})"
+    )
 
 
 def plain(report: Any) -> dict[str, Any]:

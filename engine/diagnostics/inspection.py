@@ -25,6 +25,7 @@ from ..graph.moving_operators import PASSING, QUANTIZING
 from ..methods import METHODS
 from ..methods.cam_default import default_layer
 from ..runtime import blaming_model
+from .byte_products import layers_at_risk, products_saturate
 from .differentiability import ActivationInfo, GradientInfo, NodeInfo, differentiation, node_info
 
 __all__ = [
@@ -76,7 +77,8 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class Inspection:
-    """The report of ``inspect``; ``note`` says what is explained where the inputs are integers."""
+    """The report of ``inspect``; ``note`` says what is explained where the inputs are integers, ``at_risk`` names
+    layers whose 8-bit sums this processor may cut off."""
 
     model: str | None
     producer: str
@@ -88,6 +90,7 @@ class Inspection:
     score: ScoreInfo | None
     gradient: GradientInfo
     note: str | None
+    at_risk: tuple[str, ...]
     activations: tuple[ActivationInfo, ...]
     layers: tuple[LayerInfo, ...]
     preprocess: Preprocess | None
@@ -101,7 +104,7 @@ class Inspection:
 
 
 def inspect(model: Model) -> Inspection:
-    """Looks at a model without running it."""
+    """Looks at a model without running it; whether 8-bit sums are cut off here is measured by one product."""
     with blaming_model(model):
         return _inspected(model)
 
@@ -122,6 +125,7 @@ def _inspected(model: Model) -> Inspection:
         score=_score(model, y) if y is not None else None,
         gradient=gradient,
         note=note_of(model),
+        at_risk=tuple(layers_at_risk(model)) if products_saturate() else (),
         activations=activations,
         layers=_layers(model, y),
         preprocess=Preprocess.from_metadata(model.metadata),

@@ -9,10 +9,10 @@ from .golden import Golden
 from .pair import Pair
 from .software import software
 
-__all__ = ["other_runtime", "provenance"]
+__all__ = ["other_processor", "other_runtime", "provenance"]
 
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
-RECORDED = ("versions", "providers", "python", "machine", "seed", "samples")
+RECORDED = ("versions", "providers", "python", "machine", "processor", "seed", "samples")
 
 
 def provenance(pair: Pair, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,6 +31,22 @@ def other_runtime(found: Mapping[str, Any]) -> str | None:
         return None
     then, now = (_runtime(one.get("versions", {})) for one in (found["recorded"], found))
     return None if then == now else f"the reference was recorded with {then}, the candidate ran on {now}"
+
+
+def other_processor(found: Mapping[str, Any]) -> str | None:
+    """One line where the reference was recorded on a processor with other features that change results."""
+    then = found.get("recorded", {}).get("processor")
+    now = found.get("processor")
+    if not then or not now or then["features"] == now["features"]:
+        return None
+    return (
+        f"the reference was recorded on {_named(then)}, the candidate ran on {_named(now)}: 8-bit and 16-bit kernels"
+        " may differ; see 'onnxray doctor'"
+    )
+
+
+def _named(processor: Mapping[str, Any]) -> str:
+    return f"{processor['name']} ({', '.join(processor['features']) or 'none of its features changes results'})"
 
 
 def _runtime(versions: Mapping[str, str]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import asdict
 from typing import Any
 
+from ..support.processor import this_processor
 from ..support.versions import installed_versions
 
 __all__ = ["software"]
@@ -13,9 +15,10 @@ PACKAGES = ("onnxray", "onnxruntime", "onnxruntime-gpu", "onnx", "numpy", "scipy
 
 
 def software() -> dict[str, Any]:
-    """Versions of the packages that numbers come from, of Python, and the machine."""
+    """Versions of the packages that numbers come from, of Python, the machine and its processor."""
     return {
         "versions": installed_versions(PACKAGES),
         "python": platform.python_version(),
         "machine": platform.platform(),
+        "processor": asdict(this_processor()),
     }

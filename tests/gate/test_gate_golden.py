@@ -88,10 +88,11 @@ def test_another_onnxruntime_is_told(capsys: pytest.CaptureFixture[str]) -> None
     capsys.readouterr()
     assert run(["compare", "g.golden", *call]) == 0
     assert "recorded with" not in capsys.readouterr().out
-    rewritten(Path("g.golden"), versions={"onnxruntime": "1.0.0"})
+    rewritten(Path("g.golden"), versions={"onnxruntime": "1.0.0"}, processor={"name": "m1", "features": ["asimddp"]})
     assert run(["compare", "g.golden", *call]) == 0
     told = capsys.readouterr().out
     assert f"recorded with onnxruntime 1.0.0, the candidate ran on onnxruntime {onnxruntime.__version__}" in told
+    assert "recorded on m1 (asimddp), the candidate ran on" in told
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -1,0 +1,40 @@
+"""Which execution provider runs which node: onnxruntime gives what a provider cannot run to the CPU, in silence."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..runtime import Provider, open_session
+
+__all__ = ["placement"]
+
+
+def placement(
+    model: bytes, feeds: Mapping[str, np.ndarray], providers: Sequence[Provider] | Provider | None = None
+) -> dict[str, Counter[str]]:
+    """By provider, the operators that it ran and how often, as onnxruntime's profile of one run tells.
+
+    The nodes are those of the optimised graph: fused ones count once, and copies between devices are nodes, too.
+    Raises RuntimeUnavailable for a provider that is not there.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        session = open_session(model, providers, profile=str(Path(folder) / "run"))
+        session.run(feeds)
+        events = json.loads(Path(session.native.end_profiling()).read_text())
+    found: dict[str, Counter[str]] = {}
+    for event in events:
+        _count(event, found)
+    return found
+
+
+def _count(event: Mapping[str, Any], found: dict[str, Counter[str]]) -> None:
+    told = event.get("args", {})
+    if event.get("cat") == "Node" and "provider" in told and "op_name" in told:
+        found.setdefault(told["provider"], Counter())[told["op_name"]] += 1
