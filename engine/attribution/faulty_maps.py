@@ -22,8 +22,8 @@ __all__ = [
     "ControlMap",
     "Fault",
     "as_provenance",
+    "control_maps",
     "faults_of",
-    "final_activation",
     "not_zero",
     "unusable",
     "warn_of",
@@ -75,14 +75,10 @@ def faults_of(
     values: Iterable[NDArray[Any]],
     scores: NDArray[Any],
     method: Method,
-    score: str,
-    activation: str | None,
+    controls: Iterable[tuple[ControlMap, str]],
     is_not_zero: IsNotZero,
-    ruled: bool = False,
 ) -> list[Fault]:
-    """The faults of a batch, whose ``values`` by input count examples first; ``activation`` is the model's final one.
-
-    ``ruled``: whether rules of a user's lie over the method's.
+    """The faults of a batch, whose ``values`` by input count examples first; ``controls`` as from ``control_maps``.
 
     A constant map is a fault where a layer is explained, as it says where evidence lies.
     """
@@ -94,9 +90,7 @@ def faults_of(
     found = [Fault(int(k), NOT_FINITE, _overflow(scores[k])) for k in np.flatnonzero(~finite)]
     found += [Fault(int(k), "is the same everywhere", method.uniform) for k in np.flatnonzero(same)]
     rows = np.flatnonzero(zero)
-    reasons = (
-        _reasons(rows, _control_maps(method, score, activation, ruled), method.blank, is_not_zero) if rows.size else {}
-    )
+    reasons = _reasons(rows, controls, method.blank, is_not_zero) if rows.size else {}
     return sorted((*found, *(Fault(k, "is zero everywhere", why) for k, why in reasons.items())), key=_example)
 
 
@@ -105,7 +99,7 @@ def not_zero(values: Iterable[NDArray[Any]]) -> NDArray[np.bool_]:
     return np.any([np.nan_to_num(array.reshape(len(array), -1)).any(1) for array in values], axis=0)
 
 
-def final_activation(model: Model, score: str) -> str | None:
+def _final_activation(model: Model, score: str) -> str | None:
     """The kind of the activation that a model's scores come from."""
     head = find_head(score_tensor(model, score))
     return head.kind if head is not None else None
@@ -138,10 +132,11 @@ def _reasons(
     return found | dict.fromkeys(map(int, left), blank)
 
 
-def _control_maps(method: Method, score: str, activation: str | None, ruled: bool) -> Iterator[tuple[ControlMap, str]]:
+def control_maps(method: Method, model: Model, score: str, ruled: bool) -> Iterator[tuple[ControlMap, str]]:
+    """The maps that tell why a map is zero, each with the reason; ``ruled``: whether a user's rules lie over it."""
     for other, why in method.relaxed():
         yield ControlMap(other, score), why
-    if score == "output" and activation is not None:
+    if score == "output" and (activation := _final_activation(model, score)) is not None:
         yield (
             ControlMap(Saliency(), "logit"),
             f"the final {activation} is saturated, its slope is zero; explain what stands before it: score='logit' "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,29 +22,91 @@ from ..graph.model import Model, is_float
 from .axes import batch_axis, fixed_batch
 from .state_inputs import state_inputs, zero_states
 
-__all__ = ["prepare"]
+__all__ = ["InputReader", "prepare"]
 
 Inputs = Any  # an array, a dict of arrays, or pictures: paths or PIL images
 
 
 def prepare(model: Model, inputs: Inputs, preprocess: Preprocess | None = None) -> Prepared:
-    """Arrays for every input of the model.
+    """Arrays for every input of the model, by an ``InputReader`` that is made for this one call."""
+    return InputReader(model, preprocess)(inputs)
 
-    ``inputs`` is an array for the only input, a dict for several, or pictures (paths or PIL images, one or many), which
-    go through ``preprocess``, by default the model's own. State inputs that are left out start at zero, and a warning
-    says so. Raises InputError for what does not fit.
+
+@dataclass(frozen=True, eq=False)
+class InputReader:
+    """Makes arrays for every input of a model; what the model alone tells is found out once.
+
+    ``preprocess`` is that of pictures, by default the model's own.
     """
-    pictures = _pictures(inputs)
-    drawn: tuple[Image.Image, ...] = ()
-    recipe = preprocess or Preprocess.from_metadata(model.metadata)
-    if pictures:
-        recipe = recipe or guess_preprocess(model)
-        drawn = tuple(recipe.picture(picture) for picture in pictures)
-        inputs = recipe.stacked(drawn)
-    arrays, states = _by_name(model, inputs)
-    feeds = {str(v.name): _checked(v, arrays[str(v.name)], model) for v in model.inputs}
-    axes = _example_axes(model, feeds)
-    return Prepared(Batch(feeds, axes, fixed_batch(model)), drawn, recipe, states)
+
+    model: Model
+    preprocess: Preprocess | None = None
+
+    @cached_property
+    def _values(self) -> dict[str, ir.Value]:
+        return {str(value.name): value for value in self.model.inputs}
+
+    @cached_property
+    def _axes(self) -> dict[str, int | None]:
+        return {name: batch_axis(self.model, value) for name, value in self._values.items()}
+
+    @cached_property
+    def _fixed(self) -> int | None:
+        return fixed_batch(self.model)
+
+    @cached_property
+    def _recipe(self) -> Preprocess | None:
+        return self.preprocess or Preprocess.from_metadata(self.model.metadata)
+
+    def __call__(self, inputs: Inputs) -> Prepared:
+        """The arrays, checked.
+
+        ``inputs`` is an array for the only input, a dict for several, or pictures (paths or PIL images, one or many).
+        State inputs that are left out start at zero, and a warning says so. Raises InputError for what does not fit.
+        """
+        pictures, recipe = _pictures(inputs), self._recipe
+        drawn: tuple[Image.Image, ...] = ()
+        if pictures:
+            recipe = recipe or guess_preprocess(self.model)
+            drawn = tuple(recipe.picture(picture) for picture in pictures)
+            inputs = recipe.stacked(drawn)
+        arrays, states = self._by_name(inputs)
+        feeds = {name: _checked(value, arrays[name]) for name, value in self._values.items()}
+        return Prepared(Batch(feeds, self._example_axes(feeds), self._fixed), drawn, recipe, states)
+
+    @cached_property
+    def _states(self) -> frozenset[str]:
+        return state_inputs(self.model)
+
+    def _by_name(self, inputs: Inputs) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+        """The arrays by input, and which of them are states that were left out and start at zero."""
+        names = list(self._values)
+        whole = isinstance(inputs, Mapping) and all(name in inputs for name in names)
+        states = frozenset() if whole or len(names) == 1 else self._states
+        given = _given(names, [name for name in names if name not in states], inputs)
+        left_out = tuple(name for name in names if name not in given)
+        zeros = zero_states(self.model, left_out, given) if left_out else {}
+        if left_out:
+            told = (
+                "state {}, which was left out, starts"
+                if len(left_out) == 1
+                else "states {}, which were left out, start"
+            )
+            warnings.warn(told.format(", ".join(map(repr, left_out))) + " at zero", stacklevel=4)
+        return {**given, **zeros}, left_out
+
+    def _example_axes(self, feeds: Mapping[str, np.ndarray]) -> dict[str, int | None]:
+        """The axis of each input that counts examples; none where inputs of different lengths make up one example.
+
+        Raises InputError where dimensions of one name, or of one size that the model sets, differ.
+        """
+        sizes = {name: feeds[name].shape[axis] for name, axis in self._axes.items() if axis is not None}
+        if len(set(sizes.values())) < 2:
+            return self._axes
+        shapes = ((self._values[name].shape, axis) for name, axis in self._axes.items())
+        if len({shape[axis] for shape, axis in shapes if shape is not None and axis is not None}) == 1:
+            raise InputError(f"the inputs differ in how many examples they hold: {sizes}")
+        return dict.fromkeys(self._axes)
 
 
 def guess_preprocess(model: Model) -> Preprocess:
@@ -61,12 +125,8 @@ def _pictures(inputs: Inputs) -> list[Any]:
     return [inputs] if one else list(inputs) if many else []
 
 
-def _by_name(model: Model, inputs: Inputs) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """The arrays by input, and which of them are states that were left out and start at zero."""
-    names = [str(v.name) for v in model.inputs]
-    whole = isinstance(inputs, Mapping) and all(name in inputs for name in names)
-    states = frozenset() if whole or len(names) == 1 else state_inputs(model)
-    needed = [name for name in names if name not in states]
+def _given(names: list[str], needed: list[str], inputs: Inputs) -> dict[str, np.ndarray]:
+    """The arrays that a user gives, by input; an InputError where one that is needed is not there."""
     given = dict(inputs) if isinstance(inputs, Mapping) else {needed[0]: inputs} if len(needed) == 1 else None
     if given is None:
         raise InputError(f"the model has several inputs; give a dict with: {', '.join(names)}")
@@ -74,15 +134,10 @@ def _by_name(model: Model, inputs: Inputs) -> tuple[dict[str, np.ndarray], tuple
         raise InputError(f"no array for input {', '.join(missing)}; the model takes: {', '.join(names)}")
     if unknown := [str(name) for name in given if name not in names]:
         raise InputError(f"no input {', '.join(unknown)} in the model; it takes: {', '.join(names)}")
-    left_out = tuple(name for name in names if name not in given)
-    zeros = zero_states(model, left_out, given) if left_out else {}
-    if left_out:
-        told = "state {}, which was left out, starts" if len(left_out) == 1 else "states {}, which were left out, start"
-        warnings.warn(told.format(", ".join(map(repr, left_out))) + " at zero", stacklevel=4)
-    return {**given, **zeros}, left_out
+    return given
 
 
-def _checked(value: ir.Value, given: Any, model: Model) -> np.ndarray:
+def _checked(value: ir.Value, given: Any) -> np.ndarray:
     """The array in the model's type; of its shape, and finite."""
     array = as_array(given, f"input {value.name!r}")
     wanted = value.dtype.numpy() if value.dtype is not None else array.dtype
@@ -116,18 +171,3 @@ def _check_shape(value: ir.Value, array: np.ndarray) -> None:
         raise InputError(f"input {value.name!r} has shape {array.shape}, the model takes {text}")
     if 0 in array.shape:
         raise InputError(f"input {value.name!r} is empty: shape {array.shape}")
-
-
-def _example_axes(model: Model, feeds: Mapping[str, np.ndarray]) -> dict[str, int | None]:
-    """The axis of each input that counts examples; none where inputs of different lengths make up one example.
-
-    Raises InputError where dimensions of one name, or of one size that the model sets, differ.
-    """
-    axes = {str(v.name): batch_axis(model, v) for v in model.inputs}
-    sizes = {name: feeds[name].shape[axis] for name, axis in axes.items() if axis is not None}
-    if len(set(sizes.values())) < 2:
-        return axes
-    names = {v.shape[axis] for v in model.inputs if (axis := axes[str(v.name)]) is not None and v.shape is not None}
-    if len(names) == 1:
-        raise InputError(f"the inputs differ in how many examples they hold: {sizes}")
-    return dict.fromkeys(axes)

@@ -84,7 +84,9 @@ def _feeds(
     rows: np.ndarray,
     places: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    feeds = batch.take(rows) | {name: array[places] for name, array in plan.points.items()}
+    in_order = places[-1] - places[0] == len(places) - 1  # a slice copies nothing
+    chosen = slice(places[0], places[-1] + 1) if in_order else places
+    feeds = batch.take(rows) | {name: array[chosen] for name, array in plan.points.items()}
     if plan.points:
         feeds[plan.reference] = sums.scores[rows, 0]
     return feeds | {plan.target: sums.settled[rows]}
@@ -115,8 +117,9 @@ def _collect(
             sums.values[name] = parts[:keep]
             continue
         total = sums.values.setdefault(name, np.zeros((batch.examples, *parts.shape[1:])))
-        for row, part in zip(rows, parts, strict=False):
-            total[row] += part
+        examples = len(total)  # their rows come by turns, so that every so many are of one example
+        for first, example in enumerate(rows[:examples]):
+            total[example] += parts[first:keep:examples].sum(0, dtype=np.float64)
 
 
 def by_row(array: np.ndarray, axis: int | None) -> np.ndarray:

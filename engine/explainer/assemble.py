@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -18,18 +19,27 @@ from ..data.batch import Prepared
 from ..graph.metadata import FEATURES, entry
 from ..methods import Method
 
-__all__ = ["attribution_of", "provenance_of"]
+__all__ = ["Described", "attribution_of", "described"]
+
+
+@dataclass(frozen=True)
+class Described:
+    """What an explanation graph tells of every attribution that it makes: fields of the attribution."""
+
+    provenance: dict[str, Any]
+    layout: Literal["NLC", "NCHW"] | None
+    columns: tuple[str, ...]
+
+
+def described(plan: ExplanationGraph, method: Method, score: str, note: str | None, rules: Overlay) -> Described:
+    """What is the same of all attributions by a graph; ``note`` as from ``note_of``."""
+    return Described(_provenance(plan, method, score, note, rules), _layout(plan), _columns(plan))
 
 
 def attribution_of(
-    plan: ExplanationGraph,
-    method: Method,
-    given: Prepared,
-    target: np.ndarray,
-    sums: Sums,
-    made: Mapping[str, Any],
+    plan: ExplanationGraph, method: Method, given: Prepared, target: np.ndarray, sums: Sums, about: Described
 ) -> Attribution:
-    """The attribution of a batch from the sums over its runs; ``made`` says how, see ``provenance_of``."""
+    """The attribution of a batch from the sums over its runs."""
     values = {
         name: array if plan.row_axis(name) is None else np.moveaxis(array, 0, plan.row_axis(name) or 0)
         for name, array in sums.values.items()
@@ -40,12 +50,12 @@ def attribution_of(
         score=sums.scores[:, 0],
         method=method.name,
         delta=sums.delta,
-        layout=given.preprocess.layout if given.preprocess and plan.fed else _layout(plan),
+        layout=given.preprocess.layout if given.preprocess and plan.fed else about.layout,
         pictures=given.pictures if plan.fed or plan.layer_sized else (),
-        provenance={**made} | _of_inputs(plan, given) | gap_record(sums.gaps, plan.bound),
-        reduction=method.reduction if _layout(plan) == "NLC" else "abs-max",
+        provenance=deepcopy(about.provenance) | _of_inputs(plan, given) | gap_record(sums.gaps, plan.bound),
+        reduction=method.reduction if about.layout == "NLC" else "abs-max",
         inputs={} if given.pictures else _drawn_over(plan, given),
-        columns=_columns(plan),
+        columns=about.columns,
     )
 
 
@@ -56,9 +66,7 @@ def _columns(plan: ExplanationGraph) -> tuple[str, ...]:
     return names if plan.fed and not plan.layer_sized and shapes == [(len(names),)] else ()
 
 
-def provenance_of(
-    plan: ExplanationGraph, method: Method, score: str, note: str | None, rules: Overlay
-) -> dict[str, Any]:
+def _provenance(plan: ExplanationGraph, method: Method, score: str, note: str | None, rules: Overlay) -> dict[str, Any]:
     """How it was made; where embeddings are explained, of which input, and the line that says so."""
     tokens = {name: about.tokens for name, about in plan.explained.items() if about.tokens}
     said = {"note": note, "tokens": tokens} if note else {}
@@ -84,8 +92,8 @@ def _drawn_over(plan: ExplanationGraph, given: Prepared) -> dict[str, np.ndarray
     for name, array in given.batch.feeds.items():
         if array.dtype.kind == "f" and name not in given.states and (plan.fed or plan.layer_sized):
             axis = given.batch.axes[name]
-            whole = np.broadcast_to(array, (examples, *array.shape))
-            found[name] = whole if axis is None else np.moveaxis(array, axis, 0)
+            shared = axis is None
+            found[name] = np.broadcast_to(array, (examples, *array.shape)) if shared else np.moveaxis(array, axis, 0)
     return found
 
 

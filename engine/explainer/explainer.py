@@ -12,9 +12,9 @@ import numpy as np
 import onnx_ir as ir
 
 from ..attribution.export import exported
-from ..attribution.faulty_maps import ControlMap, as_provenance, faults_of, final_activation, not_zero, warn_of
+from ..attribution.faulty_maps import ControlMap, as_provenance, control_maps, faults_of, not_zero, warn_of
 from ..attribution.features import Features
-from ..attribution.inputs import Inputs, prepare
+from ..attribution.inputs import InputReader, Inputs
 from ..attribution.joining import joined
 from ..attribution.plan import ExplanationGraph
 from ..attribution.result import Attribution
@@ -101,7 +101,7 @@ class Explainer:
         self.model, self.method, self.score = self._runs.model, self._runs.method, score
         self.builder, self.runtime = builder, runtime
         self.providers, self.threads = self._runs.providers, threads
-        self.preprocess = preprocess
+        self._reader = InputReader(self.model, preprocess)
         self.note = self._runs.note
 
     def __call__(self, inputs: Inputs, target: Any = "top1", *, progress: Progress | None = None) -> Attribution:
@@ -131,18 +131,15 @@ class Explainer:
         """
         score = score_of(target)
         runs = self._runs.reading(score)
-        return self._checked(runs, *runs.run(self._prepared(inputs), score, progress), score)
+        return self._checked(runs, *runs.run(self._reader(inputs), score, progress), score)
 
     def with_outputs(self, inputs: Inputs, target: Any = "top1") -> tuple[Attribution, dict[str, np.ndarray]]:
         """The attribution of a batch, and the outputs of the same run by name; whole where they count no examples."""
         score = score_of(target)
         runs = self._runs.reading(score)
-        found, given, sums = runs.run(self._prepared(inputs), score, keep=True)
+        found, given, sums = runs.run(self._reader(inputs), score, keep=True)
         outputs = joined(self.model, sums.outputs, sums.rows, len(found.score))
         return self._checked(runs, found, given, sums, score), outputs
-
-    def _prepared(self, inputs: Inputs) -> Prepared:
-        return prepare(self.model, inputs, self.preprocess)
 
     def _checked(
         self, runs: ExplanationRuns, found: Attribution, given: Prepared, sums: Sums, score: Score
@@ -151,14 +148,23 @@ class Explainer:
 
         def is_not_zero(control: ControlMap, rows: np.ndarray) -> np.ndarray:
             other = runs.beside(control)
-            few = prepare(self.model, given.batch.take(rows))
+            few = self._reader(given.batch.take(rows))
             return not_zero(other.run(few, Settled(score, sums.settled[rows]))[2].values.values())
 
         warn_of_gap(found.provenance, stacklevel=3)
-        activation, ruled = final_activation(runs.model, runs.score), runs.ruled
-        faults = faults_of(sums.values.values(), found.score, self.method, runs.score, activation, is_not_zero, ruled)
+        controls = control_maps(self.method, runs.model, runs.score, runs.ruled)
+        faults = faults_of(sums.values.values(), found.score, self.method, controls, is_not_zero)
         warn_of(faults, found.method, len(found.score), stacklevel=3)
         return replace(found, provenance={**found.provenance, **as_provenance(faults)}) if faults else found
+
+    @property
+    def preprocess(self) -> Preprocess | None:
+        """How pictures become inputs; None for what the model carries."""
+        return self._reader.preprocess
+
+    @preprocess.setter
+    def preprocess(self, preprocess: Preprocess | None) -> None:
+        self._reader = InputReader(self.model, preprocess)
 
     @property
     def memory(self) -> int:

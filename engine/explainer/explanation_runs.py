@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from ..attribution.axes import Shapes, declared_axes, is_mixed
@@ -33,18 +33,22 @@ from ..graph.model import Model, Source
 from ..loading.load import load
 from ..methods import Method, method_named
 from ..runtime import OpenSession, Provider, blaming_model
-from .assemble import attribution_of, provenance_of
+from .assemble import Described, attribution_of, described
 
 __all__ = ["ExplanationRuns", "open_runs"]
 
 
 @dataclass(frozen=True, eq=False)
 class OpenPlan:
-    """An explanation graph in a session, with the method's last step; shared by the calls that it fits."""
+    """An explanation graph in a session, with the method's last step; shared by the calls that it fits.
+
+    ``about``: what every attribution by it is told to be.
+    """
 
     graph: ExplanationGraph
     session: OpenSession
     finish: Finish
+    about: Described
 
 
 @dataclass(eq=False)
@@ -84,8 +88,8 @@ class ExplanationRuns:
         batch = given.batch.beside(self.method.example_inputs(given.batch.feeds, plan.explained))
         missing = partial(score.missing, scores=scores)
         sums = opened.finish(run_samples(opened.session, plan, batch, wanted, rows, progress, keep, missing))
-        made = provenance_of(plan, self.method, self.score, self.note, self.rules)
-        return attribution_of(plan, self.method, given, score.told(sums.settled, scores), sums, made), given, sums
+        told = score.told(sums.settled, scores)
+        return attribution_of(plan, self.method, given, told, sums, opened.about), given, sums
 
     def reading(self, score: Score) -> ExplanationRuns:
         """The runs on the model with what a score reads; these here, where that is the model's scores."""
@@ -120,7 +124,12 @@ class ExplanationRuns:
     def shapes(self, given: Prepared) -> Shapes:
         """The shapes that a plan is made for: what the model leaves open, or all of them."""
         whole = all(axis is None for axis in given.batch.axes.values())
-        return given.shapes if whole or has_open_sizes(self.model) or self.backend.fixes_sizes else {}
+        return given.shapes if whole or self._sized else {}
+
+    @cached_property
+    def _sized(self) -> bool:
+        """Whether a plan is for inputs of one size, however the examples are told."""
+        return has_open_sizes(self.model) or self.backend.fixes_sizes
 
     def plan(self, shapes: Shapes, scores: ScoreAxes, target: Score) -> OpenPlan:
         """The graph for inputs in these shapes with its session, built where it is not held."""
@@ -167,8 +176,7 @@ class ExplanationRuns:
         """Builds the graph before the first inputs where neither they nor the kind of score can change it; else finds
         what makes it impossible."""
         scores = declared_axes(self.model, self.score)
-        sized = has_open_sizes(self.model) or self.backend.fixes_sizes
-        if not sized and scores and scores.single and not is_mixed(self.model):
+        if not self._sized and scores and scores.single and not is_mixed(self.model):
             self.plan({}, scores, Class())
         else:
             of = None if self.features.inputs else str(row_scores(self.model, self.score).name)
@@ -189,7 +197,9 @@ class ExplanationRuns:
                 self.model, self.method, score=self.score, lowering=self.lowering, target=target, shapes=shapes,
                 builder=self.backend.reverse_pass(self.model), scores=scores, rules=self.rules, features=self.features,
             )  # fmt: skip
-        return OpenPlan(plan, self.backend.open(plan.model, self.providers, self.threads), Finish(self.method, plan))
+            about = described(plan, self.method, self.score, self.note, self.rules)
+        session = self.backend.open(plan.model, self.providers, self.threads)
+        return OpenPlan(plan, session, Finish(self.method, plan), about)
 
 
 def open_runs(
