@@ -23,6 +23,7 @@ from ..methods.groups import Cells, Groups
 from ..methods.occlusion import Extent
 from ..optional import MEASURING, need_all
 from ..runtime import Provider
+from ..samples.sample_set import Data, Samples, modules_for, open_samples
 from ..support.heap import release
 from .calibration import Calibration, calibrate
 from .check_compatible import check_compatible
@@ -31,6 +32,7 @@ from .explainers import SharedMemory
 from .golden import Golden, Recorder, is_golden, open_golden, read_header, recording
 from .layers.cam_layer import default_layer, same_layer, usable_methods
 from .layers.compare_layers import LayerReport, compare_layers
+from .masks import warn_of_no_mask
 from .metrics.agreement import chosen_metrics
 from .metrics.inside_mask import MASKED
 from .model_under_test import DEFAULT_METHODS, ModelUnderTest
@@ -38,8 +40,6 @@ from .pair import Pair, TargetKind
 from .provenance import provenance
 from .record import Failed, Progress
 from .recorded_settings import as_recorded, recorded_methods, settings
-from .samples.masks import warn_of_no_mask
-from .samples.sample_set import Data, Samples, modules_for, open_samples
 from .settings import CompareSettings, listed, method_settings
 from .summary import Summary, check, parse_thresholds, summarise
 

@@ -21,15 +21,15 @@ from ..methods.groups import Cells, Groups
 from ..methods.occlusion import Extent
 from ..optional import MEASURING, need_all
 from ..runtime import Provider
+from ..samples.sample_set import Data, Samples, modules_for, open_samples
 from ..support.choice import choose
 from .layers.cam_layer import usable_methods
 from .layers.randomise import randomised
+from .masks import open_masks, warn_of_no_mask
 from .metrics.quality import chosen_qualities
 from .model_under_test import DEFAULT_METHODS, model_name, provider_names
 from .quality_run import QualitySetup, measured_each
 from .record import EvaluationRecord, Failed, Progress
-from .samples.masks import open_masks, warn_of_no_mask
-from .samples.sample_set import Data, Samples, modules_for, open_samples
 from .settings import listed, method_settings
 from .software import software
 from .summary import summarise

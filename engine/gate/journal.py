@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import InputError
+from ..samples.sample_set import Sample
 from ..support.schema import Struct, decoded, typed
 from ..support.writing import write_text, writing
-from .samples.sample_set import Sample
 from .summary import Row
 
 __all__ = ["Journal", "open_journal"]

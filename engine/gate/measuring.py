@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import InputError, ModelError, OnnxrayError, OutputError, RuntimeUnavailable
+from ..samples.sample_set import Sample, Samples
 from .record import Failed, Progress
-from .samples.sample_set import Sample, Samples
 from .summary import Row
 
 __all__ = ["measure_samples"]

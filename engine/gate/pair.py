@@ -13,13 +13,13 @@ from ..data.batch import Prepared
 from ..data.preprocess import Preprocess
 from ..drawing import heatmap
 from ..errors import InputError
+from ..samples.sample_set import Sample, Samples
 from .explainers import SharedMemory
+from .masks import Masks
 from .metrics.agreement import Metric, agreement, strength
 from .metrics.inside_mask import mask_agreement
 from .metrics.outputs import output_agreement
 from .model_under_test import Evidence, ModelUnderTest
-from .samples.masks import Masks
-from .samples.sample_set import Sample, Samples
 from .summary import Row
 
 __all__ = ["TARGETS", "Pair", "Reference", "SampleResult", "TargetKind", "resized"]

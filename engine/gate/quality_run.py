@@ -11,15 +11,15 @@ import numpy as np
 from ..attribution.memory import parse_memory
 from ..errors import InputError, OnnxrayError
 from ..graph.model import Model
+from ..samples.sample_set import Sample, Samples
 from ..support.heap import release
 from .explainers import SharedMemory
+from .masks import Masks
 from .measuring import measure_samples
 from .metrics.quality import Quality, area
 from .metrics.quality_case import QualityCase
 from .model_under_test import ModelUnderTest, check_options, open_model_under_test, options_of
 from .record import Failed, Progress
-from .samples.masks import Masks
-from .samples.sample_set import Sample, Samples
 from .summary import Row
 
 __all__ = ["Measured", "QualitySetup", "measured_each"]

@@ -14,10 +14,10 @@ from ..errors import InputError
 from ..graph.model import Source
 from ..runtime import Provider
 from ..support.choice import choose
+from .masks import Masks, open_masks
 from .metrics.agreement import chosen_metrics
 from .model_under_test import ModelUnderTest, open_model_under_test
 from .pair import TARGETS, TargetKind
-from .samples.masks import Masks, open_masks
 
 __all__ = ["CompareSettings", "listed", "method_settings"]
 

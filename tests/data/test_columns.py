@@ -11,7 +11,7 @@ import onnxray.converters
 import pytest
 from by_hand import model
 from onnxray.data.files import read_given
-from onnxray.gate.samples.sample_set import open_samples
+from onnxray.samples.sample_set import open_samples
 
 NAMES = ["a", "b", "c"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnxray
 import pytest
 from onnxray import InputError, models
-from onnxray.gate.samples.sample_set import open_samples
+from onnxray.samples.sample_set import open_samples
 from PIL import Image
 
 DIGITS = onnxray.load(models.path("digits.onnx"))

@@ -10,7 +10,7 @@ import onnxray
 import pytest
 from cli_tools import DIGITS, one_line
 from onnxray.gate import comparing, evaluation
-from onnxray.gate.samples import sample_set
+from onnxray.samples import sample_set
 
 X = np.zeros((1, 1, 28, 28), np.float32)
 

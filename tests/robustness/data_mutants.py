@@ -30,7 +30,7 @@ from onnxray.data.files import read_given
 from onnxray.data.labels import read_labels
 from onnxray.data.pictures import read_picture
 from onnxray.gate.journal import open_journal
-from onnxray.gate.samples.sample_set import open_samples
+from onnxray.samples.sample_set import open_samples
 from PIL import Image
 
 __all__ = ["KINDS", "data_mutant", "tried_data"]

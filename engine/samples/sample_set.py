@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...attribution.target_text import parse_target
-from ...data.files import read_given
-from ...data.labels import Labels, labels_of
-from ...errors import InputError
-from ...graph.model import Model
+from ..attribution.target_text import parse_target
+from ..data.files import read_given
+from ..data.labels import Labels, labels_of
+from ..errors import InputError
+from ..graph.model import Model
 from .array_files import ArrayRow, ArrayRows, npy_rows, npz_rows
 from .table_files import csv_rows, parquet_rows
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ...data.files import NO_TABLE, table_lines
-from ...data.table_columns import FIRST_ROWS, columns_of, is_number
-from ...errors import InputError
-from ...graph.model import Model
-from ...optional import import_extra
-from ...support.damaged import readable
+from ..data.files import NO_TABLE, table_lines
+from ..data.table_columns import FIRST_ROWS, columns_of, is_number
+from ..errors import InputError
+from ..graph.model import Model
+from ..optional import import_extra
+from ..support.damaged import readable
 from .array_files import ArrayRow, ArrayRows
 
 __all__ = ["csv_rows", "parquet_rows"]

@@ -12,10 +12,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from ...data.table_columns import CLASSES as LABELS
-from ...errors import InputError
-from ...graph.model import Model
-from ...support.damaged import readable
+from ..data.table_columns import CLASSES as LABELS
+from ..errors import InputError
+from ..graph.model import Model
+from ..support.damaged import readable
 
 __all__ = ["LABELS", "ArrayRow", "ArrayRows", "npy_rows", "npz_rows"]
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ...data.batch import Prepared
-from ...data.pictures import read_picture
-from ...errors import InputError
-from ..summary import Row
-from .sample_set import Sample
+from ..data.batch import Prepared
+from ..data.pictures import read_picture
+from ..errors import InputError
+from ..samples.sample_set import Sample
+from .summary import Row
 
 __all__ = ["Masks", "open_masks", "warn_of_no_mask"]
 

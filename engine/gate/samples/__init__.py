@@ -1,1 +1,0 @@
-"""The samples of a comparison or evaluation, and their masks."""

@@ -1,0 +1,1 @@
+"""The samples of a comparison, an evaluation or a run over a data set, read one after another."""
