@@ -14,10 +14,11 @@ from ..graph.model import Model, is_float
 from ..graph.traversal import ancestors
 from .axes import batch_axis, leading_input
 
-__all__ = ["state_inputs", "zero_states"]
+__all__ = ["carried_states", "state_inputs", "zero_states"]
 
 INITIAL = {"LSTM": (5, 6), "GRU": (5,), "RNN": (5,)}  # inputs of the operators: initial_h, initial_c
 STATE = re.compile(r"state|cache|hidden|cell", re.IGNORECASE)
+WAY = re.compile(r"(^|_)(in|out|prev|next|new|old)(?=_|$)", re.IGNORECASE)  # what tells a state from its new value
 
 
 def state_inputs(model: Model) -> frozenset[str]:
@@ -29,6 +30,16 @@ def state_inputs(model: Model) -> frozenset[str]:
     initial = _initial_states(model, first)
     others = [value for value in model.inputs if is_float(value) and value is not first]
     return frozenset(str(value.name) for value in others if value in initial or _is_cache(model, value))
+
+
+def carried_states(model: Model) -> dict[str, str]:
+    """The output with the new value of each state input that has one, by the input's name."""
+    found = {}
+    for value in (v for v in model.inputs if str(v.name) in state_inputs(model)):
+        outputs = [str(y.name) for y in model.outputs if is_float(y) and _continues(value, y)]
+        if outputs:
+            found[str(value.name)] = min(outputs, key=len)  # the one with the least added
+    return found
 
 
 def zero_states(model: Model, names: Collection[str], given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -47,7 +58,9 @@ def zero_states(model: Model, names: Collection[str], given: Mapping[str, np.nda
 
 
 def _sizes(model: Model, value: ir.Value, examples: int) -> list[int]:
-    axis = batch_axis(model, value)
+    axis, open_ones = batch_axis(model, value), [k for k, d in enumerate(value.shape or ()) if not isinstance(d, int)]
+    if axis is None and examples == 1 and len(open_ones) == 1:
+        axis = open_ones[0]  # without a name, yet what else is open is the number of examples, here one
     dims = [examples if k == axis and not isinstance(d, int) else d for k, d in enumerate(value.shape or ())]
     if value.shape is None or not all(isinstance(d, int) for d in dims):
         raise InputError(
@@ -76,8 +89,11 @@ def _is_cache(model: Model, value: ir.Value) -> bool:
 
 
 def _continues(value: ir.Value, output: ir.Value) -> bool:
-    """Whether an output has the name of an input with something added, and its shape as far as it is known."""
-    if str(value.name) not in str(output.name) or value.shape is None or output.shape is None:
+    """Whether an output has the name of an input with something added, or but for in and out the same, and its shape
+    as far as it is known."""
+    names = str(value.name), str(output.name)
+    alike = names[0] in names[1] or WAY.sub("", names[0]) == WAY.sub("", names[1])
+    if not alike or value.shape is None or output.shape is None:
         return False
     sizes = [
         (a, b) for a, b in zip(value.shape, output.shape, strict=False) if isinstance(a, int) and isinstance(b, int)

@@ -17,7 +17,7 @@ __all__ = ["Done"]
 @dataclass(frozen=True)
 class Done:
     """One example, explained and written; ``row`` counts the examples of a file that holds several, ``name`` says in
-    words what is explained, ``scales`` are the colours of its maps by input.
+    words what is explained, ``scales`` are the colours of its maps by input, ``chunks`` has the scores of a recording.
     """
 
     image: str
@@ -30,6 +30,7 @@ class Done:
     features: tuple[Feature, ...] = ()
     box: list[float] | None = None
     scales: Mapping[str, ColourScale] = field(default_factory=dict)
+    chunks: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def caption(self) -> str:
@@ -51,6 +52,7 @@ class Done:
         known = {"method": one.method, "target": self.target, "label": self.label, "explained": self.name}
         known["score"] = float(one.score[0])
         known |= {} if self.box is None else {"box": self.box}
+        known |= {"chunks": dict(self.chunks)} if self.chunks else {}
         faults = [text for _, text in one.provenance.get("faults", ())]
         told = {"warning": faults[0]} if faults else {}
         files = [str(file) for file in self.files]

@@ -75,8 +75,9 @@ def _on_one_sheet(every: Sequence[Explained], scales: Sequence[Scales], look: Lo
 
 
 def _coloured(views: Mapping[str, View], scales: Scales) -> dict[str, ColourScale]:
-    """The scales of the maps that are drawn in colours, which bars are not."""
-    return {name: scales[name] for name, view in views.items() if view.kind not in ("tokens", "vector")}
+    """The scales of the maps that are drawn in colours, which bars are not, nor what stands beside a map."""
+    shown = {name: view for name, view in views.items() if view.kind not in ("tokens", "vector") and not view.aside}
+    return {name: scales[name] for name in shown}
 
 
 def _save(picture: Image.Image, file: Path) -> Path:

@@ -25,6 +25,7 @@ from .options import (
     OptionalImages,
     Out,
     Preset,
+    Recording,
     Runtime,
     Setup,
     TargetText,
@@ -48,6 +49,7 @@ def explain(
     as_json: Json = False,
     npz: Numbers = False,
     texts: TextOptions = TextOptions(),  # noqa: B008  a frozen value
+    recording: Recording = Recording(),  # noqa: B008  a frozen value
     drawing: Drawing = Drawing(),  # noqa: B008  a frozen value
     runtime: Runtime = Runtime(),  # noqa: B008
     **options: Any,
@@ -58,6 +60,8 @@ def explain(
     there is one object per example on stdout: image, method, target, label,
     explained (the target in words), score and files. Exit code 1 says that some of several files failed.
     Of a detector (YOLO, SSD, DETR, ...) the ten best boxes are explained, and drawn.
+    A recording that is longer than the model takes is cut into chunks (--chunk):
+    their scores over time are drawn, and the map of one or of all (--at).
     A text is explained word by word: in colour on a terminal and as an .html
     file; with --json come text, tokens and words, but no image.
 
@@ -68,6 +72,7 @@ def explain(
       onnxray explain model.onnx dog.jpg -m integrated-gradients --steps 100 --npz
       onnxray explain yolo.onnx street.jpg --preprocess unit,fit=letterbox --target box:dog
       onnxray explain table.onnx rows.csv -m integrated-gradients --json
+      onnxray explain silero_vad.onnx speech.wav --target 0 --at all
       onnxray explain bert.onnx --text "a fine film" --tokenizer tokenizer.json -m input-x-gradient
     """
     source, files = load(model), images or []
@@ -81,7 +86,7 @@ def explain(
         source, setup.method, score=setup.score, layer=setup.layer or None, providers=runtime.provider or None,
         threads=runtime.threads, memory=runtime.memory, preprocess=preprocessing, **options,
     )  # fmt: skip
-    job = Job(explainer, wanted, known, scores, make_folder(out), drawing, npz)
+    job = Job(explainer, wanted, known, scores, make_folder(out), drawing, npz, recording)
     if encoded is not None:
         explain_text(job, encoded, as_json)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,9 +20,10 @@ from ..explainer import BoxFinder, Explainer, open_box_finder
 from .detected_boxes import boxes_of, in_picture, marked
 from .done_record import Done
 from .draw_files import Explained, written
+from .explain_recording import ChunkViews, chunks_in, explained_chunks
 from .explained_views import listed, named_views
 from .file_batch import RowProgress
-from .options import Drawing
+from .options import Drawing, Recording
 from .table_rows import with_rows
 
 __all__ = ["Job"]
@@ -41,6 +42,7 @@ class Job:
     out: Path
     drawing: Drawing = Drawing()  # noqa: RUF009  a frozen value
     numbers: bool = False
+    recording: Recording = Recording()  # noqa: RUF009  a frozen value
 
     def __call__(self, file: Path, stem: str, progress: RowProgress | None = None) -> Iterator[Done]:
         """Explains every example of a file and writes what belongs to it."""
@@ -57,6 +59,12 @@ class Job:
         return written(found, self.drawing, Path(f"{self.out / stem}-{self.explainer.method.name}.png"))
 
     def _of_file(self, file: Path, stem: str, given: Given, progress: RowProgress | None) -> Iterator[Explained]:
+        if chunks := chunks_in(self.explainer.model, file, given, self.recording):
+            score = score_of("top1" if self.target is None else self.target)
+            asked = (self.explainer, given, chunks, score, self.recording.at, progress)
+            found = self._quoting(file, lambda: explained_chunks(*asked))
+            yield self._recorded(file, stem, None, found.attribution, given, score, found)
+            return
         if self.target is not None:
             yield from self._explained(file, stem, given, score_of(self.target), progress)
             return
@@ -96,7 +104,14 @@ class Job:
         return self.explainer.method.many
 
     def _recorded(
-        self, file: Path, stem: str, row: int | None, one: Attribution, given: Given, score: Score
+        self,
+        file: Path,
+        stem: str,
+        row: int | None,
+        one: Attribution,
+        given: Given,
+        score: Score,
+        chunks: ChunkViews | None = None,
     ) -> Explained:
         """The record of one example, and what is drawn of it; its numbers are written, where they are asked for."""
         target, base = one.target[0].tolist(), f"{self.out / stem}-{one.method}"
@@ -109,4 +124,10 @@ class Job:
         views = named_views(one, given, row or 0, self.drawing.reduce)
         views = marked(views, corners, name, score.mask_of(row or 0))
         files = (one.save(f"{base}.npz"),) if self.numbers else ()
-        return Explained(Done(str(file), row, one, target, label, name, files, listed(views), box), views, base)
+        done = Done(str(file), row, one, target, label, name, files, listed(views), box)
+        if chunks is not None:
+            views = chunks.beside(views)
+            done = replace(
+                done, name=f"{name}, {chunks.name}", features=listed(chunks.own(views)), chunks=chunks.record
+            )
+        return Explained(done, views, base)

@@ -31,6 +31,7 @@ __all__ = [
     "Out",
     "Preset",
     "Providers",
+    "Recording",
     "Runtime",
     "Setup",
     "TargetText",
@@ -60,6 +61,17 @@ def _rate(text: str) -> float:
     if not 0 < rate < float("inf"):
         raise BadParameter(f"{text!r}; give samples a second, such as 16000")
     return rate
+
+
+def _chunk(text: str) -> tuple[int, int]:
+    """Length and hop of chunks; a hop that is not named is the length."""
+    parts = text.split(",")
+    if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
+        raise BadParameter(f"{text!r}; give samples, such as 512, or 576,512 for chunks of 576 that start 512 apart")
+    length, hop = int(parts[0]), int(parts[-1])
+    if not 0 < hop <= length:
+        raise BadParameter(f"{text!r}; chunks have a length above 0 and start at most that far apart")
+    return length, hop
 
 
 ModelFile = Annotated[Path, Argument(metavar="MODEL", help="An .onnx file.", show_default=False)]
@@ -178,6 +190,29 @@ class Drawing:
     def shared(self) -> bool:
         """Whether all maps of a file have one colour scale."""
         return self.scale == "shared" or (self.scale is None and self.style == "grid")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """How a recording is cut that is longer than the model takes, and of which part the map is."""
+
+    chunk: Annotated[
+        Any,  # length and hop, or None; of a tuple typer would take two words
+        Option(
+            parser=_chunk,
+            metavar="SAMPLES",
+            help="Samples of a chunk of a recording that is longer than the model takes, and how far apart chunks "
+            "start, as in 576,512; by default what the model fixes, or is known to take. States are carried on.",
+        ),
+    ] = None
+    at: Annotated[
+        str,
+        Option(
+            metavar="TIME",
+            help="Which chunk is explained: best, the one with the highest score; a time in seconds (in samples where "
+            "no rate is known); or all, whose maps are added up over the whole recording.",
+        ),
+    ] = "best"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ KINDS = {1: "u1", 2: "<i2", 4: "<i4"}  # bytes of a sample
 def read_sound(model: Model, path: Path, rate: float | None) -> tuple[dict[str, np.ndarray], float]:
     """The sound of a file for the model's first floating-point input, by name, and its samples a second.
 
-    InputError for a file of another rate than ``rate``, or with more channels or another length than the model takes.
+    InputError for a file of another rate than ``rate``, or with more channels or fewer samples than the model takes.
     """
     sound, own = read_wav(path)
     if rate is not None and rate != own:
@@ -80,7 +80,7 @@ def _shaped(path: Path, sound: np.ndarray, value: ir.Value) -> np.ndarray:
     room = dims[-1 - (not turned)] if len(dims) == 3 else 1
     if room not in (None, channels):
         raise InputError(f"{path} has {channels} channels, the model takes {room}; mix them into one file of {room}")
-    if wanted not in (None, samples):
+    if samples < (wanted or 0):
         raise InputError(f"{path} has {samples} samples, the model takes {wanted}; cut or pad the sound")
     sound = sound.T if turned else sound
     return sound[0] if len(dims) == 1 else sound if len(dims) == 2 else sound[None]

@@ -28,11 +28,13 @@ AXIS, WEAK = "#616161", 205
 
 @dataclass(frozen=True)
 class TimeAxis:
-    """The axis of time of so many samples: in seconds where their number a second is known, else in ``unit``."""
+    """The axis of time of so many samples: in seconds where their number a second is known, else in ``unit``; the first
+    of them is sample ``start``."""
 
     samples: int
     rate: float | None = None
     unit: str = "samples"
+    start: int = 0
 
     @property
     def label(self) -> str:
@@ -45,15 +47,18 @@ class TimeAxis:
         return self.samples / (self.rate or 1)
 
     def ticks(self) -> Iterator[float]:
-        """Round numbers from zero on, a few."""
+        """Round numbers, a few."""
         rough = self.length / TICKS
         power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
         step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough)
         step = step if self.rate else max(1.0, step)
-        return takewhile(lambda t: t <= self.length * (1 + 1e-9), (k * step for k in count()))
+        first = self.start / (self.rate or 1)
+        least = math.ceil(first / step - 1e-9)
+        return takewhile(lambda t: t <= first + self.length * (1 + 1e-9), (k * step for k in count(least)))
 
     def text(self, start: float, end: float) -> str:
         """A stretch of samples in words."""
+        start, end = start + self.start, end + self.start
         if self.rate:
             return f"{start / self.rate:.4g} to {end / self.rate:.4g} s"
         one = self.unit.removesuffix("s")
@@ -61,17 +66,23 @@ class TimeAxis:
 
 
 def series_picture(
-    heat: NDArray, curves: NDArray | None, scale: ColourScale, axis: TimeAxis, style: str = "overlay"
+    heat: NDArray,
+    curves: NDArray | None,
+    scale: ColourScale,
+    axis: TimeAxis,
+    style: str = "overlay",
+    legend: bool = True,
 ) -> Image.Image:
     """Maps (C, T) or (T,) and curves (C, T) of one example as a picture.
 
     Styles: "map" leaves out the curves, "masked" the colours: a curve is pale where its map is weak; all others draw
-    the curves over the colours. A map (T,) of a layer is stretched over the time of all channels.
+    the curves over the colours. A map (T,) of a layer is stretched over the time of all channels. ``legend``: whether
+    the value of the full colour stands below.
     """
     shares = scale(np.atleast_2d(heat))
     rows = len(shares) if curves is None else len(curves)
     if rows > CURVES:
-        return _framed([_plane(shares, scale)], [f"{rows} channels"], [None], axis, scale)
+        return _framed([_plane(shares, scale)], [f"{rows} channels"], [None], axis, _legend(scale, legend))
     height = next(pixels for most, pixels in HEIGHTS.items() if rows <= most)
     shown = np.broadcast_to(shares, (rows, shares.shape[1]))
     strips = [_strip(shown[k], None if curves is None else curves[k], scale, style, height) for k in range(rows)]
@@ -80,7 +91,11 @@ def series_picture(
         None if curves is None or style == "map" else (float(one.min()), float(one.max()))
         for one in (curves if curves is not None else shares)
     ]
-    return _framed(strips, names, ends, axis, scale)
+    return _framed(strips, names, ends, axis, _legend(scale, legend))
+
+
+def _legend(scale: ColourScale, shown: bool) -> str:
+    return f"full colour: {scale.end:.3g}" if shown else ""
 
 
 def _strip(shares: Map, curve: NDArray | None, scale: ColourScale, style: str, height: int) -> Image.Image:
@@ -131,7 +146,7 @@ def _framed(
     names: list[str],
     ends: list[tuple[float, float] | None],
     axis: TimeAxis,
-    scale: ColourScale,
+    legend: str,
 ) -> Image.Image:
     """Strips one below another, their names and smallest and largest values on the left, time and colours below."""
     high = sum(strip.height + 4 for strip in strips) + 4
@@ -145,9 +160,9 @@ def _framed(
             pen.text((LEFT - 6, y), f"{value:.3g}", AXIS, font, anchor=anchor)
         top += strip.height + 4
     for tick in axis.ticks():
-        x = LEFT + WIDTH * tick / axis.length
+        x = LEFT + WIDTH * (tick - axis.start / (axis.rate or 1)) / axis.length
         pen.line((x, high - 3, x, high + 3), AXIS)
         pen.text((x, high + 5), f"{tick:.6g}", AXIS, font, anchor="mt")
     pen.text((LEFT + WIDTH / 2, high + FOOT - 4), axis.label, "black", font, anchor="mb")
-    pen.text((LEFT + WIDTH, high + FOOT - 4), f"full colour: {scale.end:.3g}", AXIS, font, anchor="rb")
+    pen.text((LEFT + WIDTH, high + FOOT - 4), legend, AXIS, font, anchor="rb")
     return sheet

@@ -40,6 +40,7 @@ class View:
         plain: The palette of a map without values below zero.
         smooth: Whether the map of a picture is coarse, and enlarged without steps.
         mark: Draws on each picture what the score is taken of, such as a box; or None.
+        aside: Whether it stands beside a map, and its colours only mark a place.
     """
 
     kind: Kind
@@ -53,6 +54,7 @@ class View:
     plain: str = "hot"
     smooth: bool = False
     mark: Callable[[Image.Image], Image.Image] | None = None
+    aside: bool = False
 
     def marked(self, picture: Image.Image) -> Image.Image:
         """A picture with the mark, if there is one."""
@@ -150,7 +152,8 @@ def stacked(pictures: Sequence[Image.Image], captions: Sequence[str]) -> Image.I
 
 
 def _series(view: View, scale: ColourScale, look: Look) -> Image.Image:
-    return series_picture(view.heat, view.data, scale, view.axis or TimeAxis(view.heat.shape[-1]), look.style)
+    axis = view.axis or TimeAxis(view.heat.shape[-1])
+    return series_picture(view.heat, view.data, scale, axis, look.style, legend=not view.aside)
 
 
 def _bars(view: View, scale: ColourScale, look: Look) -> Image.Image:

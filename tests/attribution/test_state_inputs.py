@@ -9,7 +9,7 @@ import onnx
 import onnxray
 import pytest
 from by_hand import model, normal
-from onnxray.attribution.state_inputs import state_inputs
+from onnxray.attribution.state_inputs import carried_states, state_inputs
 
 X = normal(2, 5, 3)
 
@@ -77,3 +77,23 @@ def test_what_is_no_state_must_be_given(proto: onnx.ModelProto) -> None:
 def test_a_state_of_open_size_must_be_given() -> None:
     with pytest.raises(onnxray.InputError, match=r"no array for input 'h0', a state of open size .*; give zeros"):
         onnxray.explain(recurrent("H"), {"x": X}, target=0)
+
+
+def test_a_state_is_carried_to_the_output_with_its_new_value() -> None:
+    """Names that differ by in and out, too; of several outputs the one with the least added."""
+    assert carried_states(onnxray.load(cached("in_cache0", "out_cache0"))) == {"in_cache0": "out_cache0"}
+    assert carried_states(onnxray.load(cached("cache", "cache_out"))) == {"cache": "cache_out"}
+    assert carried_states(onnxray.load(recurrent())) == {}
+
+
+def test_the_only_open_size_of_a_state_is_the_number_of_examples() -> None:
+    """Without names of dimensions, as silero-vad has its state (2, ?, 128)."""
+    proto = recurrent()
+    for value in proto.graph.input:
+        for dim in value.type.tensor_type.shape.dim:
+            dim.ClearField("dim_param")
+    with pytest.warns(UserWarning, match="start at zero"):
+        found = onnxray.explain(proto, {"x": X[:1]}, target=1)
+    with pytest.warns(UserWarning, match="start at zero"):
+        expected = onnxray.explain(recurrent(), {"x": X[:1]}, target=1)
+    np.testing.assert_allclose(found.values["x"], expected.values["x"])
