@@ -43,11 +43,13 @@ def _counted(
     about: Explained,
     cam: bool,
 ) -> ir.Value:
-    """A total of a row, times the weight of its point."""
+    """A total of a row, times the weight of its point; of a point that counts nothing zero, even where it is NaN, as a
+    gradient is that starts at a baseline where a square root is zero."""
     if WEIGHT not in points:
         return total
     rows = g.CastLike(points[WEIGHT], total)
-    return g.Mul(broadcast_rows(g, rows, total, replace(about, batch=0) if cam else about), total)
+    weight = broadcast_rows(g, rows, total, replace(about, batch=0) if cam else about)
+    return g.Where(g.Equal(weight, 0), 0, g.Mul(weight, total))
 
 
 def gap_of_completeness(

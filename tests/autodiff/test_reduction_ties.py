@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 import pytest
+from by_hand import model
 from gradcheck import Case, check_against_differences, evaluate, normal, positive, run
 from onnxray.gradient_graph import differentiate
 
@@ -111,3 +112,34 @@ def test_forms_that_the_checker_refuses(case: Case) -> None:
     found = run(case.gradient(np.float32, "all"), case.feeds(np.float32), case.cotangents)
     for name, expected in case.expected.items():
         np.testing.assert_allclose(found[name], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "squares",
+    [
+        "a = Pow(x, two) s = ReduceSum<keepdims=0>(a, last)",
+        "a = Mul(x, x) s = ReduceMean<keepdims=0>(a, last)",
+        "s = ReduceSumSquare<keepdims=0>(x, last)",
+        "u, v = Split<axis=1, num_outputs=2>(x) a = Mul(u, u) b = Mul(v, v) c = Add(a, b) s = Squeeze(c, last)",
+    ],
+)
+def test_a_length_has_the_gradient_0_at_the_origin(squares: str) -> None:
+    """As ReduceL2 has; the square root of any other zero is infinitely steep."""
+    net = model(
+        f"net (float[N, 2] x) => (float[N] y) {{ {squares} y = Sqrt(s) }}",
+        {"two": np.float32(2), "last": np.array([1])},
+    )
+    if "Squeeze" in squares:
+        net.graph.node[4].op_type, net.graph.node[4].output[0] = "Sqrt", "r"
+        del net.graph.node[4].input[1:]
+        net.graph.node[5].CopyFrom(onnx.helper.make_node("Squeeze", ["r", "last"], ["y"]))
+    x = np.array([[0, 0], [3, -4]], np.float32)
+    dx = run(differentiate(net, "y", "x"), {"x": x}, {"y": np.ones(2)})["x"]
+    np.testing.assert_allclose(dx[0], 0)
+    np.testing.assert_allclose(dx[1] / np.linalg.norm(dx[1]), [0.6, -0.8], rtol=1e-6)
+
+
+def test_a_square_root_of_zero_is_infinitely_steep() -> None:
+    net = model("net (float[N] x) => (float[N] y) { y = Sqrt(x) }", {})
+    dx = run(differentiate(net, "y", "x"), {"x": np.float32([0, 4])}, {"y": np.ones(2)})["x"]
+    np.testing.assert_allclose(dx, [np.inf, 0.25])

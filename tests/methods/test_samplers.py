@@ -129,3 +129,13 @@ def test_the_gap_of_completeness_is_in_the_file(tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(explainer.save(tmp_path / "e.onnx"), providers=["CPUExecutionProvider"])
     (delta,) = session.run(["delta"], {"x": x, "target": np.array([0, 1, 2])})
     np.testing.assert_allclose(delta, explainer(x, [0, 1, 2]).delta, atol=1e-5)
+
+
+def test_a_point_that_counts_nothing_adds_no_nan() -> None:
+    """The baseline counts for delta alone; there the gradient of a square root is infinite, and times 0 NaN."""
+    root = model("net (float[N, 2] x) => (float[N, 2] y) { y = Sqrt(x) }")
+    x = np.array([[4.0, 9.0]], np.float32)
+    found = onnxray.explain(root, x, "integrated-gradients", steps=200, target=1)
+    assert found.delta is not None
+    np.testing.assert_allclose(found.values, [[0, 3]], atol=0.01)
+    np.testing.assert_allclose(found.delta, found.values.sum(1) - 3, atol=1e-6)

@@ -9,6 +9,7 @@ import onnx_ir as ir
 from ...graph.builder import GraphBuilder
 from ...graph.shapes import constant_of
 from ..registry import Gradients, Node, vjp
+from .zeros import divided
 
 _TINY = 1e-30  # a float32 whose reciprocal is finite
 
@@ -101,7 +102,23 @@ def abs(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 @vjp("Sqrt")
 def sqrt(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    return g.Div(dy, g.Mul(2, node.outputs[0]))
+    """Of a sum of squares, as the magnitude of a spectrum is, 0 at the origin, as of ReduceL2."""
+    twice = g.Mul(2, node.outputs[0])
+    return divided(g, dy, twice) if _sums_squares(node.inputs[0]) else g.Div(dy, twice)
+
+
+def _sums_squares(value: ir.Value | None) -> bool:
+    node = value.producer() if value is not None else None
+    if node is None or node.domain != "":
+        return False
+    if node.op_type in ("Add", "Sum", "ReduceSum", "ReduceMean"):
+        return all(map(_sums_squares, node.inputs if node.op_type in ("Add", "Sum") else node.inputs[:1]))
+    if node.op_type == "Mul":
+        return node.inputs[0] is node.inputs[1]
+    if node.op_type == "Pow":
+        power = constant_of(node.inputs[1])
+        return power is not None and power.size == 1 and bool((power == 2).all())
+    return node.op_type == "ReduceSumSquare"
 
 
 @vjp("Reciprocal")
