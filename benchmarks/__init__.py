@@ -1,0 +1,1 @@
+"""Programs that compare onnxray with others; `python -m benchmarks` times its calls, the other files are scripts."""

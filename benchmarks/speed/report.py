@@ -1,0 +1,99 @@
+"""The tables in Markdown, and the chart, of the results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..generated import write_section
+from .machine import one_line
+from .settings import TITLES
+
+__all__ = ["chart", "tables", "write_report"]
+
+OURS = "onnxray"
+
+
+def write_report(page: Path, results: dict[str, Any]) -> None:
+    """Writes the tables into the page, and the chart, "speed-cpu.svg" or "speed-cuda.svg", beside it."""
+    provider = results["settings"]["provider"]
+    picture = page.with_name(f"speed-{provider}.svg")
+    chart(results, picture)
+    text = f"![Times over onnxray's]({picture.name})\n\n{tables(results)}"
+    write_section(page, f"speed on {provider}", text)
+
+
+def tables(results: dict[str, Any]) -> str:
+    """The machine in a sentence, a table of times, and one of memory and opening times."""
+    parts = [one_line(results["machine"]), times_table(results["row"])]
+    if results["settings"]["provider"] == "cuda":
+        parts.insert(1, f"TF32 is {'on' if results['settings']['tf32'] else 'off'} on all sides.")
+    if results["memory"]:
+        parts.append(memory_table(results["memory"]))
+    parts += [f"Failed: {TITLES.get(one['net'], one['net'])}: {one['error']}" for one in results["failure"]]
+    return "\n\n".join(parts)
+
+
+def times_table(rows: list[dict[str, Any]]) -> str:
+    """A line for each side of each row."""
+    head = (
+        "| net | method | batch | onnxray, ms | added by the call, ms | of forward | best peer | ms "
+        "| onnxray / best peer | distance | other sides, ms |\n|" + "---|" * 11
+    )
+    return "\n".join([head, *(_line(row) for row in rows)])
+
+
+def _line(row: dict[str, Any]) -> str:
+    sides, best = row["sides"], row.get("best_peer")
+    others = [f"{name} {_time(side)}" for name, side in sides.items() if name not in (OURS, best)]
+    cells = [TITLES[row["net"]], row["method"], row["batch"], _time(sides[OURS]), _number(row["added"]["median"])]
+    cells += [row["of_forward"], best or "", _time(sides[best]) if best else "", row.get("ratio", "")]
+    cells += [f"{row['distances'][best]:.0e}" if best in row["distances"] else "", "; ".join(others)]
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+def _time(side: dict[str, Any]) -> str:
+    return f"{_number(side['median'])} ({_number(side['lower_quartile'])} to {_number(side['upper_quartile'])})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 1 else f"{value:.2f}"
+
+
+def memory_table(records: list[dict[str, Any]]) -> str:
+    head = (
+        "| net | method | side | peak of the process, MiB | above its imports, MiB | opening, s | first call, s |\n|"
+        + "---|" * 7
+    )
+    lines = [
+        f"| {TITLES[one['net']]} | {'' if one['side'] == 'forward' else one['method']} | {one['side']} | "
+        f"{one['peak_mib']:.0f} | {one['peak_above_imports_mib']:.0f} | {one['open_seconds']:.2f} | "
+        f"{one['first_call_seconds']:.2f} |"
+        for one in records
+    ]
+    return "\n".join([head, *lines])
+
+
+def chart(results: dict[str, Any], file: Path) -> None:
+    """Bars: the time of each peer and of the forward pass over onnxray's, one group for each row."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    mpl.rcParams["svg.hashsalt"] = "onnxray"
+    from matplotlib import pyplot as plt
+
+    rows = results["row"]
+    names = list(dict.fromkeys(name for row in rows for name in row["sides"] if name != OURS))
+    figure, axes = plt.subplots(figsize=(9, 1 + 0.18 * len(rows) * (len(names) + 1)), layout="constrained")
+    for k, name in enumerate(names):
+        held = [(y, row["sides"]) for y, row in enumerate(rows) if name in row["sides"]]
+        places = [y + 0.8 * (k + 0.5) / len(names) - 0.4 for y, _ in held]
+        axes.barh(places, [s[name]["median"] / s[OURS]["median"] for _, s in held], 0.8 / len(names), label=name)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_xlabel("time over onnxray's: right of 1, onnxray is faster")
+    axes.set_yticks(range(len(rows)), [f"{TITLES[row['net']]}, {row['method']}, batch {row['batch']}" for row in rows])
+    axes.invert_yaxis()
+    axes.legend(fontsize="small")
+    figure.savefig(file, metadata={"Date": None})
+    plt.close(figure)
