@@ -25,6 +25,7 @@ from .gradient_nodes import lower_gradients
 from .graph.model import Model
 from .loading.load import load
 from .methods import METHODS
+from .runs import FinishedRun, RunReport, read_run, run
 
 __all__ = [
     "METHODS",
@@ -37,6 +38,7 @@ __all__ = [
     "Evaluation",
     "ExecutionError",
     "Explainer",
+    "FinishedRun",
     "GradientGraph",
     "InputError",
     "Model",
@@ -46,6 +48,7 @@ __all__ = [
     "OutputError",
     "Overlay",
     "Preprocess",
+    "RunReport",
     "RuntimeUnavailable",
     "TangentGraph",
     "TextEncoder",
@@ -61,4 +64,6 @@ __all__ = [
     "jvp",
     "load",
     "lower_gradients",
+    "read_run",
+    "run",
 ]

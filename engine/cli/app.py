@@ -17,6 +17,7 @@ from . import console_text
 from .activation_files import FeatureMaps
 from .compare import compare_models
 from .convert import convert
+from .data_run import run_on_data
 from .demo import run_demo
 from .doctor import doctor
 from .ending import (
@@ -163,6 +164,7 @@ def methods(as_json: Json = False) -> None:
     )
 
 
+app.command("run")(run_on_data)
 app.command()(save)
 app.command()(convert)
 app.command("compare")(compare_models)

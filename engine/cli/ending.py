@@ -21,6 +21,7 @@ __all__ = [
     "TRACEBACK",
     "Interrupted",
     "answering_signals",
+    "finishing_at_a_signal",
     "interruption",
     "opened_streams",
     "say_failure",
@@ -124,6 +125,40 @@ class _Watch:
         with suppress(OSError):
             os.write(self.stderr, (cursor + line).encode("utf-8", "backslashreplace"))
         os._exit(128 + number)
+
+
+@dataclass
+class Stop:
+    """Whether a signal came, and which."""
+
+    number: int | None = None
+
+
+@contextmanager
+def finishing_at_a_signal() -> Iterator[Stop]:
+    """Within, the first SIGINT or SIGTERM is noted only, for work that then stops where nothing is lost.
+
+    A second one raises Interrupted. In another thread than the main one, which gets no signals, nothing changes.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def note(number: int, _: Any) -> None:
+        if stop.number is not None:
+            raise Interrupted(number)
+        stop.number = number
+        say_error("finishing what is in hand; once more to stop at once", KINDS[number])
+
+    watched = signal.set_wakeup_fd(-1)  # whose thread would end the process
+    before = {one: signal.signal(one, note) for one in KINDS if signal.getsignal(one) is not signal.SIG_IGN}
+    try:
+        yield stop
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        signal.set_wakeup_fd(watched, warn_on_full_buffer=False)
 
 
 def opened_streams() -> None:

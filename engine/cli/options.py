@@ -32,6 +32,7 @@ __all__ = [
     "Preset",
     "Providers",
     "Recording",
+    "Reduce",
     "Runtime",
     "Setup",
     "TargetText",
@@ -115,6 +116,10 @@ Layers = Annotated[
 ]
 Numbers = Annotated[bool, Option("--npz", help="Also write the numbers, as .npz.")]
 MapsPalette = Annotated[str, _choice("Colours of the maps", *PALETTES)]
+Reduce = Annotated[
+    str | None,
+    _choice("How channels become one number, by default abs-max, of tokens what suits the method", *REDUCTIONS),
+]
 Providers = Annotated[
     list[str] | None, Option("--provider", metavar="NAME", help="Where to run: cpu, cuda, ...; repeat it for several.")
 ]
@@ -172,10 +177,7 @@ class Drawing:
         _choice("A colour scale for each map, or one for all maps of a file; by default shared in a grid", *SCALES),
     ] = None
     palette: Annotated[str | None, _choice("Colours of the map, by default what suits it", *PALETTES)] = None
-    reduce: Annotated[
-        str | None,
-        _choice("How channels become one number, by default abs-max, of tokens what suits the method", *REDUCTIONS),
-    ] = None
+    reduce: Reduce = None
     rate: Annotated[
         float | None,
         Option(

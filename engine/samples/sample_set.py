@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -61,12 +62,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples that can be gone through again and again; ``kept`` are the indices of those that were drawn."""
+    """Samples that can be gone through again and again; ``kept`` are the indices of those that were drawn.
+
+    ``at`` gives one sample by its index, where none before it need be read for that.
+    """
 
     count: int
     each: Callable[[], Iterator[Sample]]
     labelled: bool
     kept: frozenset[int] | None = None
+    at: Callable[[int], Sample] | None = None
 
     def __len__(self) -> int:
         return self.count if self.kept is None else len(self.kept)
@@ -74,6 +79,12 @@ class Samples:
     def __iter__(self) -> Iterator[Sample]:
         kept = self.kept
         return (sample for index, sample in enumerate(self.each()) if kept is None or index in kept)
+
+    def between(self, start: int, stop: int) -> list[Sample]:
+        """The samples from one index up to another, in their order."""
+        if self.at is not None and self.kept is None:
+            return [self.at(index) for index in range(start, min(stop, self.count))]
+        return list(islice(self, start, stop))
 
     def drawn(self, number: int | None, seed: int) -> Samples:
         """So many of them at random, the same ones for the same seed, in their order; all where there are no more."""
@@ -121,6 +132,7 @@ def _of_paths(paths: Sequence[Path], model: Model, labels: Labels) -> Samples:
         len(files),
         lambda: (_of_file(file, label, model, top) for file, label in files),
         all(label is not None for _, label in files),
+        at=lambda index: _of_file(*files[index], model, top),
     )
 
 

@@ -1,0 +1,117 @@
+"""``onnxray run``: one method on a data set, into a folder that a later call continues."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from ..attribution.axes import score_axes
+from ..attribution.target_text import fitting_labels
+from ..attribution.target_words import target_of
+from ..data.files import is_picture
+from ..data.labels import read_labels
+from ..loading.load import load
+from ..runs import RunReport, run
+from .ending import Interrupted, finishing_at_a_signal
+from .flatten_options import flatten_options
+from .gate_options import named_preprocess
+from .options import Json, LabelsFile, ModelFile, Preset, Reduce, Runtime, Setup, TargetText
+from .terminal import Step, print_json, progress_bar, say, say_error
+
+__all__ = ["run_on_data"]
+
+Data = Annotated[
+    list[Path],
+    Argument(
+        metavar="DATA...",
+        help="Pictures, folders of them, or one .npy, .npz, .csv or .parquet file of arrays.",
+        show_default=False,
+    ),
+]
+
+
+@flatten_options
+def run_on_data(
+    model: ModelFile,
+    data: Data,
+    setup: Setup,
+    out: Annotated[Path, Option(metavar="DIR", help="Folder of the results; created if missing.", show_default=False)],
+    target: TargetText = "top1",
+    labels: LabelsFile = None,
+    preprocess: Preset = None,
+    reduce: Reduce = None,
+    batch: Annotated[int, Option(help="Samples that are explained together.", min=1)] = 16,
+    piece: Annotated[int, Option(help="Samples in one file of results.", min=1)] = 256,
+    workers: Annotated[
+        int | None, Option(help="Worker processes; one on each core by default, 0 for none but this one.", min=0)
+    ] = None,
+    as_json: Json = False,
+    runtime: Runtime = Runtime(),  # noqa: B008  a frozen value
+    **options: Any,
+) -> None:
+    """Explain a whole data set: a row with scores, map and error for each sample, in Parquet files.
+
+    The same command goes on where an earlier one was stopped or killed, and refuses
+    a folder of another model, data or settings. A sample that fails is a row with
+    its error, and one that kills its worker, too. At Ctrl-C or SIGTERM the files in
+    hand are finished. onnxray.read_run("DIR") reads the results, as does whatever
+    reads Parquet. Exit code 0 if all samples have a map, 1 if some failed, 2 if all did.
+
+    \b
+    Example:
+      onnxray run model.onnx photos -m grad-cam --preprocess imagenet --out maps
+      onnxray run model.onnx rows.parquet -m integrated-gradients --steps 50 --out maps --workers 4
+    """
+    source = load(model)
+    scores = score_axes(source, setup.score)
+    known = fitting_labels(source, scores, read_labels(labels) if labels else None)
+    pictures = any(one.is_dir() or is_picture(one) for one in data)
+    with progress_bar(1, worth=True) as step, finishing_at_a_signal() as stop:
+        found = run(
+            model, data, out, setup.method, target_of(target, known, scores), score=setup.score, layer=setup.layer,
+            preprocess=named_preprocess(model, preprocess) if pictures else None, labels=known, reduce=reduce,
+            batch=batch, piece=piece, workers=workers, providers=runtime.provider, threads=runtime.threads,
+            memory=runtime.memory, progress=_rated(step), stopped=lambda: stop.number is not None, **options,
+        )  # fmt: skip
+    print_json(_record(found)) if as_json else say(_line(found))
+    if stop.number is not None and found.left:
+        end = Interrupted(stop.number)
+        say_error(f"{found.left} samples are left; the same command goes on", end.kind)
+        raise typer.Exit(end.code)
+    if found.failed:
+        raise typer.Exit(1 if found.done + found.before > found.failed else 2)
+
+
+def _rated(step: Step) -> Any:
+    """Progress as a share, with what is done and how fast."""
+    began = time.perf_counter()
+    first: list[int] = []
+
+    def show(done: int, failed: int, count: int) -> None:
+        first.append(done)
+        rate = (done - first[0]) / max(time.perf_counter() - began, 1e-9)
+        told = f", {failed} failed" if failed else ""
+        step(f"{done} of {count}{told}, {rate:.0f} a second", done / max(count, 1))
+
+    return show
+
+
+def _record(found: RunReport) -> dict[str, Any]:
+    return {
+        "out": str(found.out),
+        "done": found.done,
+        "before": found.before,
+        "left": found.left,
+        "failed": found.failed,
+        "seconds": round(found.seconds, 3),
+    }
+
+
+def _line(found: RunReport) -> str:
+    before = f", {found.before} done before" if found.before else ""
+    left = f", {found.left} left" if found.left else ""
+    return f"{found.out}: {found.done} done{before}{left}, {found.failed or 'none'} failed, in {found.seconds:.1f} s"

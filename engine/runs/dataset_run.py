@@ -1,0 +1,204 @@
+"""run(): one method on a whole data set, continued where an earlier run into the same folder stopped."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ..data.labels import Labels
+from ..data.preprocess import Preprocess
+from ..errors import InputError, OnnxrayError
+from ..optional import import_extra
+from ..support.processor import this_processor
+from ..support.writing import make_folder
+from .explain_piece import PieceDone, explain_piece, opened_run
+from .manifest import FORMAT, Manifest, listing_digest, settled_manifest, versions
+from .pieces import Piece, missing, pieces_in
+from .rows import SampleRow, count_rows, write_rows
+from .run_settings import RunSettings
+from .worker_pool import Task, in_this_process, in_workers
+
+__all__ = ["RunReport", "run"]
+
+LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """How a run ended: samples done now, done ``before``, and ``left``; how many of those done ``failed``; seconds."""
+
+    out: Path
+    done: int
+    before: int
+    left: int
+    failed: int
+    seconds: float
+
+
+def run(
+    model: str | PathLike[str],
+    data: str | PathLike[str] | Sequence[str | PathLike[str]],
+    out: str | PathLike[str],
+    method: str = "saliency",
+    target: Any = "top1",
+    *,
+    score: str = "logit",
+    layer: str | Sequence[str] | None = None,
+    preprocess: Preprocess | None = None,
+    labels: Labels | None = None,
+    reduce: str | None = None,
+    batch: int = 16,
+    piece: int = 256,
+    workers: int | None = None,
+    providers: str | Sequence[str] | None = None,
+    threads: int | None = None,
+    memory: str | int = "1GB",
+    progress: Callable[[int, int, int], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    **options: Any,
+) -> RunReport:
+    """Explains every sample of a data set and writes rows of numbers, maps and errors into a folder of Parquet files.
+
+    A second call with the same arguments does what is missing; results do not depend on the number of workers, nor on
+    how often a run was stopped. A sample that cannot be explained, or kills its worker, is a row with an error.
+
+    Args:
+        model: Path of an .onnx file.
+        data: Pictures, folders of them, or one .npy, .npz, .csv or .parquet file of arrays.
+        out: Folder of the results, created if missing.
+        method: Name of an attribution method.
+        target: As in a call of an ``Explainer``; the same for each sample.
+        score: "logit", "output" or the name of a tensor.
+        layer: Layer of class activation maps, or several.
+        preprocess: How pictures become inputs; None for what the model carries.
+        labels: Names of the classes by index; None for those that the model carries.
+        reduce: How the channels of a map become one, as in ``Attribution.map``.
+        batch: Samples that are explained together.
+        piece: Samples in one file, which is also what one worker does at a time.
+        workers: Processes; None for one on each core, 0 for none but this one.
+        providers: Execution providers; None for the CPU.
+        threads: Threads of each worker; None for its share of the cores.
+        memory: Bytes, or text such as "512MB", that each worker's session may take beside the weights.
+        progress: Called with samples done, failed, and in all.
+        stopped: Asked before each piece; once it is true, the pieces in hand are finished and the call returns.
+        **options: Options of the method.
+
+    Returns:
+        RunReport: What was done, and what is left.
+
+    Raises:
+        InputError: No samples, a folder of another run, or one that another process writes to.
+        ModelError: A model that cannot be read or run.
+        OutputError: The folder cannot be written.
+
+    Example:
+        >>> import numpy as np, onnxray.models
+        >>> np.save("digits.npy", np.random.default_rng(0).random((40, 1, 28, 28), np.float32))
+        >>> report = onnxray.run(onnxray.models.path("digits.onnx"), "digits.npy", "maps", workers=0)
+        >>> report.done, report.failed, len(onnxray.read_run("maps"))
+        (40, 0, 40)
+    """
+    began, folder = time.perf_counter(), make_folder(Path(out))
+    files = [Path(one) for one in ([data] if isinstance(data, str | PathLike) else data)]
+    count = this_processor().cores if workers is None else workers
+    _check_numbers(batch=batch, piece=piece)
+    settings = RunSettings(
+        Path(model), files, method, target, score, _several(layer), preprocess, labels, reduce, batch,
+        _several(providers), threads, memory, options,
+    ).on(max(1, this_processor().cores // max(1, count)))  # fmt: skip
+    with _only_writer(folder):
+        names, held = _begin(settings, files, folder, piece)
+        todo = missing(len(names), piece, held)
+        left = sum(map(len, todo))
+        report = RunReport(folder, 0, len(names) - left, left, sum(held.values()), 0.0)
+        for one in _results(settings, names, todo, folder, count, stopped):
+            report = _with(report, one)
+            if progress is not None:
+                progress(report.before + report.done, report.failed, len(names))
+    return replace(report, seconds=time.perf_counter() - began)
+
+
+def _begin(settings: RunSettings, files: Sequence[Path], folder: Path, size: int) -> tuple[list[str], dict[Piece, int]]:
+    """The names of all samples, and the pieces that are there, with their errors, if the folder is this run's."""
+    opened_run.cache_clear()  # the data may have changed since an earlier run of this process
+    opened = opened_run(pickle.dumps(settings))  # what is wrong with the settings is said before any worker starts
+    names, listing = listing_digest(opened.samples, files)
+    digest = opened.explainer.model.digest
+    wanted = Manifest(FORMAT, digest, settings.identity(), len(names), listing, size, versions())
+    settled_manifest(folder, wanted)
+    return names, dict(filter(None, (_whole(folder, one) for one in pieces_in(folder))))
+
+
+def _whole(folder: Path, piece: Piece) -> tuple[Piece, int] | None:
+    """A piece with its errors; None of a file that another program cut off, which is done again."""
+    try:
+        rows, errors = count_rows(folder / piece.file)
+    except OnnxrayError:
+        return None
+    return (piece, errors) if rows == len(piece) else None
+
+
+def _results(
+    settings: RunSettings,
+    names: Sequence[str],
+    todo: Sequence[Piece],
+    folder: Path,
+    workers: int,
+    stopped: Callable[[], bool],
+) -> Iterator[PieceDone]:
+    pickled = pickle.dumps(settings)
+
+    def task(piece: Piece) -> Task:
+        return explain_piece, (piece, names[piece.start : piece.stop], pickled, folder)
+
+    def set_aside(piece: Piece) -> PieceDone:
+        error = "the worker process died of this sample, twice"
+        write_rows(folder / piece.file, [SampleRow(names[piece.start], error=error)])
+        return PieceDone(piece, 1)
+
+    if workers == 0:
+        return in_this_process(todo, task, stopped)
+    return in_workers(
+        todo, task, stopped, workers=min(workers, max(1, len(todo))), batch=settings.batch, set_aside=set_aside
+    )
+
+
+def _with(report: RunReport, one: PieceDone) -> RunReport:
+    return replace(
+        report,
+        done=report.done + len(one.piece),
+        failed=report.failed + one.failed,
+        left=report.left - len(one.piece),
+    )
+
+
+@contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    """The lock of a folder, which the system frees when its process ends, however it ends."""
+    filelock = import_extra("filelock")
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise InputError(f"another process writes to {folder}; wait for it, or name another folder with out=") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _several(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    return () if given is None else (given,) if isinstance(given, str | os.PathLike) else tuple(given)
+
+
+def _check_numbers(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise InputError(f"{name}={number}: give a number from 1 up")

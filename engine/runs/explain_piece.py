@@ -1,0 +1,170 @@
+"""A piece explained: its samples in batches, a row for each, one file. The same piece always gives the same rows."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..attribution.axes import score_axes
+from ..attribution.faulty_maps import unusable
+from ..attribution.result import Attribution
+from ..attribution.score_axes import ScoreAxes
+from ..attribution.scores import Score, score_of
+from ..data.labels import Labels, labels_of
+from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
+from ..explainer import Explainer
+from ..samples.collate import collated
+from ..samples.sample_set import Sample, Samples
+from .pieces import Piece
+from .rows import SampleRow, write_rows
+from .run_settings import RunSettings
+
+__all__ = ["OpenedRun", "PieceDone", "explain_piece", "opened_run"]
+
+MOST_SCORES = 1024  # of one sample that are kept
+
+
+@dataclass(frozen=True)
+class PieceDone:
+    """A piece whose file is written: how many of its samples have an error instead of a map."""
+
+    piece: Piece
+    failed: int
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """What a worker keeps from one piece to the next."""
+
+    explainer: Explainer
+    samples: Samples
+    labels: Labels
+    scores: ScoreAxes
+    score: Score
+    reduce: str | None
+    batch: int
+
+
+def explain_piece(piece: Piece, names: Sequence[str], settings: bytes, folder: Path) -> PieceDone:
+    """Explains the samples of a piece and writes their rows as one file; a sample that fails is a row with its error.
+
+    ``settings`` are RunSettings, pickled: what they open is kept for the next piece. Raises InputError where the
+    samples do not have these ``names``, as the data changed since the run began.
+    """
+    opened = opened_run(settings)
+    samples = opened.samples.between(piece.start, piece.stop)
+    if [one.name for one in samples] != list(names):
+        raise InputError(f"the data changed since the run began: samples {piece.start} to {piece.stop} are others now")
+    rows: list[SampleRow] = []
+    for start in range(0, len(samples), opened.batch):
+        rows += _batch(opened, samples[start : start + opened.batch])
+    write_rows(folder / piece.file, rows)
+    return PieceDone(piece, sum(row.error is not None for row in rows))
+
+
+@lru_cache(maxsize=1)
+def opened_run(pickled: bytes) -> OpenedRun:
+    """What pickled settings open; the last one stays open."""
+    settings: RunSettings = pickle.loads(pickled)
+    explainer, samples = settings.opened()
+    labels = labels_of(explainer.model) if settings.labels is None else settings.labels
+    scores = score_axes(explainer.model, settings.score)
+    return OpenedRun(explainer, samples, labels, scores, score_of(settings.target), settings.reduce, settings.batch)
+
+
+def _batch(opened: OpenedRun, samples: Sequence[Sample]) -> list[SampleRow]:
+    """The rows of samples that are explained together, or one by one where one of them cannot be."""
+    loaded = [_loaded(sample) for sample in samples]
+    good = [k for k, one in enumerate(loaded) if not isinstance(one, SampleRow)]
+    rows = [one if isinstance(one, SampleRow) else SampleRow(samples[k].name) for k, one in enumerate(loaded)]
+    for k, row in zip(good, _explained(opened, [samples[k] for k in good], [loaded[k] for k in good]), strict=True):
+        rows[k] = row
+    return rows
+
+
+def _loaded(sample: Sample) -> Any:
+    """What a sample holds, or the row that says why it cannot be read."""
+    try:
+        return sample.load()
+    except OnnxrayError as error:
+        return _failed(sample, error)
+
+
+def _explained(opened: OpenedRun, samples: Sequence[Sample], given: Sequence[Any]) -> list[SampleRow]:
+    if not samples:
+        return []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # faults are kept with each row
+            found, outputs = opened.explainer.with_outputs(collated(given), opened.score)
+        return list(_rows(opened, samples, given, found, outputs))
+    except (ModelError, RuntimeUnavailable):
+        raise
+    except OnnxrayError as error:
+        if len(samples) == 1:
+            return [_failed(samples[0], error)]
+        return [row for k, one in enumerate(samples) for row in _explained(opened, [one], [given[k]])]
+
+
+def _rows(
+    opened: OpenedRun,
+    samples: Sequence[Sample],
+    given: Sequence[Any],
+    found: Attribution,
+    outputs: dict[str, np.ndarray],
+) -> Iterator[SampleRow]:
+    first = next(iter(outputs.values()))
+    kept = len(first) == len(samples) and first[0].size <= MOST_SCORES
+    for k, (sample, one) in enumerate(zip(samples, found, strict=True)):
+        fault = unusable(one.provenance)
+        if fault is not None:
+            yield _failed(sample, InputError(f"the {one.method} map {fault}"))
+            continue
+        told = one.target[0]
+        index = opened.score.label_of(told)
+        yield SampleRow(
+            sample.name,
+            source=None if sample.path is None else str(sample.path),
+            digest=_digest(sample, given[k]),
+            target=opened.score.words(told, opened.labels, opened.scores),
+            index=index,
+            label=None if index is None else opened.labels.get(index),
+            score=float(one.score[0]),
+            delta=None if one.delta is None else float(one.delta[0]),
+            scores=first[k].ravel().astype(np.float32) if kept else None,
+            **_map_of(one.map(opened.reduce)[0]),
+        )
+
+
+def _map_of(found: np.ndarray) -> dict[str, Any]:
+    unit = float(np.abs(found).max(initial=0)) or 1.0
+    statistics = {"least": found.min(), "largest": found.max(), "mean": found.mean(), "norm": np.linalg.norm(found)}
+    return {
+        "map": (found / unit).astype(np.float16).ravel(),
+        "shape": found.shape,
+        "unit": unit,
+        "statistics": {name: float(number) for name, number in statistics.items()},
+    }
+
+
+def _digest(sample: Sample, given: Any) -> str:
+    """SHA-256 of the file, or of the numbers."""
+    found = hashlib.sha256()
+    if sample.path is not None:
+        found.update(sample.path.read_bytes())
+    else:
+        for array in given.values() if isinstance(given, dict) else [given]:
+            found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def _failed(sample: Sample, error: OnnxrayError) -> SampleRow:
+    return SampleRow(sample.name, source=None if sample.path is None else str(sample.path), error=str(error))

@@ -1,0 +1,92 @@
+"""The manifest of a folder of results: the model, the settings and the samples that all files in it belong to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..samples.sample_set import Samples
+from ..support.schema import decoded
+from ..support.versions import installed_versions
+from ..support.writing import write_text
+
+__all__ = ["MANIFEST", "Manifest", "listing_digest", "read_manifest", "settled_manifest"]
+
+MANIFEST = "run.json"
+FORMAT = 1
+PACKAGES = ("onnxray", "onnxruntime", "onnxruntime-gpu", "numpy", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """``samples`` is the number of samples, ``listing`` the digest of their names, sizes and times, ``piece`` how many
+    are in one file; ``versions`` are those of the process that began the run."""
+
+    format: int
+    model: str
+    settings: dict[str, Any]
+    samples: int
+    listing: str
+    piece: int
+    versions: dict[str, str]
+
+
+def listing_digest(samples: Samples, files: Sequence[Path]) -> tuple[list[str], str]:
+    """The names of all samples, and a digest of these with sizes and times, also those of the data's own files."""
+    names, found = [], hashlib.sha256()
+    for file in files:
+        found.update(_mark(file).encode())
+    for sample in samples:
+        names.append(sample.name)
+        found.update(f"{sample.name}\0{_mark(sample.path)}\n".encode())
+    return names, found.hexdigest()
+
+
+def _mark(file: Path | None) -> str:
+    if file is None or file.is_dir():
+        return ""
+    known = file.stat()
+    return f"{known.st_size} {known.st_mtime_ns}"
+
+
+def settled_manifest(out: Path, wanted: Manifest) -> Manifest:
+    """The manifest of a folder, written where there is none. An InputError where it is that of another run."""
+    if not (out / MANIFEST).exists():
+        write_text(out / MANIFEST, json.dumps(asdict(wanted), indent=1))
+        return wanted
+    held = read_manifest(out)
+    if differences := list(_differences(asdict(held), asdict(wanted))):
+        raise InputError(f"{out} holds another run: {'; '.join(differences)}; name another folder with out=")
+    return held
+
+
+def read_manifest(out: Path) -> Manifest:
+    """The manifest of a folder; an InputError where it has none, or that of a later onnxray."""
+    file = out / MANIFEST
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{out} is no folder of a run: {MANIFEST} cannot be read in it") from error
+    found = decoded(text, Manifest, f"{file}: no manifest of a run; it", InputError)
+    if found.format != FORMAT:
+        raise InputError(f"{file} has format {found.format}; this onnxray reads format {FORMAT}")
+    return found
+
+
+def _differences(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    told = [name for name in ("model", "samples", "piece") if held[name] != wanted[name]]
+    told += ["the data"] if held["listing"] != wanted["listing"] and "samples" not in told else []
+    named = {"model": "the model is another", "samples": f"{held['samples']} samples, not {wanted['samples']}"}
+    named |= {"piece": f"piece={held['piece']}", "the data": "files of the data changed"}
+    other = [key for key in wanted["settings"] if held["settings"].get(key) != wanted["settings"][key]]
+    return [named[name] for name in told] + [f"{key} {held['settings'].get(key)!r}" for key in other]
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that results depend on."""
+    return installed_versions(PACKAGES)

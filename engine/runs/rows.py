@@ -1,0 +1,74 @@
+"""One row for each sample: what a run keeps of its explanation, and the Parquet file that holds rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..optional import import_extra
+from ..support.damaged import readable
+from ..support.writing import replacing
+
+__all__ = ["SampleRow", "count_rows", "write_rows"]
+
+GROUP = 64  # rows of a row group: what a reader of single rows decodes
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """The explanation of one sample, or the error that there is instead.
+
+    ``map`` is float16, one channel, in C order, and to be multiplied by ``unit``, its largest magnitude: float16 alone
+    would lose small gradients. ``least``, ``largest``, ``mean`` and ``norm`` (L2) are those of the map. ``scores`` are
+    the model's first output, of up to 1,024 numbers.
+    """
+
+    id: str
+    source: str | None = None
+    digest: str | None = None
+    target: str | None = None
+    index: int | None = None
+    label: str | None = None
+    score: float | None = None
+    delta: float | None = None
+    scores: np.ndarray | None = None
+    error: str | None = None
+    map: np.ndarray | None = None
+    shape: Sequence[int] | None = None
+    unit: float | None = None
+    statistics: Mapping[str, float] = field(default_factory=dict)
+
+
+def write_rows(path: Path, rows: Sequence[SampleRow]) -> None:
+    """Writes a Parquet file of rows, whole or not at all."""
+    arrow, parquet = import_extra("pyarrow"), import_extra("pyarrow.parquet")
+    schema = _schema(arrow)
+    columns = {one.name: [getattr(row, one.name) for row in rows] for one in fields(SampleRow)}
+    columns |= {name: [row.statistics.get(name) for row in rows] for name in STATISTICS}
+    table = arrow.table({name: columns[name] for name in schema.names}, schema=schema)
+    with replacing(path) as temporary:
+        parquet.write_table(table, temporary, compression="zstd", row_group_size=GROUP)
+
+
+STATISTICS = ("least", "largest", "mean", "norm")
+
+
+def _schema(arrow: Any) -> Any:
+    text, number = arrow.string(), arrow.float32()
+    kinds = {"id": text, "source": text, "digest": text, "target": text, "index": arrow.int64(), "label": text}
+    kinds |= {"score": number, "delta": number, "scores": arrow.list_(number), "error": text}
+    kinds |= {"map": arrow.list_(arrow.float16()), "shape": arrow.list_(arrow.int32()), "unit": number}
+    return arrow.schema({**kinds, **dict.fromkeys(STATISTICS, number)})
+
+
+def count_rows(path: Path) -> tuple[int, int]:
+    """How many rows a file holds, and how many of them have an error; an InputError where it is damaged."""
+    parquet = import_extra("pyarrow.parquet")
+    with readable(path, "Parquet file", InputError):
+        errors = parquet.read_table(path, columns=["error"])["error"]
+        return len(errors), len(errors) - errors.null_count

@@ -1,0 +1,76 @@
+"""What is explained and how: everything that a worker needs, and the identity that a folder of results keeps."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..attribution.scores import score_of
+from ..data.labels import Labels
+from ..data.preprocess import Preprocess
+from ..explainer import Explainer
+from ..loading.load import load
+from ..samples.sample_set import Data, Samples, open_samples
+
+__all__ = ["RunSettings"]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """A run but for its samples: the arguments of an Explainer, and what is kept of each explanation.
+
+    ``batch`` samples are explained together; ``reduce`` is how a map's channels become one, as in ``Attribution.map``.
+    """
+
+    model: Path
+    data: Data
+    method: str = "saliency"
+    target: Any = "top1"
+    score: str = "logit"
+    layer: tuple[str, ...] = ()
+    preprocess: Preprocess | None = None
+    labels: Labels | None = None
+    reduce: str | None = None
+    batch: int = 16
+    provider: tuple[str, ...] = ()
+    threads: int | None = None
+    memory: str | int = "1GB"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def identity(self) -> dict[str, Any]:
+        """What results depend on, as JSON holds it, but for the model, whose digest counts."""
+        return {
+            "method": self.method,
+            "target": _plain(score_of(self.target)),
+            "score": self.score,
+            "layer": list(self.layer),
+            "preprocess": None if self.preprocess is None else repr(self.preprocess),
+            "reduce": self.reduce,
+            "batch": self.batch,
+            "provider": list(self.provider),
+            "options": {name: _plain(value) for name, value in self.options.items()},
+        }
+
+    def opened(self) -> tuple[Explainer, Samples]:
+        """The explainer and the samples."""
+        source = load(self.model)
+        explainer = Explainer(
+            source, self.method, score=self.score, layer=self.layer or None, providers=self.provider or None,
+            threads=self.threads, memory=self.memory, preprocess=self.preprocess, **self.options,
+        )  # fmt: skip
+        return explainer, open_samples(self.data, source, self.labels)
+
+    def on(self, threads: int) -> RunSettings:
+        """The same on so many threads, unless they are given."""
+        return self if self.threads is not None else replace(self, threads=threads)
+
+
+def _plain(value: Any) -> Any:
+    """A value as it is, or in words that tell all of it."""
+    with np.printoptions(threshold=sys.maxsize):
+        return value if isinstance(value, int | float | str | bool | None) else repr(value)

@@ -1,0 +1,184 @@
+"""A method on a data set: rows that are the explainer's, runs that go on, faults that cost one row."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxray
+import pytest
+from filelock import FileLock
+from onnxray.cli.app import run as command
+from onnxray.errors import InputError
+from onnxray.models import path
+from onnxray.runs import explain_piece as piece_module
+from onnxray.runs.pieces import Piece, missing, pieces_in
+from PIL import Image
+
+DIGITS, DRAW = path("digits.onnx"), np.random.default_rng(0)
+X = DRAW.random((10, 1, 28, 28), np.float32)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    np.save(tmp_path / "x.npy", X)
+    return tmp_path / "x.npy"
+
+
+def run(data: Path, out: str = "maps", **more: Any) -> onnxray.RunReport:
+    return onnxray.run(DIGITS, data, data.parent / out, **{"workers": 0, "piece": 4, "batch": 2, **more})
+
+
+def table(folder: Path) -> Any:
+    return onnxray.read_run(folder).table.to_table()
+
+
+def test_rows_are_those_of_the_explainer(rows: Path) -> None:
+    report = run(rows, method="integrated-gradients", target=3, steps=4, reduce="sum")
+    assert (report.done, report.before, report.left, report.failed) == (10, 0, 0, 0)
+    expected = onnxray.explain(DIGITS, X, method="integrated-gradients", target=3, steps=4)
+    found = onnxray.read_run(report.out)
+    maps = dict(found.maps())
+    assert list(maps) == [f"x.npy:{k}" for k in range(10)]
+    np.testing.assert_allclose(
+        np.stack(list(maps.values())), expected.map("sum"), atol=1e-3 * np.abs(expected.map()).max()
+    )
+    for k, row in enumerate(found.rows()):
+        assert (row["index"], row["label"], row["error"]) == (3, "3", None)
+        assert row["score"] == pytest.approx(float(expected.score[k]), rel=1e-4)
+        assert row["delta"] == pytest.approx(float(expected.delta[k]), abs=1e-3)
+        assert row["norm"] == pytest.approx(float(np.linalg.norm(expected.map("sum")[k])), rel=1e-3)
+        assert len(row["scores"]) == 10
+
+
+def test_a_stopped_run_goes_on_with_the_same_rows(rows: Path) -> None:
+    calls = iter([False, True])
+    first = run(rows, stopped=lambda: next(calls))
+    assert (first.done, first.left) == (4, 6)
+    assert len(onnxray.read_run(first.out)) == 4
+    second = run(rows)
+    assert (second.done, second.before, second.left) == (6, 4, 0)
+    assert table(second.out).equals(table(run(rows, "whole").out))
+    assert run(rows).done == 0
+
+
+def test_a_damaged_file_is_done_again(rows: Path) -> None:
+    out, whole = run(rows).out, table(run(rows, "whole").out)
+    file = out / Piece(4, 8).file
+    file.write_bytes(file.read_bytes()[:-20])
+    assert run(rows).done == 4
+    assert table(out).equals(whole)
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"target": 2}, "target"),
+        ({"method": "grad-cam"}, "method 'saliency'"),
+        ({"batch": 3}, "batch 2"),
+        ({"piece": 5}, "piece=4"),
+    ],
+)
+def test_a_folder_of_another_run_is_refused(rows: Path, other: dict[str, Any], named: str) -> None:
+    run(rows)
+    with pytest.raises(InputError, match=f"holds another run: .*{named}"):
+        run(rows, **other)
+
+
+def test_data_that_changed_are_refused(rows: Path) -> None:
+    run(rows)
+    np.save(rows, X[:9])
+    with pytest.raises(InputError, match="10 samples, not 9"):
+        run(rows)
+    np.save(rows, X + 1)
+    with pytest.raises(InputError, match="files of the data changed"):
+        run(rows)
+
+
+def test_samples_that_are_others_in_the_worker_are_refused(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = piece_module.opened_run
+
+    def shifted(pickled: bytes) -> Any:
+        found = opened(pickled)
+        samples = replace(found.samples, at=None, each=lambda: iter([*found.samples][1:]))
+        return replace(found, samples=samples)
+
+    monkeypatch.setattr(piece_module, "opened_run", shifted)
+    with pytest.raises(InputError, match="the data changed since the run began"):
+        run(rows)
+
+
+def test_two_processes_do_not_write_one_folder(rows: Path) -> None:
+    out = run(rows).out
+    with FileLock(out / ".lock"), pytest.raises(InputError, match="another process writes to"):
+        run(rows)
+
+
+def test_a_sample_that_fails_is_a_row(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for k in range(3):
+        Image.fromarray((X[k, 0] * 255).astype(np.uint8)).save(folder / f"{k}.png")
+    (folder / "1.png").write_text("no picture")
+    report = onnxray.run(DIGITS, folder, tmp_path / "maps", workers=0)
+    assert (report.done, report.failed) == (3, 1)
+    errors = [row["error"] for row in onnxray.read_run(report.out).rows()]
+    assert [error is None for error in errors] == [True, False, True]
+    assert "1.png cannot be read as a picture" in errors[1]
+    assert onnxray.run(DIGITS, folder, tmp_path / "maps", workers=0).failed == 1  # those of before count
+
+
+def test_a_value_that_is_no_number_costs_its_own_row(rows: Path) -> None:
+    bad = X.copy()
+    bad[3, 0, 5, 5] = np.nan
+    np.save(rows, bad)
+    report = run(rows)
+    found = {row["id"]: row["error"] for row in onnxray.read_run(report.out).rows()}
+    assert [name for name, error in found.items() if error] == ["x.npy:3"]
+    np.save(rows.parent / "good.npy", X)
+    good = dict(onnxray.read_run(run(rows.parent / "good.npy", "good").out).maps())
+    for name, one in onnxray.read_run(report.out).maps():
+        np.testing.assert_allclose(one, good[name.replace("x.npy", "good.npy")], rtol=1e-3, atol=1e-6)
+
+
+def test_small_gradients_keep_their_digits(rows: Path) -> None:
+    """float16 alone ends at 6e-8."""
+    small = X * 1e-9
+    np.save(rows, small)
+    found = dict(onnxray.read_run(run(rows, method="input-x-gradient", target=1).out).maps())
+    expected = onnxray.explain(DIGITS, small, method="input-x-gradient", target=1).map()
+    np.testing.assert_allclose(found["x.npy:0"], expected[0], atol=1e-3 * expected[0].max())
+
+
+@pytest.mark.parametrize(
+    ("held", "left"),
+    [([], [(0, 4), (4, 8), (8, 10)]), ([(0, 4)], [(4, 8), (8, 10)]), ([(4, 6), (7, 8), (0, 4)], [(6, 7), (8, 10)])],
+)
+def test_what_is_missing(held: list[tuple[int, int]], left: list[tuple[int, int]]) -> None:
+    assert missing(10, 4, [Piece(*one) for one in held]) == [Piece(*one) for one in left]
+
+
+def test_the_command(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = rows.parent / "maps"
+    line = ["run", str(DIGITS), str(rows), "--out", str(out), "--workers", "0", "-m", "grad-cam", "--target", "3"]
+    assert command([*line, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["done"], told["failed"], told["left"]) == (10, 0, 0)
+    assert command(line) == 0
+    assert "0 done, 10 done before, none failed" in capsys.readouterr().out
+    assert command([*line, "--score", "output"]) == 2
+    assert "holds another run: score 'logit'; name another folder with --out" in capsys.readouterr().err
+    assert [one.file for one in pieces_in(out)] == ["000000000-000000010.parquet"]
+    assert {row["label"] for row in onnxray.read_run(out).rows()} == {"3"}
+
+
+def test_what_cannot_be_run_is_one_line(rows: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no folder of a run"):
+        onnxray.read_run(tmp_path)
+    with pytest.raises(InputError, match="batch=0"):
+        run(rows, batch=0)
+    with pytest.raises(InputError, match="there is no such file or folder"):
+        run(tmp_path / "missing")
