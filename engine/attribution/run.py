@@ -12,9 +12,13 @@ from ..errors import InputError, ModelError
 from ..runtime import OpenSession
 from .plan import ExplanationGraph
 
-__all__ = ["Progress", "Sums", "by_row", "run_samples"]
+__all__ = ["MissingTarget", "Progress", "Sums", "by_row", "run_samples"]
 
 Progress = Callable[[int, int], None]
+
+
+class MissingTarget(InputError):
+    """What is to be explained is not there in an example, such as a box that a detector does not find."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def run_samples(
         results = session.run(feeds, plan.fetched(places[0] == 0, keep))
         _collect(plan, batch, sums, rows, places, results)
         if missing and places[0] == 0 and (why := missing(sums.settled[rows], rows)):
-            raise InputError(why)
+            raise MissingTarget(why)
         if plan.gap is not None and places[0] == 0:
             sums.gaps.extend(results[plan.gap][: len(rows)].tolist())
         if keep and places[0] == 0:

@@ -12,7 +12,6 @@ from ..detection.detector import SIDES
 from ..errors import InputError
 from .score_axes import ScoreAxes
 from .scores import Box, ClassBoxes, Contrast, Letter, Mask, Norm, Not, Score, Token
-from .scores.mask_places import mask_of
 from .target_text import names_class, names_element, parse_target
 
 __all__ = ["WORDS", "target_of"]
@@ -98,7 +97,9 @@ def _mask(text: str, labels: Labels) -> Score:
         file, colon = text, ""
     if not file:
         raise InputError("name the file of a mask")
-    return Mask(mask_of(Path(file)), _class(channel, labels) if colon else None)
+    found = Mask(Path(file), _class(channel, labels) if colon else None)
+    found.mask_of(0)  # what is wrong with the file is said here
+    return found
 
 
 def _box(text: str, labels: Labels) -> Score:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 from typer import Argument, Option
@@ -14,7 +14,6 @@ from ..data.labels import read_labels
 from ..gate import Comparison, compare
 from ..gate.golden import is_golden
 from ..gate.model_under_test import DEFAULT_METHODS
-from ..gate.pair import TargetKind
 from ..gate.provenance import other_processor, other_runtime
 from ..optional import REPORT, need_all
 from ..support.writing import check_outputs, write_text
@@ -42,7 +41,12 @@ class Questions:
 
     target: Annotated[
         str,
-        Option(metavar="NAME", help="The class to explain: reference (its top class), label, or own (of each model)."),
+        Option(
+            metavar="TARGET",
+            help="What both models explain. Of classes: reference (its top class), label, or own (of each model). "
+            "Or as for explain, such as 6, cat-dog, box:0, mask:FILE:3, token:5 or 0,5. A box is found in the "
+            "candidate by its class and overlap.",
+        ),
     ] = "reference"
     metric: Annotated[
         list[str] | None, Option(metavar="NAME", help="Metric of agreement; repeat it for several. All by default.")
@@ -126,7 +130,7 @@ def compare_models(
     preprocessing = named_preprocess(candidate if is_golden(reference) else reference, preprocess)
     with progress_bar(1, worth=True) as step:
         found = compare(
-            reference, candidate, data, methods=method or DEFAULT_METHODS, target=cast(TargetKind, questions.target),
+            reference, candidate, data, methods=method or DEFAULT_METHODS, target=questions.target,
             metrics=questions.metric, fail_under=questions.fail_under, samples=sampling.samples, seed=sampling.seed,
             calibrate=questions.calibrate, layers=questions.layers, masks=questions.masks,
             labels=read_labels(labels) if labels else None, golden=files.golden, journal=files.journal,
@@ -157,7 +161,11 @@ def print_comparison(found: Comparison, written: Sequence[str] = ()) -> None:
     say(f"{found.verdict.upper()}: {len(found.rows)} samples{skipped}", "")
     for one in found.checks:
         say(f"  {one}")
-    for line in filter(None, (other_runtime(found.provenance), other_processor(found.provenance))):
+    for row in found.rows:
+        if row.finding:
+            say(f"  {row.name}: {row.finding}")
+    told = (found.explained, other_runtime(found.provenance), other_processor(found.provenance))
+    for line in filter(None, told):
         say(f"  {line}")
     rows = [
         (one.method, one.metric, f"{one.mean:.4f}", f"{one.low:.4f} .. {one.high:.4f}", f"{one.worst:.4f}")

@@ -11,20 +11,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..attribution.score_axes import ScoreAxes
 from ..attribution.scores import Box
 from ..data.files import Given, is_picture
 from ..data.pictures import picture_size
 from ..data.preprocess import Preprocess
-from ..detection.detector import DETECTIONS, SIDES, with_detections
-from ..detection.recipes import recognised
 from ..drawing.draw_box import with_box, with_mask
 from ..drawing.views import View
 from ..errors import InputError
 from ..explainer import BoxFinder
-from ..graph.model import Model
 
-__all__ = ["MOST", "box_classes", "boxes_of", "in_picture", "marked"]
+__all__ = ["MOST", "boxes_of", "in_picture", "marked"]
 
 MOST = 10  # boxes of a picture that are explained
 
@@ -42,16 +38,6 @@ def boxes_of(finder: BoxFinder, given: Given) -> list[Box]:
             f"{len(boxes)} boxes, the first {MOST} are explained; name others, as --target box:{MOST}", stacklevel=2
         )
     return [Box(box.rank) for box in boxes[:MOST]]
-
-
-def box_classes(model: Model, score: str) -> ScoreAxes | None:
-    """The classes of a detector's boxes, as the axis of scores that labels name; None where the model is none."""
-    detector = recognised(model) if score == "logit" else None
-    if detector is None:
-        return None
-    table = with_detections(model, detector).value(DETECTIONS)
-    last = table.shape[2] if table.shape is not None else None
-    return ScoreAxes(DETECTIONS, (last - SIDES if isinstance(last, int) else None,))
 
 
 def marked(

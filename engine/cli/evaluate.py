@@ -23,6 +23,7 @@ from .gate_options import (
     MethodOptions,
     Sampling,
     ScoreName,
+    TargetName,
     named_preprocess,
     parse_options,
 )
@@ -50,7 +51,7 @@ def evaluate_model(
     metric: Annotated[
         list[str] | None, Option(metavar="NAME", help="Metric of quality; repeat it for several. All by default.")
     ] = None,
-    target: Annotated[str, Option(metavar="NAME", help="The class to explain: top1 or label.")] = "top1",
+    target: TargetName = "top1",
     masks: Masks = None,
     layer: LayerName = None,
     score: ScoreName = "logit",

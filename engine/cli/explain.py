@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ..attribution.axes import score_axes
+from ..attribution.box_classes import box_classes
 from ..attribution.target_text import fitting_labels
 from ..attribution.target_words import target_of
 from ..data.labels import read_labels
 from ..explainer import Explainer
 from ..loading.load import load
 from ..support.writing import make_folder
-from .detected_boxes import box_classes
 from .explain_files import Job
 from .explain_text import encoded_text, explain_text
 from .flatten_options import flatten_options

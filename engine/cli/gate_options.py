@@ -23,6 +23,7 @@ __all__ = [
     "Methods",
     "Sampling",
     "ScoreName",
+    "TargetName",
     "named_preprocess",
     "parse_options",
 ]
@@ -50,6 +51,10 @@ Masks = Annotated[
 ]
 
 LayerName = Annotated[str | None, Option(metavar="NAME", help="Layer for grad-cam and other layer methods.")]
+TargetName = Annotated[
+    str,
+    Option(metavar="TARGET", help="What is explained: top1, label, or as for explain, such as 6, cat-dog or box:0."),
+]
 ScoreName = Annotated[
     str, Option(metavar="NAME", help="logit (before a final softmax or sigmoid), output, or a tensor's name.")
 ]

@@ -11,15 +11,15 @@ import onnx_ir as ir
 from typer import Argument, Option
 
 from ..attribution.axes import score_axes
+from ..attribution.box_classes import known_labels
 from ..attribution.scores import SCORES, Score, score_of
-from ..attribution.target_text import fitting_labels, names_class
+from ..attribution.target_text import names_class
 from ..attribution.target_words import target_of
 from ..data.labels import read_labels
 from ..errors import InputError
 from ..explainer import Explainer
 from ..loading.load import load
 from ..loading.saving import write_model
-from .detected_boxes import box_classes
 from .flatten_options import flatten_options
 from .options import LabelsFile, ModelFile, Setup
 from .terminal import say
@@ -66,8 +66,8 @@ def save(
     if target is None:
         say(str(explainer.save(output)))
         return
-    axes, classes = score_axes(source, setup.score), box_classes(source, setup.score)
-    known = fitting_labels(source, classes or axes, read_labels(labels) if labels else None)
+    axes = score_axes(source, setup.score)
+    known = known_labels(source, setup.score, read_labels(labels) if labels else None)
     kind = target in SCORES and target != "norm" and not names_class(target, known)  # "norm" is a word, too
     wanted: Score = SCORES[target] if kind else score_of(target_of(target, known, axes))
     value = None if kind else explainer.target_input(wanted)

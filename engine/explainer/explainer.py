@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ..attribution.joining import joined
 from ..attribution.plan import ExplanationGraph
 from ..attribution.result import Attribution
 from ..attribution.run import Progress, Sums
+from ..attribution.score_axes import ScoreAxes
 from ..attribution.scores import SCORES, Score, Settled, score_of
 from ..attribution.shadow_gap import warn_of_gap
 from ..autodiff.backward import Activation
@@ -32,7 +33,18 @@ from ..runtime import Provider
 from ..support.choice import choose
 from .explanation_runs import ExplanationRuns, open_runs
 
-__all__ = ["Explainer"]
+__all__ = ["Answer", "Explainer"]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The attribution of a batch; the outputs of the same run by name, whole where they count no examples; the target
+    that it settled, (N, ...); and the axes of the scores that were explained."""
+
+    attribution: Attribution
+    outputs: Mapping[str, np.ndarray]
+    settled: np.ndarray
+    scores: ScoreAxes
 
 
 class Explainer:
@@ -133,13 +145,19 @@ class Explainer:
         runs = self._runs.reading(score)
         return self._checked(runs, *runs.run(self._reader(inputs), score, progress), score)
 
-    def with_outputs(self, inputs: Inputs, target: Any = "top1") -> tuple[Attribution, dict[str, np.ndarray]]:
+    def with_outputs(self, inputs: Inputs, target: Any = "top1") -> tuple[Attribution, Mapping[str, np.ndarray]]:
         """The attribution of a batch, and the outputs of the same run by name; whole where they count no examples."""
+        answer = self.answer(inputs, target)
+        return answer.attribution, answer.outputs
+
+    def answer(self, inputs: Inputs, target: Any = "top1") -> Answer:
+        """The attribution of a batch with what its run gave: outputs, and the target that the data settled."""
         score = score_of(target)
         runs = self._runs.reading(score)
         found, given, sums = runs.run(self._reader(inputs), score, keep=True)
         outputs = joined(self.model, sums.outputs, sums.rows, len(found.score))
-        return self._checked(runs, found, given, sums, score), outputs
+        attribution = self._checked(runs, found, given, sums, score)
+        return Answer(attribution, outputs, sums.settled, runs.score_finder.known)
 
     def _checked(
         self, runs: ExplanationRuns, found: Attribution, given: Prepared, sums: Sums, score: Score

@@ -138,7 +138,7 @@ def _means(
     """By method and metric, the mean agreement of a side's maps with those that are known."""
     found: dict[tuple[str, str], list[float]] = {}
     for one, known in zip(given, own, strict=True):
-        other = side.evidence(one, known.target)
+        other = side.evidence(one, known.target.again)
         for method, map_ in known.maps.items():
             for metric, value in agreement(map_, other.maps[method], metrics).items():
                 found.setdefault((method, metric), []).append(value)

@@ -7,22 +7,32 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from ..attribution.score import score_tensor
+from ..attribution.scores import Score
 from ..errors import InputError
 from ..graph.model import Model
 
 __all__ = ["check_compatible"]
 
 
-def check_compatible(reference: Model, candidate: Model, score: str = "logit") -> None:
-    """Whether two models take the same inputs and give as many scores; else an InputError of one line."""
+def check_compatible(reference: Model, candidate: Model, score: str = "logit", target: Score | None = None) -> None:
+    """Whether two models take the same inputs and give as many scores, or boxes of as many classes; else an InputError
+    of one line."""
     a, b = ([_dims(value) for value in model.inputs] for model in (reference, candidate))
     if len(a) != len(b) or not all(map(_alike, a, b)):
         raise InputError(f"the models take different inputs: {_text(a)} and {_text(b)}; compare models of one input")
-    m, n = (_dims(score_tensor(model, score)) for model in (reference, candidate))
+    m, n = (_scores(model, score, target) for model in (reference, candidate))
     if not _alike(m, n):
         raise InputError(
             f"the models give different scores: {_text([m])} and {_text([n])}; compare models of the same classes"
         )
+
+
+def _scores(model: Model, score: str, target: Score | None) -> list[int | None] | None:
+    """The sizes of the scores; of a detector's boxes, which may be others in each model, the numbers of each."""
+    if target is None or target.tensor is None:
+        return _dims(score_tensor(model, score))
+    sizes = _dims(target.prepared(model).value(target.tensor))
+    return None if sizes is None else sizes[-1:]
 
 
 def _dims(value: ir.Value) -> list[int | None] | None:

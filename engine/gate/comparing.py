@@ -10,13 +10,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..attribution.axes import score_axes
+from ..attribution.box_classes import known_labels
 from ..attribution.memory import parse_memory
-from ..attribution.target_text import fitting_labels
+from ..attribution.scores import Class
 from ..data.labels import Labels
 from ..data.preprocess import Preprocess
 from ..errors import InputError, OnnxrayError
-from ..graph.model import Source
+from ..graph.model import Model, Source
 from ..loading.load import load
 from ..methods.baseline import Baseline
 from ..methods.groups import Cells, Groups
@@ -27,6 +27,7 @@ from ..samples.sample_set import Data, Samples, modules_for, open_samples
 from ..support.heap import release
 from .calibration import Calibration, calibrate
 from .check_compatible import check_compatible
+from .chosen_target import LABEL, chosen_target
 from .comparison import Comparison, measure, warn_of_one_method
 from .explainers import SharedMemory
 from .golden import Golden, Recorder, is_golden, open_golden, read_header, recording
@@ -36,12 +37,12 @@ from .masks import warn_of_no_mask
 from .metrics.agreement import chosen_metrics
 from .metrics.inside_mask import MASKED
 from .model_under_test import DEFAULT_METHODS, ModelUnderTest
-from .pair import Pair, TargetKind
+from .pair import TARGETS, Pair
 from .provenance import provenance
 from .record import Failed, Progress
-from .recorded_settings import as_recorded, recorded_methods, settings
+from .recorded_settings import as_recorded, recorded_methods, recorded_target, settings
 from .settings import CompareSettings, listed, method_settings
-from .summary import Summary, check, parse_thresholds, summarise
+from .summary import Summary, check, limits_of, parse_thresholds, summarise
 
 __all__ = ["compare"]
 
@@ -51,7 +52,7 @@ DEFAULT_CALIBRATED = {"calibrated": 0.5}
 
 def compare(
     reference: Source, candidate: Source, data: Data, *,
-    methods: Sequence[str] | str = DEFAULT_METHODS, target: TargetKind = "reference",
+    methods: Sequence[str] | str = DEFAULT_METHODS, target: Any = "reference",
     metrics: Sequence[str] | str | None = None, fail_under: Mapping[str, float] | Sequence[str] | None = None,
     samples: int | None = None, seed: int = 0, calibrate: bool = False, layers: bool = True,
     masks: Any = None, labels: Labels | None = None,
@@ -76,8 +77,9 @@ def compare(
         data: Picture files, a folder (its sub-folders are labels), a .npy, .npz, .csv or .parquet file, an array
             ``(N, *input)``, a dict of arrays by input name, or a pair of these and labels ``(N,)``.
         methods: Names of attribution methods; ``onnxray.METHODS`` has them all.
-        target: The class that both models explain: "reference" (top class of the reference), "label", or "own" (each
-            model its own top class).
+        target: What both models explain. Of classes "reference" (top class of the reference), "label", or "own" (each
+            model its own top class). Or a target as ``explain`` takes it, or its text: 6, ``Contrast(6, 8)`` or "6-8",
+            ``Box(0)`` or "box:0". A box of the reference is found in the candidate by its class and overlap.
         metrics: Names of metrics of two maps; None for all.
         fail_under: Thresholds by metric, ``{"spearman": 0.8, "grad-cam.ssim": 0.7, "calibrated": 0.8}`` or
             ``["spearman=0.8"]``; distances fail above theirs. None: spearman 0.5, or calibrated 0.5 if calibrated.
@@ -161,7 +163,7 @@ def compare(
 def _compared(
     pair: Pair, gate: CompareSettings, failed: Callable[[Failed], None], progress: Progress | None
 ) -> Comparison:
-    thresholds, metrics = parse_thresholds(gate.fail_under), chosen_metrics(gate.metrics)
+    thresholds, gate = parse_thresholds(gate.fail_under), replace(gate, target=pair.target)
     about = provenance(pair, gate.about)
     with _recorder(pair, gate) as recorder:
         watched = replace(pair, reference=recorder.watch(_model_side(pair, "golden"))) if recorder else pair
@@ -171,8 +173,9 @@ def _compared(
         calibration = _calibration(pair, gate, summary, progress)
         if recorder is not None:
             recorder.close(_model_side(pair, "golden"), gate.about | {"settings": settings(**gate.shared)}, calibration)
-    default = DEFAULT_CALIBRATED if calibration else {k: v for k, v in DEFAULT_THRESHOLDS.items() if k in metrics}
-    checks = check(thresholds or default, summary, calibration.scores if calibration else {})
+    default = DEFAULT_CALIBRATED if calibration else {k: v for k, v in DEFAULT_THRESHOLDS.items() if k in pair.metrics}
+    limits = limits_of(thresholds or default, rows)
+    checks = check(limits, summary, calibration.scores if calibration else {})
     return Comparison(
         pair.reference.name, pair.candidate.name, rows, losses, summary, checks,
         about, calibration, _layers(pair, gate, progress), pair,
@@ -184,6 +187,11 @@ def _recorder(pair: Pair, gate: CompareSettings) -> AbstractContextManager[Recor
     if gate.golden is None:
         return nullcontext()
     _model_side(pair, "golden")
+    if not pair.target.typed:
+        raise InputError(
+            f"a golden file keeps a target as text, which {pair.target.text.split()[0]} of this kind has not; name it "
+            "by a text, such as box:0 or mask:FILE:3"
+        )
     return recording(Path(gate.golden), gate.methods)
 
 
@@ -193,29 +201,31 @@ def _pair(reference: Source, candidate: Source, data: Data, gate: CompareSetting
     if is_golden(reference):
         path = Path(str(reference))
         header = read_header(path)
-        opposite = load(candidate)
+        model = opposite = load(candidate)
         methods = recorded_methods(path, header, gate.methods)
         gate = replace(gate, **as_recorded(path, header, gate.shared, methods))
         other = gate.other_side(opposite, methods, same_layer(opposite, header.get("cam_layer")))
-        side: Any = open_golden(path, header, other)
+        labels = known_labels(opposite, gate.score, gate.labels)
+        wanted, held = recorded_target(path, header, gate.target), header.get("target", TARGETS[0])
+        target, recorded = (chosen_target(one, TARGETS, opposite, gate.score, labels) for one in (wanted, held))
+        side: Any = open_golden(path, header, other, recorded)
     else:
-        source, opposite = load(reference), load(candidate)
-        check_compatible(source, opposite, gate.score)
-        side = gate.side(source, gate.methods)
-        other = gate.other_side(opposite, gate.methods, same_layer(opposite, default_layer(source), source))
+        model, opposite = load(reference), load(candidate)
+        labels = known_labels(model, gate.score, gate.labels) or known_labels(opposite, gate.score, None)
+        target = chosen_target(gate.target, TARGETS, model, gate.score, labels)
+        check_compatible(model, opposite, gate.score, target.score)
+        side = gate.side(model, gate.methods)
+        other = gate.other_side(opposite, gate.methods, same_layer(opposite, default_layer(model), model))
     if other.preprocess is None:
         other = replace(other, preprocess=side.preprocess)
-    samples = _samples(data, side, other, gate)
+    samples = _samples(data, model, labels, target.kind, gate)
     shared = SharedMemory(parse_memory(gate.memory), [one for one in (side, other) if isinstance(one, ModelUnderTest)])
-    return Pair(side, other, samples, metrics, gate.target, masks, shared)
+    return Pair(side, other, samples, metrics, target, masks, shared, labels)
 
 
-def _samples(data: Data, side: Any, other: ModelUnderTest, gate: CompareSettings) -> Samples:
-    model = other.model if isinstance(side, Golden) else side.model
-    known = fitting_labels(model, score_axes(model, gate.score), gate.labels)
-    known = known or fitting_labels(other.model, score_axes(other.model, gate.score), None)
-    samples = open_samples(data, model, known)
-    if gate.target == "label" and not samples.labelled:
+def _samples(data: Data, model: Model, labels: Labels, kind: str | None, gate: CompareSettings) -> Samples:
+    samples = open_samples(data, model, labels)
+    if kind == LABEL and not samples.labelled:
         raise InputError(
             "target 'label' needs labels: sub-folders named after classes, a column or array named label, or a pair "
             "of inputs and labels"
@@ -247,7 +257,8 @@ def _layers(pair: Pair, gate: CompareSettings, step: Progress | None) -> LayerRe
         step("layers", 1.0)
     _make_room(pair)
     try:
-        return compare_layers(pair.reference, pair.candidate, (one.load for one in pair.samples))
+        of_class = type(pair.target.score) is Class
+        return compare_layers(pair.reference, pair.candidate, (one.load for one in pair.samples), of_class)
     except OnnxrayError as error:
         warnings.warn(f"the layers could not be compared: {error}", UserWarning, stacklevel=4)
         return None

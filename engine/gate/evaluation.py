@@ -8,8 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..attribution.axes import score_axes
-from ..attribution.target_text import fitting_labels
+from ..attribution.box_classes import known_labels
 from ..data.labels import Labels
 from ..data.preprocess import Preprocess
 from ..errors import InputError
@@ -22,7 +21,7 @@ from ..methods.occlusion import Extent
 from ..optional import MEASURING, need_all
 from ..runtime import Provider
 from ..samples.sample_set import Data, Samples, modules_for, open_samples
-from ..support.choice import choose
+from .chosen_target import LABEL, ChosenTarget, chosen_target
 from .layers.cam_layer import usable_methods
 from .layers.randomise import randomised
 from .masks import open_masks, warn_of_no_mask
@@ -36,6 +35,7 @@ from .summary import summarise
 
 __all__ = ["EVERY", "Evaluation", "evaluate"]
 
+TARGETS = ("top1", LABEL)
 EVERY = "all"  # in the place of the names of methods
 
 
@@ -52,7 +52,7 @@ class Evaluation(EvaluationRecord):
 
 def evaluate(
     model: Source, data: Data, *,
-    methods: Sequence[str] | str = DEFAULT_METHODS, metrics: Sequence[str] | str | None = None, target: str = "top1",
+    methods: Sequence[str] | str = DEFAULT_METHODS, metrics: Sequence[str] | str | None = None, target: Any = "top1",
     masks: Any = None, labels: Labels | None = None, samples: int | None = None, seed: int = 0,
     score: str = "logit", layer: str | None = None, preprocess: Preprocess | None = None,
     providers: Sequence[Provider] | Provider | None = None, threads: int | None = None, memory: str | int = "1GB",
@@ -72,7 +72,7 @@ def evaluate(
         methods: Names of attribution methods, of ``onnxray.METHODS``; "all" for all of them: one that cannot run on the
             model has its reason in ``unmeasured``.
         metrics: Names of metrics of a map, such as "deletion" (Petsiuk et al., 2018, arXiv:1806.07421); None for all.
-        target: The class that is explained: "top1" or "label".
+        target: What is explained: "top1", "label", or a target as ``explain`` takes it, or its text, as in "box:0".
         masks: Where the objects are, for "pointing-game", as ``compare`` takes them.
         labels: Names of the classes by index; None for those that the model carries.
         samples: How many samples are drawn at random; None for all, in their order.
@@ -137,13 +137,16 @@ def evaluate(
     )  # fmt: skip
     settings: dict[str, Any] = {"score": score, "layer": layer, "preprocess": preprocess, "providers": providers}
     settings |= {"threads": threads, "memory": memory}
-    known = fitting_labels(source, score_axes(source, score), labels)
-    chosen = open_samples(data, source, known).drawn(samples, seed)
-    _check_target(target, chosen)
+    known = known_labels(source, score, labels)
+    chosen, wanted = (
+        open_samples(data, source, known).drawn(samples, seed),
+        chosen_target(target, TARGETS, source, score, known),
+    )
+    _check_labelled(wanted, chosen)
     shares = sorted({one.randomised for one in qualities if one.randomised is not None})
     work = QualitySetup(
         source, asked, settings, qualities, {share: randomised(source, seed, share) for share in shares},
-        chosen, target == "label", open_masks(masks), seed,
+        chosen, wanted, open_masks(masks), seed, known,
     )  # fmt: skip
     if every:
         found = measured_each(tuple(METHODS), work, failed, progress)
@@ -152,13 +155,12 @@ def evaluate(
     if masked := {one.name for one in qualities if one.needs_mask}:
         warn_of_no_mask(work.masks, found.rows, masked)
     about = {"digest": source.digest, "methods": list(found.rows[0].maps), "metrics": [one.name for one in qualities]}
-    about |= {"target": target, "samples": samples, "seed": seed, "settings": repr(settings | asked), **software()}
+    about |= {"target": wanted.text, "samples": samples, "seed": seed, "settings": repr(settings | asked), **software()}
     about |= {"providers": provider_names(providers)}
     summary = summarise(found.rows, seed)
     return Evaluation(model_name(source), found.rows, found.failed, summary, found.curves, about, found.unmeasured)
 
 
-def _check_target(target: str, samples: Samples) -> None:
-    choose(target, ("top1", "label"), "kind of target")
-    if target == "label" and not samples.labelled:
+def _check_labelled(target: ChosenTarget, samples: Samples) -> None:
+    if target.kind == LABEL and not samples.labelled:
         raise InputError("target 'label' needs labels: sub-folders named after classes, or a column named label")

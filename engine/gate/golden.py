@@ -1,8 +1,8 @@
 """Golden files: what a reference said of its samples, so that a candidate is compared without the reference model.
 
 A golden file is a zip: ``header.json`` (format, model digest, versions, provider, preprocessing, seed, scales of the
-calibration), and an .npz member for each sample, with its scores, target, and maps in float16, each over its largest
-magnitude, which stands beside it.
+calibration; the target as a text), and an .npz member for each sample, with its scores, the target as the reference's
+run settled it, and maps in float16, each over its largest magnitude, which stands beside it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 
 from ..attribution.inputs import prepare
+from ..attribution.score_axes import ScoreAxes
+from ..attribution.scores import score_of
 from ..data.batch import Prepared
 from ..data.preprocess import Preprocess
 from ..errors import InputError
@@ -26,6 +29,8 @@ from ..support.damaged import readable
 from ..support.schema import Meta, decoded, typed
 from ..support.writing import make_folder, staged, writing
 from .calibration import Calibration, Scale
+from .chosen_target import ChosenTarget
+from .explained_target import ExplainedTarget
 from .layers.cam_layer import default_layer
 from .model_under_test import Evidence, ModelUnderTest, one_example
 from .software import software
@@ -33,6 +38,7 @@ from .software import software
 __all__ = ["Golden", "Recorder", "is_golden", "open_golden", "recording"]
 
 FORMAT: Literal[1] = 1
+TOP = "top1"  # the top class of the reference, whichever it is
 SAME = 1e-2  # of an input's mean and deviation: what decoders of pictures may differ by
 
 
@@ -56,6 +62,7 @@ class _Header(TypedDict):
     samples: int
     methods: Annotated[list[str], Meta(min_length=1)]
     preprocess: dict[str, Any] | None
+    target: NotRequired[str]
     calibration: NotRequired[_Calibrated | None]
     settings: NotRequired[_Settings]
     providers: NotRequired[list[str]]
@@ -71,6 +78,7 @@ class Golden:
     header: Mapping[str, Any]
     inputs: ModelUnderTest
     preprocess: Preprocess | None
+    target: ChosenTarget
 
     @property
     def name(self) -> str:
@@ -98,13 +106,19 @@ class Golden:
 
         return one_example(prepare(self.inputs.model, given, self.preprocess))
 
-    def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence:
+    @cached_property
+    def axes(self) -> ScoreAxes:
+        """The axes of the scores that were explained, as the candidate has them."""
+        return self.target.axes(self.inputs.model, self.inputs.score)
+
+    def evidence_named(self, name: str, given: Prepared, target: Any = "top1") -> Evidence:
         """The record of a sample; an InputError if the input or the class differs from the recorded one."""
         found, print_ = self._member(name)
         if print_.shape != (wanted := _print(given)).shape or not np.allclose(print_, wanted, rtol=SAME, atol=SAME):
             raise InputError(f"{name}: the input is not the one that {self.path} was recorded from")
-        if target is not None and target != found.target:
-            raise InputError(f"{name}: {self.path} holds the maps of class {found.target}, not of {target}")
+        said = score_of(target).typed()
+        if said not in (self.header.get("target"), TOP) and said != str(found.target.name):
+            raise InputError(f"{name}: {self.path} holds the maps of class {found.target.name}, not of {said}")
         return found
 
     def _member(self, name: str) -> tuple[Evidence, np.ndarray]:
@@ -113,8 +127,13 @@ class Golden:
             if _member(name) not in file.namelist():
                 raise InputError(f"{name} is not in {self.path}, which holds {self.header['samples']} samples")
             with np.load(io.BytesIO(file.read(_member(name))), allow_pickle=False) as arrays:
-                held = {key: arrays[key].astype(np.float64) for key in arrays if not key.startswith(("map/", "target"))}
-                target = int(arrays["target"])
+                held = {
+                    key: arrays[key].astype(np.float64)
+                    for key in arrays
+                    if not key.startswith(("map/", "target", "told"))
+                }
+                settled = arrays["target"][None]
+                target = ExplainedTarget(self.target.score, settled, arrays.get("told", settled[0]), self.axes)
                 maps = {
                     method: arrays[f"map/{k}"].astype(np.float32) * np.float32(held[f"scale/{k}"])
                     for k, method in enumerate(self.header["methods"])
@@ -140,11 +159,11 @@ def read_header(path: Path) -> dict[str, Any]:
     return header
 
 
-def open_golden(path: Path, header: Mapping[str, Any], candidate: ModelUnderTest) -> Golden:
+def open_golden(path: Path, header: Mapping[str, Any], candidate: ModelUnderTest, target: ChosenTarget) -> Golden:
     """A golden file as the reference of a candidate."""
     held = header["preprocess"]
     preprocess = Preprocess.from_settings(held, f"{path}: preprocess", InputError) if held else None
-    return Golden(path, header, candidate, preprocess)
+    return Golden(path, header, candidate, preprocess, target)
 
 
 @contextmanager
@@ -171,7 +190,8 @@ class Recorder:
 
     def add(self, name: str, given: Prepared, evidence: Evidence) -> None:
         """One sample."""
-        arrays: dict[str, Any] = {"scores": evidence.scores, "target": evidence.target, "score": evidence.score}
+        arrays: dict[str, Any] = {"scores": evidence.scores, "score": evidence.score}
+        arrays |= {"target": evidence.target.settled[0], "told": evidence.target.told}
         arrays["input"] = _print(given)
         for k, method in enumerate(self.methods):
             values = evidence.maps[method]
@@ -212,7 +232,7 @@ class Recorder:
 class _Watched(ModelUnderTest):
     record: Callable[[str, Prepared, Evidence], None] = lambda *_: None
 
-    def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence:
+    def evidence_named(self, name: str, given: Prepared, target: Any = "top1") -> Evidence:
         found = self.evidence(given, target)
         self.record(name, given, found)
         return found

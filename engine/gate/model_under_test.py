@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,7 @@ from ..attribution.inputs import prepare
 from ..attribution.memory import bytes_held, bytes_per_row
 from ..attribution.result import TOKENS, Attribution
 from ..attribution.score import score_tensor
+from ..attribution.scores import Class, Score, score_of
 from ..data.batch import Prepared
 from ..data.preprocess import Preprocess
 from ..errors import InputError
@@ -24,7 +25,9 @@ from ..graph.model import Model, Source, is_float
 from ..loading.load import load
 from ..methods.catalogue import method_options
 from ..runtime import Provider, Session, open_model, resolve_providers
+from .explained_target import ExplainedTarget
 from .explainers import Explainers, held_by
+from .score_session import ScoreSession, open_score_session
 
 __all__ = [
     "DEFAULT_METHODS",
@@ -44,10 +47,11 @@ DEFAULT_METHODS = ("saliency", "input-x-gradient", "integrated-gradients", "grad
 
 @dataclass(frozen=True)
 class Evidence:
-    """The results of a model for one input: all scores, the explained class, and a map for each method."""
+    """The results of a model for one input: all scores (of a detector's boxes none), what was explained and its score,
+    and a map for each method."""
 
     scores: NDArray[np.floating]
-    target: int
+    target: ExplainedTarget
     score: float
     maps: Mapping[str, NDArray[np.floating]]
 
@@ -62,6 +66,7 @@ class ModelUnderTest:
     preprocess: Preprocess | None = None
     providers: Sequence[Provider] | Provider | None = None
     threads: int | None = None
+    score_sessions: dict[object, ScoreSession] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -81,6 +86,11 @@ class ModelUnderTest:
     def scored(self) -> ir.Value:
         """The tensor of the model whose elements are scores."""
         return score_tensor(self.model, self.score)
+
+    @cached_property
+    def example_axis(self) -> int | None:
+        """The axis of the scores that counts examples."""
+        return score_axes(self.model, self.score).axis
 
     @cached_property
     def forward(self) -> tuple[Session, str]:
@@ -103,31 +113,43 @@ class ModelUnderTest:
         """All scores of an example, as a vector."""
         session, y = self.forward
         found = session.run(given.batch.take(given.batch.fill(np.arange(1))), [y])[y]
-        return vector(found)
+        return self._of_example(found)
 
-    def evidence(self, given: Prepared, target: int | None = None) -> Evidence:
-        """Scores and maps; of the top class unless one is given."""
-        feeds = dict(given.batch.feeds)
-        scores, found = self._answer(given, target)
-        chosen = target if target is not None else int(next((one.target[0] for one in found.values()), scores.argmax()))
-        found |= {name: self.explainers[name](feeds, chosen) for name in self.run_methods if name not in found}
+    def evidence(self, given: Prepared, target: Any = "top1") -> Evidence:
+        """Scores and maps of what ``target`` means, as for ``explain``; the run of the first method settles it."""
+        feeds, score, (first, *others) = dict(given.batch.feeds), score_of(target), self.run_methods
+        scores = self._scores_before(given, score)
+        if scores is not None and type(score) is Class and isinstance(score.said, str):
+            score = Class(int(scores.argmax()))
+        answer = self.explainers[first].answer(feeds, score)
+        if scores is None:
+            scores = self._of_example(answer.outputs[str(self.scored.name)])
+        settled = ExplainedTarget.of(score, answer)
+        found = {first: answer.attribution} | {name: self.explainers[name](feeds, settled.again) for name in others}
         maps = {name: map_of(one) for name, one in found.items()}
         if TIMES_INPUT not in self.run_methods and TIMES_INPUT in self.explainers:
             maps[TIMES_INPUT] = _times(found[GRADIENT].values, feeds)
-        score = next((float(one.score[0]) for one in found.values()), float(scores[chosen]))
         checked = {name: finite(maps[name], f"the map of {name}") for name in self.explainers}
-        return Evidence(scores, chosen, score, checked)
+        return Evidence(scores, settled, float(answer.attribution.score[0]), checked)
 
-    def _answer(self, given: Prepared, target: int | None) -> tuple[NDArray[np.floating], dict[str, Attribution]]:
-        """All scores; they come with the run of the first method, but for arithmetic that rounds, which only the model
-        as it is computes as it will be deployed."""
-        if self.rounds or not self.run_methods or self.scored not in self.model.outputs:
-            return self.scores(given), {}
-        name = self.run_methods[0]
-        found, outputs = self.explainers[name].with_outputs(
-            dict(given.batch.feeds), "top1" if target is None else target
-        )
-        return vector(outputs[str(self.scored.name)]), {name: found}
+    def _scores_before(self, given: Prepared, score: Score) -> NDArray[np.floating] | None:
+        """All scores where they do not come with the run of the first method, else None: arithmetic that rounds is only
+        computed by the model as it is as it will be deployed. Boxes of a detector are no scores of classes."""
+        if score.tensor is not None:
+            return np.zeros(0, np.float32)
+        return self.scores(given) if self.rounds or self.scored not in self.model.outputs else None
+
+    def _of_example(self, output: NDArray) -> NDArray[np.floating]:
+        """The scores of the only example, as a vector."""
+        own = output if self.example_axis is None else np.take(output, [0], self.example_axis)
+        return finite(own.reshape(-1).astype(np.float32), "the scores")
+
+    def score_session(self, target: ExplainedTarget) -> ScoreSession:
+        """The model up to a score of this kind, opened once."""
+        key = target.score.kind, target.axes
+        if key not in self.score_sessions:
+            self.score_sessions[key] = open_score_session(self.model, self.score, target, self.providers, self.threads)
+        return self.score_sessions[key]
 
     @cached_property
     def rounds(self) -> bool:
@@ -146,10 +168,10 @@ class ModelUnderTest:
     @property
     def held(self) -> int:
         """The most memory that the open sessions hold in addition to the model's weights, in bytes."""
-        forward = bytes_held(self.model) if "forward" in vars(self) else 0
-        return forward + sum(map(held_by, self.explainers.opened.values()))
+        forward = ("forward" in vars(self)) + len(self.score_sessions)
+        return forward * bytes_held(self.model) + sum(map(held_by, self.explainers.opened.values()))
 
-    def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence:
+    def evidence_named(self, name: str, given: Prepared, target: Any = "top1") -> Evidence:
         """The evidence of the sample of a name, which a model does not need; a golden file does."""
         return self.evidence(given, target)
 
@@ -159,11 +181,13 @@ class ModelUnderTest:
 
     def with_model(self, model: Model) -> ModelUnderTest:
         """A copy with another model and the same settings."""
-        return replace(self, model=model, explainers=self.explainers.rebuilt(model, self.threads))
+        return replace(self, model=model, explainers=self.explainers.rebuilt(model, self.threads), score_sessions={})
 
     def with_threads(self, threads: int) -> ModelUnderTest:
         """The same model on another number of threads."""
-        return replace(self, threads=threads, explainers=self.explainers.rebuilt(self.model, threads))
+        return replace(
+            self, threads=threads, explainers=self.explainers.rebuilt(self.model, threads), score_sessions={}
+        )
 
 
 def open_model_under_test(
@@ -180,7 +204,6 @@ def open_model_under_test(
 ) -> ModelUnderTest:
     """A side with an explainer for each method; options go to those methods that have them."""
     source, having = load(model), method_options()
-    _check_classes(source, score)
     check_options(methods, options)
     explained = {"score": score, "providers": providers, "threads": threads, "memory": memory}
     settings = {}
@@ -221,16 +244,6 @@ def options_of(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if method in [m for m, _ in having.get(name, [])]}
 
 
-def _check_classes(model: Model, score: str) -> None:
-    scores = score_axes(model, score)
-    if not scores.single or scores.axis != 0:
-        raise InputError(
-            f"compare and evaluate explain a class of an example, but the scores {scores.tensor!r} have shape "
-            f"{scores.text} for one example, which axis {scores.axis} counts; name a tensor by score= (--score) whose "
-            "axis 0 counts examples and whose axis 1 counts classes"
-        )
-
-
 def one_example(given: Prepared) -> Prepared:
     if given.batch.examples != 1:
         raise InputError(f"it holds {given.batch.examples} examples; give an array of many as DATA itself")
@@ -257,11 +270,6 @@ def _times(gradient: Any, feeds: Mapping[str, NDArray]) -> NDArray[np.floating]:
     if isinstance(gradient, Mapping):
         return flat_map({name: values * feeds[name] for name, values in gradient.items()})
     return flat_map(gradient * next(iter(feeds.values()))).astype(np.float32, copy=False)
-
-
-def vector(output: NDArray) -> NDArray[np.floating]:
-    """The scores of the only example."""
-    return finite(output[:1].reshape(-1).astype(np.float32), "the scores")
 
 
 def finite(array: NDArray[np.floating], what: str) -> NDArray[np.floating]:

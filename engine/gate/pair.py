@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 
+from ..attribution.run import MissingTarget
+from ..attribution.scores import Class
 from ..data.batch import Prepared
+from ..data.labels import Labels
 from ..data.preprocess import Preprocess
 from ..drawing import heatmap
 from ..errors import InputError
 from ..samples.sample_set import Sample, Samples
+from .chosen_target import LABEL, ChosenTarget
 from .explainers import SharedMemory
 from .masks import Masks
 from .metrics.agreement import Metric, agreement, strength
 from .metrics.inside_mask import mask_agreement
-from .metrics.outputs import output_agreement
+from .metrics.outputs import FOUND, output_agreement
+from .missing_box import missing_box
 from .model_under_test import Evidence, ModelUnderTest
-from .summary import Row
+from .summary import Corners, Row
 
-__all__ = ["TARGETS", "Pair", "Reference", "SampleResult", "TargetKind", "resized"]
+__all__ = ["TARGETS", "Pair", "Reference", "SampleResult", "resized"]
 
-TargetKind = Literal["reference", "label", "own"]
-TARGETS = ("reference", "label", "own")
+OWN = "own"
+TARGETS = ("reference", LABEL, OWN)
+REFERENCE = ChosenTarget("reference", Class(), "reference")
+THERE, ABSENT = np.ones(1), np.zeros(1)  # whether a side has what is explained
 
 
 class Reference(Protocol):
@@ -45,7 +52,7 @@ class Reference(Protocol):
 
     def prepared(self, given: Any) -> Prepared: ...
 
-    def evidence_named(self, name: str, given: Prepared, target: int | None = None) -> Evidence: ...
+    def evidence_named(self, name: str, given: Prepared, target: Any = "top1") -> Evidence: ...
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,21 @@ class SampleResult:
     reference: Evidence
     candidate: Evidence
 
+    @property
+    def correct(self) -> tuple[bool, bool] | None:
+        """Whether each side's top class is the label; None where there is no label, or no class is explained."""
+        label, sides = self.sample.label, (self.reference, self.candidate)
+        if label is None or not self.reference.target.is_class:
+            return None
+        a, b = (bool(side.scores.argmax() == label) for side in sides)
+        return a, b
+
+    @property
+    def boxes(self) -> tuple[Corners, Corners] | None:
+        """The explained box of each side, in pixels of the model's input."""
+        a, b = self.reference.target.corners, self.candidate.target.corners
+        return None if a is None or b is None else (_four(a), _four(b))
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -66,20 +88,28 @@ class Pair:
     candidate: ModelUnderTest
     samples: Samples
     metrics: Mapping[str, Metric]
-    target: TargetKind = "reference"
+    target: ChosenTarget = REFERENCE
     masks: Masks | None = None
     memory: SharedMemory | None = None
+    labels: Labels = field(default_factory=dict)
 
     def look(self, sample: Sample) -> SampleResult:
         """The results of both models for a sample."""
         raw = sample.load()
+        given, a = self._of_reference(sample, raw)
+        return SampleResult(sample, given, a, self._of_candidate(self._for_candidate(raw, given), a))
+
+    def _of_reference(self, sample: Sample, raw: Any) -> tuple[Prepared, Evidence]:
         self._divide_memory()
         given = self.reference.prepared(raw)
-        target = sample.required_label() if self.target == "label" else None
-        a = self.reference.evidence_named(sample.name, given, target)
-        b = self.candidate.evidence(self._for_candidate(raw, given), None if self.target == "own" else a.target)
+        return given, self.reference.evidence_named(sample.name, given, self.target.of(sample))
+
+    def _of_candidate(self, given: Prepared, a: Evidence) -> Evidence:
+        """The candidate's evidence for the same; a MissingTarget where it has no such box."""
+        target = self.target.score if self.target.kind == OWN else a.target.elsewhere
+        found = self.candidate.evidence(given, target)
         self._divide_memory()  # a model with open sizes has its sessions only now
-        return SampleResult(sample, given, a, b)
+        return found
 
     def only(self, method: str) -> Pair:
         """The pair for one method; explainers of others are closed where memory is short."""
@@ -93,15 +123,22 @@ class Pair:
             self.memory.divide()
 
     def row(self, sample: Sample) -> Row:
-        """The numbers of a sample."""
-        look = self.look(sample)
-        a, b = look.reference, look.candidate
+        """The numbers of a sample; where the candidate has not what the reference explains, that is its finding."""
+        raw = sample.load()
+        given, a = self._of_reference(sample, raw)
+        other = self._for_candidate(raw, given)
+        told: dict[str, Any] = {"label": sample.label, "explained": a.target.words(self.labels)}
+        try:
+            b = self._of_candidate(other, a)
+        except MissingTarget:
+            finding = missing_box(self.candidate, other, a.target, self.labels)
+            absent = output_agreement(THERE, ABSENT, [FOUND])
+            return Row(sample.name, a.target.name, absent, {}, **told, finding=finding)
         if a.scores.shape != b.scores.shape:
             raise InputError(f"the models give {a.scores.size} and {b.scores.size} scores")
+        look = SampleResult(sample, given, a, b)
         maps = {method: self._maps(look, method) for method in b.maps}
-        label = sample.label
-        correct = None if label is None else (bool(a.scores.argmax() == label), bool(b.scores.argmax() == label))
-        return Row(sample.name, a.target, output_agreement(a.scores, b.scores), maps, label, correct)
+        return Row(sample.name, a.target.name, _outputs(a, b), maps, **told, correct=look.correct, boxes=look.boxes)
 
     def _maps(self, look: SampleResult, method: str) -> dict[str, float]:
         a, b = look.reference.maps[method], look.candidate.maps[method]
@@ -122,6 +159,24 @@ class Pair:
             return self.candidate.prepared(raw)
         names = [str(value.name) for value in self.candidate.model.inputs]
         return self.candidate.prepared(dict(zip(names, given.batch.feeds.values(), strict=True)))
+
+
+def _outputs(a: Evidence, b: Evidence) -> dict[str, float]:
+    """How far the answers agree: those of classes by the top ones, others by what is explained."""
+    if a.target.is_class:
+        return output_agreement(a.scores, b.scores)
+    found = output_agreement(THERE, THERE, [FOUND]) if a.target.is_found else {}
+    if a.target.corners is not None and b.target.corners is not None:
+        found |= output_agreement(a.target.corners, b.target.corners, ["box-iou"])
+    if a.target.boxes is not None and b.target.boxes is not None:
+        found |= output_agreement(np.array([a.target.boxes]), np.array([b.target.boxes]), ["count-change"])
+    found |= output_agreement(np.array([a.score]), np.array([b.score]), ["score-change"])
+    return found if a.target.is_found else found | output_agreement(a.scores, b.scores, ["score-drift"])
+
+
+def _four(corners: np.ndarray) -> Corners:
+    x1, y1, x2, y2 = np.asarray(corners, np.float64).tolist()
+    return x1, y1, x2, y2
 
 
 def resized(b: np.ndarray, a: np.ndarray) -> np.ndarray:

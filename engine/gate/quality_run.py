@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..attribution.memory import parse_memory
+from ..data.labels import Labels
 from ..errors import InputError, OnnxrayError
 from ..graph.model import Model
 from ..samples.sample_set import Sample, Samples
 from ..support.heap import release
+from .chosen_target import ChosenTarget
 from .explainers import SharedMemory
 from .masks import Masks
 from .measuring import measure_samples
@@ -49,16 +51,17 @@ class QualitySetup:
     metrics: Sequence[Quality]
     random_models: Mapping[float, Model]
     samples: Samples
-    by_label: bool
+    target: ChosenTarget
     masks: Masks | None
     seed: int
+    labels: Labels
 
     def measured(self, methods: Sequence[str], failed: Callable[[Failed], None], progress: Progress | None) -> Measured:
         """The maps of these methods on all samples."""
         side = open_model_under_test(self.model, methods, options=self.options, **self.settings)
         others = {share: side.with_model(model) for share, model in self.random_models.items()}
         memory = SharedMemory(parse_memory(self.settings["memory"]), [side, *others.values()])
-        run = _QualityRun(side, others, self.metrics, self.by_label, self.masks, self.seed, memory)
+        run = _QualityRun(side, others, self.metrics, self.target, self.masks, self.seed, self.labels, memory)
         rows, losses = measure_samples(self.samples, run.row, failed, progress)
         return Measured(rows, losses, run.means())
 
@@ -75,17 +78,17 @@ class _QualityRun:
     side: ModelUnderTest
     random_sides: Mapping[float, ModelUnderTest]
     metrics: Sequence[Quality]
-    by_label: bool
+    target: ChosenTarget
     masks: Masks | None
     seed: int
+    labels: Labels
     memory: SharedMemory
     sums: dict[str, dict[str, tuple[np.ndarray, int]]] = field(default_factory=dict)
 
     def row(self, index: int, sample: Sample) -> Row:
         given = self.side.prepared(sample.load())
-        target = sample.required_label() if self.by_label else None
         self.memory.divide()
-        found = self.side.evidence(given, target)
+        found = self.side.evidence(given, self.target.of(sample))
         maps = {}
         for method, values in found.maps.items():
             rng = np.random.default_rng((self.seed, index))
@@ -96,7 +99,7 @@ class _QualityRun:
             measured = {one.name: self._measure(subject, one) for one in self.metrics}
             maps[method] = {name: float(value) for name, value in measured.items() if value is not None}
         self.memory.divide()  # some sessions are opened by the metrics
-        return Row(sample.name, found.target, {}, maps, sample.label)
+        return Row(sample.name, found.target.name, {}, maps, sample.label, explained=found.target.words(self.labels))
 
     def _measure(self, subject: QualityCase, quality: Quality) -> float | None:
         values = quality.measure(subject)

@@ -9,6 +9,7 @@ from typing import Any
 from ..support.json_text import json_text
 from .calibration import Calibration
 from .layers.compare_layers import LayerReport
+from .metrics.outputs import FOUND
 from .pair import Pair
 from .ranking import Ranked, rank_methods, ranked_by
 from .summary import Check, Row, Summary, Verdict
@@ -53,6 +54,16 @@ class ComparisonRecord:
     @property
     def passed(self) -> bool:
         return all(one.passed for one in self.checks)
+
+    @property
+    def explained(self) -> str:
+        """How a target that is no class is compared, as top classes say nothing of it; "" for classes."""
+        if all(isinstance(row.target, int) for row in self.rows):
+            return ""
+        found = any(FOUND in row.outputs for row in self.rows)
+        how = "found in the candidate by its class and overlap" if found else "the same one of both models"
+        names = dict.fromkeys(name for row in self.rows for name in row.outputs)
+        return f"target {self.provenance.get('target')}, {how}; of the answers are compared {', '.join(names)}"
 
     @property
     def exit_code(self) -> int:

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..attribution.scores import Score
 from ..errors import InputError
 from ..methods.catalogue import method_options
 from .model_under_test import DEFAULT_METHODS
+from .pair import TARGETS
 
-__all__ = ["as_recorded", "recorded_methods", "settings"]
+__all__ = ["as_recorded", "recorded_methods", "recorded_target", "settings"]
 
 DEFAULTS: Mapping[str, Any] = {"score": "logit", "layer": None, "options": {}}
 
@@ -33,6 +35,17 @@ def as_recorded(
         if given[name] not in (default, held[name]) and "settings" in header:
             raise InputError(f"{path} was recorded with {name} {held[name]!r}, not {given[name]!r}")
     return held if "settings" in header else dict(given)
+
+
+def recorded_target(path: Path, header: Mapping[str, Any], given: Any) -> Any:
+    """The target of the candidate's side: for recorded classes what is given, else the recorded one; an InputError
+    where another one was given."""
+    held = header.get("target", TARGETS[0])
+    if held in TARGETS:
+        return given  # each sample has its class
+    if (text := given.typed() if isinstance(given, Score) else given) not in (TARGETS[0], held):
+        raise InputError(f"{path} was recorded with target {held!r}, not {text!r}")
+    return held
 
 
 def recorded_methods(path: Path, header: Mapping[str, Any], methods: Sequence[str]) -> list[str]:

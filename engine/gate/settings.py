@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +14,10 @@ from ..data.preprocess import Preprocess
 from ..errors import InputError
 from ..graph.model import Source
 from ..runtime import Provider
-from ..support.choice import choose
+from .chosen_target import ChosenTarget
 from .masks import Masks, open_masks
 from .metrics.agreement import chosen_metrics
 from .model_under_test import ModelUnderTest, open_model_under_test
-from .pair import TARGETS, TargetKind
 
 __all__ = ["CompareSettings", "listed", "method_settings"]
 
@@ -27,7 +27,7 @@ class CompareSettings:
     """Everything about a comparison but the models and the data; ``compare`` tells what each is, and its default."""
 
     methods: Sequence[str]
-    target: TargetKind
+    target: Any
     metrics: Sequence[str] | None
     fail_under: Mapping[str, float] | Sequence[str] | None
     samples: int | None
@@ -48,7 +48,6 @@ class CompareSettings:
     options: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        choose(self.target, TARGETS, "kind of target")
         if not self.methods:
             raise InputError("no method to compare with; name one or more")
 
@@ -80,8 +79,10 @@ class CompareSettings:
     @property
     def about(self) -> dict[str, Any]:
         """The settings that change the numbers, for the journal: it is continued only if these are the same."""
-        names = ("target", "samples", "seed", "score", "layer")
-        about = {name: getattr(self, name) for name in names}
+        names = ("samples", "seed", "score", "layer")
+        target = self.target.text if isinstance(self.target, ChosenTarget) else self.target
+        about = {"target": target} | {name: getattr(self, name) for name in names}
+        about["labels"] = None if self.labels is None else f"{zlib.crc32(repr(dict(self.labels)).encode()):08x}"
         about |= {"methods": list(self.methods), "metrics": list(chosen_metrics(self.metrics))}
         about |= {"masks": held.mark if (held := self.opened_masks) else None, "options": repr(dict(self.options))}
         return about | {"preprocess": repr(self.preprocess) if self.preprocess else None}

@@ -14,12 +14,24 @@ from ..support.choice import choose
 from ..support.name_value import name_and_value
 from .metrics.agreement import METRICS
 from .metrics.inside_mask import MASKED
-from .metrics.outputs import OUTPUTS
+from .metrics.outputs import FOUND, OUTPUTS
 from .metrics.quality import QUALITIES
 
-__all__ = ["Check", "Row", "Summary", "Verdict", "bootstrap", "check", "parse_thresholds", "summarise"]
+__all__ = [
+    "Check",
+    "Corners",
+    "Row",
+    "Summary",
+    "Verdict",
+    "bootstrap",
+    "check",
+    "limits_of",
+    "parse_thresholds",
+    "summarise",
+]
 
 Verdict = Literal["pass", "fail"]
+Corners = tuple[float, float, float, float]
 
 RESAMPLES = 999
 LEVEL = 0.95
@@ -30,14 +42,22 @@ TABLES = (METRICS, OUTPUTS, MASKED, QUALITIES)  # of all that is measured
 
 @dataclass(frozen=True)
 class Row:
-    """One sample: its target, how far the answers agree, how far each method's maps do; by metric."""
+    """One sample: its target, how far the answers agree, how far each method's maps do; by metric.
+
+    ``target`` is the index of a class, or the text of another target, which ``--target`` reads again; ``explained``
+    says it in words. ``boxes`` are those of reference and candidate in pixels of the model's input. ``finding``: why
+    there are no maps to compare, as the candidate has not what the reference explains.
+    """
 
     name: str
-    target: int
+    target: int | str
     outputs: Mapping[str, float]
     maps: Mapping[str, Mapping[str, float]]
     label: int | None = None
     correct: tuple[bool, bool] | None = None
+    explained: str = ""
+    boxes: tuple[Corners, Corners] | None = None
+    finding: str = ""
 
     def values(self) -> Iterable[tuple[str, str, float]]:
         """Method, metric and value of everything that was measured."""
@@ -125,11 +145,18 @@ def parse_thresholds(given: Mapping[str, float] | Sequence[str] | None) -> dict[
     return thresholds
 
 
+def limits_of(thresholds: Mapping[str, float], rows: Sequence[Row]) -> dict[str, float]:
+    """The thresholds with that of what the candidate must have; without those of maps where no sample has maps."""
+    wanted = {FOUND: 1.0} if any(FOUND in row.outputs for row in rows) else {}
+    held = wanted | dict(thresholds)
+    return held if any(row.maps for row in rows) else {key: one for key, one in held.items() if key in OUTPUTS}
+
+
 def check(
     thresholds: Mapping[str, float], summary: Iterable[Summary], calibrated: Mapping[str, float]
 ) -> tuple[Check, ...]:
     """Every threshold against every method that it is for."""
-    lines = [(one.method, one.metric, one.mean, (one.low, one.high)) for one in summary]
+    lines = [(one.method, one.metric, one.mean, _interval(one)) for one in summary]
     lines += [(method, CALIBRATED, value, None) for method, value in calibrated.items()]
     found = []
     for key, threshold in thresholds.items():
@@ -141,6 +168,11 @@ def check(
             passed = value >= threshold if rises(metric) else value <= threshold
             found.append(Check(method, metric, value, threshold, bool(passed), interval))
     return tuple(found)
+
+
+def _interval(one: Summary) -> tuple[float, float] | None:
+    """The interval of confidence; a box that a sample lacks is sure."""
+    return None if one.metric == FOUND else (one.low, one.high)
 
 
 def _unmeasured(metric: str) -> str:

@@ -117,7 +117,7 @@ BAD = {
     "no such golden file": (["none.golden", DIGITS, DIGIT], "none.golden"),
     "unknown method": ([DIGITS, DIGITS, DIGIT, "-m", "magic"], "choose from saliency"),
     "unknown metric": ([DIGITS, DIGITS, DIGIT, "--metric", "magic"], "choose from spearman"),
-    "unknown target": ([DIGITS, DIGITS, DIGIT, "--target", "mine"], "choose from"),
+    "unknown target": ([DIGITS, DIGITS, DIGIT, "--target", "mine"], "or reference, label, own"),
     "bad threshold": ([DIGITS, DIGITS, DIGIT, "--fail-under", "spearman=much"], "give a number"),
     "bad option": ([DIGITS, DIGITS, DIGIT, "--option", "steps"], "NAME=VALUE"),
     "unknown option": ([DIGITS, DIGITS, DIGIT, "--option", "stepz=3"], "stepz"),

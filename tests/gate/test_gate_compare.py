@@ -192,7 +192,7 @@ def test_models_that_do_not_fit_are_one_line() -> None:
             compare(DIGITS, other, X)
     with pytest.raises(InputError, match="needs labels"):
         compare(DIGITS, DIGITS, X, target="label")
-    with pytest.raises(InputError, match="choose from"):
+    with pytest.raises(InputError, match="or reference, label, own"):
         compare(DIGITS, DIGITS, X, target="mine")
     with pytest.raises(InputError, match="option 'stepz'"):
         compare(DIGITS, DIGITS, X, options={"stepz": 3})

@@ -7,19 +7,22 @@ import shlex
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxray
 import pytest
+from detector_nets import NETS
 from held_out import digits
 from onnxray import models
 from onnxray.cli.app import run
 from onnxray.cli.evaluate import evaluate_model
 from onnxray.gate.metrics.agreement import METRICS
 from onnxray.gate.metrics.inside_mask import MASKED
-from onnxray.gate.metrics.outputs import OUTPUTS
+from onnxray.gate.metrics.outputs import OF_CLASSES, OUTPUTS
 from onnxray.gate.metrics.quality import QUALITIES
 from onnxray.gate.model_under_test import DEFAULT_METHODS
 from PIL import Image
 
+YOLO = next(net for net in NETS if net.name == "yolov8" and len(net.shapes) == 1 and net.metadata)
 PAGE = (Path(__file__).parents[2] / "docs" / "compare.md").read_text(encoding="utf-8")
 
 
@@ -33,6 +36,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name in ("model.onnx", "int8.onnx", "new-int8.onnx"):
         (tmp_path / name).write_bytes(models.path("digits.onnx").read_bytes())
+    for name in ("yolox.onnx", "yolox-int8.onnx"):
+        onnx.save(YOLO.proto(), name)
+    Path("coco.txt").write_text("cat\ndog\nowl")
     (tmp_path / "photos").mkdir()
     for index, row in enumerate(digits().unseen[:3]):
         Image.fromarray(row).save(tmp_path / "photos" / f"{index}.png")
@@ -67,8 +73,9 @@ def test_the_commands_run(line: str) -> None:
 
 
 def test_the_tables_are_those_of_the_code() -> None:
+    others = [name for name in OUTPUTS if name not in OF_CLASSES]
     rows = re.findall(r"^\| (`[a-z0-9-]+`(?:, `[a-z0-9-]+`)*) \|", PAGE, re.MULTILINE)
-    assert re.findall(r"`([a-z0-9-]+)`", " ".join(rows)) == [*METRICS, *MASKED]
+    assert re.findall(r"`([a-z0-9-]+)`", " ".join(rows)) == [*METRICS, *MASKED, *others, "score-drift"]
     assert [name for name in (*OUTPUTS, *QUALITIES) if f"`{name}`" not in PAGE] == []
     spoken = " ".join((evaluate_model.__doc__ or "").lower().replace("-", " ").split())
     words = {"parameter-randomisation": "randomised weights", "label-randomisation": "other classes"}

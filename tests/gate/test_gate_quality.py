@@ -148,7 +148,8 @@ def test_a_randomised_model_without_signal_tells_nothing(metric: str, net: onnxr
     """Its map is the same everywhere whatever the method: no rank correlation, and no check that is passed."""
     side, dead = (open_model_under_test(one, [METHOD], threads=1) for one in (net, net_of(np.zeros_like(W))))
     given, rng = side.prepared(X), np.random.default_rng(0)
-    subject = QualityCase(side, given, TOP, METHOD, side.evidence(given).maps[METHOD], rng, {1.0: dead, 0.5: dead})
+    found = side.evidence(given, TOP)
+    subject = QualityCase(side, given, found.target, METHOD, found.maps[METHOD], rng, {1.0: dead, 0.5: dead})
     with pytest.warns(UserWarning, match="zero everywhere"):
         assert QUALITIES[metric].measure(subject) is None
 
@@ -159,7 +160,8 @@ def test_a_map_without_numbers_is_refused() -> None:
     graph = ir.Graph([x], [y], nodes=[ir.node("Sqrt", [x], outputs=[y])], opset_imports={"": 18}, name="roots")
     side = open_model_under_test(onnxray.load(ir.to_proto(ir.Model(graph, ir_version=10))), ["saliency"], threads=1)
     given = side.prepared(np.ones((1, 3), np.float32))
-    subject = QualityCase(side, given, 0, "saliency", side.evidence(given).maps["saliency"], np.random.default_rng(0))
+    found = side.evidence(given, 0)
+    subject = QualityCase(side, given, found.target, "saliency", found.maps["saliency"], np.random.default_rng(0))
     np.testing.assert_allclose(subject.attribution(4 * subject.x), [0.25, 0, 0])
     with pytest.raises(InputError, match="the map of saliency of a changed input, class or model holds NaN"):
         subject.attribution(-subject.x)
@@ -171,7 +173,8 @@ def test_changed_inputs_run_in_as_much_memory_as_is_allowed(
 ) -> None:
     side = open_model_under_test(net, [METHOD], memory=rows * bytes_per_row(net))
     given = side.prepared(X)
-    subject = QualityCase(side, given, TOP, METHOD, side.evidence(given).maps[METHOD], np.random.default_rng(0))
+    found = side.evidence(given, TOP)
+    subject = QualityCase(side, given, found.target, METHOD, found.maps[METHOD], np.random.default_rng(0))
     runs: list[int] = []
     plain = QualityCase._chunk
     monkeypatch.setattr(QualityCase, "_chunk", lambda one, inputs: runs.append(len(inputs)) or plain(one, inputs))

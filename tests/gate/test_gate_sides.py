@@ -37,21 +37,21 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def check(side: ModelUnderTest, given: Any, target: int | None = None) -> None:
+def check(side: ModelUnderTest, given: Any, target: Any = "top1") -> None:
     """Scores, class and maps are those of the model and of each explainer by itself."""
     prepared = side.prepared(given)
     found, scores = side.evidence(prepared, target), side.scores(prepared)
-    assert found.target == (int(scores.argmax()) if target is None else target)
+    assert found.target.place == (int(scores.argmax()) if target == "top1" else target)
     np.testing.assert_allclose(found.scores, scores, rtol=1e-4, atol=1e-5)
     for name, explainer in side.explainers.items():
-        values = explainer(dict(prepared.batch.feeds), found.target).values
+        values = explainer(dict(prepared.batch.feeds), found.target.place).values
         alone = np.concatenate([v.ravel() for v in values.values()]) if isinstance(values, dict) else values[0]
         np.testing.assert_allclose(found.maps[name], alone, rtol=1e-6, err_msg=name)
     assert list(found.maps) == list(side.explainers)
 
 
-@pytest.mark.parametrize("target", [None, 3])
-def test_a_float_model_is_run_once_for_each_other_map(runs: list[str], target: int | None) -> None:
+@pytest.mark.parametrize("target", ["top1", 3])
+def test_a_float_model_is_run_once_for_each_other_map(runs: list[str], target: Any) -> None:
     side = open_model_under_test(DIGITS, METHODS, threads=1)
     side.evidence(side.prepared(X), target)
     assert runs == ["grad-cam", "saliency"]

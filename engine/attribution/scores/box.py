@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
@@ -126,6 +126,18 @@ class Box(DetectorScore):
 
     def label_of(self, told: np.ndarray) -> int | None:
         return int(told[1])
+
+    def typed(self, told: np.ndarray | None = None) -> str | None:
+        if not self.usual or self.part != "score":
+            return None
+        if self.near is None:
+            return f"box:{self.rank}" if self.label is None else f"box:{self.rank}:{self.label}"
+        alone = self.rank == 0 and self.label is None and np.shape(self.near) == (SIDES,)
+        return f"box:{','.join(f'{side:.9g}' for side in np.ravel(self.near))}" if alone else None
+
+    def elsewhere(self, settled: np.ndarray, told: np.ndarray) -> Box:
+        """The box of the same class that overlaps this one most, as another model has it at another place."""
+        return replace(self, rank=0, label=int(told[1]), near=told[2:])
 
     def corners_of(self, told: np.ndarray) -> np.ndarray | None:
         return told[2:]

@@ -82,6 +82,13 @@ class ClassBoxes(DetectorScore):
         """Class and number of boxes of each example."""
         return np.stack([settled[:, 0], settled[:, 1:].sum(1)], axis=1).astype(np.int64)
 
+    def typed(self, told: np.ndarray | None = None) -> str | None:
+        return f"boxes:{self.label}" if self.usual else None
+
+    def elsewhere(self, settled: np.ndarray, told: np.ndarray) -> ClassBoxes:
+        """All boxes of the class that the other model keeps."""
+        return self
+
     def label_of(self, told: np.ndarray) -> int | None:
         return int(told[0])
 

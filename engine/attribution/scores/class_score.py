@@ -11,7 +11,7 @@ import onnx_ir as ir
 from ...data.labels import Labels
 from ...graph.builder import GraphBuilder
 from ..score_axes import ScoreAxes
-from .places import place_name, places_of
+from .places import place_name, places_of, typed_place
 from .selection import Score, Selected
 
 __all__ = ["Class", "select"]
@@ -43,6 +43,9 @@ class Class(Score):
 
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         return scores.named(settled)
+
+    def typed(self, told: np.ndarray | None = None) -> str | None:
+        return typed_place(self.said if told is None else told)
 
     def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
         name = place_name(told, labels)

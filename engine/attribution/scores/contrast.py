@@ -14,7 +14,7 @@ from ...data.labels import Labels
 from ...graph.builder import GraphBuilder
 from ..score_axes import ScoreAxes
 from .class_score import select
-from .places import place_name, places_of
+from .places import place_name, places_of, typed_place
 from .selection import Score, Selected
 
 __all__ = ["Contrast"]
@@ -57,6 +57,10 @@ class Contrast(Score):
             text = f"the contrast of a score with itself is zero, that of example {', '.join(map(str, same))}"
             warnings.warn(text, UserWarning, stacklevel=2)
         return np.stack([scores.named(settled[:, k]) for k in (0, 1)], axis=1)
+
+    def typed(self, told: np.ndarray | None = None) -> str | None:
+        sides = [typed_place(said) for said in ((self.this, self.that) if told is None else told)]
+        return None if None in sides else "-".join(map(str, sides))
 
     def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
         return f"{place_name(told[0], labels)} against {place_name(told[1], labels)}"

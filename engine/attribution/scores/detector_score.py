@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import onnx_ir as ir
 
 from ...detection.detector import DETECTIONS, SIDES, Boxes, split_table, with_detections
@@ -26,7 +24,6 @@ class DetectorScore(Score):
     outputs tell.
     """
 
-    tensor: ClassVar[str | None] = DETECTIONS
     least: float
     overlap: float
     detector: str | None
@@ -34,6 +31,16 @@ class DetectorScore(Score):
     def __post_init__(self) -> None:
         check_level("least", self.least)
         check_share("overlap", self.overlap)
+
+    @property
+    def tensor(self) -> str | None:
+        return DETECTIONS
+
+    @property
+    def usual(self) -> bool:
+        """Whether a box is what it is by default, so that a text says all of the score."""
+        plain = type(self)()
+        return (self.least, self.overlap, self.detector) == (plain.least, plain.overlap, plain.detector)
 
     @property
     def kind(self) -> object:

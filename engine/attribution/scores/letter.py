@@ -12,7 +12,7 @@ from ...data.labels import Labels
 from ...errors import InputError
 from ...graph.builder import GraphBuilder
 from ..score_axes import ScoreAxes
-from .places import numbers_of, place_name
+from .places import numbers_of, place_name, typed_place
 from .selection import Score, Selected
 from .steps import step_rows, steps_and_words
 
@@ -82,6 +82,10 @@ class Letter(Score):
         """The letter's number, its class, and the first and the last step at which it was read, (N, 4)."""
         found = [_letters(row[2:], row[1])[row[0]] for row in settled]
         return np.array([(number, *letter) for number, letter in zip(settled[:, 0], found, strict=True)])
+
+    def typed(self, told: np.ndarray | None = None) -> str | None:
+        number = typed_place(self.number if told is None else told[0])
+        return None if number is None else f"letter:{number}" + (f":{self.blank}" if self.blank is not None else "")
 
     def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
         number, letter, first, last = told

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -14,7 +16,7 @@ from ...errors import InputError
 from ...graph.builder import GraphBuilder
 from ..score_axes import ScoreAxes
 from .mask_places import channel_axis, mask_of
-from .places import numbers_of, place_name
+from .places import numbers_of, place_name, typed_place
 from .selection import Score, Selected
 
 __all__ = ["Mask"]
@@ -96,6 +98,12 @@ class Mask(Score):
     def length(self, g: GraphBuilder, target: ir.Value) -> ir.Value | float:
         inside = g.Cast(g.Not(g.Equal(g.Reshape(target, [0, -1]), OUTSIDE)), to=ir.DataType.FLOAT)
         return g.Sqrt(g.ReduceSum(inside, [1], keepdims=0))
+
+    def typed(self, told: np.ndarray | None = None) -> str | None:
+        channel = None if self.channel is None else typed_place(self.channel if told is None else told)
+        if not isinstance(self.mask, str | PathLike) or self.channels or (self.channel is not None and channel is None):
+            return None
+        return f"mask:{os.fspath(self.mask)}" + (f":{channel}" if channel is not None else "")
 
     def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
         only = self.channel is None

@@ -45,6 +45,9 @@ class Norm(Score):
         """Nothing was chosen: (N, 0)."""
         return np.zeros((len(settled), 0), np.int64)
 
+    def typed(self, told: np.ndarray | None = None) -> str | None:
+        return "norm"
+
     def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
         return "norm"
 

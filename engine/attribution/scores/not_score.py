@@ -41,5 +41,9 @@ class Not(Class):
         found = super().emit(g, flat, target, scores)
         return Selected(g.Neg(found.value), found.settled)
 
+    def typed(self, told: np.ndarray | None = None) -> str | None:
+        place = super().typed(told)
+        return None if place is None else f"not:{place}"
+
     def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
         return f"not {place_name(told, labels)}"

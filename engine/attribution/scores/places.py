@@ -9,7 +9,7 @@ from ...data.labels import Labels
 from ...errors import InputError
 from ..score_axes import ScoreAxes
 
-__all__ = ["numbers_of", "place_name", "places_of"]
+__all__ = ["numbers_of", "place_name", "places_of", "typed_place"]
 
 
 def places_of(target: object, rows: int, scores: ScoreAxes) -> np.ndarray:
@@ -75,6 +75,16 @@ def numbers_of(given: object, rows: int, what: str, count: int | None = None) ->
     if count is not None and (wrong := array[(array < 0) | (array >= count)]).size:
         raise InputError(f"{what} {wrong[0]} is out of range: the scores have 0 to {count - 1}")
     return np.broadcast_to(array.reshape(-1).astype(np.int64), rows).copy()
+
+
+def typed_place(said: object) -> str | None:
+    """The text that names one score: ``6``, ``500,4`` or ``top1``; None of a list of one for each of many examples."""
+    if isinstance(said, str):
+        return said
+    array = np.asarray(said)
+    if array.dtype.kind not in "iu" or array.ndim > 1 or (array.ndim and not isinstance(said, tuple | np.ndarray)):
+        return None
+    return ",".join(map(str, array.ravel().tolist()))
 
 
 def place_name(place: np.ndarray, labels: Labels) -> str:

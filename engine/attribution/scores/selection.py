@@ -34,12 +34,16 @@ class Score(ABC):
     """Which number of an example is explained."""
 
     takes: ClassVar[str] = ""  # what the input ``target`` of a saved file holds
-    tensor: ClassVar[str | None] = None  # that ``prepared`` adds and the score reads; None for the model's scores
 
     @property
     def kind(self) -> object:
         """Two scores of one kind have the same graph."""
         return type(self)
+
+    @property
+    def tensor(self) -> str | None:
+        """The tensor that ``prepared`` adds and the score reads; None for the model's scores."""
+        return None
 
     def prepared(self, model: Model) -> Model:
         """The model with the tensor that the score reads."""
@@ -85,6 +89,15 @@ class Score(ABC):
         """What is explained, as people call it: of what ``told`` says of one example."""
         return f"target {','.join(map(str, np.ravel(told).tolist()))}"
 
+    def typed(self, told: np.ndarray | None = None) -> str | None:
+        """The text of ``--target`` that means this score, and with ``told`` what a run settled of it for one example;
+        None where no text does."""
+        return None
+
+    def elsewhere(self, settled: np.ndarray, told: np.ndarray) -> Score:
+        """The score of the same thing in another model, of what a run of this one settled for its only example."""
+        return Settled(self, settled)
+
     def length(self, g: GraphBuilder, target: ir.Value) -> ir.Value | float:
         """The length of the gradient of the score with respect to the scores: 1 for one of them."""
         return 1.0
@@ -100,6 +113,19 @@ class Settled(Score):
     @property
     def kind(self) -> object:
         return self.score.kind
+
+    @property
+    def tensor(self) -> str | None:
+        return self.score.tensor
+
+    def prepared(self, model: Model) -> Model:
+        return self.score.prepared(model)
+
+    def refusal(self, model: Model) -> str | None:
+        return self.score.refusal(model)
+
+    def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
+        return self.score.told(settled, scores)
 
     def target(self, g: GraphBuilder, scores: ScoreAxes) -> ir.Value:
         return self.score.target(g, scores)

@@ -12,7 +12,7 @@ from ...data.labels import Labels
 from ...errors import InputError
 from ...graph.builder import GraphBuilder
 from ..score_axes import ScoreAxes
-from .places import numbers_of, place_name
+from .places import numbers_of, place_name, typed_place
 from .selection import Score, Selected
 from .steps import step_rows, steps_and_words
 
@@ -62,6 +62,10 @@ class Token(Score):
             raise InputError(f"position {wrong[0]} is out of range: the scores have steps 0 to {steps - 1}")
         word = numbers_of(self.word, rows, "word", words)
         return np.stack([place % steps if steps is not None else place, word], axis=1)
+
+    def typed(self, told: np.ndarray | None = None) -> str | None:
+        place, word = (typed_place(said) for said in ((self.position, self.word) if told is None else told))
+        return None if place is None or word is None else f"token:{place}" + f":{word}" * (word != "top1")
 
     def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
         return f"token {told[0]}, word {place_name(told[1], labels)}"

@@ -66,8 +66,11 @@ class LayerReport:
         return asdict(self)
 
 
-def compare_layers(reference: ModelUnderTest, candidate: ModelUnderTest, inputs: Iterable[Any]) -> LayerReport:
-    """The losses of all layers of both models that match, over the first samples."""
+def compare_layers(
+    reference: ModelUnderTest, candidate: ModelUnderTest, inputs: Iterable[Any], of_class: bool = True
+) -> LayerReport:
+    """The losses of all layers of both models that match, over the first samples; ``of_class``: the attributions at
+    them, too, which are those of a class."""
     matched = match_layers(reference.model, candidate.model)
     a = open_layer_recorder(reference, [one.reference for one in matched])
     b = open_layer_recorder(candidate, [one.candidate for one in matched if one.candidate])
@@ -79,7 +82,7 @@ def compare_layers(reference: ModelUnderTest, candidate: ModelUnderTest, inputs:
             names = [str(value.name) for value in candidate.model.inputs]
             target = int(reference.scores(given).argmax())
             other = candidate.prepared(dict(zip(names, feeds, strict=True)))
-            sums.add(matched, a.run(given, target), b.run(other, target))
+            sums.add(matched, a.run(given, target), b.run(other, target), of_class)
         except OnnxrayError:
             continue
     layers = _losses(matched, sums, _weight_losses(matched, a, b))
@@ -101,7 +104,7 @@ class _Sums:
         self.attribution: dict[str, list[float]] = {}
         self.quantised: dict[str, list[float]] = {}
 
-    def add(self, matched: Iterable[Matched], a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
+    def add(self, matched: Iterable[Matched], a: Mapping[str, Any], b: Mapping[str, Any], of_class: bool) -> None:
         for one in matched:
             if one.candidate is None:
                 continue
@@ -109,7 +112,7 @@ class _Sums:
             if x.shape != y.shape:
                 continue
             self.activation.setdefault(one.reference, []).append(METRICS["relative-l2"](x, y))
-            if one.reference in a["gradients"] and one.candidate in b["gradients"]:
+            if of_class and one.reference in a["gradients"] and one.candidate in b["gradients"]:
                 dx, dy = a["gradients"][one.reference], b["gradients"][one.candidate]
                 self.attribution.setdefault(one.reference, []).append(METRICS["cosine"](x * dx, y * dy))
         fused = {

@@ -122,10 +122,10 @@ def cascading_randomisation(s: QualityCase) -> float | None:
 
 def label_randomisation(s: QualityCase) -> float | None:
     """Rank correlation, as a magnitude, with the map of a random other class (random logit of Sixt et al., 2020,
-    arXiv:1912.09818, which asks without training what Adebayo's test with random labels asks)."""
-    if s.classes < 2 or np.ptp(s.map) == 0:
+    arXiv:1912.09818, which asks without training what Adebayo's test with random labels asks); of classes alone."""
+    if s.target.place is None or s.classes < 2 or np.ptp(s.map) == 0:
         return None
-    other = int((s.target + s.rng.integers(1, s.classes)) % s.classes)
+    other = int((s.target.place + s.rng.integers(1, s.classes)) % s.classes)
     return abs(METRICS["spearman"](s.map, s.attribution(s.x, target=other)))
 
 
@@ -149,8 +149,9 @@ QUALITIES: dict[str, Quality] = {
 
 
 def curve(s: QualityCase, insert: bool) -> NDArray[np.floating] | None:
-    """The target's probability as the strongest places are taken away or put in, in equal steps; None where a map is
-    the same everywhere, so that no place is stronger than another."""
+    """The target's probability as the strongest places are taken away or put in, in equal steps; of a target that is no
+    class the share of its score's change from the emptied input to the whole one. None where a map is the same
+    everywhere, so that no place is stronger than another, and where the emptied input has the same score."""
     _check_floats(s)
     if np.ptp(s.plane) == 0:
         return None
@@ -163,7 +164,11 @@ def curve(s: QualityCase, insert: bool) -> NDArray[np.floating] | None:
         taken = np.zeros(order.size, bool)
         taken[order[: round(share * order.size)]] = True
         mixed.append(np.where(s.over(taken.reshape(s.plane.shape)), end, start))
-    return s.probabilities(np.concatenate(mixed))
+    values = s.probabilities(np.concatenate(mixed))
+    if s.target.place is not None:
+        return values
+    empty, whole = (values[0], values[-1]) if insert else (values[-1], values[0])
+    return None if whole == empty else (values - empty) / (whole - empty)
 
 
 def area(values: NDArray) -> float:

@@ -14,6 +14,7 @@ from ...data.batch import Batch, Prepared
 from ...drawing import heatmap
 from ...errors import InputError
 from ...optional import import_extra
+from ..explained_target import ExplainedTarget
 from ..model_under_test import ModelUnderTest, finite, map_of
 from .agreement import strength
 
@@ -31,7 +32,7 @@ class QualityCase:
 
     side: ModelUnderTest
     given: Prepared
-    target: int
+    target: ExplainedTarget
     method: str
     map: NDArray[np.floating]
     rng: np.random.Generator
@@ -73,11 +74,11 @@ class QualityCase:
         return np.expand_dims(chosen, (0, 1 + int(np.argmin(self.x.shape[1:]))))
 
     def scores(self, inputs: NDArray) -> NDArray[np.floating]:
-        """The target's score, before a softmax, of each of many inputs."""
+        """The target's score, of a class before a softmax, of each of many inputs."""
         return self._run(inputs, logits=True)
 
     def probabilities(self, inputs: NDArray) -> NDArray[np.floating]:
-        """The target's probability for each of many inputs."""
+        """The probability of a class that is explained for each of many inputs; of any other target its score."""
         return self._run(inputs, logits=False)
 
     def attribution(
@@ -86,7 +87,7 @@ class QualityCase:
         """The method's map of another input, of another class, or by another model."""
         explainer = (side or self.side).explainers[self.method]
         name = next(iter(self.given.batch.feeds))
-        found = explainer({name: x.astype(self.x.dtype)}, self.target if target is None else target)
+        found = explainer({name: x.astype(self.x.dtype)}, self.target.again if target is None else target)
         return finite(map_of(found), f"the map of {self.method} of a changed input, class or model")
 
     @cached_property
@@ -96,12 +97,15 @@ class QualityCase:
     def _run(self, inputs: NDArray, logits: bool) -> NDArray[np.floating]:
         chunk = self._at_once
         rows = np.concatenate([self._chunk(inputs[k : k + chunk]) for k in range(0, len(inputs), chunk)])
+        place = self.target.place
+        if place is None:
+            return rows[:, 0]
         head = find_head(self.side.scored)
         if logits and head is not None and head.kind != "LogSoftmax":
-            return _logit(rows, head.kind)[:, self.target]
+            return _logit(rows, head.kind)[:, place]
         if not logits and head is None and rows.shape[1] > 1:
-            return import_extra("scipy.special").softmax(rows, axis=1)[:, self.target]
-        return rows[:, self.target]
+            return import_extra("scipy.special").softmax(rows, axis=1)[:, place]
+        return rows[:, place]
 
     @cached_property
     def _at_once(self) -> int:
@@ -109,17 +113,22 @@ class QualityCase:
         return max(1, min(CHUNK, self.side.explainers[self.method].memory // max(1, self.side.row_bytes)))
 
     def _chunk(self, inputs: NDArray) -> NDArray[np.floating]:
-        """Scores of inputs, as many at once as the model takes."""
-        fixed, (session, y) = self.given.batch.fixed, self.side.forward
+        """The scores of classes, or the explained score alone, of inputs; as many at once as the model takes."""
+        fixed = self.given.batch.fixed
         name = next(iter(self.given.batch.feeds))
         size = fixed or len(inputs)
         found = []
         for start in range(0, len(inputs), size):
             part = inputs[start : start + size].astype(self.x.dtype)
             batch = Batch({name: part}, self.given.batch.axes, fixed)
-            scores = session.run(batch.take(batch.fill(np.arange(len(part)))), [y])[y]
-            found.append(scores[: len(part)].reshape(len(part), -1).astype(np.float64))
+            found.append(self._scores_of(batch).reshape(len(part), -1).astype(np.float64))
         return np.concatenate(found)
+
+    def _scores_of(self, batch: Batch) -> NDArray:
+        if self.target.place is None:
+            return self.side.score_session(self.target)(batch, self.target)
+        session, y = self.side.forward
+        return session.run(batch.take(batch.fill(np.arange(batch.examples))), [y])[y][: batch.examples]
 
 
 def _logit(rows: NDArray, activation: str) -> NDArray:

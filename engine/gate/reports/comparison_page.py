@@ -47,7 +47,7 @@ def write_report(comparison: ComparisonRecord, folder: Path, worst: int = 6) -> 
         methods=list(dict.fromkeys(one.method for one in comparison.summary if one.method != OF_OUTPUTS)),
         cells={(one.method, one.metric): one for one in comparison.summary},
         metrics=[name for name in (*METRICS, *MASKED) if _measured(comparison, name)],
-        outputs=list(OUTPUTS.values()),
+        outputs=[metric for name, metric in OUTPUTS.items() if _measured(comparison, name)],
         of_outputs=OF_OUTPUTS,
         distributions=lambda method: distribution_chart(comparison.rows, method),
         layer_chart=layer_chart(layers.layers, layers.breaks) if layers and layers.layers else None,
@@ -55,6 +55,7 @@ def write_report(comparison: ComparisonRecord, folder: Path, worst: int = 6) -> 
         calibration_chart=calibration_chart(comparison.calibration) if comparison.calibration else None,
         worst=list(_worst(comparison, worst)),
         correct=_correct(comparison.rows),
+        findings=[row for row in comparison.rows if row.finding],
     )
     return write_text(folder / "report.html", page)
 
@@ -95,7 +96,7 @@ def _worst(comparison: ComparisonRecord, count: int) -> Iterator[Shown]:
     """The samples whose maps agree least, looked at again by the method that it is of: one after the other."""
     if comparison.pair is None:
         return
-    ranked = sorted(comparison.rows, key=lambda row: _lowest(row)[1])[:count]
+    ranked = sorted((row for row in comparison.rows if row.maps), key=lambda row: _lowest(row)[1])[:count]
     wanted: dict[str, list[Row]] = {}
     for row in ranked:
         wanted.setdefault(_lowest(row)[0], []).append(row)

@@ -24,8 +24,13 @@ def write_evaluation(found: EvaluationRecord, folder: Path) -> Path:
         cells={(one.method, one.metric): one for one in found.summary},
         said={name: quality.about for name, quality in QUALITIES.items()},
         curves={
-            name: curves_chart(held, str(QUALITIES[name].across), "probability") for name, held in found.curves.items()
+            name: curves_chart(held, str(QUALITIES[name].across), _up(found)) for name, held in found.curves.items()
         },
         distributions={method: distribution_chart(found.rows, method) for method in methods},
     )
     return write_text(folder / "evaluation.html", page)
+
+
+def _up(found: EvaluationRecord) -> str:
+    """What a curve shows."""
+    return "probability" if all(isinstance(row.target, int) for row in found.rows) else "share of the score's change"

@@ -1,4 +1,4 @@
-"""JUnit XML of a comparison: a test case for each threshold, and one for each sample that failed."""
+"""JUnit XML of a comparison: a test case for each threshold, and one for each sample that failed or misses its box."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ def _cases(comparison: ComparisonRecord) -> list[ElementTree.Element]:
         if not check.passed:
             ElementTree.SubElement(case, "failure", message=_text(str(check))).text = _text(_where(comparison))
         cases.append(case)
+    for row in comparison.rows:
+        if row.finding:
+            case = ElementTree.Element("testcase", classname="onnxray.samples", name=_text(row.name))
+            ElementTree.SubElement(case, "failure", message=_text(row.finding))
+            cases.append(case)
     for failed in comparison.failed:
         case = ElementTree.Element("testcase", classname="onnxray.samples", name=_text(failed.name))
         ElementTree.SubElement(case, "skipped", message=_text(str(failed)))
