@@ -17,6 +17,7 @@ from ..errors import InputError, ModelError
 from ..support.choice import nearest
 from .infer_graph import infer_graph
 from .metadata import LABELS, LAYERS, LayerEntry, class_names, entry
+from .named_sizes import forget_made_up, name_sizes
 from .pool_shapes import rewrite_pool
 from .sequence_types import type_sequences
 from .shapes import complete, static_shape
@@ -156,6 +157,9 @@ def infer_shapes(program: ir.Model) -> None:
 
 def _infer(program: ir.Model) -> None:
     infer_graph(program)
+    while sum(name_sizes(node) for node in program.graph.all_nodes()):
+        forget_made_up(program.graph)
+        infer_graph(program)
     while sum(complete(node) for node in program.graph.all_nodes()):
         for node in program.graph.all_nodes():
             if node.op_type == "Shape" and not static_shape(node.outputs[0]):

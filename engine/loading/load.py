@@ -10,6 +10,7 @@ from onnx_ir.passes.common import InlinePass, RemoveInitializersFromInputsPass
 
 from ..graph.metadata import check_metadata
 from ..graph.model import LIFT_CONSTANTS, Model, Source, infer_shapes
+from ..graph.named_sizes import forget_made_up
 from ..graph.tree_ensembles import type_forests
 from ..graph.validity import model_error_if_unusable, open_plainly
 from ..passes.empty_operands import refuse_empty_operands
@@ -104,4 +105,7 @@ def _check_shapes(program: ir.Model) -> bool:
     """Infers shapes without those that the file declares, which may be wrong; true where only these tell one."""
     declared = forget_shapes(program)
     infer_shapes(program)
-    return recall_shapes(program, declared)
+    told = recall_shapes(program, declared)
+    if told:
+        forget_made_up(program.graph)
+    return told
