@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from .layers import SeenNode
+from .ops.quantization import saturated
 from .registry import Gradients, rule_for
 from .streams import Stream
 
@@ -147,8 +148,12 @@ def _deviation(g: GraphBuilder, u: ir.Value, axes: list[int], epsilon: float) ->
 
 
 def quantised(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
-    """The difference of the whole numbers over that of what they round; straight through where that is none."""
-    (x, x_), (y, y_) = ends.x, (g.Cast(value, to=dy.dtype) for value in ends.y)
-    straight = ends.registered(g, g.expand_like(g.constant(1, dy.dtype), dy), ends.node.inputs)[0]
-    slope = _ratio(g, g.Sub(y, y_), g.Sub(x, x_), straight, 1e-7)
-    return [g.Mul(dy, slope), *[None] * (len(ends.node.inputs) - 1)]
+    """Rounding passes multipliers straight through, clipping takes the rescale rule over the whole range.
+
+    A step over a difference far smaller than it would be a huge multiplier. And x is not the number that was rounded
+    where a runtime's integer kernels saturate: of equal x the integers may differ, and their quotient is infinite.
+    """
+    node, ((x, x_), dtype) = ends.node, (ends.x, dy.dtype)
+    (step, x, y), (_, x_, y_) = (saturated(g, node, value, dtype) for value in (x, x_))
+    slope = _ratio(g, g.Sub(y, y_), g.Sub(x, x_), g.Cast(g.Equal(x, y), to=dtype), 0)
+    return [g.Mul(g.Div(dy, step), slope), *[None] * (len(node.inputs) - 1)]

@@ -21,7 +21,7 @@ from ..errors import UnsupportedOperator
 from ..graph.builder import GraphBuilder
 from .layer_finder import LayerFinder
 from .layers import LinearLayer, SeenNode
-from .ops.quantization import dequantised
+from .ops.quantization import dequantised, saturated
 from .registry import NO_GRADIENT, Gradients, Node, Overlay, Rule, RuleFunction, as_rule, rule_for
 from .relevance import STABILISER, LayerRule, stable
 
@@ -102,7 +102,7 @@ class Composite(Overlay):
         if op in _PASSED:
             return as_rule(self._pass, "pass")
         if op == "QuantizeLinear":
-            return as_rule(self._round, "pass")
+            return as_rule(self._round, "pass") if self.layers or self.first else as_rule(self._straight, "straight")
         if op in _PRODUCTS and all(map(varies, node.inputs)):
             gate = next((k for k in (0, 1) if op == "Mul" and finder.is_gate(node.inputs[1 - k], node.inputs[k])), None)
             return as_rule(_halve, "half each") if gate is None else as_rule(partial(_gated, gate), "pass")
@@ -121,13 +121,21 @@ class Composite(Overlay):
         x, y = node.inputs[0], node.outputs[0]
         return [g.Mul(dy, g.Div(y, stable(g, x, self.epsilon))), *[None] * (len(node.inputs) - 1)]
 
+    def _straight(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+        """Rounding has the slope 1, as its gradient has; a number that was clipped hands its relevance on."""
+        step, x, kept = saturated(g, node, node.inputs[0], dy.dtype)
+        share = g.Where(g.Equal(x, kept), g.constant(1, dy.dtype), g.Div(kept, stable(g, x, self.epsilon)))
+        return [g.Mul(g.Div(dy, step), share), *[None] * (len(node.inputs) - 1)]
+
     def _round(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
-        """Rounding passes on the relevance of what it rounds to; times the value before it that would be another."""
-        x, y, found = node.inputs[0], node.outputs[0], _registered(g, node, dy)
-        if x is None or not isinstance(found, Sequence) or found[0] is None:
-            return found
-        seen = SeenNode(node.name, "DequantizeLinear", [y, *node.inputs[1:]], [x], node.attributes)
-        return [g.Mul(found[0], g.Div(dequantised(g, seen), stable(g, x, self.epsilon))), *[None] * (len(found) - 1)]
+        """Rounding hands on the relevance of what it rounds to; what it rounds to 0 has none.
+
+        Rules that look at signs divide by sums which are 0 where all that they add was rounded to 0.
+        """
+        step, x, _ = saturated(g, node, node.inputs[0], dy.dtype)
+        seen = SeenNode(node.name, "DequantizeLinear", [node.outputs[0], *node.inputs[1:]], [x], node.attributes)
+        share = g.Div(dequantised(g, seen), stable(g, x, self.epsilon))
+        return [g.Mul(g.Div(dy, step), share), *[None] * (len(node.inputs) - 1)]
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 A multiplier m of a value x says how much of the score's difference from that at a reference each unit of x's own
 difference brings: summed over the values, m dx is the difference of the score. The values at the reference are those
 of a ``Stream``. What is linear keeps the registry's rule; an elementwise function has m = dy / dx (equation 5), where
-dx is small the mean derivative of both ends; and so that nothing is lost elsewhere:
+dx is small the mean derivative of both ends; and so that nothing is lost elsewhere but by rounding:
 
 * a product of two factors has da (b + b') / 2 and db (a + a') / 2, the registry's rule half way;
 * a quotient is a product with the reciprocal, of which the difference is -db / (b b');
 * Softmax is Exp, whose shift both ends share, over its sum, and a normalisation u / s with ds = dvar / (s + s');
 * a maximum that grows gives all to what holds it at the input, one that falls to what held it at the reference;
-* rounding by QuantizeLinear is an elementwise function of what it rounds.
+* of QuantizeLinear the clipping is an elementwise function, and rounding passes straight through: what it adds to the
+  difference of the score is left over, as it is for a gradient.
 
 The table is closed: for any other operator there is an error.
 """

@@ -24,8 +24,8 @@ class DeepLift(Method):
     """Difference from a baseline, times multipliers by the rescale rule (Shrikumar et al., 2017, arXiv:1704.02685).
 
     The multipliers share the change of the score out without a rest, through attention, normalisations, products and
-    maxima, too; ``delta``, the sum of the attributions less f(x) - f(baseline), is what rounding leaves. It takes two
-    forward passes and one reverse pass.
+    maxima, too; ``delta``, the sum of the attributions less f(x) - f(baseline), is what float32 leaves, and of a
+    quantised model what rounding to integers brings. It takes two forward passes and one reverse pass.
     """
 
     name: ClassVar[str] = "deep-lift"

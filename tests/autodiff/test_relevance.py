@@ -20,7 +20,7 @@ from onnxray.autodiff import relevance as relevance_rules
 from onnxray.autodiff.composites import COMPOSITES
 from onnxray.autodiff.lrp_overlay import Composite
 from onnxray.autodiff.relevance import FLAT, W_SQUARE, Z_PLUS, LayerRule, alpha_beta, gamma, z_box
-from relevances import Spread, epsilon
+from relevances import Spread, epsilon, stable
 from relevances import alpha_beta as by_alpha_beta
 from relevances import flat as by_flat
 from relevances import gamma as by_gamma
@@ -225,13 +225,20 @@ def test_a_users_rule_lies_over_the_composite() -> None:
     assert distance(found.values, 0.5 * np.asarray(whole.values)) <= TOLERANCE
 
 
-def test_rounding_hands_on_the_relevance_of_what_it_rounds_to() -> None:
+@pytest.mark.parametrize("composite", ["epsilon", "epsilon-plus"])
+def test_rounding(composite: str) -> None:
+    """Straight through where all layers take the epsilon rule; else the relevance of what it rounds to is handed on."""
     text = "h = MatMul(x, A) q = QuantizeLinear(h, S, Z) d = DequantizeLinear(q, S, Z) r = Relu(d) y = MatMul(r, B)"
-    given = {"A": normal(6, 9), "B": normal(9, 4), "S": np.float32(0.5), "Z": np.int8(3)}
+    given = {"A": normal(6, 9), "B": normal(9, 4), "S": np.float32(0.5), "Z": np.int8(125)}
     net, x = model(f"net (float[N, 6] x) => (float[N, 4] y) {{ {text} }}", given), DENSE.x()
     h = x.astype(np.float64) @ given["A"]
-    r = np.maximum(np.round(h / 0.5) * 0.5, 0)
-    hidden = epsilon(r, given["B"], np.zeros(4), (r @ given["B"]) * np.eye(4)[1])
-    found = onnxray.explain(net, x, "lrp", composite="epsilon", target=1)
+    d = np.clip(np.round(h / 0.5) * 0.5, None, 1)  # 127 - 125 steps of 0.5
+    r = np.maximum(d, 0)
+    score = (r @ given["B"])[:, 1:2]
+    held = np.clip(h, 0, 1) if composite == "epsilon" else r  # a Relu looks at numbers before rounding
+    hidden = held * given["B"][:, 1] * score / stable(score)
+    found = onnxray.explain(net, x, "lrp", composite=composite, target=1)
     assert distance(found.values, epsilon(x.astype(np.float64), given["A"], np.zeros(9), hidden)) <= TOLERANCE
-    np.testing.assert_allclose(found.delta, 0, atol=1e-4)
+    assert (h > 1.25).any()
+    if composite == "epsilon-plus":
+        np.testing.assert_allclose(found.delta, 0, atol=1e-4)

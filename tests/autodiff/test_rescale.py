@@ -24,8 +24,6 @@ GIVEN = {
     "low": np.float32(-0.3),
     "high": np.float32(0.4),
     "last": np.array([2]),
-    "S": np.float32(0.05),
-    "zero": np.int8(3),
 }
 NETS = {
     "attention": "q = MatMul(x, Q) k = MatMul(x, B) t = Transpose<perm=[0, 2, 1]>(k) p = MatMul(q, t) s = Softmax(p) "
@@ -44,7 +42,6 @@ NETS = {
     "roots at zero": "r = Relu(x) z = Sqrt(r)",
     "overlapping windows": "z = MaxPool<kernel_shape=[3], pads=[1, 1]>(x)",
     "a maximum over an axis": "m = ReduceMax(x, last) z = Sub(x, m)",
-    "quantisation": "q = QuantizeLinear(x, S, zero) d = DequantizeLinear(q, S, zero) z = Mul(d, d)",
 }  # fmt: skip
 
 
@@ -70,6 +67,34 @@ def test_the_change_of_the_score_is_shared_out(name: str) -> None:
 
 def scores(text: str, x: Array) -> Array:
     return onnxray.activations(built(text), x, "y")["y"][:, 2, 1]
+
+
+def test_rounding_passes_straight_through_and_clipping_is_rescaled() -> None:
+    """As if every rounding error were a constant; ``delta`` is what the errors bring, and no step is a multiplier."""
+    text = "h = MatMul(x, A) q = QuantizeLinear(h, S, Z) d = DequantizeLinear(q, S, Z) r = Mul(d, d) y = MatMul(r, B)"
+    given = {"A": normal(6, 9), "B": normal(9, 4), "S": np.float32(0.5), "Z": np.int8(-123)}
+    net, x, start = (
+        model(f"net (float[N, 6] x) => (float[N, 4] y) {{ {text} }}", given),
+        normal(4, 6),
+        normal(6, seed=1),
+    )
+    x[0], x[1], x[2] = (
+        start,
+        start + 1e-5,
+        9 * x[2],
+    )  # no difference, one far below a step, and numbers that are clipped
+    found = onnxray.explain(net, x, "deep-lift", target=2, baseline=start)
+    h, h_ = (value.astype(np.float64) @ given["A"] for value in (x, start))
+    clipped = [np.clip(value, -2.5, 125) for value in (h, h_)]  # -128 + 123 steps of 0.5
+    d, d_ = (np.clip(np.round(value / 0.5) * 0.5, -2.5, 125) for value in (h, h_))
+    none = h == h_
+    slope = np.where(none, clipped[0] == h, (clipped[0] - clipped[1]) / np.where(none, 1, h - h_))
+    truth = (x - start) * ((slope * (d + d_) * given["B"][:, 2]) @ given["A"].T)
+    np.testing.assert_allclose(found.values, truth, rtol=1e-3, atol=1e-3)
+    change = (d**2 - d_**2) @ given["B"][:, 2]
+    np.testing.assert_allclose(found.delta, truth.sum(1) - change, atol=1e-3)
+    assert (clipped[0] != h).any()
+    assert np.abs(found.values[1]).max() < 1e-3
 
 
 def test_a_maximum_gives_to_what_holds_it() -> None:

@@ -10,7 +10,8 @@ from real_files import DATA, PICTURES, QUANTISED, RECIPES, path, photograph
 from rounding import rounded
 from scipy.stats import spearmanr
 
-ALIKE = {"guided-backprop": 0.9, "deconvnet": 0.9, "grad-cam": 0.9, "saliency": 0.6}  # docs/quantised.md says why
+# docs/quantised.md says why
+ALIKE = {"guided-backprop": 0.9, "deconvnet": 0.9, "grad-cam": 0.9, "saliency": 0.6, "deep-lift": 0.75}
 pytestmark = pytest.mark.skipif(
     not DATA.is_dir(), reason="../shared/data, with real models and photographs, is not here"
 )

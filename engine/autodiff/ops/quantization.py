@@ -48,12 +48,20 @@ def dequantised(g: GraphBuilder, node: Node) -> ir.Value:
 def quantize_linear(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     """y = clip(round(x / scale) + zero point)."""
     x, scale, *zero = node.inputs
-    wide = _along(g, node, scale, dy.dtype)
-    real = _real(g, x, dy.dtype)
-    shift = _along(g, node, zero[0], dy.dtype) if zero else None
-    dx = g.Where(_fits(g, real, wide, shift, node.outputs[0]), g.Div(dy, wide), 0)
-    d_scale = g.Neg(_total(g, node, g.Mul(dx, g.Div(real, wide)), scale))
+    step, real, kept = saturated(g, node, x, dy.dtype)
+    dx = g.Where(g.Equal(real, kept), g.Div(dy, step), 0)
+    d_scale = g.Neg(_total(g, node, g.Mul(dx, g.Div(real, step)), scale))
     return _real(g, dx, x.dtype) if x.dtype.is_floating_point() else dx, d_scale, *[None] * len(zero)
+
+
+def saturated(g: GraphBuilder, node: Node, x: Any, dtype: ir.DataType | None) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """The step of a QuantizeLinear, x as floats, and x clipped to the ends of what the type of the node stands for."""
+    _, scale, *zero = node.inputs
+    step, real, kind = _along(g, node, scale, dtype), _real(g, x, dtype), node.outputs[0].dtype or ir.DataType.UINT8
+    shift = _along(g, node, zero[0], dtype) if zero else None
+    ends = [g.constant(float(end), dtype) for end in (kind.min, kind.max)]
+    low, high = (g.Mul(end if shift is None else g.Sub(end, shift), step) for end in ends)
+    return step, real, g.Min(g.Max(real, low), high)
 
 
 @vjp("DynamicQuantizeLinear")
@@ -83,14 +91,6 @@ def _shifted(
         return _real(g, x, dtype)
     shift = _real(g, zero, dtype)
     return g.Sub(_real(g, x, dtype), g.Unsqueeze(shift, behind) if g.rank(zero) == 1 and behind else shift)
-
-
-def _fits(g: GraphBuilder, x: ir.Value, scale: ir.Value, shift: ir.Value | None, y: ir.Value) -> ir.Value:
-    """Where x lies between the ends of what the quantised type can stand for."""
-    kind = y.dtype or ir.DataType.UINT8
-    ends = [g.constant(float(end), x.dtype) for end in (kind.min, kind.max)]
-    low, high = (g.Mul(end if shift is None else g.Sub(end, shift), scale) for end in ends)
-    return g.And(g.GreaterOrEqual(x, low), g.LessOrEqual(x, high))
 
 
 def _real(g: GraphBuilder, x: ir.Value, dtype: ir.DataType | None) -> ir.Value:
