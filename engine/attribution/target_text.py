@@ -6,7 +6,8 @@ import difflib
 import re
 import warnings
 
-from ..data.labels import Labels, labels_of
+from ..data.labels import Labels, labels_of, without_background
+from ..detection.detector import DETECTIONS
 from ..errors import InputError
 from ..graph.model import Model
 from .score_axes import ScoreAxes
@@ -21,14 +22,19 @@ _TUPLE = re.compile(r"-?\d+(\s*,\s*-?\d+)+")
 def fitting_labels(model: Model, scores: ScoreAxes, given: Labels | None) -> Labels:
     """The labels of a model's scores: those given, else those of its metadata.
 
-    Given labels whose number is not that of the classes are an InputError; such of the metadata are left out, which a
-    warning says.
+    A first label that is called background is left out of those of a detector, whose boxes never have that class, and
+    wherever the others alone fit. Given labels whose number is not that of the classes are an InputError; such of the
+    metadata are left out, which a warning says.
     """
     labels = labels_of(model) if given is None else given
+    boxes, classes = scores.tensor == DETECTIONS, without_background(labels)
+    if boxes or not _fit(labels, scores):
+        labels = classes if boxes or _fit(classes, scores) else labels
     if not labels or _fit(labels, scores):
         return labels
     shape = f"the scores {scores.tensor!r}, whose shape for one example is {scores.text}"
-    text = f"the {len(labels)} labels do not fit {shape}"
+    of = f"the {scores.count} classes of the boxes, of which the background is none" if boxes else shape
+    text = f"the {len(labels)} labels do not fit {of}"
     if given is not None:
         raise InputError(f"{text}; give one label for each class")
     warnings.warn(f"{text}; the model's own labels are left out", UserWarning, stacklevel=2)

@@ -11,11 +11,12 @@ from ..errors import InputError
 from ..graph.model import Model
 from ..support.schema import Name, decoded
 
-__all__ = ["Labels", "labels_of", "read_labels"]
+__all__ = ["Labels", "labels_of", "read_labels", "without_background"]
 
 Labels = Mapping[int, str]
 
 _WORDNET = re.compile(r"^n\d{8}\s+")  # the id that starts the lines of ImageNet's synset.txt
+_BACKGROUND = ("background", "bg", "???")  # how label files of SSD, of its TensorFlow version too, begin
 
 
 def read_labels(path: Path) -> Labels:
@@ -35,6 +36,12 @@ def read_labels(path: Path) -> Labels:
 def labels_of(model: Model) -> Labels:
     """The labels that the model's metadata carry; empty where there are none."""
     return _by_index(model.labels or {})
+
+
+def without_background(labels: Labels) -> Labels:
+    """The labels behind a first one that is called background, counted from 0; all of them where none is."""
+    first = labels.get(0, "").strip("_ ").casefold()
+    return {index - 1: name for index, name in labels.items() if index} if first in _BACKGROUND else labels
 
 
 def _by_index(names: Mapping[int, Any] | list[Any]) -> Labels:

@@ -11,6 +11,7 @@ import pytest
 from cli_tools import one_line, records
 from detector_nets import NETS, SIDE
 from onnxray.cli.app import run
+from onnxray.data.labels import without_background
 from onnxray.detection.detector import SIDES
 from PIL import Image
 
@@ -76,3 +77,28 @@ def test_what_is_not_there_is_one_line(target: str, text: str, capsys: pytest.Ca
 def test_inspect_says_which_detector_it_sees(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", "yolo.onnx"]) == 0
     assert "yolov8: 'onnxray explain' explains its boxes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("first", [["BACKGROUND"], []])
+def test_the_background_of_an_ssd_is_no_class_of_its_boxes(
+    first: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its scores have one class more than its boxes; label files may name it or not."""
+    onnx.save(next(net for net in NETS if net.name == "ssd").proto(), "ssd.onnx")
+    Path("labels.txt").write_text("\n".join([*first, *LABELS]))
+    explain = ["explain", "ssd.onnx", "street.png", "--preprocess", "unit", "--labels", "labels.txt"]
+    assert run([*explain, "--target", "box:0", "--json"]) == 0
+    (record,) = records(capsys.readouterr().out)
+    assert record["label"] == LABELS[int(record["target"][1])]
+    Path("labels.txt").write_text("\n".join([*first, *LABELS[1:]]))
+    message = (
+        "the 2 labels do not fit the 3 classes of the boxes, of which the background is none; give one label for each"
+    )
+    assert message in one_line(explain, capsys)
+
+
+@pytest.mark.parametrize("first", ["background", "__background__", "???", "BG"])
+def test_a_background_in_front_is_known_by_its_names(first: str) -> None:
+    assert without_background({0: first, 1: "cat", 2: "dog"}) == {0: "cat", 1: "dog"}
+    assert without_background({0: "cat", 1: first}) == {0: "cat", 1: first}
+    assert without_background({7: "cat"}) == {7: "cat"}
