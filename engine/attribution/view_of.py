@@ -14,7 +14,7 @@ from ..drawing.series import TimeAxis
 from ..drawing.views import View
 from ..drawing.volume import grey_planes
 from ..errors import InputError
-from .reductions import CHANNEL_AXES, channel_axis, reduced
+from .reductions import CHANNEL_AXES, TOKENS, channel_axis, reduced
 
 __all__ = ["view_of"]
 
@@ -46,6 +46,9 @@ def view_of(
     kind = kind_of(values.shape[1:], layout, of=of, timed=timed and rate is not None, named=named)
     if kind == "nothing":
         return None
+    if kind == "series" and layout == TOKENS:
+        heat = reduced(values, reduce or default, layout, layer)
+        return View(kind, heat, axis=TimeAxis(heat.shape[1], None, "tokens"), unit="tokens", plain="bwr")
     signed = kind in ("series", "vector") and reduce is None
     heat = (values.astype(np.float32) if signed else reduced(values, reduce or default, layout, layer))[0]
     if kind == "series":

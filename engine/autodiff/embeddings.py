@@ -193,11 +193,28 @@ def _first_floats(graph: ir.Graph) -> list[Start]:
         if source is None or _sizes(node):
             continue
         for y in node.outputs:
-            if is_float(y):
+            if is_float(y) and (looked_up := _by_one_hot_codes(y)) is not None:
+                found.append(Start(looked_up[0], source, looked_up[1]))
+            elif is_float(y):
                 found.append(Start(y, source, _rows(y)))
             elif y.dtype is not None:
                 integers[y] = source
     return found
+
+
+def _by_one_hot_codes(value: ir.Value) -> tuple[ir.Value, int] | None:
+    """The rows of a table that a MatMul with one-hot codes looks up, as JAX does it, and how many the table has."""
+    node = value.producer()
+    compared = node is not None and node.op_type == "Cast" and node.inputs[0] is not None and node.inputs[0].producer()
+    if node is None or not (node.op_type == "OneHot" or (compared and compared.op_type == "Equal")):
+        return None
+    uses = list(value.uses())
+    product = uses[0].node if len(uses) == 1 and uses[0].idx == 0 and uses[0].node.op_type == "MatMul" else None
+    table = product.inputs[1] if product is not None else None
+    if product is None or table is None or depends_on_inputs(table) or table.shape is None or len(table.shape) != 2:
+        return None
+    rows = table.shape[0]
+    return (product.outputs[0], rows) if isinstance(rows, int) and rows > 1 else None
 
 
 def _rows(value: ir.Value) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -31,18 +32,34 @@ def listed(views: Mapping[str, View]) -> tuple[Feature, ...]:
     if len(views) != 1:
         return ()
     (view,) = views.values()
-    return tuple(view.features) if view.kind != "series" or view.axis is None else _stretches(view.heat, view.axis)
+    listed_as_they_are = view.features or view.kind != "series" or view.axis is None
+    return tuple(view.features) if listed_as_they_are else _stretches(view.heat, view.axis)
 
 
 def _named(view: View, name: str, one: Attribution, given: Given, row: int) -> View:
-    if view.kind not in ("tokens", "vector"):
+    if view.kind not in ("tokens", "vector") and view.unit != "tokens":
         return view
     numbers = view.heat.ravel()
     held = _held(one, name, given, row, numbers.size)
+    if view.kind == "series":
+        return _long_text(view, numbers, held, _source(one, name))
     names = given.features if len(given.features) == numbers.size and view.unit != "places" else ()
     if not names and view.unit != "features":
         names = [f"{view.unit.removesuffix('s')} {k}" for k in range(numbers.size)]
     return replace(view, features=rank_features(numbers, held if view.unit != "places" else None, names))
+
+
+def _long_text(view: View, numbers: np.ndarray, held: np.ndarray | None, source: str) -> View:
+    """Tokens that are too many for bars, as a curve of their ids; bytes are named by their characters."""
+    if held is None:
+        return view
+    bytes_, ids = re.search("byte", source, re.IGNORECASE) is not None, held.ravel().astype(int).tolist()
+    names = [
+        f"byte {k} {chr(i)!r}" if bytes_ and i < 256 else f"{'byte' if bytes_ else 'token'} {k}"
+        for k, i in enumerate(ids)
+    ]
+    axis = replace(view.axis, unit="bytes") if bytes_ and view.axis is not None else view.axis
+    return replace(view, data=held.reshape(1, -1), axis=axis, features=rank_features(numbers, held.ravel(), names))
 
 
 def _held(one: Attribution, name: str, given: Given, row: int, size: int) -> np.ndarray | None:

@@ -10,7 +10,7 @@ __all__ = ["Kind", "channels_first", "kind_of"]
 Kind = Literal["picture", "series", "volume", "tokens", "vector", "nothing"]
 
 CHANNELS = 16  # at most: an axis of more is no channels of a series but one side of a plane
-LONG = 256  # elements: a vector without names is seen as a curve from here on, as nobody reads bars of so many
+LONG = 256  # elements: a vector or tokens without names are a curve from here on, as nobody reads bars of so many
 COLOURS = (1, 3, 4)  # channels of a picture
 
 
@@ -29,7 +29,7 @@ def kind_of(
     elements have names.
     """
     if layout == "NLC":
-        return "tokens"
+        return "series" if not named and shape[0] >= LONG else "tokens"
     if of is not None:
         return _layer_kind(len(shape), of, timed)
     if len(shape) == 1:
