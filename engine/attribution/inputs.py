@@ -19,6 +19,7 @@ from ..data.batch import Batch, Prepared
 from ..data.preprocess import Preprocess
 from ..errors import InputError
 from ..graph.model import Model, is_float
+from ..graph.tree_ensembles import takes_missing
 from .axes import batch_axis, fixed_batch
 from .state_inputs import state_inputs, zero_states
 
@@ -152,10 +153,9 @@ def _checked(value: ir.Value, given: Any) -> np.ndarray:
     _check_shape(value, array)
     with np.errstate(over="ignore"):
         array = array.astype(wanted, copy=False)
-    if is_float(value) and not np.isfinite(array).all():
-        raise InputError(
-            f"input {value.name!r} holds NaN or infinity, at index {np.argwhere(~np.isfinite(array))[0].tolist()}"
-        )
+    wrong = ~np.isfinite(array) if is_float(value) else np.zeros(0, bool)
+    if wrong.any() and not (takes_missing(value) and not np.isinf(array).any()):
+        raise InputError(f"input {value.name!r} holds NaN or infinity, at index {np.argwhere(wrong)[0].tolist()}")
     return array
 
 

@@ -32,8 +32,9 @@ def listed(views: Mapping[str, View]) -> tuple[Feature, ...]:
     if len(views) != 1:
         return ()
     (view,) = views.values()
-    listed_as_they_are = view.features or view.kind != "series" or view.axis is None
-    return tuple(view.features) if listed_as_they_are else _stretches(view.heat, view.axis)
+    if view.features or view.kind != "series" or view.axis is None:
+        return tuple(view.features)
+    return _stretches(view.heat, view.axis)
 
 
 def _named(view: View, name: str, one: Attribution, given: Given, row: int) -> View:

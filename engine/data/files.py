@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InputError
 from ..graph.metadata import FEATURES, entry
 from ..graph.model import Model
+from ..graph.tree_ensembles import takes_missing
 from ..support.damaged import readable
 from .audio import WAV, read_sound, sampling_rate, with_rate
 from .table_columns import FIRST_ROWS, columns_of
@@ -107,12 +108,15 @@ def _read_csv(path: Path, model: Model) -> Given:
     features = columns_of(path, names, rows[:FIRST_ROWS], model).features
     if not rows:
         raise InputError(f"{path} has a header but no row")
-    columns = [names.index(name) for name in features]
-    table = [[_number(path, index, names, row, k) for k in columns] for index, row in enumerate(rows)]
+    columns, missing = [names.index(name) for name in features], bool(model.inputs) and takes_missing(model.inputs[0])
+    table = [[_number(path, index, names, row, k, missing) for k in columns] for index, row in enumerate(rows)]
     return Given(np.array(table, np.float32), features)
 
 
-def _number(path: Path, index: int, names: list[str], row: list[str], column: int) -> float:
+def _number(path: Path, index: int, names: list[str], row: list[str], column: int, missing: bool) -> float:
+    """The number of a cell; NaN of an empty one, where the model takes ``missing`` values."""
+    if missing and column < len(row) and not row[column].strip():
+        return float("nan")
     try:
         return float(row[column])
     except (ValueError, IndexError):

@@ -12,10 +12,20 @@ import onnx_ir as ir
 from ..errors import ModelError
 from .builder import GraphBuilder
 
-__all__ = ["LEAF", "Forest", "is_forest", "post_transform", "read_forest", "type_forests", "without_post_transform"]
+__all__ = [
+    "LEAF",
+    "Forest",
+    "is_forest",
+    "post_transform",
+    "read_forest",
+    "takes_missing",
+    "type_forests",
+    "without_post_transform",
+]
 
 LEAF, MEMBER = "LEAF", "BRANCH_MEMBER"
 _FORESTS = frozenset({"TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"})
+_CARRIES = frozenset({"ArrayFeatureExtractor", "Cast", "Concat", "FeatureVectorizer", "Gather", "Identity", "Reshape"})
 _POST = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")  # as TreeEnsemble numbers them
 _AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")
 _MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", MEMBER)
@@ -25,7 +35,8 @@ _MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BR
 class Forest:
     """The nodes of all trees: the column that a node reads, how it compares with which numbers, and its children.
 
-    ``weights`` (nodes, scores) is what a leaf adds to each score; ``roots`` has a node for each tree.
+    ``weights`` (nodes, scores) is what a leaf adds to each score; ``roots`` has a node for each tree; ``missing`` says
+    of which nodes NaN goes to the first child.
     """
 
     columns: Sequence[int]
@@ -34,11 +45,23 @@ class Forest:
     children: Sequence[tuple[int, int]]
     weights: np.ndarray
     roots: Sequence[int]
+    missing: Sequence[bool]
 
 
 def is_forest(node: ir.Node) -> bool:
     """Whether a node is a tree ensemble."""
     return node.domain == "ai.onnx.ml" and node.op_type in _FORESTS
+
+
+def takes_missing(value: ir.Value) -> bool:
+    """Whether NaN is a missing value wherever a value goes: to trees, or to an Imputer, at most moved or cast."""
+    nodes = [use.node for use in value.uses()]
+    return bool(nodes) and all(
+        is_forest(node)
+        or (node.domain == "ai.onnx.ml" and node.op_type == "Imputer")
+        or (node.op_type in _CARRIES and all(takes_missing(y) for y in node.outputs))
+        for node in nodes
+    )
 
 
 def post_transform(node: ir.Node) -> str:
@@ -104,7 +127,15 @@ def _older(node: ir.Node) -> Forest:
     below = {child for mode, pair in zip(modes, children, strict=True) if mode != LEAF for child in pair}
     numbers = [(float(number),) for number in _numbers(node, "nodes_values")]
     roots = [k for k in range(len(places)) if k not in below]
-    return Forest(_ints(node, "nodes_featureids"), modes, numbers, children, _leaf_weights(node, index), roots)
+    weights, missing = _leaf_weights(node, index), _missing(node, modes)
+    return Forest(_ints(node, "nodes_featureids"), modes, numbers, children, weights, roots, missing)
+
+
+def _missing(node: ir.Node, modes: Sequence[str]) -> list[bool]:
+    """Of which nodes NaN goes to the first child: those that say so, and those of "is not", which NaN is."""
+    tracks = list(node.attributes.get_ints("nodes_missing_value_tracks_true", None) or [])
+    tracks += [0] * (len(modes) - len(tracks))
+    return [bool(track) or mode == "BRANCH_NEQ" for track, mode in zip(tracks, modes, strict=True)]
 
 
 def _leaf_weights(node: ir.Node, index: Mapping[tuple[int, int], int]) -> np.ndarray:
@@ -144,7 +175,8 @@ def _newer(node: ir.Node) -> Forest:
     weights = np.zeros((len(children), _score_count(node)))
     weights[count + np.arange(len(leaves)), _ints(node, "leaf_targetids")] = leaves
     columns, numbers = [*_ints(node, "nodes_featureids"), *[0] * len(leaves)], [*numbers, *[()] * len(leaves)]
-    return Forest(columns, modes, numbers, children, weights, _ints(node, "tree_roots"))
+    missing = _missing(node, modes)
+    return Forest(columns, modes, numbers, children, weights, _ints(node, "tree_roots"), missing)
 
 
 def _members(node: ir.Node) -> list[tuple[float, ...]]:

@@ -18,11 +18,11 @@ SINGLE = ", one for each example along a first axis, 'mean' or 'blurred'"  # wha
 SEVERAL = ", or of several examples, along a first axis"  # what else a method that draws from baselines takes
 
 
-def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:
+def baseline_array(baseline: Baseline, about: Explained, missing: bool = False) -> np.ndarray:
     """A baseline shaped to broadcast over one example with its batch axis, where it has one.
 
     A number stands for every element; a vector as long as the channel axis for one number per channel; an array of
-    the example's shape for itself; a mapping gives each input its own.
+    the example's shape for itself; a mapping gives each input its own. ``missing``: NaN is a value that may be missing.
     """
     given = baseline.get(about.name, 0.0) if isinstance(baseline, Mapping) else baseline
     array = _numbers(given, about, SINGLE)
@@ -34,20 +34,24 @@ def baseline_array(baseline: Baseline, about: Explained) -> np.ndarray:
     fits = array.ndim in (0, rank) and all(
         n in (1, m) or m is None for n, m in zip(array.shape, about.shape, strict=False)
     )
-    if not fits or not np.isfinite(array).all():
+    if not fits or np.isinf(array).any() or (np.isnan(array).any() and not missing):
         raise _refused(given, about, SINGLE)
     return array if array.ndim == 0 or about.batch is None else np.expand_dims(array, about.batch)
 
 
-def baseline_examples(baseline: Baseline, about: Explained) -> np.ndarray:
-    """Baselines as examples (K, *shape): those of an array with one more axis than an example, else the single one."""
+def baseline_examples(baseline: Baseline, about: Explained, missing: bool = False) -> np.ndarray:
+    """Baselines as examples (K, *shape): those of an array with one more axis than an example, else the single one.
+
+    ``missing``: NaN is a value that may be missing.
+    """
     shape = about.sizes("baseline: several examples need")
     given = baseline.get(about.name, 0.0) if isinstance(baseline, Mapping) else baseline
     array, one = _numbers(given, about, SEVERAL), replace(about, batch=None)
     several = array.ndim == len(about.shape) + 1 and len(array) > 0
     if several and array.shape[1:] != about.shape:
         raise _refused(given, about, SEVERAL)
-    return np.stack([np.broadcast_to(baseline_array(row, one), shape) for row in (array if several else [given])])
+    rows = array if several else [given]
+    return np.stack([np.broadcast_to(baseline_array(row, one, missing), shape) for row in rows])
 
 
 def check_baseline(baseline: Baseline, explained: Mapping[str, Explained]) -> None:

@@ -50,19 +50,19 @@ class DrawnBaselines(Sampler):
 
 @dataclass(frozen=True)
 class EveryBaseline(Sampler):
-    """The input, and each baseline example in the place of the input once."""
+    """The input, and each baseline example in the place of the input once; NaN is a value that is missing."""
 
     baseline: Baseline
 
     def points(self, explained: Mapping[str, Explained]) -> dict[str, np.ndarray]:
-        count = _count(self.baseline, explained)
+        count = _count(self.baseline, explained, missing=True)
         each = np.full(count, 1 / count)
         arrays = {"example": [0, *range(count)], FIRST: [1, *[0] * count], WEIGHT: [0, *each], ENDS: [1, *-each]}
         return {name: np.array(array, np.float32) for name, array in arrays.items()}
 
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
         first = broadcast_rows(g, g.Cast(points[FIRST], to=ir.DataType.BOOL), x, about)
-        return g.shaped_like(g.Where(first, x, _starts(g, x, about, points, self.baseline)), x)
+        return g.shaped_like(g.Where(first, x, _starts(g, x, about, points, self.baseline, missing=True)), x)
 
 
 @dataclass(frozen=True)
@@ -106,20 +106,25 @@ class ExpectedGradients(Method):
         return [(Saliency(), AT_BASELINE)]
 
 
-def _count(baseline: Baseline, explained: Mapping[str, Explained]) -> int:
+def _count(baseline: Baseline, explained: Mapping[str, Explained], missing: bool = False) -> int:
     """How many baseline examples there are; an InputError where the inputs have different numbers of them."""
     check_baseline(baseline, explained)
-    counts = {len(baseline_examples(baseline, about)) for about in explained.values()} - {1}
+    counts = {len(baseline_examples(baseline, about, missing)) for about in explained.values()} - {1}
     if len(counts) > 1:
         raise InputError(f"baseline: {' and '.join(map(str, sorted(counts)))} examples for the inputs; give as many")
     return max(counts, default=1)
 
 
 def _starts(
-    g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value], baseline: Baseline
+    g: GraphBuilder,
+    x: ir.Value,
+    about: Explained,
+    points: Mapping[str, ir.Value],
+    baseline: Baseline,
+    missing: bool = False,
 ) -> ir.Value:
     """The baselines of the rows, in the shape of the input."""
-    examples = baseline_examples(baseline, about)
+    examples = baseline_examples(baseline, about, missing)
     number = (
         g.Cast(points["example"], to=ir.DataType.INT64) if len(examples) > 1 else g.constant([0], ir.DataType.INT64)
     )

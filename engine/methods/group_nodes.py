@@ -68,6 +68,8 @@ def mix(g: GraphBuilder, x: ir.Value, kept: ir.Value, start: ir.Value) -> ir.Val
     """x where ``kept`` is 1, to the last bit, the baseline where it is 0; by products, which are faster than Where."""
     kept = g.CastLike(kept, x)
     stays = g.Mul(kept, x)
+    if g.rank(x) == 2:  # a table, whose NaN may be a missing value, and NaN times 0 is NaN
+        stays = g.Where(g.Equal(kept, 0), 0, stays)
     held = constant_of(start)
     if held is not None and not held.any():
         return g.shaped_like(stays, x)

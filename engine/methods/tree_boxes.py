@@ -14,24 +14,29 @@ from ..graph.tree_ensembles import LEAF, Forest
 __all__ = ["Boxes", "boxes_of"]
 
 LIMIT = 2**24  # boxes times players, each of which the graph compares for every row
-EVERYTHING = ((-np.inf, np.inf),)
 
-Intervals = tuple[tuple[float, float], ...]  # (low, high] each, in rising order, which do not overlap
+Interval = tuple[float, float, bool]  # (low, high], and whether NaN counts as a value in it
+Intervals = tuple[Interval, ...]  # in rising order, which do not overlap; NaN is in the first or in none
 Conditions = Mapping[int, Intervals]  # of columns
+
+EVERYTHING: Intervals = ((-np.inf, np.inf, True),)
+NOTHING = (np.inf, np.inf)  # an interval without a number
 
 
 @dataclass(frozen=True, eq=False)
 class Boxes:
     """Boxes of values that lead to a leaf; a row that lies in a box gets its ``weights`` (boxes, scores).
 
-    Of each box the players, (boxes, most players of one), and the columns of each player with their intervals,
-    (boxes, players, most columns of one); what is left over is filled with intervals that hold everything.
+    Of each box the players, (boxes, most players of one), and the columns of each player with their intervals and
+    whether NaN is in them, (boxes, players, most columns of one); what is left over is filled with intervals that hold
+    everything.
     """
 
     players: np.ndarray
     columns: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    missing: np.ndarray
     weights: np.ndarray
 
 
@@ -40,15 +45,15 @@ def boxes_of(forest: Forest, players: Sequence[int], rest: int, dtype: np.dtype)
 
     A leaf behind several intervals of one column is split into as many boxes. Numbers are compared as ``dtype``.
     """
-    found, size = list[tuple[dict[int, list[tuple[int, float, float]]], int]](), 0
+    found, size = list[tuple[dict[int, list[tuple[int, Interval]]], int]](), 0
     for root in forest.roots:
         for leaf, conditions in _leaves(forest, root, dtype):
             if not forest.weights[leaf].any() or not conditions:
                 continue
             for sides in product(*conditions.values()):
-                box = dict[int, list[tuple[int, float, float]]]()
-                for column, (low, high) in zip(conditions, sides, strict=True):
-                    box.setdefault(players[column], []).append((column, low, high))
+                box = dict[int, list[tuple[int, Interval]]]()
+                for column, interval in zip(conditions, sides, strict=True):
+                    box.setdefault(players[column], []).append((column, interval))
                 found.append((box, leaf))
                 size += len(box)
                 if size > LIMIT:
@@ -57,7 +62,7 @@ def boxes_of(forest: Forest, players: Sequence[int], rest: int, dtype: np.dtype)
 
 
 def _filled(
-    found: Sequence[tuple[Mapping[int, Sequence[tuple[int, float, float]]], int]],
+    found: Sequence[tuple[Mapping[int, Sequence[tuple[int, Interval]]], int]],
     weights: np.ndarray,
     rest: int,
     dtype: np.dtype,
@@ -66,13 +71,14 @@ def _filled(
     deep = max((len(own) for box, _ in found for own in box.values()), default=0)
     shape = (len(found), most, deep)
     players, columns = np.full(shape[:2], rest), np.zeros(shape, np.int64)
-    low, high = np.full(shape, -np.inf, dtype), np.full(shape, np.inf, dtype)
+    low, high, missing = np.full(shape, -np.inf, dtype), np.full(shape, np.inf, dtype), np.full(shape, True)
     for k, (box, _) in enumerate(found):
         for p, (player, own) in enumerate(box.items()):
             players[k, p] = player
-            for c, (column, least, largest) in enumerate(own):
-                columns[k, p, c], low[k, p, c], high[k, p, c] = column, least, largest
-    return Boxes(players, columns, low, high, weights[[leaf for _, leaf in found]].astype(np.float32))
+            for c, (column, interval) in enumerate(own):
+                columns[k, p, c] = column
+                low[k, p, c], high[k, p, c], missing[k, p, c] = interval
+    return Boxes(players, columns, low, high, missing, weights[[leaf for _, leaf in found]].astype(np.float32))
 
 
 def _leaves(forest: Forest, root: int, dtype: np.dtype) -> Iterator[tuple[int, Conditions]]:
@@ -91,27 +97,28 @@ def _leaves(forest: Forest, root: int, dtype: np.dtype) -> Iterator[tuple[int, C
             waiting.append((pair[0], conditions))
             continue
         column, inside = forest.columns[node], _condition(forest.modes[node], forest.numbers[node], dtype)
-        before = conditions.get(column, EVERYTHING)
-        for child, side in zip(pair, (inside, _complement(inside)), strict=True):
+        before, missing = conditions.get(column, EVERYTHING), forest.missing[node]
+        sides = _with_missing(inside, missing), _with_missing(_complement(inside), not missing)
+        for child, side in zip(pair, sides, strict=True):
             if left := _common(before, side):
                 waiting.append((child, {**conditions, column: left}))
 
 
 def _condition(mode: str, numbers: Sequence[float], dtype: np.dtype) -> Intervals:
-    """The values that a node sends to its first child."""
+    """The numbers that a node sends to its first child."""
     points = np.unique(np.asarray(numbers, dtype))
     below = np.nextafter(points, dtype.type(-np.inf))
-    each = tuple((float(a), float(b)) for a, b in zip(below, points, strict=True))
+    each = tuple((float(a), float(b), False) for a, b in zip(below, points, strict=True))
     if mode in ("BRANCH_EQ", "BRANCH_MEMBER"):
         return each
     if mode == "BRANCH_NEQ":
         return _complement(each)
-    (low, high) = each[0]
+    (low, high, _) = each[0]
     sides = {
-        "BRANCH_LEQ": (-np.inf, high),
-        "BRANCH_LT": (-np.inf, low),
-        "BRANCH_GT": (high, np.inf),
-        "BRANCH_GTE": (low, np.inf),
+        "BRANCH_LEQ": (-np.inf, high, False),
+        "BRANCH_LT": (-np.inf, low, False),
+        "BRANCH_GT": (high, np.inf, False),
+        "BRANCH_GTE": (low, np.inf, False),
     }
     if mode not in sides:
         raise ModelError(f"a tree ensemble compares by {mode!r}, which is no mode of its nodes")
@@ -119,12 +126,21 @@ def _condition(mode: str, numbers: Sequence[float], dtype: np.dtype) -> Interval
 
 
 def _complement(intervals: Intervals) -> Intervals:
-    """The values in none of the intervals."""
-    ends = [-np.inf, *(end for interval in intervals for end in interval), np.inf]
-    return tuple((a, b) for a, b in zip(ends[::2], ends[1::2], strict=True) if a < b)
+    """The numbers in none of the intervals."""
+    ends = [-np.inf, *(end for low, high, _ in intervals for end in (low, high)), np.inf]
+    return tuple((a, b, False) for a, b in zip(ends[::2], ends[1::2], strict=True) if a < b)
+
+
+def _with_missing(intervals: Intervals, missing: bool) -> Intervals:
+    """Intervals of numbers, and NaN beside them or not."""
+    if not missing:
+        return intervals
+    (low, high, _), *rest = intervals or ((*NOTHING, False),)
+    return ((low, high, True), *rest)
 
 
 def _common(some: Intervals, others: Intervals) -> Intervals:
     """The values in an interval of both."""
-    pairs = ((max(a, c), min(b, d)) for a, b in some for c, d in others)
-    return tuple((low, high) for low, high in pairs if low < high)
+    pairs = ((max(a, c), min(b, d)) for a, b, _ in some for c, d, _ in others)
+    numbers = tuple((low, high, False) for low, high in pairs if low < high)
+    return _with_missing(numbers, all(any(missing for *_, missing in both) for both in (some, others)))

@@ -61,11 +61,15 @@ def _fits(g: GraphBuilder, x: ir.Value, b: ir.Value, boxes: Boxes) -> ir.Value:
 
     Intervals that several boxes have are looked at once. The rows come last, so that Gather copies all of them.
     """
-    sides = np.stack([boxes.columns.astype(boxes.low.dtype), boxes.low, boxes.high], -1).reshape(-1, 3)
-    each, index = np.unique(sides, axis=0, return_inverse=True)
+    kind = boxes.low.dtype
+    sides = [boxes.columns.astype(kind), boxes.low, boxes.high, boxes.missing.astype(kind)]
+    each, index = np.unique(np.stack(sides, -1).reshape(-1, 4), axis=0, return_inverse=True)
     columns, (low, high) = each[:, 0].astype(np.int64), (g.constant(each[:, k : k + 1]) for k in (1, 2))
     picked = [g.Gather(g.Transpose(value, perm=[1, 0]), g.constant(columns), axis=0) for value in (x, b)]
-    own, other = (g.And(g.Greater(one, low), g.LessOrEqual(one, high)) for one in picked)
+    missing = g.constant(each[:, 3:] > 0)
+    own, other = (
+        g.Or(g.And(g.Greater(one, low), g.LessOrEqual(one, high)), g.And(g.IsNaN(one), missing)) for one in picked
+    )
     three, two, one, none = (g.constant(k, ir.DataType.UINT8) for k in (3, 2, 1, 0))
     fits = g.Where(own, g.Where(other, three, one), g.Where(other, two, none))
     parts = np.moveaxis(index.reshape(boxes.low.shape), -1, 0).transpose(0, 2, 1)

@@ -35,6 +35,7 @@ class TreeShap(GroupMethod):
     the package shap, as a file of ONNX has no counts of training rows, which the path-dependent variant takes. Columns
     that the model encodes as several, as OneHotEncoder does, and those of one of ``groups`` share one value. The
     attributions sum to f(x) less the mean of f over the background; of a classifier f is the margin before the softmax.
+    NaN in a row or in the background is a missing value, which goes where the trees send it.
     """
 
     name: ClassVar[str] = "tree-shap"
