@@ -77,8 +77,16 @@ class ScoreFinder:
         except ModelError:  # what cannot be loaded is explained no more than run: its builder says why
             return score_axes(self.model, self.score)
         found = probed_axes(self.model, self.score, self._run, batch.feeds, batch.axes, declared)
-        # The sizes that a run alone tells may be others for another input.
-        return found if declared is not None else replace(found, shape=(None,) * len(found.shape))
+        found = found if declared is not None else self._lasting(found)
+        if None not in found.shape:
+            vars(self).pop("_session")  # which holds all weights once more
+        return found
+
+    def _lasting(self, found: ScoreAxes) -> ScoreAxes:
+        """The axes with the sizes that the model declares, too: what a run alone tells may differ for another input."""
+        said = self._with_declared_sizes(replace(found, shape=(None,) * len(found.shape))).shape
+        sizes = zip(found.shape, said, strict=True)
+        return replace(found, shape=tuple(size if size == declared else None for size, declared in sizes))
 
     def _sized(self, scores: ScoreAxes, given: Prepared) -> ScoreAxes:
         batch = given.batch
