@@ -63,8 +63,11 @@ class InputReader:
         """The arrays, checked.
 
         ``inputs`` is an array for the only input, a dict for several, or pictures (paths or PIL images, one or many).
-        State inputs that are left out start at zero, and a warning says so. Raises InputError for what does not fit.
+        State inputs that are left out start at zero, and a warning says so. What was read before stays as it is.
+        Raises InputError for what does not fit.
         """
+        if isinstance(inputs, Prepared):
+            return inputs
         pictures, recipe = _pictures(inputs), self._recipe
         drawn: tuple[Image.Image, ...] = ()
         if pictures:

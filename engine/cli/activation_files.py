@@ -19,6 +19,8 @@ from ..drawing import heatmap
 from ..drawing.bar_chart import bar_chart, rank_features
 from ..graph.model import Layer, Model
 from ..support.writing import replacing
+from .file_batch import FileTask, RowProgress
+from .map_files import safe_name
 
 __all__ = ["FeatureMaps", "Maps", "maps_picture"]
 
@@ -60,11 +62,22 @@ class FeatureMaps:
     palette: str = "magma"
     numbers: bool = False
 
-    def __call__(self, file: Path, stem: str, progress: object = None) -> Iterator[Maps]:
+    def read(self, file: Path) -> None:
+        """Each file is done by itself."""
+
+    def is_full(self, held: Sequence[Any]) -> bool:
+        return bool(held)
+
+    def __call__(
+        self, tasks: Sequence[FileTask], progress: RowProgress | None = None
+    ) -> Iterator[tuple[FileTask, Iterator[Maps]]]:
+        yield from ((task, self._of_file(task.file, task.stem)) for task in tasks)
+
+    def _of_file(self, file: Path, stem: str) -> Iterator[Maps]:
         """Runs a file and writes each layer; of a file with several examples, the first is drawn."""
         given = read_given(self.model, file)
         for name, array in self._reader(given.inputs).items():
-            yield self._write(self.model.layer(name), array, file, self.out / f"{stem}-{_safe(name)}")
+            yield self._write(self.model.layer(name), array, file, self.out / f"{stem}-{safe_name(name)}")
 
     @cached_property
     def _reader(self) -> LayerReader:
@@ -121,8 +134,3 @@ def _tile(picture: Image.Image, channel: int) -> Image.Image:
     font = ImageFont.load_default(11)
     ImageDraw.Draw(tile).text((3, 1), str(channel), "white", font, stroke_width=1, stroke_fill="black")
     return tile
-
-
-def _safe(name: str) -> str:
-    """A layer's name as a file's."""
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name).strip("_") or "layer"

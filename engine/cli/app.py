@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ..data.found_files import find_files
 from ..diagnostics.inspection import inspect as inspect_model
 from ..loading.load import load
 from ..methods.catalogue import describe_methods
@@ -128,12 +129,12 @@ def activations(
     Example:
       onnxray activations model.onnx dog.jpg --layer conv1 --layer layer4 --npz
     """
-    source = load(model)
-    preprocessing = preprocess_from_option(source, preprocess, images)
+    source, files = load(model), find_files(images)
+    preprocessing = preprocess_from_option(source, preprocess, files)
     for name in layer:
         source.layer(name)
     work = FeatureMaps(source, layer, make_folder(out), preprocessing, provider or None, palette, npz)
-    print_each(images, work, work.out, as_json, worth_a_bar=len(images) > 1)
+    print_each(files, work, work.out, as_json, worth_a_bar=len(files) > 1)
 
 
 @app.command()

@@ -38,7 +38,8 @@ class Failures:
         """Whether there were any."""
         for files in self._alike.values():
             if len(files) > 1:
-                say_error(f"the same for {len(files) - 1} more: {', '.join(files[1:])}")
+                left_out = f", and {len(files) - 1 - NAMED} others" if len(files) - 1 > NAMED else ""
+                say_error(f"the same for {len(files) - 1} more: {', '.join(files[1 : 1 + NAMED])}{left_out}")
         return bool(self._alike)
 
 

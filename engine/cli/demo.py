@@ -34,7 +34,7 @@ def explain_digit(out: Path) -> Iterator[str]:
     scores = score_axes(model, "logit")
     for name in METHODS:
         job = Job(Explainer(model, name), "top1", labels_of(model), scores, out)
-        for done in job(path("digit.png"), "digit"):
+        for done in job.of_file(path("digit.png"), "digit"):
             maps.append(done.attribution)
             yield from result_lines(done)
     sheet = out / "digit-methods.png"
@@ -51,7 +51,7 @@ def explain_table(out: Path) -> Iterator[str]:
 
     model = load(path("breast_cancer.onnx"))
     job = Job(Explainer(model, "integrated-gradients"), "top1", labels_of(model), score_axes(model, "logit"), out)
-    for done in job(path("breast_cancer.csv"), "breast_cancer"):
+    for done in job.of_file(path("breast_cancer.csv"), "breast_cancer"):
         yield from result_lines(done)
     yield f"by hand: onnxray explain {path('breast_cancer.onnx')} {path('breast_cancer.csv')} -m integrated-gradients"
 

@@ -65,11 +65,12 @@ class Interrupted(BaseException):
 
 
 def interruption(record: Record) -> str:
-    """The files that were written before an interruption, in one line."""
+    """The files that were written before an interruption, and how to go on, in one line."""
     written = record.written
     folders = ", ".join(sorted({str(path.parent) for path in written}))
     files = f"{written[0]} was written" if len(written) == 1 else f"{len(written)} files were written in {folders}"
-    return ", ".join(filter(None, [record.progress, files if written else "nothing was written"]))
+    done = ", ".join(filter(None, [record.progress, files if written else "nothing was written"]))
+    return f"{done}; {record.way_on}" if record.way_on else done
 
 
 @contextmanager

@@ -9,10 +9,15 @@ from ..attribution.axes import score_axes
 from ..attribution.box_classes import box_classes
 from ..attribution.target_text import fitting_labels
 from ..attribution.target_words import target_of
+from ..data.found_files import find_files
 from ..data.labels import read_labels
+from ..errors import InputError
 from ..explainer import Explainer
 from ..loading.load import load
+from ..support.fingerprint import fingerprint
+from ..support.versions import installed_versions
 from ..support.writing import make_folder
+from .batch_options import Batching, Saved
 from .explain_files import Job
 from .explain_text import encoded_text, explain_text
 from .flatten_options import flatten_options
@@ -33,8 +38,11 @@ from .options import (
 )
 from .preprocess_option import preprocess_from_option
 from .print_each import print_each
+from .result_index import open_index
 
 __all__ = ["explain"]
+
+SOFTWARE = ("onnxray", "onnxruntime", "onnxruntime-gpu")  # of which another release may give other results
 
 
 @flatten_options
@@ -48,6 +56,8 @@ def explain(
     out: Out = Path("out"),
     as_json: Json = False,
     npz: Numbers = False,
+    save: Saved = "png",
+    batching: Batching = Batching(),  # noqa: B008  a frozen value
     texts: TextOptions = TextOptions(),  # noqa: B008  a frozen value
     recording: Recording = Recording(),  # noqa: B008  a frozen value
     drawing: Drawing = Drawing(),  # noqa: B008  a frozen value
@@ -56,9 +66,11 @@ def explain(
 ) -> None:
     """Show which parts of pictures, arrays, table rows or texts a model used for a score.
 
-    Each file is explained and written before the next one is read. With --json
-    there is one object per example on stdout: image, method, target, label,
-    explained (the target in words), score and files. Exit code 1 says that some of several files failed.
+    Folders and patterns are searched for files. What is written is listed in
+    index.jsonl of DIR, from which --resume goes on after an interruption; no
+    result overwrites that of another file. With --json there is one object per
+    example on stdout: image, method, target, label, explained (the target in
+    words), score and files. Exit code 1 says that some of several files failed.
     Of a detector (YOLO, SSD, DETR, ...) the ten best boxes are explained, and drawn.
     A recording that is longer than the model takes is cut into chunks (--chunk):
     their scores over time are drawn, and the map of one or of all (--at).
@@ -70,12 +82,13 @@ def explain(
       onnxray explain model.onnx dog.jpg cat.jpg -m guided-backprop \\
           --preprocess imagenet --labels synset.txt --target Doberman
       onnxray explain model.onnx dog.jpg -m integrated-gradients --steps 100 --npz
+      onnxray explain model.onnx photos/ 'more/*.jpg' -m grad-cam --save map --resume
       onnxray explain yolo.onnx street.jpg --preprocess unit,fit=letterbox --target box:dog
       onnxray explain table.onnx rows.csv -m integrated-gradients --json
       onnxray explain silero_vad.onnx speech.wav --target 0 --at all
       onnxray explain bert.onnx --text "a fine film" --tokenizer tokenizer.json -m input-x-gradient
     """
-    source, files = load(model), images or []
+    source, files = load(model), _found(images, out)
     encoded = encoded_text(source, texts, files)
     scores = score_axes(source, setup.score)
     classes = box_classes(source, setup.score)
@@ -86,8 +99,22 @@ def explain(
         source, setup.method, score=setup.score, layer=setup.layer or None, providers=runtime.provider or None,
         threads=runtime.threads, memory=runtime.memory, preprocess=preprocessing, **options,
     )  # fmt: skip
-    job = Job(explainer, wanted, known, scores, make_folder(out), drawing, npz, recording)
+    kinds = save | {"npz"} if npz else save
+    job = Job(explainer, wanted, known, scores, make_folder(out), drawing, kinds, batching.batch_size, recording)
     if encoded is not None:
         explain_text(job, encoded, as_json)
-    else:
-        print_each(files, job, job.out, as_json, worth_a_bar=len(files) > 1 or job.long)
+        return
+    settings = fingerprint([
+        source.digest, explainer.method, setup, target, wanted, known, explainer.preprocess, drawing, kinds,
+        recording, runtime.provider, installed_versions(SOFTWARE),
+    ])  # fmt: skip
+    with open_index(job.out, explainer.method.name, settings, batching.resume) as index:
+        print_each(files, job, job.out, as_json, len(files) > 1 or job.long, index)
+
+
+def _found(images: list[Path] | None, out: Path) -> list[Path]:
+    """The files to explain. InputError where their folder gets the results, which the next run would explain, too."""
+    for path in images or ():
+        if path.is_dir() and path.resolve() == out.resolve():
+            raise InputError(f"{path} is explained and gets the results, too; name another folder with --out")
+    return find_files(images or ())

@@ -1,104 +1,150 @@
-"""Work on many files, one at a time: one that fails is reported, the others are done, no output overwrites another."""
+"""Work on many files, some at a time: one that fails is reported, the others are done."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import count
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
-from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
-from ..support.writing import disk_is_full, write_text
+from ..errors import ModelError, OnnxrayError, RuntimeUnavailable
+from ..support.writing import disk_is_full
 
-__all__ = ["Failure", "RowProgress", "Work", "claim_stems", "each_file", "unique_stems"]
-
-INDEX = "sources.json"  # in a folder of results: which file each name stands for
+__all__ = ["Failure", "FileTask", "Outcome", "RowProgress", "Work", "each_file"]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 RowProgress = Callable[[int, int], None]  # called with rows done and rows in all
-Work = Callable[[Path, str, RowProgress | None], Iterator[T]]
+
+
+@dataclass(frozen=True)
+class FileTask:
+    """A file to be done, the stem of its results, its path without links, the digest of its content; ``held`` is what
+    was read of it."""
+
+    file: Path
+    stem: str
+    source: str = ""
+    digest: str = ""
+    held: Any = None
 
 
 @dataclass(frozen=True)
 class Failure:
     """A file that could not be done."""
 
-    file: Path
+    task: FileTask
     error: OnnxrayError
+
+    @property
+    def file(self) -> Path:
+        return self.task.file
 
     def __str__(self) -> str:
         text = str(self.error)
         return text if str(self.file) in text else f"{self.file}: {text}"
 
 
+class Work(Protocol[T_co]):
+    """What is done with files."""
+
+    def read(self, file: Path) -> Any:
+        """What of a file can be done together with others; None where the file is done by itself."""
+
+    def is_full(self, held: Sequence[Any]) -> bool:
+        """Whether so many, as ``read`` gave them, are done at once."""
+        ...
+
+    def __call__(
+        self, tasks: Sequence[FileTask], progress: RowProgress | None = None
+    ) -> Iterator[tuple[FileTask, Iterator[T_co]]]:
+        """The results of each file, whose iterator raises what is wrong with this one file."""
+        ...
+
+
+@dataclass
+class Outcome:
+    """What became of the files: callbacks for one that failed, for one whose results are whole, and after some that
+    were done together; how many were done, failed and were skipped."""
+
+    report: Callable[[Failure], None] = lambda _: None
+    finished: Callable[[FileTask], None] = lambda _: None
+    settle: Callable[[], None] = lambda: None
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    ended: bool = field(default=False, init=False)  # by an error that every file would meet
+
+    @property
+    def count(self) -> int:
+        return self.done + self.failed + self.skipped
+
+    def fail(self, task: FileTask, error: OnnxrayError) -> None:
+        self.failed += 1
+        self.report(Failure(task, error))
+        self.ended |= isinstance(error, ModelError | RuntimeUnavailable) or disk_is_full(error)
+
+    def finish(self, task: FileTask) -> None:
+        self.done += 1
+        self.finished(task)
+
+
 def each_file(
-    files: Sequence[Path],
-    stems: Sequence[str],
-    work: Work[T],
-    failed: Callable[[Failure], None],
-    step: Callable[[str, float], None],
-) -> Iterator[T]:
-    """Yields the results of ``work`` for each file and its stem; errors are reported to the callback ``failed``.
+    tasks: Iterable[FileTask], work: Work[T], outcome: Outcome, step: Callable[[str, float, int], None]
+) -> Iterator[tuple[FileTask, T]]:
+    """Yields the results of ``work`` on files; what becomes of each file is told to ``outcome``.
 
     An error that is not about one file (no such layer, no runtime, a full disk) ends the rest, as it would meet every
     one of them.
     """
-    for index, (file, stem) in enumerate(zip(files, stems, strict=True)):
-        report = partial(_step, step, file.name, index)
-        report(0, 1)
+    for some in _together(tasks, work, outcome, step):
+        for task, results in work(some, _progress(step, some, outcome.count)):
+            try:
+                for result in results:
+                    yield task, result
+            except OnnxrayError as error:
+                outcome.fail(task, error)
+            else:
+                outcome.finish(task)
+            if outcome.ended:
+                break
+        outcome.settle()
+        step(some[-1].file.name, outcome.count, outcome.count)
+        if outcome.ended:
+            return
+
+
+def _progress(step: Callable[[str, float, int], None], some: Sequence[FileTask], begun: int) -> RowProgress:
+    def report(rows: int, all_rows: int) -> None:
+        step(some[0].file.name, begun + len(some) * rows / all_rows, begun)
+
+    report(0, 1)
+    return report
+
+
+def _together(
+    tasks: Iterable[FileTask], work: Work[Any], outcome: Outcome, step: Callable[[str, float, int], None]
+) -> Iterator[list[FileTask]]:
+    """The files that can be read, those in a row that can be done together in one list."""
+    some: list[FileTask] = []
+    for task in tasks:
+        step(task.file.name, outcome.count, outcome.count)
         try:
-            yield from work(file, stem, report)
+            held = work.read(task.file)
         except OnnxrayError as error:
-            failed(Failure(file, error))
-            if isinstance(error, ModelError | RuntimeUnavailable) or disk_is_full(error):
-                return
-
-
-def _step(step: Callable[[str, float], None], name: str, index: int, rows: int, all_rows: int) -> None:
-    step(name, index + rows / all_rows)
-
-
-def claim_stems(files: Sequence[Path], out: Path) -> list[str]:
-    """The stem of each file's results in a folder: its name, numbered where another source has results of that name.
-
-    ``sources.json`` in the folder records whose results are there, so that a source that is run again overwrites its
-    own results and no others. An InputError if that file is something else.
-    """
-    index = out / INDEX
-    claims = _read_claims(index)
-    stems = unique_stems(files, claims)
-    added = {stem: str(file.resolve()) for stem, file in zip(stems, files, strict=True)}
-    if added.items() - claims.items():
-        write_text(index, json.dumps({**claims, **added}, indent=1, ensure_ascii=False))
-    return stems
-
-
-def unique_stems(files: Iterable[Path], claims: Mapping[str, str] | None = None) -> list[str]:
-    """The files' names without suffix, numbered where they would be equal or are claimed by another file."""
-    held = {stem.casefold(): source for stem, source in (claims or {}).items()}
-    stems: list[str] = []
-    taken: set[str] = set()
-    for file in files:
-        source = str(file.resolve())
-        numbered = (f"{file.stem}-{k}" if k > 1 else file.stem for k in count(1))
-        stem = next(name for name in numbered if _is_free(name.casefold(), source, taken, held))
-        taken.add(stem.casefold())
-        stems.append(stem)
-    return stems
-
-
-def _is_free(name: str, source: str, taken: set[str], held: Mapping[str, str]) -> bool:
-    return name not in taken and held.get(name, source) == source
-
-
-def _read_claims(index: Path) -> dict[str, str]:
-    try:
-        held = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{index} cannot be read as the list of sources that results are of; remove it") from error
-    if not isinstance(held, dict) or not all(isinstance(source, str) for source in held.values()):
-        raise InputError(f"{index} is not the list of sources that results are of; name another folder with --out")
-    return held
+            outcome.fail(task, error)
+            outcome.settle()
+            if outcome.ended:
+                break
+            continue
+        if held is None:
+            yield from ([some] if some else [])
+            some = []
+            yield [task]
+        else:
+            some.append(replace(task, held=held))
+            if work.is_full([one.held for one in some]):
+                yield some
+                some = []
+    if some:
+        yield some

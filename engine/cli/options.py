@@ -79,7 +79,7 @@ ModelFile = Annotated[Path, Argument(metavar="MODEL", help="An .onnx file.", sho
 _FILES: Any = {
     "metavar": "IMAGE...",
     "help": "Pictures; or .npy and .npz arrays ready for the model; or .csv tables with feature names first; or .wav "
-    "sound.",
+    "sound. Files, folders with all that is below them, and patterns such as 'photos/*.jpg'.",
     "show_default": False,
 }
 Images = Annotated[list[Path], Argument(**_FILES)]

@@ -6,11 +6,11 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -35,13 +35,20 @@ __all__ = [
     "progress_bar",
     "say",
     "say_error",
+    "say_note",
     "say_text",
     "say_traceback",
     "speaking_of",
     "warnings_on_stderr",
 ]
 
-Step = Callable[[str, float], None]  # what is being done, and how many files are done, in fractions
+
+class Step(Protocol):
+    """Called with what is being done, and how many files are done, in fractions; ``whole``: how many of these are
+    written, where files are done together."""
+
+    def __call__(self, name: str, done: float, whole: int | None = None) -> None: ...
+
 
 _CONTROL_IN_JSON = re.compile(f"[\x7f-\x9f{DIRECTIONS}]")  # the others are escaped already
 _options: ContextVar[dict[str, str]] = ContextVar("options", default={})  # noqa: B039  never filled
@@ -71,9 +78,14 @@ def say_text(text: str) -> None:
 
 def say_error(text: object, kind: str = "error") -> None:
     """One line on stderr, or nowhere if that takes nothing: never on stdout."""
+    say_note(f"{kind}: {as_typed(str(text))}")
+
+
+def say_note(text: str) -> None:
+    """One line on stderr that is no error, or nowhere likewise."""
     if sys.stderr is not None:
         with suppress(OSError):
-            line = f"onnxray: {kind}: {' '.join(as_typed(str(text)).split())}"
+            line = f"onnxray: {' '.join(text.split())}"
             print(_encodable(printable(line), sys.stderr), file=sys.stderr, flush=True)
 
 
@@ -164,8 +176,10 @@ def progress_bar(total: int, worth: bool) -> Iterator[Step]:
     with bar:
         task = bar.add_task("", total=total)
 
-        def step(name: str, done: float) -> None:
-            note_progress(f"{int(done)} of {total} done" if total > 1 else f"{done / total:.0%} done")
+        def step(name: str, done: float, whole: int | None = None) -> None:
+            note_progress(
+                f"{int(done) if whole is None else whole} of {total} done" if total > 1 else f"{done / total:.0%} done"
+            )
             bar.update(task, description=escape(printable(name)), completed=done)
 
         yield step

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from PIL import Image
 from ..errors import InputError
 from .preprocess import Preprocess
 
-__all__ = ["Batch", "Prepared"]
+__all__ = ["Batch", "Prepared", "concatenated"]
 
 
 @dataclass(frozen=True)
@@ -72,3 +72,14 @@ class Prepared:
             ]
             for name, a in self.batch.feeds.items()
         }
+
+
+def concatenated(several: Sequence[Prepared]) -> Prepared:
+    """The examples of several inputs, one after another; their arrays must have equal shapes but for examples."""
+    first, batches = several[0], [one.batch for one in several]
+    feeds = {
+        name: first.batch.feeds[name] if axis is None else np.concatenate([one.feeds[name] for one in batches], axis)
+        for name, axis in first.batch.axes.items()
+    }
+    pictures = tuple(picture for one in several for picture in one.pictures)
+    return replace(first, batch=replace(first.batch, feeds=feeds), pictures=pictures)

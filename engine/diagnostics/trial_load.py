@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from .. import errors
-from ..loading.isolation import file_digest
+from ..support.fingerprint import file_digest
 
 __all__ = ["main"]
 

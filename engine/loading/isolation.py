@@ -6,7 +6,6 @@ onnxruntime and runs it on zeros where its sizes are known. What it finds wrong 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import signal
 import subprocess
@@ -20,6 +19,7 @@ import onnx
 
 from .. import errors
 from ..errors import ModelError
+from ..support.fingerprint import file_digest
 
 __all__ = ["LIMITS", "Limits", "check_isolated"]
 
@@ -78,8 +78,3 @@ def _check(answer: dict[str, str], file: Path, where: str) -> None:
         raise getattr(errors, answer["error"])(answer["message"].replace(str(file), where))
     if answer["digest"] != file_digest(file):
         raise ModelError(f"{where}: the file changed while it was looked at")
-
-
-def file_digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

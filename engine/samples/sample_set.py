@@ -19,6 +19,7 @@ from PIL import Image
 
 from ..attribution.target_text import parse_target
 from ..data.files import read_given
+from ..data.found_files import find_files, sub_folders
 from ..data.labels import Labels, labels_of
 from ..errors import InputError
 from ..graph.model import Model
@@ -119,14 +120,9 @@ def open_samples(data: Data, model: Model, labels: Labels | None = None) -> Samp
 
 
 def _of_paths(paths: Sequence[Path], model: Model, labels: Labels) -> Samples:
-    for path in paths:
-        if not path.exists():
-            raise InputError(f"{path}: there is no such file or folder")
     if len(paths) == 1 and paths[0].is_file() and (read := TABLES.get(paths[0].suffix.lower())):
         return _of_rows(read(paths[0], model), paths[0].name)
-    files = [found for path in paths for found in (_in_folder(path, labels) if path.is_dir() else [(path, None)])]
-    if not files:
-        raise InputError(f"{', '.join(map(str, paths))}: the folder holds no files to compare models on")
+    files = _labelled_files(paths, labels)
     top = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
     return Samples(
         len(files),
@@ -141,12 +137,20 @@ def _of_file(file: Path, label: int | None, model: Model, top: Path | None) -> S
     return Sample(name, lambda: read_given(model, file).inputs, label, file)
 
 
-def _in_folder(folder: Path, labels: Labels) -> list[tuple[Path, int | None]]:
+def _labelled_files(paths: Sequence[Path], labels: Labels) -> list[tuple[Path, int | None]]:
     """Files and labels: those of sub-folders by their names, or in order where the names are no labels of the model."""
-    parts = sorted(part for part in folder.iterdir() if part.is_dir() and not part.name.startswith("."))
+    found = find_files(paths)
+    for file in found:
+        if not file.exists():
+            raise InputError(f"{file}: there is no such file or folder")
+    known = {part: label for path in paths if path.is_dir() for part, label in _labels_in(path, labels).items()}
+    return [(file, next((known[part] for part in file.parents if part in known), None)) for file in found]
+
+
+def _labels_in(folder: Path, labels: Labels) -> dict[Path, int]:
+    parts = sub_folders(folder)
     classes = _classes([part.name for part in parts], labels)
-    found: list[tuple[Path, int | None]] = [(file, None) for file in _files(folder)]
-    return found + [(file, classes[part.name]) for part in parts for file in _files(part)]
+    return {part: classes[part.name] for part in parts}
 
 
 def _classes(names: Sequence[str], labels: Labels) -> Mapping[str, int]:
@@ -160,10 +164,6 @@ def _index(name: str, labels: Labels) -> int:
     if not isinstance(found, int):
         raise InputError(f"sub-folder {name!r} is no class; name sub-folders after labels or indices")
     return found
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
 
 
 def _of_rows(rows: ArrayRows, name: str) -> Samples:

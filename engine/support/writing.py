@@ -23,6 +23,7 @@ __all__ = [
     "disk_is_full",
     "make_folder",
     "note_progress",
+    "note_way_on",
     "record_files",
     "replacing",
     "staged",
@@ -38,12 +39,14 @@ _OPEN_STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # others h
 
 @dataclass
 class Record:
-    """The files written since ``record_files`` began, those that are being written, and how far the work is."""
+    """The files written since ``record_files`` began, those that are being written, how far the work is, and how
+    it goes on after an interruption."""
 
     written: list[Path] = field(default_factory=list)
     begun: dict[Path, tuple[Path, ...]] = field(default_factory=dict)
     folders: set[Path] = field(default_factory=set)
     progress: str = ""
+    way_on: str = ""
 
     def discard(self) -> None:
         """Removes what is half written, and temporary folders; for a process that ends without unwinding."""
@@ -68,19 +71,20 @@ def record_files() -> Iterator[Record]:
 
 
 @contextmanager
-def replacing(path: str | PathLike[str], *companions: Path) -> Iterator[Path]:
+def replacing(path: str | PathLike[str], *companions: Path, synced: bool = True) -> Iterator[Path]:
     """The path of an empty file in the folder of ``path``, with its suffix, which becomes ``path`` when the block ends.
 
     If the block raises, the temporary file is removed, and what ``path`` held stays. ``companions`` are files of names
     of their own that the new file refers to: they are made empty, for the block to fill, and removed with it. A device
-    or pipe has no older content to keep and is written directly. Raises OutputError, whose cause is the OSError.
+    or pipe has no older content to keep and is written directly. Without ``synced`` nothing waits for the disk, so that
+    a power failure may leave an empty file. Raises OutputError, whose cause is the OSError.
     """
-    with writing(path), staged(path, *companions) as temporary:
+    with writing(path), staged(path, *companions, synced=synced) as temporary:
         yield temporary
 
 
 @contextmanager
-def staged(path: str | PathLike[str], *companions: Path) -> Iterator[Path]:
+def staged(path: str | PathLike[str], *companions: Path, synced: bool = True) -> Iterator[Path]:
     """As ``replacing``, for a block that does other work, too: an OSError of the block itself is left as it is."""
     path = Path(path)
     with writing(path):
@@ -91,7 +95,7 @@ def staged(path: str | PathLike[str], *companions: Path) -> Iterator[Path]:
         yield temporary
         with writing(path):
             if target is not None:
-                _rename(temporary, target, companions)
+                _rename(temporary, target, companions, synced)
     if (record := _record.get()) is not None:
         record.written.append(path)
 
@@ -100,6 +104,12 @@ def note_progress(text: str) -> None:
     """Notes how far the work is, for the line that an interruption ends with."""
     if (record := _record.get()) is not None:
         record.progress = text
+
+
+def note_way_on(text: str) -> None:
+    """Notes how the work goes on after an interruption."""
+    if (record := _record.get()) is not None:
+        record.way_on = text
 
 
 @contextmanager
@@ -195,11 +205,11 @@ def _discard(temporary: Path, companions: tuple[Path, ...]) -> None:
         return
 
 
-def _rename(temporary: Path, target: Path, companions: tuple[Path, ...]) -> None:
+def _rename(temporary: Path, target: Path, companions: tuple[Path, ...], synced: bool) -> None:
     """Onto the disk first: after a power failure the name would stand for an empty file."""
     if target.exists():
         shutil.copymode(target, temporary)
-    for path in (*companions, temporary):
+    for path in (*companions, temporary) if synced else ():
         with path.open("rb+") as file:
             os.fsync(file.fileno())
     temporary.replace(target)

@@ -28,7 +28,7 @@ def test_interrupted_between_images(capsys: pytest.CaptureFixture[str], monkeypa
         return real(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(runtime.Session, "run", sometimes)
-    assert run(["explain", DIGITS, DIGIT, DIGIT, "--json"]) == 130
+    assert run(["explain", DIGITS, DIGIT, DIGIT, "--json", "--batch-size", "1"]) == 130
     out, err = capsys.readouterr()
     assert Path(records(out)[0]["files"][0]).is_file()
     assert "Traceback" not in err

@@ -1,0 +1,92 @@
+"""The files that a command line names: by their paths, by folders, by patterns such as 'photos/*.jpg'."""
+
+from __future__ import annotations
+
+import glob
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+from ..errors import InputError
+from .files import ARRAYS
+
+__all__ = ["SOURCES", "files_in", "find_files", "sub_folders"]
+
+SOURCES = "sources.json"  # in a folder of results, which is never searched: its pictures are maps
+NAMED = 4  # files that a warning names
+
+
+def find_files(named: Iterable[Path]) -> list[Path]:
+    """The files of paths, folders and patterns, in the order in which these are named; of a folder all, by name.
+
+    A path that is no folder stays as it is, also where nothing is there. What folders and patterns find twice is taken
+    once. InputError: a pattern that fits nothing, or a folder without files that models take.
+    """
+    found: list[Path] = []
+    taken: set[Path] = set()
+    for path in named:
+        listed = [path] if _is_file(path) else [file for file in _expanded(path) if file not in taken]
+        found += listed
+        taken |= set(listed)
+    return found
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The pictures and arrays in a folder and in those below it, those of a folder before those below; by name.
+
+    Hidden files and folders of results are left out; so is, with a warning, what no model takes, by its name's ending.
+    InputError: there is none.
+    """
+    endings, known, others = {"", *ARRAYS, *_picture_endings()}, [], []
+    for file in _walk(folder, set()):
+        (known if file.suffix.lower() in endings else others).append(file)
+    if not known:
+        raise InputError(f"{folder}: the folder holds no pictures or arrays{' but other files' if others else ''}")
+    if others:
+        names = ", ".join(file.name for file in others[:NAMED])
+        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        told = f"{folder}: by their names no pictures or arrays, left out: {names}{more}"
+        warnings.warn(told, UserWarning, stacklevel=3)
+    return known
+
+
+def sub_folders(folder: Path) -> list[Path]:
+    """The folders in a folder, by name: those that are neither hidden nor hold results."""
+    return sorted(
+        one for one in folder.iterdir() if one.is_dir() and one.name[0] != "." and not (one / SOURCES).is_file()
+    )
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a path means itself: a file that is there, even under a name like a pattern, or that should be there."""
+    return not path.is_dir() and (path.exists() or not glob.has_magic(os.fspath(path)))
+
+
+def _expanded(path: Path) -> list[Path]:
+    if path.is_dir():
+        return files_in(path)
+    fitting = sorted(Path(one) for one in glob.glob(os.fspath(path), recursive=True))  # noqa: PTH207  takes a whole pattern
+    if not fitting:
+        raise InputError(f"{path}: no file has a name of this pattern")
+    return list(dict.fromkeys(file for one in fitting for file in (files_in(one) if one.is_dir() else [one])))
+
+
+def _walk(folder: Path, walked: set[str]) -> Iterator[Path]:
+    """All files; a folder that links lead to again is walked once."""
+    real = os.path.realpath(folder)
+    if real in walked:
+        return
+    walked.add(real)
+    yield from sorted(file for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
+    for below in sub_folders(folder):
+        yield from _walk(below, walked)
+
+
+@cache
+def _picture_endings() -> frozenset[str]:
+    """The endings of names that Pillow reads."""
+    return frozenset(ending for ending, name in Image.registered_extensions().items() if name in Image.OPEN)
