@@ -17,7 +17,7 @@ from ..errors import InputError, ModelError
 from ..support.choice import nearest
 from .infer_graph import infer_graph
 from .metadata import LABELS, LAYERS, LayerEntry, class_names, entry
-from .named_sizes import forget_made_up, name_sizes
+from .named_sizes import name_sizes
 from .pool_shapes import rewrite_pool
 from .sequence_types import type_sequences
 from .shapes import complete, static_shape
@@ -156,15 +156,17 @@ def infer_shapes(program: ir.Model) -> None:
 
 
 def _infer(program: ir.Model) -> None:
-    infer_graph(program)
-    while sum(name_sizes(node) for node in program.graph.all_nodes()):
-        forget_made_up(program.graph)
-        infer_graph(program)
+    _infer_once(program)
     while sum(complete(node) for node in program.graph.all_nodes()):
         for node in program.graph.all_nodes():
             if node.op_type == "Shape" and not static_shape(node.outputs[0]):
                 node.outputs[0].shape = None  # its length was made up while the rank was unknown
-        infer_graph(program)
+        _infer_once(program)
+
+
+def _infer_once(program: ir.Model) -> None:
+    infer_graph(program)
+    name_sizes(program.graph)
 
 
 def is_float(value: ir.Value) -> bool:

@@ -73,3 +73,16 @@ def test_the_name_is_that_of_the_only_open_size(given: str, size: str, found: st
     text = "net (float[%s] x) => (float[%s] y) { s = Constant<value_ints = [%s]>() r = Reshape(x, s) y = Neg(r) }"
     loaded = onnxray.load(model(text % (given, ", ".join("ABC"[: size.count(",") + 1]), size)))
     assert str(loaded.value("r").shape) == found
+
+
+def test_a_sum_of_values_of_one_size_has_its_name() -> None:
+    """And what follows it, such as the Reshapes of the next layer."""
+    proto = model("""net (float[N, 6] x, float[N, 2, 3] k) => (float[A, 2, 3] y) {
+        flat = Constant<value_ints = [-1, 6]>()
+        size = Constant<value_ints = [-1, 2, 3]>()
+        a = Reshape(k, flat)
+        s = Add(a, x)
+        r = Reshape(s, size)
+        y = Neg(r)
+    }""")
+    assert [str(onnxray.load(proto).value(name).shape) for name in "sr"] == ["[N,6]", "[N,2,3]"]
