@@ -13,7 +13,7 @@ from ..attribution.axes import Shapes, declared_axes, is_mixed
 from ..attribution.faulty_maps import ControlMap
 from ..attribution.features import Features, features_of
 from ..attribution.finish import Finish
-from ..attribution.memory import parse_memory
+from ..attribution.memory import parse_memory, rows_in_cache
 from ..attribution.output_choice import check_output
 from ..attribution.plan import ExplanationGraph, explanation_graph
 from ..attribution.plan_cache import KEPT, Plans, has_branches, has_open_sizes
@@ -85,12 +85,17 @@ class ExplanationRuns:
         opened = self.plan(self.shapes(given), scores, score)
         plan = opened.graph
         wanted = score.resolve(given.batch.examples, scores)
-        rows = plan.rows_within(self.memory) if given.batch.examples > 1 or plan.points else 1
+        rows = self._rows(plan) if given.batch.examples > 1 or plan.points else 1
         batch = given.batch.beside(self.method.example_inputs(given.batch.feeds, plan.explained))
         missing = partial(score.missing, scores=scores)
         sums = opened.finish(run_samples(opened.session, plan, batch, wanted, rows, progress, keep, missing))
         told = score.told(sums.settled, scores)
         return attribution_of(plan, self.method, given, told, sums, opened.about), given, sums
+
+    def _rows(self, plan: ExplanationGraph) -> int:
+        """Rows per run: those that the memory holds, and on a CPU no more than are quickest."""
+        most = plan.rows_within(self.memory)
+        return most if self.lowering == "cuda" else min(most, rows_in_cache(plan.row_bytes))
 
     def reading(self, score: Score) -> ExplanationRuns:
         """The runs on the model with what a score reads; these here, where that is the model's scores, which an

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from itertools import pairwise
 
 import onnxray
 import pytest
 from by_hand import model, normal
-from onnxray.attribution.memory import WORKING, bytes_per_row
+from onnxray.attribution.memory import CACHE, FEW, WORKING, bytes_per_row, rows_in_cache
 
 ROW = 4 * 100  # bytes
 CHAIN = """net (float[N, 100] x) => (float[N, 100] y) {
@@ -22,6 +23,7 @@ CHAIN = """net (float[N, 100] x) => (float[N, 100] y) {
     e = Add(d, a)
     y = Neg(e)
 }"""
+SQUARE = "net (float[N, 100] x) => (float[N, 100] y) { y = Mul(x, x) }"
 ONE_RUN = """
 import sys
 sys.path[:0] = sys.argv[3:]
@@ -53,6 +55,20 @@ def test_values_of_a_body_count_as_long_as_its_node_runs() -> None:
                     else_branch = other () => (float[N, 100] r) { r = Identity(a) }>
     }""")
     assert bytes_per_row(onnxray.load(proto)) == math.ceil(WORKING * 5 * ROW)
+
+
+def test_a_run_on_a_cpu_has_no_more_rows_than_its_cache_holds() -> None:
+    explainer = onnxray.Explainer(model(SQUARE), "integrated-gradients", steps=2)
+    few, done = normal(9, 100), [0]
+    whole = explainer(few, progress=lambda rows, _: done.append(rows)).values
+    assert done == [0, 9, 36]  # the inputs themselves, then all other points at once
+    (plan,) = explainer.plans
+    vars(plan)["row_bytes"] = CACHE // (FEW + 1)
+    many, done = normal(FEW + 2, 100), [0]
+    explainer(many, progress=lambda rows, _: done.append(rows))
+    assert max(b - a for a, b in pairwise(done)) == FEW + 1
+    assert rows_in_cache(CACHE) == FEW
+    assert whole.shape == few.shape
 
 
 @pytest.mark.slow
