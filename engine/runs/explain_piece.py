@@ -121,14 +121,13 @@ def _rows(
     found: Attribution,
     outputs: dict[str, np.ndarray],
 ) -> Iterator[SampleRow]:
-    first = next(iter(outputs.values()))
+    first, maps = next(iter(outputs.values())), found.map(opened.reduce)
     kept = len(first) == len(samples) and first[0].size <= MOST_SCORES
-    for k, (sample, one) in enumerate(zip(samples, found, strict=True)):
-        fault = unusable(one.provenance)
+    for k, (sample, told) in enumerate(zip(samples, found.target, strict=True)):
+        fault = unusable(found[k].provenance) if "faults" in found.provenance else None
         if fault is not None:
-            yield _failed(sample, InputError(f"the {one.method} map {fault}"))
+            yield _failed(sample, InputError(f"the {found.method} map {fault}"))
             continue
-        told = one.target[0]
         index = opened.score.label_of(told)
         yield SampleRow(
             sample.name,
@@ -137,10 +136,10 @@ def _rows(
             target=opened.score.words(told, opened.labels, opened.scores),
             index=index,
             label=None if index is None else opened.labels.get(index),
-            score=float(one.score[0]),
-            delta=None if one.delta is None else float(one.delta[0]),
+            score=float(found.score[k]),
+            delta=None if found.delta is None else float(found.delta[k]),
             scores=first[k].ravel().astype(np.float32) if kept else None,
-            **_map_of(one.map(opened.reduce)[0]),
+            **_map_of(maps[k]),
         )
 
 
