@@ -7,7 +7,7 @@ reference against itself: on one thread, and with noise of one grey level on its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
@@ -86,10 +86,11 @@ def calibrate(
     metrics: Mapping[str, Metric],
     seed: int = 0,
     step: Callable[[str], None] = lambda _: None,
+    target: Any = "top1",
 ) -> Calibration:
-    """The scales of a model from its first samples, each compared with itself and with randomised models."""
-    given = list(islice(_prepared(side, inputs), SAMPLES))
-    own = [side.evidence(one) for one in given]
+    """The scales of a model from its first samples, each compared with itself and with randomised models; all of them
+    explain what the model itself settles for the target."""
+    given, own = zip(*islice(_explained(side, inputs, target), SAMPLES), strict=True)
     step("calibration: noise floor")
     rng = np.random.default_rng(seed)
     noisy = _means(side, [jittered(one, rng) for one in given], own, metrics)
@@ -123,11 +124,12 @@ def _noisy(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (array + level * rng.standard_normal(array.shape)).astype(array.dtype)
 
 
-def _prepared(side: ModelUnderTest, inputs: Iterable[Any]) -> Iterable[Prepared]:
-    """The samples that can be read; those that cannot are reported elsewhere."""
+def _explained(side: ModelUnderTest, inputs: Iterable[Any], target: Any) -> Iterator[tuple[Prepared, Evidence]]:
+    """The samples that can be read and have the target, explained; the others are reported elsewhere."""
     for load in inputs:
         try:
-            yield side.prepared(load())
+            given = side.prepared(load())
+            yield given, side.evidence(given, target)
         except OnnxrayError:
             continue
 

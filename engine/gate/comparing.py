@@ -246,7 +246,8 @@ def _calibration(
     side = _model_side(pair, "calibrate")
     _make_room(pair)
     tell = (lambda text: step(text, 1.0)) if step else lambda _: None
-    return calibrate(side, (one.load for one in pair.samples), pair.metrics, gate.seed, tell).placed(summary)
+    loads = (one.load for one in pair.samples)
+    return calibrate(side, loads, pair.metrics, gate.seed, tell, pair.target.score).placed(summary)
 
 
 def _layers(pair: Pair, gate: CompareSettings, step: Progress | None) -> LayerReport | None:

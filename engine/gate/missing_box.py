@@ -20,7 +20,7 @@ def missing_box(side: ModelUnderTest, given: Prepared, wanted: ExplainedTarget, 
     """Why a candidate has not the box, or the boxes of a class, that the reference explains."""
     said, box = wanted.words(labels), wanted.score
     if not isinstance(box, Box) or wanted.corners is None:
-        return f"no box: the candidate finds none of what the reference finds, {said}"
+        return f"no box of the class is in the candidate: the reference has {said}"
     finder = open_box_finder(side.model, box, side.preprocess, side.providers, side.threads)
     found = [(_overlap(wanted.corners, one), one) for one in finder(dict(given.batch.feeds))[0]]
     overlap, best = max(found, key=lambda one: one[0], default=(0.0, None))

@@ -66,7 +66,7 @@ TARGETS: dict[str, tuple[tuple[int, ...], Any]] = {
 }
 
 
-EVERYDAY = ("token:5", "mask:mask.png:top1")
+EVERYDAY = ("token:5",)
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -14,6 +14,7 @@ from PIL import Image
 
 from ...drawing import heatmap, html_page
 from ...drawing.bar_chart import bar_chart, rank_features
+from ...drawing.draw_box import with_box
 from ...support.writing import write_text
 from ..metrics.agreement import METRICS, strength
 from ..metrics.inside_mask import MASKED
@@ -23,7 +24,7 @@ from ..record import ComparisonRecord
 from ..summary import OF_OUTPUTS, Row, rises
 from .charts import calibration_chart, distribution_chart, layer_chart
 
-__all__ = ["Shown", "address", "render", "write_report"]
+__all__ = ["Shown", "address", "boxed", "render", "write_report"]
 
 TENSORS = 12  # quantised tensors in the table
 
@@ -129,10 +130,18 @@ def _shown(look: SampleResult, row: Row, method: str) -> Shown:
     said = ", ".join(f"{name} {value:.3f}" for name, value in row.maps[method].items())
     pictures = _planes(a, b) if strength(a).ndim == 2 else _bars(a, b)
     if look.given.pictures:
-        pictures.insert(0, ("input", look.given.pictures[0]))
+        pictures.insert(0, ("input", boxed(look, look.given.pictures[0])))
     elif strength(a).ndim == 2:
-        pictures.insert(0, ("input", _grey(next(iter(look.given.batch.feeds.values()))[0])))
+        pictures.insert(0, ("input", boxed(look, _grey(next(iter(look.given.batch.feeds.values()))[0]))))
     return Shown(row, method, said, tuple((caption, address(_tile(one))) for caption, one in pictures))
+
+
+def boxed(look: SampleResult, picture: Image.Image) -> Image.Image:
+    """The input with the explained box of each side, where a box is explained."""
+    drawn = picture
+    for name, corners in zip(("reference", "candidate"), look.boxes or (), strict=False):
+        drawn = with_box(drawn, [side * drawn.width / picture.width for side in corners], name)
+    return drawn
 
 
 def _planes(a: np.ndarray, b: np.ndarray) -> list[tuple[str, Image.Image]]:
