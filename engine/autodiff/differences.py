@@ -21,7 +21,7 @@ _SMALL = 1e-3  # of a curve, below which the mean derivative is nearer than a qu
 _SHARE = 1e-4  # likewise, as a share of the values, for what has a kink or a pole at zero
 _TINY = 1e-37  # added to what may be 0; it changes no other float32
 _AT_ZERO = frozenset(
-    {"Abs", "Celu", "Clip", "Elu", "HardSigmoid", "LeakyRelu", "Log", "PRelu", "Pow", "Reciprocal", "Selu", "Sqrt"}
+    {"Abs", "Celu", "Elu", "HardSigmoid", "LeakyRelu", "Log", "PRelu", "Pow", "Reciprocal", "Selu", "Sqrt"}
     | {"ThresholdedRelu"}
 )
 
@@ -62,12 +62,26 @@ class Ends:
             return _ratio(g, g.Sub(x, x_), g.Mul(g.Sub(x, x_), g.Add(y, y_)), g.constant(0, x.dtype), 0)
         if self.node.op_type == "Relu":
             return share_above_zero(g, (x, x_), (y, y_))
+        if self.node.op_type == "Clip":
+            return self._share_between_bounds(g)
         difference, one = g.Sub(x, x_), g.expand_like(g.constant(1, dy.dtype), dy)
         near = self._near(g, difference)
         ends = zip(zip(*self.pairs, strict=True), self.y, strict=True)
         slopes = [self.registered(g, one, list(inputs), end)[0] for inputs, end in ends]
         mean = g.Mul(g.Add(*slopes), 0.5)
         return g.Where(near, mean, g.Div(g.Sub(y, y_), g.Where(near, g.constant(1, x.dtype), difference)))
+
+    def _share_between_bounds(self, g: GraphBuilder) -> ir.Value:
+        """The slope of Clip; where x is the same at both ends, 1 inside and 0 outside, by numbers that change no other.
+
+        Differences of near numbers are exact, so the quotient needs no other guard than one from 0 / 0; what guards it
+        hangs on the reference alone, and is computed once where that is a constant.
+        """
+        ((x, x_), (y, y_)), bounds = (self.x, self.y), (*self.node.inputs[1:], None, None)
+        compared = zip((g.Greater, g.Less), bounds, strict=False)
+        inside = [compare(x_, bound) for compare, bound in compared if bound is not None]
+        at = g.Mul(g.Cast(g.And(*inside), to=x.dtype), _TINY) if inside else g.constant(_TINY, x.dtype)
+        return g.Div(g.Add(g.Sub(y, y_), at), g.Add(g.Sub(x, x_), _TINY))
 
     def _near(self, g: GraphBuilder, difference: ir.Value) -> ir.Value:
         (x, x_), op = self.x, self.node.op_type

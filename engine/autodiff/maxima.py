@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
+from ..graph.shapes import same_shape
 from .differences import Ends, share_above_zero
 from .registry import Gradients
 
@@ -24,14 +25,15 @@ def pooled(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
 
     Where x does not differ from its reference, no maximum that it holds does: there the multiplier is the derivative.
     """
-    (x, x_), (y, y_), inputs = ends.x, ends.y, list(zip(*ends.pairs, strict=True))
+    (x, x_), (y, y_), others = ends.x, ends.y, list(ends.node.inputs[1:])
+    x_, y_ = (low if same_shape(low, high) else g.expand_like(low, high) for high, low in ((x, x_), (y, y_)))
     change, more = g.Sub(y, y_), "Min" not in ends.node.op_type
     grows, falls = (g.Max(change, 0), g.Min(change, 0)) if more else (g.Min(change, 0), g.Max(change, 0))
     parts = [
-        ends.registered(g, g.Mul(dy, part), at, y)[0]
-        for part, at, y in zip((grows, falls), inputs, ends.y, strict=True)
+        ends.registered(g, g.Mul(dy, part), [at, *others], made)[0]
+        for part, at, made in ((grows, x, y), (falls, x_, y_))
     ]
     difference = g.Sub(x, x_)
     none = g.Equal(difference, 0)
     quotient = g.Div(g.Add(*parts), g.Where(none, g.constant(1, x.dtype), difference))
-    return [g.Where(none, ends.registered(g, dy, inputs[0])[0], quotient), *[None] * (len(ends.node.inputs) - 1)]
+    return [g.Where(none, ends.registered(g, dy, [x, *others])[0], quotient), *[None] * (len(ends.node.inputs) - 1)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..autodiff.one_row import add_stream_of_one_row
 from ..autodiff.paths import depends_on, path_nodes
 from ..autodiff.registry import FLOWS
 from ..autodiff.rescale import Rescale
@@ -36,16 +37,17 @@ class DeepLift(Method):
         g, given = context.g, context.perturbed_inputs
         check_baseline(self.baseline, context.explained)
         g.prefix = "reference"
-        starts = {
-            name: g.expand_like(baseline_value(g, x, self.baseline, context.explained[name]), x)
-            for name, x in given.items()
-        }
-        instead = {x: starts[name] for name, x in given.items()} | {context.settled: context.settled}
+        constants = {name: baseline_value(g, x, self.baseline, context.explained[name]) for name, x in given.items()}
         _refuse_subgraphs(context)
-        reference = add_stream(g, instead, [context.differentiable_score])
+        score, settled, reference = context.differentiable_score, context.settled, None
+        if all(about.batch == 0 for about in context.explained.values()):
+            reference = add_stream_of_one_row(g, {x: constants[name] for name, x in given.items()}, score, settled)
+        if reference is None:
+            starts = {x: g.expand_like(constants[name], x) for name, x in given.items()}
+            reference = add_stream(g, starts | {settled: settled}, [score])
         multipliers, activations = context.gradients(Rescale("rescale", reference=reference))
-        change = g.Sub(context.differentiable_score, reference(context.differentiable_score))
-        total = {name: g.Mul(g.Sub(x, starts[name]), multipliers[name]) for name, x in given.items()}
+        change = g.Sub(score, reference(score))
+        total = {name: g.Mul(g.Sub(x, constants[name]), multipliers[name]) for name, x in given.items()}
         return Emitted(total, activations, change)
 
     def relaxed(self) -> list[tuple[Method, str]]:
