@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from ..errors import ModelError, OnnxrayError, RuntimeUnavailable
+from ..errors import ModelError, OnnxrayError, OutputError, RuntimeUnavailable
 from ..support.writing import disk_is_full
 
 __all__ = ["Failure", "FileTask", "Outcome", "RowProgress", "Work", "each_file"]
@@ -74,6 +74,7 @@ class Outcome:
     failed: int = 0
     skipped: int = 0
     ended: bool = field(default=False, init=False)  # by an error that every file would meet
+    unwritable: bool = field(default=False, init=False)
 
     @property
     def count(self) -> int:
@@ -82,11 +83,21 @@ class Outcome:
     def fail(self, task: FileTask, error: OnnxrayError) -> None:
         self.failed += 1
         self.report(Failure(task, error))
+        self.unwritable |= isinstance(error, OutputError)
         self.ended |= isinstance(error, ModelError | RuntimeUnavailable) or disk_is_full(error)
 
     def finish(self, task: FileTask) -> None:
         self.done += 1
         self.finished(task)
+
+    def settled(self) -> None:
+        """Where a result could not be written, what ``settle`` writes cannot be either, and that is told already."""
+        try:
+            self.settle()
+        except OutputError:
+            if not self.unwritable:
+                raise
+            self.ended = True
 
 
 def each_file(
@@ -108,7 +119,7 @@ def each_file(
                 outcome.finish(task)
             if outcome.ended:
                 break
-        outcome.settle()
+        outcome.settled()
         step(some[-1].file.name, outcome.count, outcome.count)
         if outcome.ended:
             return
@@ -133,7 +144,7 @@ def _together(
             held = work.read(task.file)
         except OnnxrayError as error:
             outcome.fail(task, error)
-            outcome.settle()
+            outcome.settled()
             if outcome.ended:
                 break
             continue
