@@ -21,7 +21,9 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 
 
 def main(
-    quick: Annotated[bool, typer.Option("--quick", help="Two nets, three methods, two minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Two nets and methods, nothing compiled: two minutes.")
+    ] = False,
     nets: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(TITLES)}.")] = "",
     methods: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(METHODS)}.")] = "",
     batches: Annotated[str, typer.Option(help="Comma-separated numbers of examples.")] = "",

@@ -124,13 +124,14 @@ def by_grad_cam(package: Any, one: Subject, method: str, x: np.ndarray, provider
 
 
 def by_zennit(module: nn.Module, x: np.ndarray, provider: str) -> np.ndarray:
-    """Its hooks stand in the module for this run alone."""
-    composite = import_module("zennit.composites").EpsilonPlus()
+    """The score of class 0, handed back; hooks, and BatchNorm merged into Conv, stand in the module for this run."""
+    merge = import_module("zennit.canonizers").SequentialMergeBatchNorm()
+    composite = import_module("zennit.composites").EpsilonPlus(canonizers=[merge])
     images = torch.from_numpy(x).to(provider).requires_grad_()
     with import_module("zennit.attribution").Gradient(model=module, composite=composite) as gradient:
-        wanted = torch.zeros(len(x), 10, device=images.device)
-        wanted[:, 0] = 1
-        return gradient(images, wanted)[1].detach().cpu().numpy()
+        chosen = torch.zeros(10, device=images.device)
+        chosen[0] = 1
+        return gradient(images, lambda scores: scores * chosen)[1].detach().cpu().numpy()
 
 
 @cache
@@ -138,6 +139,6 @@ def installed(name: str) -> Any:
     """The module, or None and a line on stderr."""
     try:
         return import_module(name)
-    except ImportError as error:
-        print(f"left out: {error}", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001  # a package that does not import is left out, whatever it raises
+        print(f"left out: {name}: {error}", file=sys.stderr)
         return None

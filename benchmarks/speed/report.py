@@ -79,10 +79,13 @@ def chart(results: dict[str, Any], file: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("agg")
-    mpl.rcParams["svg.hashsalt"] = "onnxray"
+    with mpl.rc_context({"svg.hashsalt": "onnxray", "svg.fonttype": "none"}):  # the same file for the same numbers
+        _draw(results["row"], file)
+
+
+def _draw(rows: list[dict[str, Any]], file: Path) -> None:
     from matplotlib import pyplot as plt
 
-    rows = results["row"]
     names = list(dict.fromkeys(name for row in rows for name in row["sides"] if name != OURS))
     figure, axes = plt.subplots(figsize=(9, 1 + 0.18 * len(rows) * (len(names) + 1)), layout="constrained")
     for k, name in enumerate(names):

@@ -32,12 +32,10 @@ class Times:
 
 
 def take_turns(sides: Mapping[str, Callable[[], Any]], settings: Settings) -> dict[str, Times]:
-    """One run of each side in each turn; the first turn warms up and is not counted.
+    """One run of each side in each turn; each has run before, so that nothing is built or compiled any more.
 
     A pause precedes each run: the threads of the side before wait actively for a while before they sleep.
     """
-    for side in sides.values():
-        side()
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     least, most = settings.turns
     until = time.perf_counter() + settings.seconds
