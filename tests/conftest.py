@@ -77,9 +77,19 @@ def _takes_tensorflow(file: Path) -> bool:
     return '"tensorflow"' in file.read_text(encoding="utf-8")
 
 
-def pytest_collection_finish() -> None:
-    """Spares the garbage collector what the collection of all tests has made: it lives to the end."""
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Spares the garbage collector what the collection of all tests makes: it lives to the end.
+
+    A graph has some ten thousand objects: at the usual threshold of 700 each is walked through many times.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(10_000)
+        gc.enable()
 
 
 @pytest.fixture(scope="module", autouse=True)

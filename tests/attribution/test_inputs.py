@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxray
 import pytest
+from black_box import QUICK
 from by_hand import CONV, TOLERANCE, model, normal
 from measures import distance
 from onnx import helper
@@ -63,19 +64,20 @@ def test_an_input_without_a_batch_axis_is_explained_for_each_example(method: str
 @pytest.mark.parametrize("batch", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4))])
 @pytest.mark.parametrize("method", OF_ANY_SIZE)
 def test_a_fixed_batch_takes_any_number_of_examples(method: str, batch: int) -> None:
-    x = CONV.x(5)
-    fixed = onnxray.explain(CONV.proto(batch), x, method, target=[0, 1, 2, 3, 0])
-    free = onnxray.explain(CONV.proto(), x, method, target=[0, 1, 2, 3, 0])
+    x, options = CONV.x(5), QUICK.get(method, {})
+    fixed = onnxray.explain(CONV.proto(batch), x, method, target=[0, 1, 2, 3, 0], **options)
+    free = onnxray.explain(CONV.proto(), x, method, target=[0, 1, 2, 3, 0], **options)
     assert distance(fixed.values, np.asarray(free.values)) <= TOLERANCE
     np.testing.assert_allclose(fixed.score, free.score, rtol=1e-5)
 
 
 @pytest.mark.parametrize("method", OF_ANY_SIZE)
 def test_open_spatial_dimensions(method: str) -> None:
-    ex = onnxray.Explainer(CONV.proto(size=("H", "W")), method)
+    options = QUICK.get(method, {})
+    ex = onnxray.Explainer(CONV.proto(size=("H", "W")), method, **options)
     for size in ((6, 5), (4, 9), (6, 5)):
         x = CONV.x(2, size=size)
-        assert distance(ex(x, 3).values, REPLICAS[method](CONV, x, 3)) <= TOLERANCE
+        assert distance(ex(x, 3).values, REPLICAS[method](CONV, x, 3, **options)) <= TOLERANCE
 
 
 def test_everything_open() -> None:

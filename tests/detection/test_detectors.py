@@ -11,6 +11,7 @@ import onnxray
 import pytest
 from by_hand import DENSE, model, normal
 from detector_nets import NETS, SIDE, Net, kept
+from onnx import helper
 from onnxray.detection.recipes import DETECTORS, detector_of, recognised
 from onnxray.scores import Box, ClassBoxes
 
@@ -130,8 +131,14 @@ def test_settings_of_another_type_are_errors(fields: dict[str, Any]) -> None:
     ],
 )
 def test_the_shape_tells_what_the_names_do_not(shape: tuple[int, int], names: int, task: str, name: str | None) -> None:
-    net = Net("", (shape,), lambda y: (y, y), metadata={"names": str({k: f"c{k}" for k in range(names)}), "task": task})
-    found = recognised(onnxray.load(net.proto()))
+    rows, columns = shape
+    net = model(
+        f"""net (float[N, 3, {SIDE}, {SIDE}] x) => (float[N, {rows}, {columns}] y) {{
+        p = GlobalAveragePool(x)  f = Flatten(p)  m = MatMul(f, w)  y = Reshape(m, s) }}""",
+        {"w": normal(3, rows * columns), "s": np.array([0, *shape])},
+    )
+    helper.set_model_props(net, {"names": str({k: f"c{k}" for k in range(names)}), "task": task})
+    found = recognised(onnxray.load(net))
     assert (found.name if found is not None else None) == name
 
 
