@@ -14,30 +14,6 @@ from ..methods.catalogue import OptionInfo, method_options
 
 __all__ = ["flatten_options"]
 
-HELP = {  # the meaning of each option; an option without a line here shows its methods and default only
-    "steps": "points on the path",
-    "rule": "gauss-legendre or inclusive (equal weights, both ends)",
-    "baseline": "value of an empty input: a number, one per channel as in 0.4,0.4,0.4, an .npy file (of several rows "
-    "for expected-gradients and tree-shap), or, but for these two, blurred",
-    "samples": "noisy copies, masks, coalitions or orders",
-    "noise": "level of the noise, as a share of the input's range",
-    "of": "the method whose maps of noisy copies are taken: a method that takes gradients of the input",
-    "statistic": "mean, squared (mean of the squares) or variance of the maps of noisy copies",
-    "seed": "seed of the random numbers",
-    "window": "size of the window, a number or one per axis as in 3,16,16",
-    "stride": "step of the window, a number or one per axis",
-    "overlap": "mean or sum over the windows that cover an element",
-    "composite": "which layers take which rule of LRP, such as epsilon-plus-flat",
-    "letters": "axis of the letters in a one-hot sequence, counted without the batch; found where one axis has size 4",
-    "show": "changes of the score, centred at each position, or of these the letters that are present",
-    "relu": "keep the positive part only",
-    "groups": "what is hidden together: grid, pixels (places, tokens, columns), superpixels, or an .npy of integers",
-    "cells": "cells along each axis of the grid but the channels, a number or one per axis as in 1,20",
-    "keep": "probability that a cell of a mask is open",
-    "kernel_width": "how near to the input coalitions count",
-    "ridge": "penalty of the linear model",
-}
-
 
 def numbers(text: str) -> Any:
     """A number, several between commas, or the array of an .npy file."""
@@ -61,6 +37,18 @@ def baseline(text: str) -> Any:
 def name_or_array(text: str) -> Any:
     """A name, or the array of an .npy file."""
     return numbers(text) if text.endswith(".npy") else text
+
+
+# How the text of an option becomes a value, by the type of the method's field: the type and the words of Typer.
+READINGS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "int": (int | None, {}),
+    "float": (float | None, {}),
+    "bool": (bool | None, {}),
+    **dict.fromkeys(("str", "Of", "Literal"), (str | None, {"metavar": "NAME"})),
+    "Groups": (Any, {"parser": name_or_array, "metavar": "NAME"}),
+    "Baseline": (Any, {"parser": baseline, "metavar": "NUMBERS"}),
+    **dict.fromkeys(("Cells", "Extent"), (Any, {"parser": numbers, "metavar": "NUMBERS"})),
+}
 
 
 def flatten_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -107,17 +95,10 @@ def _method_annotation(name: str, having: list[tuple[str, OptionInfo]]) -> Any:
     for method, option in having:
         alike.setdefault(_default(option), []).append(method)
     methods = "; ".join(f"{', '.join(names)}: {default}" for default, names in alike.items())
-    words: dict[str, Any] = {"help": f"{HELP.get(name, '')} ({methods})".strip(), "rich_help_panel": "Method options"}
-    kind = having[0][1].type.removesuffix(" | None")
-    if kind in ("int", "float", "bool"):
-        return Annotated[{"int": int, "float": float, "bool": bool}[kind] | None, Option(**words, show_default=False)]
-    if kind in ("str", "Of") or kind.startswith("Literal"):
-        return Annotated[str | None, Option(**words, metavar="NAME", show_default=False)]
-    if kind == "Groups":
-        return Annotated[Any, Option(**words, parser=name_or_array, metavar="NAME", show_default=False)]
-    if kind == "Baseline":
-        return Annotated[Any, Option(**words, parser=baseline, metavar="NUMBERS", show_default=False)]
-    return Annotated[Any, Option(**words, parser=numbers, metavar="NUMBERS", show_default=False)]
+    meanings = ", ".join(dict.fromkeys(option.help for _, option in having))
+    words = {"help": f"{meanings} ({methods})", "rich_help_panel": "Method options", "show_default": False}
+    kind, reading = READINGS[having[0][1].type.removesuffix(" | None").partition("[")[0]]
+    return Annotated[kind, Option(**words, **reading)]
 
 
 def _default(option: OptionInfo) -> str:

@@ -17,11 +17,12 @@ _PAPER = re.compile(r"\s*\(([^()]*\d{4}[^()]*)\)")
 
 @dataclass(frozen=True)
 class OptionInfo:
-    """An option of a method: its name, type as written, and default."""
+    """An option of a method: its name, type as written, default, and what it means."""
 
     name: str
     type: str
     default: Any
+    help: str
 
 
 @dataclass(frozen=True)
@@ -58,4 +59,5 @@ def _describe(method: type[Method]) -> MethodInfo:
 
 def _option(field: Field[Any]) -> OptionInfo:
     default = field.default if field.default is not MISSING else None
-    return OptionInfo(field.name, field.type if isinstance(field.type, str) else field.type.__name__, default)
+    written = field.type if isinstance(field.type, str) else field.type.__name__
+    return OptionInfo(field.name, written, default, field.metadata.get("help", ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from .cam_layers import channel_axis
 from .cam_merged import settled
 from .explained import Explained
 from .grad_cam import folded
+from .options import LAYER, RELU
 from .samplers import Sampler
 from .zero_maps import RECTIFIED
 
@@ -61,8 +62,8 @@ class ChannelMethod(Method):
     has_layer: ClassVar[bool] = True
     layer_sized: ClassVar[bool] = True
     differentiates: ClassVar[bool] = False
-    layer: str | None = None
-    relu: bool = True
+    layer: str | None = field(default=None, metadata=LAYER)
+    relu: bool = field(default=True, metadata=RELU)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layer", settled(self.layer))

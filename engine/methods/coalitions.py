@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from .blurred import baseline_value
 from .explained import Explained
 from .group_nodes import expand_examples, groups_value, input_name, mix, spread
 from .groups import LIMIT, Cells, Grouping, Groups
+from .options import BASELINE, CELLS, GROUPS
 from .samplers import FIRST, Sampler
 
 __all__ = ["CoalitionMethod", "Coalitions", "Design", "GroupMethod", "first_point", "group_total"]
@@ -60,8 +61,8 @@ class GroupMethod(Method):
     reduction: ClassVar[Reduction] = "mean"
     differentiates: ClassVar[bool] = False
     blank: ClassVar[str] = "hiding a group never changes the score; choose other groups= or another baseline="
-    groups: Groups = None
-    cells: Cells = 8
+    groups: Groups = field(default=None, metadata=GROUPS)
+    cells: Cells = field(default=8, metadata=CELLS)
 
     def __post_init__(self) -> None:
         Grouping(self.groups, self.cells)
@@ -107,7 +108,7 @@ class GroupMethod(Method):
 class CoalitionMethod(GroupMethod):
     """Base of the methods whose attributions are sums of scores of coalitions, each times a known coefficient."""
 
-    baseline: Baseline = 0.0
+    baseline: Baseline = field(default=0.0, metadata=BASELINE)
 
     @abstractmethod
     def design(self, groups: int) -> Design:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ..autodiff.one_row import add_stream_of_one_row
@@ -14,6 +14,7 @@ from ..errors import UnsupportedOperator
 from .base import EmitContext, Emitted, Method
 from .baseline import Baseline, check_baseline
 from .blurred import baseline_value
+from .options import BASELINE
 from .saliency import Saliency
 from .zero_maps import AT_BASELINE
 
@@ -31,7 +32,7 @@ class DeepLift(Method):
 
     name: ClassVar[str] = "deep-lift"
     compares: ClassVar[bool] = True
-    baseline: Baseline = 0.0
+    baseline: Baseline = field(default=0.0, metadata=BASELINE)
 
     def emit(self, context: EmitContext) -> Emitted:
         g, given = context.g, context.perturbed_inputs

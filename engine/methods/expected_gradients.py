@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from .base import EmitContext, Emitted, Method
 from .baseline import Baseline, baseline_examples, check_baseline
 from .checks import check_draws
 from .explained import Explained, broadcast_rows
+from .options import BASELINE, SEED
 from .saliency import Saliency
 from .samplers import ENDS, FIRST, WEIGHT, Sampler
 from .zero_maps import AT_BASELINE
@@ -76,9 +77,9 @@ class ExpectedGradients(Method):
     """
 
     name: ClassVar[str] = "expected-gradients"
-    samples: int = 50
-    baseline: Baseline = 0.0
-    seed: int = 0
+    samples: int = field(default=50, metadata={"help": "drawn baselines"})
+    baseline: Baseline = field(default=0.0, metadata=BASELINE)
+    seed: int = field(default=0, metadata=SEED)
 
     def __post_init__(self) -> None:
         check_draws(self.samples, self.seed)

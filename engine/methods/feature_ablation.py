@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from .coalitions import GroupMethod, first_point, group_total
 from .explained import Explained
 from .group_nodes import groups_value, mix, rows_along
 from .groups import Grouping
+from .options import BASELINE
 from .samplers import Sampler
 
 __all__ = ["FeatureAblation", "OneGroup", "falls_of_groups", "hidden_elements", "one_group_points"]
@@ -79,7 +80,7 @@ class FeatureAblation(GroupMethod):
     """
 
     name: ClassVar[str] = "feature-ablation"
-    baseline: Baseline = 0.0
+    baseline: Baseline = field(default=0.0, metadata=BASELINE)
 
     def samplers(self) -> Sequence[Sampler]:
         return (OneGroup(self.grouping, self.baseline),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from .explained import Explained
 from .feature_ablation import falls_of_groups, hidden_elements, one_group_points
 from .group_nodes import example_input, rows_along
 from .groups import Grouping
+from .options import SEED
 from .samplers import WEIGHT, Sampler
 
 __all__ = ["FeaturePermutation", "values_of_others"]
@@ -62,8 +63,8 @@ class FeaturePermutation(GroupMethod):
 
     name: ClassVar[str] = "feature-permutation"
     blank: ClassVar[str] = "other examples' values never change the score; choose other groups= or other examples"
-    samples: int = 5
-    seed: int = 0
+    samples: int = field(default=5, metadata={"help": "permutations"})
+    seed: int = field(default=0, metadata=SEED)
 
     def __post_init__(self) -> None:
         super().__post_init__()

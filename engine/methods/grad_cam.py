@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import onnx_ir as ir
@@ -18,6 +18,7 @@ from .cam_default import default_layer
 from .cam_layers import channel_axis
 from .cam_merged import Layers, merged, names_of, settled
 from .cam_tokens import grid_of
+from .options import LAYER, RELU
 from .saliency import Saliency
 from .zero_maps import RECTIFIED
 
@@ -49,8 +50,8 @@ class ClassActivationMap(Method):
 
     has_layer: ClassVar[bool] = True
     layer_sized: ClassVar[bool] = True
-    layer: Layers = None
-    relu: bool = True
+    layer: Layers = field(default=None, metadata=LAYER)
+    relu: bool = field(default=True, metadata=RELU)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layer", settled(self.layer))

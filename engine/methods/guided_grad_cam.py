@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import onnx_ir as ir
@@ -13,6 +13,7 @@ from .base import EmitContext, Emitted, Method
 from .cam_merged import Layers, settled
 from .explained import Explained
 from .grad_cam import GradCam
+from .options import LAYER, RELU
 from .saliency import GuidedBackprop
 from .zero_maps import BLOCKED, RECTIFIED
 
@@ -30,8 +31,8 @@ class GuidedGradCam(Method):
     name: ClassVar[str] = "guided-grad-cam"
     relu_policy: ClassVar[str] = "guided"
     has_layer: ClassVar[bool] = True
-    layer: Layers = None
-    relu: bool = True
+    layer: Layers = field(default=None, metadata=LAYER)
+    relu: bool = field(default=True, metadata=RELU)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layer", settled(self.layer))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from ..errors import InputError
@@ -11,6 +11,7 @@ from .base import EmitContext, Emitted, Method
 from .baseline import Baseline
 from .blurred import baseline_value
 from .checks import check_whole
+from .options import BASELINE
 from .saliency import Saliency
 from .samplers import Path, Sampler
 from .zero_maps import AT_BASELINE
@@ -29,9 +30,11 @@ class IntegratedGradients(Method):
     """
 
     name: ClassVar[str] = "integrated-gradients"
-    steps: int = 50
-    baseline: Baseline = 0.0
-    rule: Literal["gauss-legendre", "inclusive"] = "gauss-legendre"
+    steps: int = field(default=50, metadata={"help": "points on the path"})
+    baseline: Baseline = field(default=0.0, metadata=BASELINE)
+    rule: Literal["gauss-legendre", "inclusive"] = field(
+        default="gauss-legendre", metadata={"help": "gauss-legendre or inclusive (equal weights, both ends)"}
+    )
 
     def __post_init__(self) -> None:
         least = 2 if self.rule == "inclusive" else 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from math import comb
 from typing import ClassVar
@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InputError
 from .checks import check_draws
 from .coalitions import CoalitionMethod, Design
+from .options import SEED
 
 __all__ = ["KernelShap", "coalitions"]
 
@@ -28,8 +29,8 @@ class KernelShap(CoalitionMethod):
     """
 
     name: ClassVar[str] = "kernel-shap"
-    samples: int = 1000
-    seed: int = 0
+    samples: int = field(default=1000, metadata={"help": "coalitions"})
+    seed: int = field(default=0, metadata=SEED)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from .checks import check_draws, check_positive
 from .coalitions import CoalitionMethod, Design
+from .options import SEED
 
 __all__ = ["Lime"]
 
@@ -23,10 +24,10 @@ class Lime(CoalitionMethod):
     """
 
     name: ClassVar[str] = "lime"
-    samples: int = 1000
-    kernel_width: float = 0.25
-    ridge: float = 1.0
-    seed: int = 0
+    samples: int = field(default=1000, metadata={"help": "coalitions"})
+    kernel_width: float = field(default=0.25, metadata={"help": "how near to the input coalitions count"})
+    ridge: float = field(default=1.0, metadata={"help": "penalty of the linear model"})
+    seed: int = field(default=0, metadata=SEED)
 
     def __post_init__(self) -> None:
         super().__post_init__()

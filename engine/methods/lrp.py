@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from ..autodiff.composites import COMPOSITES
@@ -28,7 +28,9 @@ class Lrp(Method):
     name: ClassVar[str] = "lrp"
     composite: Literal[
         "epsilon", "epsilon-plus", "epsilon-plus-flat", "epsilon-alpha2-beta1", "epsilon-gamma-box", "attnlrp"
-    ] = "epsilon-plus"
+    ] = field(
+        default="epsilon-plus", metadata={"help": "which layers take which rule of LRP, such as epsilon-plus-flat"}
+    )
 
     def __post_init__(self) -> None:
         choose(self.composite, COMPOSITES, "composite")

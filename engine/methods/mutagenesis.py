@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -64,8 +64,17 @@ class Mutagenesis(Method):
     reduction: ClassVar[Reduction] = "mean"
     differentiates: ClassVar[bool] = False
     blank: ClassVar[str] = "another letter never changes the score; choose another target="
-    letters: int | None = None
-    show: Literal["changes", "centred", "present"] = "changes"
+    letters: int | None = field(
+        default=None,
+        metadata={
+            "help": "axis of the letters in a one-hot sequence, counted without the batch; found where one axis has "
+            "size 4"
+        },
+    )
+    show: Literal["changes", "centred", "present"] = field(
+        default="changes",
+        metadata={"help": "changes of the score, centred at each position, or of these the letters that are present"},
+    )
 
     def __post_init__(self) -> None:
         choose(self.show, SHOWN, "show")

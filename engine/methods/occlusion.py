@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from ..errors import InputError
 from .base import EmitContext, Emitted, Method, Reduction
 from .baseline import Baseline
 from .explained import broadcast_rows
+from .options import BASELINE
 from .samplers import Sampler
 from .windows import Extent, Windows, weights_of
 
@@ -30,10 +31,14 @@ class Occlusion(Method):
     reduction: ClassVar[Reduction] = "mean"
     differentiates: ClassVar[bool] = False
     blank: ClassVar[str] = "covering a window never changes the score; choose a larger window= or another baseline="
-    window: Extent = None
-    stride: Extent = None
-    baseline: Baseline = 0.0
-    overlap: Literal["mean", "sum"] = "mean"
+    window: Extent = field(
+        default=None, metadata={"help": "size of the window, a number or one per axis as in 3,16,16"}
+    )
+    stride: Extent = field(default=None, metadata={"help": "step of the window, a number or one per axis"})
+    baseline: Baseline = field(default=0.0, metadata=BASELINE)
+    overlap: Literal["mean", "sum"] = field(
+        default="mean", metadata={"help": "mean or sum over the windows that cover an element"}
+    )
 
     def __post_init__(self) -> None:
         if self.overlap not in ("mean", "sum"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import onnx_ir as ir
@@ -16,6 +16,7 @@ from .checks import check_draws, check_whole
 from .coalitions import group_total
 from .explained import Explained
 from .group_nodes import expand_examples, rows_along
+from .options import BASELINE, CELLS, SEED
 from .samplers import Sampler
 from .smooth_masks import SmoothMasks
 
@@ -36,11 +37,11 @@ class Rise(Method):
     adds_up: ClassVar[bool] = False  # its numbers are mean scores
     differentiates: ClassVar[bool] = False
     blank: ClassVar[str] = "the score is zero through every mask; choose another keep= or another baseline="
-    cells: int = 8
-    keep: float = 0.5
-    baseline: Baseline = 0.0
-    samples: int = 1000
-    seed: int = 0
+    cells: int = field(default=8, metadata=CELLS)
+    keep: float = field(default=0.5, metadata={"help": "probability that a cell of a mask is open"})
+    baseline: Baseline = field(default=0.0, metadata=BASELINE)
+    samples: int = field(default=1000, metadata={"help": "masks"})
+    seed: int = field(default=0, metadata=SEED)
 
     def __post_init__(self) -> None:
         check_whole("cells", self.cells, 1)

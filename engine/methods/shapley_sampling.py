@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from .checks import check_draws
 from .coalitions import CoalitionMethod, Design
+from .options import SEED
 
 __all__ = ["ShapleySampling"]
 
@@ -21,8 +22,8 @@ class ShapleySampling(CoalitionMethod):
     """
 
     name: ClassVar[str] = "shapley-sampling"
-    samples: int = 25
-    seed: int = 0
+    samples: int = field(default=25, metadata={"help": "orders"})
+    seed: int = field(default=0, metadata=SEED)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -18,6 +18,7 @@ from .checks import check_draws, check_level
 from .expected_gradients import ExpectedGradients
 from .explained import Explained
 from .integrated_gradients import IntegratedGradients
+from .options import SEED
 from .saliency import Deconvnet, GuidedBackprop, InputXGradient, Saliency
 from .samplers import Noise, Sampler, of_sampler, perturb
 
@@ -45,11 +46,18 @@ class SmoothGrad(Method):
     """
 
     name: ClassVar[str] = "smoothgrad"
-    samples: int = 25
-    noise: float = 0.15
-    seed: int = 0
-    of: Of = "saliency"
-    statistic: Literal["mean", "squared", "variance"] = "mean"
+    samples: int = field(default=25, metadata={"help": "noisy copies"})
+    noise: float = field(default=0.15, metadata={"help": "level of the noise, as a share of the input's range"})
+    seed: int = field(default=0, metadata=SEED)
+    of: Of = field(
+        default="saliency",
+        metadata={
+            "help": "the method whose maps of noisy copies are taken: a method that takes gradients of the input"
+        },
+    )
+    statistic: Literal["mean", "squared", "variance"] = field(
+        default="mean", metadata={"help": "mean, squared (mean of the squares) or variance of the maps of noisy copies"}
+    )
 
     def __post_init__(self) -> None:
         check_draws(self.samples, self.seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from .baseline import Baseline
 from .coalitions import GroupMethod, group_total
 from .expected_gradients import EveryBaseline
 from .explained import Explained
+from .options import BASELINE
 from .samplers import Sampler
 from .tree_credit import credit_of
 
@@ -40,7 +41,7 @@ class TreeShap(GroupMethod):
 
     name: ClassVar[str] = "tree-shap"
     blank: ClassVar[str] = "every background row gives the same score as the input; choose another baseline="
-    baseline: Baseline | None = None
+    baseline: Baseline | None = field(default=None, metadata=BASELINE)
 
     def samplers(self) -> Sequence[Sampler]:
         if self.baseline is None:
