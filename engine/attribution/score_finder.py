@@ -40,15 +40,18 @@ class ScoreFinder:
         scores = self.found[key]
         return scores if None not in scores.shape else self._sized(scores, given)
 
+    @cached_property
+    def declared(self) -> ScoreAxes | None:
+        """The axes as the declared shapes tell for sure, for any number of examples; None where they do not."""
+        return declared_axes(self.model, self.score)
+
     @property
     def known(self) -> ScoreAxes:
         """The axes that were found last, or those without any inputs; a ModelError if they cannot be found without."""
         if self.found:
             return self._with_declared_sizes(next(reversed(self.found.values())))
         mixed = is_mixed(self.model)
-        found = (
-            None if mixed else declared_axes(self.model, self.score) or declared_axes(self.model, self.score, None, 1)
-        )
+        found = None if mixed else self.declared or declared_axes(self.model, self.score, None, 1)
         if found is None and not mixed and self._drawn is not None:
             found = probed_axes(self.model, self.score, self._run, *self._drawn)
         if found is None:
@@ -69,7 +72,8 @@ class ScoreFinder:
 
     def _find(self, given: Prepared, shapes: Shapes) -> ScoreAxes:
         batch, several = given.batch, given.batch.examples > 1
-        declared = declared_axes(self.model, self.score, shapes, batch.examples)
+        known = None if shapes else self.declared
+        declared = known or declared_axes(self.model, self.score, shapes, batch.examples)
         if declared is not None and not (several and not declared.whole and is_mixed(self.model)):
             return declared
         try:

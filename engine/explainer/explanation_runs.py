@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
-from ..attribution.axes import Shapes, declared_axes, is_mixed
+from ..attribution.axes import Shapes, is_mixed
 from ..attribution.faulty_maps import ControlMap
 from ..attribution.features import Features, features_of
 from ..attribution.finish import Finish
@@ -188,7 +188,7 @@ class ExplanationRuns:
     def open_early(self) -> None:
         """Builds the graph before the first inputs where neither they nor the kind of score can change it; else finds
         what makes it impossible."""
-        scores = declared_axes(self.model, self.score)
+        scores = self.score_finder.declared
         if not self._sized and scores and scores.single and not is_mixed(self.model):
             self.plan({}, scores, Class())
         else:

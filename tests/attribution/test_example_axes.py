@@ -9,8 +9,10 @@ import onnx
 import onnxray
 import onnxruntime as ort
 import pytest
-from by_hand import TOLERANCE, model, normal
+from by_hand import CONV, TOLERANCE, model, normal
 from measures import distance
+from onnxray.attribution import score_finder
+from onnxray.attribution.axes import declared_axes
 
 W = normal(4, 3)
 METHODS = ["saliency", "input-x-gradient", "integrated-gradients", "smoothgrad", "occlusion"]
@@ -152,3 +154,13 @@ def test_labels_fit_no_open_scores_before_the_run() -> None:
     """The names of the scores' axes in a file never decide alone."""
     with pytest.raises(onnxray.InputError, match="as axis 1 of them counts examples"):
         onnxray.explain(recogniser("N", "N, C, D"), normal(2, 6, 4))
+
+
+def test_declared_axes_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the explainer opens; the inputs of a model without open sizes tell nothing else."""
+    calls: list[object] = []
+    monkeypatch.setattr(score_finder, "declared_axes", lambda *args: calls.append(args) or declared_axes(*args))
+    explainer = onnxray.Explainer(CONV.proto())
+    for examples in (1, 3):
+        assert explainer(CONV.x(examples), target=1).target.tolist() == [1] * examples
+    assert len(calls) == 1
