@@ -19,7 +19,7 @@ from .cam_layers import channel_axis
 from .cam_merged import settled
 from .explained import Explained
 from .grad_cam import folded
-from .options import LAYER, RELU
+from .option_help import LAYER, RELU
 from .samplers import Sampler
 from .zero_maps import RECTIFIED
 

@@ -18,7 +18,7 @@ from .blurred import baseline_value
 from .explained import Explained
 from .group_nodes import expand_examples, groups_value, input_name, mix, spread
 from .groups import LIMIT, Cells, Grouping, Groups
-from .options import BASELINE, CELLS, GROUPS
+from .option_help import BASELINE, CELLS, GROUPS
 from .samplers import FIRST, Sampler
 
 __all__ = ["CoalitionMethod", "Coalitions", "Design", "GroupMethod", "first_point", "group_total"]

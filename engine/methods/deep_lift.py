@@ -14,7 +14,7 @@ from ..errors import UnsupportedOperator
 from .base import EmitContext, Emitted, Method
 from .baseline import Baseline, check_baseline
 from .blurred import baseline_value
-from .options import BASELINE
+from .option_help import BASELINE
 from .saliency import Saliency
 from .zero_maps import AT_BASELINE
 

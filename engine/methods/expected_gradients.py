@@ -15,7 +15,7 @@ from .base import EmitContext, Emitted, Method
 from .baseline import Baseline, baseline_examples, check_baseline
 from .checks import check_draws
 from .explained import Explained, broadcast_rows
-from .options import BASELINE, SEED
+from .option_help import BASELINE, SEED
 from .saliency import Saliency
 from .samplers import ENDS, FIRST, WEIGHT, Sampler
 from .zero_maps import AT_BASELINE

@@ -17,7 +17,7 @@ from .coalitions import GroupMethod, first_point, group_total
 from .explained import Explained
 from .group_nodes import groups_value, mix, rows_along
 from .groups import Grouping
-from .options import BASELINE
+from .option_help import BASELINE
 from .samplers import Sampler
 
 __all__ = ["FeatureAblation", "OneGroup", "falls_of_groups", "hidden_elements", "one_group_points"]

@@ -18,7 +18,7 @@ from .explained import Explained
 from .feature_ablation import falls_of_groups, hidden_elements, one_group_points
 from .group_nodes import example_input, rows_along
 from .groups import Grouping
-from .options import SEED
+from .option_help import SEED
 from .samplers import WEIGHT, Sampler
 
 __all__ = ["FeaturePermutation", "values_of_others"]

@@ -18,7 +18,7 @@ from .cam_default import default_layer
 from .cam_layers import channel_axis
 from .cam_merged import Layers, merged, names_of, settled
 from .cam_tokens import grid_of
-from .options import LAYER, RELU
+from .option_help import LAYER, RELU
 from .saliency import Saliency
 from .zero_maps import RECTIFIED
 

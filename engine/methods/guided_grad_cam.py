@@ -13,7 +13,7 @@ from .base import EmitContext, Emitted, Method
 from .cam_merged import Layers, settled
 from .explained import Explained
 from .grad_cam import GradCam
-from .options import LAYER, RELU
+from .option_help import LAYER, RELU
 from .saliency import GuidedBackprop
 from .zero_maps import BLOCKED, RECTIFIED
 

@@ -11,7 +11,7 @@ from .base import EmitContext, Emitted, Method
 from .baseline import Baseline
 from .blurred import baseline_value
 from .checks import check_whole
-from .options import BASELINE
+from .option_help import BASELINE
 from .saliency import Saliency
 from .samplers import Path, Sampler
 from .zero_maps import AT_BASELINE

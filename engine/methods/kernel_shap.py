@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InputError
 from .checks import check_draws
 from .coalitions import CoalitionMethod, Design
-from .options import SEED
+from .option_help import SEED
 
 __all__ = ["KernelShap", "coalitions"]
 

@@ -10,7 +10,7 @@ from ..errors import InputError
 from .base import EmitContext, Emitted, Method, Reduction
 from .baseline import Baseline
 from .explained import broadcast_rows
-from .options import BASELINE
+from .option_help import BASELINE
 from .samplers import Sampler
 from .windows import Extent, Windows, weights_of
 

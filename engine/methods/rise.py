@@ -16,7 +16,7 @@ from .checks import check_draws, check_whole
 from .coalitions import group_total
 from .explained import Explained
 from .group_nodes import expand_examples, rows_along
-from .options import BASELINE, CELLS, SEED
+from .option_help import BASELINE, CELLS, SEED
 from .samplers import Sampler
 from .smooth_masks import SmoothMasks
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .checks import check_draws
 from .coalitions import CoalitionMethod, Design
-from .options import SEED
+from .option_help import SEED
 
 __all__ = ["ShapleySampling"]
 

@@ -18,7 +18,7 @@ from .checks import check_draws, check_level
 from .expected_gradients import ExpectedGradients
 from .explained import Explained
 from .integrated_gradients import IntegratedGradients
-from .options import SEED
+from .option_help import SEED
 from .saliency import Deconvnet, GuidedBackprop, InputXGradient, Saliency
 from .samplers import Noise, Sampler, of_sampler, perturb
 

@@ -21,7 +21,7 @@ from .baseline import Baseline
 from .coalitions import GroupMethod, group_total
 from .expected_gradients import EveryBaseline
 from .explained import Explained
-from .options import BASELINE
+from .option_help import BASELINE
 from .samplers import Sampler
 from .tree_credit import credit_of
 
