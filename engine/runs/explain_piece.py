@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -119,7 +119,7 @@ def _rows(
     samples: Sequence[Sample],
     given: Sequence[Any],
     found: Attribution,
-    outputs: dict[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
 ) -> Iterator[SampleRow]:
     first, maps = next(iter(outputs.values())), found.map(opened.reduce)
     kept = len(first) == len(samples) and first[0].size <= MOST_SCORES
