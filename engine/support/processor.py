@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-import archspec.cpu
-
 __all__ = ["Processor", "this_processor"]
 
 TELLING = (  # in archspec's words, which are the kernel's
@@ -28,6 +26,8 @@ class Processor:
 
 def this_processor() -> Processor:
     """The processor that this process runs on."""
+    import archspec.cpu  # looks at the processor when it is imported, which most commands never need
+
     host = archspec.cpu.host()
     return Processor(host.name, host.vendor, tuple(one for one in TELLING if one in host.features), _cores())
 
