@@ -19,6 +19,7 @@ import onnx_ir as ir
 
 from ..errors import UnsupportedOperator
 from ..graph.builder import GraphBuilder
+from ..graph.shapes import constant_of
 from .layer_finder import LayerFinder
 from .layers import LinearLayer, SeenNode
 from .ops.quantization import dequantised, saturated
@@ -56,7 +57,8 @@ class Composite(Overlay):
         epsilon: The stabiliser of the epsilon rule.
         stopped: Whether the first layers send nothing on, as their relevance is added by a method.
 
-    ``rules`` are those of further operators; ``finder`` is that of a reverse pass.
+    ``rules`` are those of further operators; ``finder`` is that of a reverse pass, ``passed`` has the gradients that an
+    activation sent on in it, each with the two factors of the relevance that it is of.
     """
 
     layers: Mapping[str, LayerRule] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Composite(Overlay):
     epsilon: float = STABILISER
     stopped: bool = False
     finder: LayerFinder | None = field(default=None, repr=False, compare=False)
+    passed: dict[ir.Value, tuple[ir.Value, ir.Value]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def is_whole(self) -> bool:
@@ -73,7 +76,7 @@ class Composite(Overlay):
         return replace(self, stopped=True) if self.first else self
 
     def for_pass(self) -> Composite:
-        return replace(self, finder=LayerFinder())
+        return replace(self, finder=LayerFinder(), passed={})
 
     def rule(self, node: ir.Node) -> Rule | None:
         if (node.domain, node.op_type) in NO_GRADIENT or (node.domain and rule_for(node) is None):
@@ -95,7 +98,7 @@ class Composite(Overlay):
         if self.first is not None and finder.is_first(layer):
             return as_rule(_stopped if self.stopped else _needs_method, self.first.name)
         found = self.layers.get(layer.node.op_type)
-        return None if found is None else as_rule(_by(layer, found), found.name)
+        return None if found is None else as_rule(_by(layer, found, self.passed), found.name)
 
     def _chosen(self, node: ir.Node, finder: LayerFinder) -> Rule | None:
         op, varies = node.op_type, finder.varies
@@ -118,8 +121,12 @@ class Composite(Overlay):
         return _registered(g, node, g.Mul(dy, g.Div(size, g.Add(size, self.epsilon))))
 
     def _pass(self, g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+        """The relevance y dy over x; what Clip(0, c) makes of negative x is 0, whatever the sign of x."""
         x, y = node.inputs[0], node.outputs[0]
-        return [g.Mul(dy, g.Div(y, stable(g, x, self.epsilon))), *[None] * (len(node.inputs) - 1)]
+        moved = g.Add(g.Abs(x), self.epsilon) if _is_capped_relu(node) else stable(g, x, self.epsilon)
+        dx = g.Mul(dy, g.Div(y, moved))
+        self.passed[dx] = y, dy
+        return [dx, *[None] * (len(node.inputs) - 1)]
 
     def _straight(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
         """Rounding has the slope 1, as its gradient has; a number that was clipped hands its relevance on."""
@@ -158,11 +165,18 @@ class _Moved(Overlay):
 MOVED = _Moved("relevance of the first layer's input")
 
 
-def _by(layer: LinearLayer, rule: LayerRule) -> RuleFunction:
+def _by(layer: LinearLayer, rule: LayerRule, passed: Mapping[ir.Value, tuple[ir.Value, ir.Value]]) -> RuleFunction:
+    """An activation behind the layer handed its relevance on: read there, none is lost, and y need not be kept."""
+
     def emit(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
-        return {layer.x: rule(g, layer, g.Mul(layer.y, dy))}
+        return {layer.x: rule(g, layer, g.Mul(*passed.get(dy, (layer.y, dy))))}
 
     return emit
+
+
+def _is_capped_relu(node: Node) -> bool:
+    low = constant_of(node.inputs[1]) if node.op_type == "Clip" and len(node.inputs) > 1 else None
+    return low is not None and bool((low == 0).all())
 
 
 def _stopped(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:

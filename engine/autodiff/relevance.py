@@ -87,27 +87,26 @@ def _share(
     b: ir.Value | None,
     sign: int = 0,
 ) -> ir.Value:
-    """The gradient in x by weights ``above`` for positive and ``below`` for negative x; ``sign`` is that of the sum."""
-    x = layer.x
+    """The gradient in x by weights ``above`` for positive and ``below`` for negative x; ``sign`` is that of the sum.
+
+    Where it is known, the bias is moved in the place of every sum.
+    """
+    x, moved = layer.x, b is not None and sign != 0
+    b = g.Add(b, sign * STABILISER) if moved else b
+
+    def part_of(z: ir.Value) -> ir.Value:
+        return g.Div(relevance, z if moved else stable(g, z, sign=sign))
+
     if never_negative(x):
-        part = g.Div(relevance, stable(g, layer.forward(g, x, above, b), sign=sign))
-        return layer.adjoint(g, x, above, part)
-    if layer.node.op_type == "Conv" and layer.node.attributes.get_int("group", 1) == 1:
-        return _both_signs(g, layer, relevance, g.Concat(above, below, axis=1), b, sign)
+        return layer.adjoint(g, x, above, part_of(layer.forward(g, x, above, b)))
+    if layer.node.op_type == "Conv" and layer.node.attributes.get_int("group", 1) == 1:  # costs less than two
+        w, both = g.Concat(above, below, axis=1), g.Concat(g.Max(x, 0), g.Min(x, 0), axis=1)
+        found = layer.adjoint(g, both, w, part_of(layer.forward(g, both, w, b)))
+        positive, negative = g.Split(found, axis=1, num_outputs=2, outputs=2)
+        return g.Where(g.Less(x, 0), negative, positive)
     z = g.Add(layer.forward(g, g.Max(x, 0), above, b), layer.forward(g, g.Min(x, 0), below))
-    part = g.Div(relevance, stable(g, z, sign=sign))
+    part = part_of(z)
     return g.Where(g.Less(x, 0), layer.adjoint(g, x, below, part), layer.adjoint(g, x, above, part))
-
-
-def _both_signs(
-    g: GraphBuilder, layer: LinearLayer, relevance: ir.Value, w: ir.Value, b: ir.Value | None, sign: int
-) -> ir.Value:
-    """The same by one convolution of twice the channels, positive and negative x, which costs less than two."""
-    x = layer.x
-    both = g.Concat(g.Max(x, 0), g.Min(x, 0), axis=1)
-    part = g.Div(relevance, stable(g, layer.forward(g, both, w, b), sign=sign))
-    positive, negative = g.Split(layer.adjoint(g, both, w, part), axis=1, num_outputs=2, outputs=2)
-    return g.Where(g.Less(x, 0), negative, positive)
 
 
 def _flat(g: GraphBuilder, layer: LinearLayer, relevance: ir.Value) -> ir.Value:

@@ -242,3 +242,19 @@ def test_rounding(composite: str) -> None:
     assert (h > 1.25).any()
     if composite == "epsilon-plus":
         np.testing.assert_allclose(found.delta, 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("more", ["", "e = Tanh(h) r = Add(o, e)"], ids=["one reader", "two readers"])
+def test_a_layer_has_the_relevance_of_the_activation_behind_it(more: str) -> None:
+    """Of Clip(0, 1) as of any: R = y dy, where y is that of all its readers."""
+    text = f"h = Conv(x, A, a) o = Clip(h, low, high) {more or 'r = Identity(o)'} y = Conv(r, B, b)"
+    weights = {"A": normal(9, 6, 1), "a": normal(9), "B": normal(4, 9, 1), "b": normal(4)}
+    given = weights | {"low": np.float32(0), "high": np.float32(1)}
+    net, x = model(f"net (float[N, 6, 1] x) => (float[N, 4, 1] y) {{ {text} }}", given), DENSE.x()[:, :, None]
+    a, b = weights["A"][:, :, 0].T, weights["B"][:, :, 0].T
+    h = x[:, :, 0].astype(np.float64) @ a + weights["a"]
+    r = np.clip(h, 0, 1) + (np.tanh(h) if more else 0)
+    hidden = by_z_plus(r, b, weights["b"], (r @ b + weights["b"]) * np.eye(4)[1])
+    truth = by_z_plus(x[:, :, 0].astype(np.float64), a, weights["a"], hidden)
+    found = onnxray.explain(net, x, "lrp", composite="epsilon-plus", target=(1, 0))
+    assert distance(np.asarray(found.values)[:, :, 0], truth) <= TOLERANCE
