@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import onnx
@@ -78,15 +79,25 @@ def _reference(model: onnx.ModelProto) -> Callable[[Feeds], dict[str, np.ndarray
 
 
 def _runtime(model: onnx.ModelProto) -> Callable[[Feeds], dict[str, np.ndarray]]:
-    return lambda feeds: run_on_runtime(model, feeds)
+    if RANDOM & {node.op_type for node in model.graph.node}:
+        return lambda feeds: run_on_runtime(model, feeds)
+    session = cache(lambda: _session(model))  # opened by the first evaluation, which may fail
+    return lambda feeds: _run(model, session(), feeds)
 
 
 def run_on_runtime(model: onnx.ModelProto, feeds: Feeds) -> dict[str, np.ndarray]:
     """All outputs, in a session of its own so that random numbers repeat."""
+    return _run(model, _session(model), feeds)
+
+
+def _session(model: onnx.ModelProto) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
     content = _readable(model).SerializeToString()
-    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _run(model: onnx.ModelProto, session: ort.InferenceSession, feeds: Feeds) -> dict[str, np.ndarray]:
     types = {i.name: i.type for i in session.get_inputs()}
     given = {name: _fit(np.asarray(x) if isinstance(x, np.generic) else x, types[name])
              for name, x in feeds.items() if name in types}  # fmt: skip

@@ -21,6 +21,8 @@ import onnx
 from differences import Feeds, Function, functions, is_float_array, run_on_runtime, slope
 from onnxray.errors import NoGradientPath, OnnxrayError
 from onnxray.gradient_graph import differentiate
+from onnxray.graph.model import Source
+from onnxray.loading.load import load
 
 __all__ = [
     "OUT", "Gradient", "Question", "Verdict", "Way", "cases", "cases_of", "judge", "line_of", "normal_of", "points",
@@ -28,7 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 Gradient = Callable[[Feeds, Feeds], np.ndarray]  # of a point, from the weights of the outputs
-Way = Callable[[onnx.ModelProto, list[str], str], Gradient | None]  # of a model, from outputs to an input
+Way = Callable[[Any, list[str], str], Gradient | None]  # of a model, from outputs to an input
 
 IR_VERSION, OPSET = 13, 26  # the newest that onnxruntime 1.31 runs unasked
 OUT = ("not run", "no float path", "by convention")  # kinds of cases that do not count
@@ -69,7 +71,7 @@ def cases_of(*files: str) -> list:
     return sorted(found, key=lambda case: case.name)
 
 
-def portable(model: onnx.ModelProto, ys: list[str], x: str) -> Gradient | None:
+def portable(model: Source, ys: list[str], x: str) -> Gradient | None:
     """onnxray's gradient on stock onnxruntime; None where it is declared that no gradient passes."""
     try:
         graph = differentiate(model, ys, [x])
@@ -184,7 +186,8 @@ def _reads(node: onnx.NodeProto) -> Iterator[str]:
 
 def _compare(question: Question, way: Way) -> Verdict:
     name, model, feeds, expected, xs, ys = vars(question).values()
-    gradients = {x: way(model, ys, x) for x in xs}
+    source = load(model) if way is portable else model  # once for all inputs; others take it as it is
+    gradients = {x: way(source, ys, x) for x in xs}
     ways = functions(model, feeds, expected)
     if not ways:
         return Verdict(name, "not compared", "no evaluator gives what onnxruntime gives")

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import onnx
 from differences import run_on_runtime
 from gradcheck import Case, as_inputs, evaluate, normal
 from onnxray.errors import NoGradientPath, OnnxrayError
 from onnxray.gradient_graph import TangentGraph, differentiate, hvp, jvp
+from onnxray.graph.model import Model, Source
+from onnxray.loading.load import load
 from suite import Question, Verdict, line_of, normal_of, points, question_of, weights_of
 
 __all__ = ["check_hvp", "check_jvp", "judge_adjoint"]
@@ -62,7 +63,7 @@ def check_hvp(case: Case) -> None:
         assert np.linalg.norm(found[x] - numeric) <= 1e-5 * scale, f"{case} {x}: {found[x]} for {numeric}"
 
 
-def _jvp_or_none(model: onnx.ModelProto, y: str, x: str) -> TangentGraph | None:
+def _jvp_or_none(model: Source, y: str, x: str) -> TangentGraph | None:
     try:
         return jvp(model, y, x)
     except NoGradientPath:
@@ -83,7 +84,8 @@ def judge_adjoint(case) -> Verdict:
     if isinstance(question, Verdict):
         return question
     try:
-        notes = {x: _adjoint(question, x) for x in question.xs}
+        loaded = load(question.model)
+        notes = {x: _adjoint(question, loaded, x) for x in question.xs}
     except OnnxrayError as error:
         return Verdict(case.name, "refused", line_of(error))
     except Exception as error:  # noqa: BLE001  whatever onnxruntime raises, such a graph is of no use
@@ -93,9 +95,9 @@ def judge_adjoint(case) -> Verdict:
     return Verdict(case.name, kind, ", ".join(f"{x}: {note}" for x, note in notes.items()))
 
 
-def _adjoint(question: Question, x: str) -> str:
+def _adjoint(question: Question, model: Model, x: str) -> str:
     """Tries points until all numbers are finite; "flat" where both say that no gradient passes."""
-    model, ys = question.model, question.ys
+    ys = question.ys
     ahead = {y: graph for y in ys if (graph := _jvp_or_none(model, y, x)) is not None}
     try:
         back = differentiate(model, ys, [x])
