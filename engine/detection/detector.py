@@ -13,7 +13,7 @@ from onnx_ir.passes.common import TopologicalSortPass
 from ..errors import ModelError
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model, is_float
-from ..graph.moving_operators import CASTING
+from ..graph.moving_operators import CASTING, QUANTIZING
 
 __all__ = [
     "DETECTIONS",
@@ -35,7 +35,7 @@ DETECTIONS = (
     "onnxray/detections"  # the tensor, (N, boxes, 4 + classes): corners in pixels, then the score of each class
 )
 SIDES = 4
-_PICKS = CASTING | {"Concat", "Gather", "GatherElements", "GatherND", "Slice", "Split"}
+_PICKS = CASTING | QUANTIZING | {"Concat", "Gather", "GatherElements", "GatherND", "Slice", "Split"}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxray
 import pytest
 from by_hand import DENSE, model, normal
@@ -181,3 +182,19 @@ def test_a_model_that_is_no_detector_says_its_outputs() -> None:
 def test_the_page_has_a_row_for_every_detector() -> None:
     page = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text()
     assert set(re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE)) == set(DETECTORS)
+
+
+def test_an_int8_detector_is_known_as_its_float_form_is() -> None:
+    """A quantised export rounds behind the Softmax by which an SSD is known."""
+    net = next(one for one in NETS if one.name == "ssd")
+    proto = net.proto()
+    scale = {"scale": np.array(1 / 255, np.float32), "zero": np.array(0, np.uint8)}
+    proto.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in scale.items())
+    last = next(node for node in proto.graph.node if "scores" in node.output)
+    last.output[0] = "exact"
+    nodes = [("QuantizeLinear", "exact", "rounded"), ("DequantizeLinear", "rounded", "scores")]
+    proto.graph.node.extend(onnx.helper.make_node(op, [x, "scale", "zero"], [y]) for op, x, y in nodes)
+    x = normal(1, 3, SIDE, SIDE)
+    found, own = (onnxray.detect(one, x)[0] for one in (proto, net.proto()))
+    assert [(box.label, box.corners) for box in found][:2] == [(box.label, box.corners) for box in own][:2]
+    np.testing.assert_allclose(found[0].score, own[0].score, atol=0.5 / 255)
