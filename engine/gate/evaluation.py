@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ..attribution.box_classes import known_labels
+from ..attribution.memory import parse_memory
 from ..data.labels import Labels
 from ..data.preprocess import Preprocess
 from ..errors import InputError
-from ..graph.model import Source
+from ..graph.model import Model, Source
 from ..loading.load import load
 from ..methods import METHODS
 from ..methods.baseline import Baseline
@@ -26,7 +27,7 @@ from .layers.cam_layer import usable_methods
 from .layers.randomise import randomised
 from .masks import open_masks, warn_of_no_mask
 from .metrics.quality import chosen_qualities
-from .model_under_test import DEFAULT_METHODS, model_name, provider_names
+from .model_under_test import DEFAULT_METHODS, model_name, model_under_test, provider_names
 from .quality_run import QualitySetup, measured_each
 from .record import EvaluationRecord, Failed, Progress
 from .settings import listed, method_settings
@@ -138,20 +139,15 @@ def evaluate(
     settings: dict[str, Any] = {"score": score, "layer": layer, "preprocess": preprocess, "providers": providers}
     settings |= {"threads": threads, "memory": memory}
     known = known_labels(source, score, labels)
-    chosen, wanted = (
-        open_samples(data, source, known).drawn(samples, seed),
-        chosen_target(target, TARGETS, source, score, known),
-    )
-    _check_labelled(wanted, chosen)
+    chosen = open_samples(data, source, known).drawn(samples, seed)
+    wanted = _labelled(chosen_target(target, TARGETS, source, score, known), chosen)
     shares = sorted({one.randomised for one in qualities if one.randomised is not None})
-    work = QualitySetup(
-        source, asked, settings, qualities, {share: randomised(source, seed, share) for share in shares},
-        chosen, wanted, open_masks(masks), seed, known,
-    )  # fmt: skip
-    if every:
-        found = measured_each(tuple(METHODS), work, failed, progress)
-    else:
-        found = work.measured(usable_methods(source, listed(methods), layer), failed, progress)
+    names = tuple(METHODS) if every else _usable(source, listed(methods), layer)
+    side = model_under_test(source, names, options=asked, **settings)
+    others = {share: side.with_model(randomised(source, seed, share)) for share in shares}
+    limit = parse_memory(memory)
+    work = QualitySetup(side, others, qualities, chosen, wanted, open_masks(masks), seed, known, limit)
+    found = measured_each(names, work, failed, progress) if every else work.measured(names, failed, progress)
     if masked := {one.name for one in qualities if one.needs_mask}:
         warn_of_no_mask(work.masks, found.rows, masked)
     about = {"digest": source.digest, "methods": list(found.rows[0].maps), "metrics": [one.name for one in qualities]}
@@ -161,6 +157,15 @@ def evaluate(
     return Evaluation(model_name(source), found.rows, found.failed, summary, found.curves, about, found.unmeasured)
 
 
-def _check_labelled(target: ChosenTarget, samples: Samples) -> None:
+def _usable(model: Model, methods: Sequence[str], layer: str | None) -> tuple[str, ...]:
+    """The methods, of the default ones those that the model has a layer for; an InputError where none is named."""
+    if not methods:
+        raise InputError("no method to evaluate; name one or more")
+    return usable_methods(model, methods, layer)
+
+
+def _labelled(target: ChosenTarget, samples: Samples) -> ChosenTarget:
+    """The target; an InputError where it needs labels that the samples have not."""
     if target.kind == LABEL and not samples.labelled:
         raise InputError("target 'label' needs labels: sub-folders named after classes, or a column named label")
+    return target

@@ -224,7 +224,14 @@ class Recorder:
     def watch(self, side: ModelUnderTest) -> ModelUnderTest:
         """The side, whose evidence is recorded as it is given."""
         return _Watched(
-            side.model, side.explainers, side.score, side.preprocess, side.providers, side.threads, record=self.add
+            side.model,
+            side.explainers,
+            side.passes,
+            side.score,
+            side.preprocess,
+            side.providers,
+            side.threads,
+            record=self.add,
         )
 
 

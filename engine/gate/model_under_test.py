@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -12,9 +12,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ..attribution.axes import score_axes
 from ..attribution.inputs import prepare
-from ..attribution.memory import bytes_held, bytes_per_row
+from ..attribution.memory import bytes_held
 from ..attribution.result import TOKENS, Attribution
 from ..attribution.score import score_tensor
 from ..attribution.scores import Class, Score, score_of
@@ -24,10 +23,10 @@ from ..errors import InputError
 from ..graph.model import Model, Source, is_float
 from ..loading.load import load
 from ..methods.catalogue import method_options
-from ..runtime import Provider, Session, open_model, resolve_providers
+from ..runtime import Provider, resolve_providers
 from .explained_target import ExplainedTarget
 from .explainers import Explainers, held_by
-from .score_session import ScoreSession, open_score_session
+from .score_session import ForwardPasses
 
 __all__ = [
     "DEFAULT_METHODS",
@@ -35,6 +34,7 @@ __all__ = [
     "ModelUnderTest",
     "check_options",
     "model_name",
+    "model_under_test",
     "one_example",
     "open_model_under_test",
     "options_of",
@@ -62,11 +62,11 @@ class ModelUnderTest:
 
     model: Model
     explainers: Explainers
+    passes: ForwardPasses
     score: str = "logit"
     preprocess: Preprocess | None = None
     providers: Sequence[Provider] | Provider | None = None
     threads: int | None = None
-    score_sessions: dict[object, ScoreSession] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -87,31 +87,13 @@ class ModelUnderTest:
         """The tensor of the model whose elements are scores."""
         return score_tensor(self.model, self.score)
 
-    @cached_property
-    def example_axis(self) -> int | None:
-        """The axis of the scores that counts examples."""
-        return score_axes(self.model, self.score).axis
-
-    @cached_property
-    def forward(self) -> tuple[Session, str]:
-        """The model as it is, and the name of its scores."""
-        program, y = self.model.copy(), str(self.scored.name)
-        if y not in [value.name for value in program.outputs]:
-            program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[y])
-        return open_model(program, self.providers, self.threads), y
-
-    @cached_property
-    def row_bytes(self) -> int:
-        """The most memory that a run of the model takes for one row, in bytes."""
-        return bytes_per_row(self.model)
-
     def prepared(self, given: Any) -> Prepared:
         """The arrays of one example."""
         return one_example(prepare(self.model, given, self.preprocess))
 
     def scores(self, given: Prepared) -> NDArray[np.floating]:
         """All scores of an example, as a vector."""
-        session, y = self.forward
+        session, y = self.passes.plain
         found = session.run(given.batch.take(given.batch.fill(np.arange(1))), [y])[y]
         return self._of_example(found)
 
@@ -141,15 +123,8 @@ class ModelUnderTest:
 
     def _of_example(self, output: NDArray) -> NDArray[np.floating]:
         """The scores of the only example, as a vector."""
-        own = output if self.example_axis is None else np.take(output, [0], self.example_axis)
+        own = output if self.passes.axis is None else np.take(output, [0], self.passes.axis)
         return finite(own.reshape(-1).astype(np.float32), "the scores")
-
-    def score_session(self, target: ExplainedTarget) -> ScoreSession:
-        """The model up to a score of this kind, opened once."""
-        key = target.score.kind, target.axes
-        if key not in self.score_sessions:
-            self.score_sessions[key] = open_score_session(self.model, self.score, target, self.providers, self.threads)
-        return self.score_sessions[key]
 
     @cached_property
     def rounds(self) -> bool:
@@ -168,8 +143,7 @@ class ModelUnderTest:
     @property
     def held(self) -> int:
         """The most memory that the open sessions hold in addition to the model's weights, in bytes."""
-        forward = ("forward" in vars(self)) + len(self.score_sessions)
-        return forward * bytes_held(self.model) + sum(map(held_by, self.explainers.opened.values()))
+        return self.passes.count * bytes_held(self.model) + sum(map(held_by, self.explainers.opened.values()))
 
     def evidence_named(self, name: str, given: Prepared, target: Any = "top1") -> Evidence:
         """The evidence of the sample of a name, which a model does not need; a golden file does."""
@@ -177,20 +151,35 @@ class ModelUnderTest:
 
     def only(self, method: str) -> ModelUnderTest:
         """The side for one method, and for that which it is made of."""
-        return replace(self, explainers=self.explainers.only({method, GRADIENT} if method == TIMES_INPUT else {method}))
+        return self.of_methods({method, GRADIENT} if method == TIMES_INPUT else {method})
+
+    def of_methods(self, names: Collection[str]) -> ModelUnderTest:
+        """The side for some of its methods; sessions are shared with this one."""
+        return replace(self, explainers=self.explainers.only(names))
+
+    def opened(self) -> ModelUnderTest:
+        """This side with open explainers: what is wrong with a method or its layer is said before the first sample."""
+        for name in self.run_methods:
+            self.explainers[name]
+        return self
 
     def with_model(self, model: Model) -> ModelUnderTest:
         """A copy with another model and the same settings."""
-        return replace(self, model=model, explainers=self.explainers.rebuilt(model, self.threads), score_sessions={})
+        passes = ForwardPasses(model, self.score, self.providers, self.threads)
+        return replace(self, model=model, explainers=self.explainers.rebuilt(model, self.threads), passes=passes)
 
     def with_threads(self, threads: int) -> ModelUnderTest:
         """The same model on another number of threads."""
-        return replace(
-            self, threads=threads, explainers=self.explainers.rebuilt(self.model, threads), score_sessions={}
-        )
+        passes = ForwardPasses(self.model, self.score, self.providers, threads)
+        return replace(self, threads=threads, explainers=self.explainers.rebuilt(self.model, threads), passes=passes)
 
 
-def open_model_under_test(
+def open_model_under_test(model: Source, methods: Sequence[str], **settings: Any) -> ModelUnderTest:
+    """A side whose explainers are open; settings are those of ``model_under_test``."""
+    return model_under_test(model, methods, **settings).opened()
+
+
+def model_under_test(
     model: Source,
     methods: Sequence[str],
     *,
@@ -202,7 +191,7 @@ def open_model_under_test(
     memory: str | int = "1GB",
     options: Mapping[str, Any] = MappingProxyType({}),
 ) -> ModelUnderTest:
-    """A side with an explainer for each method; options go to those methods that have them."""
+    """A side with an explainer for each method, opened at its first use; options go to those methods that have them."""
     source, having = load(model), method_options()
     check_options(methods, options)
     explained = {"score": score, "providers": providers, "threads": threads, "memory": memory}
@@ -213,10 +202,8 @@ def open_model_under_test(
             own["layer"] = layer
         settings[name] = {**explained, **own}
     preprocess = preprocess or Preprocess.from_metadata(source.metadata)
-    side = ModelUnderTest(source, Explainers(source, settings), score, preprocess, providers, threads)
-    for name in side.run_methods:  # what is wrong with a method or its layer is said before the first sample
-        side.explainers[name]
-    return side
+    passes = ForwardPasses(source, score, providers, threads)
+    return ModelUnderTest(source, Explainers(source, settings), passes, score, preprocess, providers, threads)
 
 
 def model_name(model: Model) -> str:

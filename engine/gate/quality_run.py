@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
-from ..attribution.memory import parse_memory
 from ..data.labels import Labels
-from ..errors import InputError, OnnxrayError
-from ..graph.model import Model
+from ..errors import OnnxrayError
 from ..samples.sample_set import Sample, Samples
 from ..support.heap import release
 from .chosen_target import ChosenTarget
@@ -20,7 +17,7 @@ from .masks import Masks
 from .measuring import measure_samples
 from .metrics.quality import Quality, area
 from .metrics.quality_case import QualityCase
-from .model_under_test import ModelUnderTest, check_options, open_model_under_test, options_of
+from .model_under_test import ModelUnderTest
 from .record import Failed, Progress
 from .summary import Row
 
@@ -42,33 +39,36 @@ class Measured:
 
 @dataclass(frozen=True)
 class QualitySetup:
-    """A model, its copies with random weights by the share of layers, the samples, and what is measured of its maps;
-    ``options`` are those of methods, ``settings`` those of every explainer."""
+    """A model with all methods, its copies with random weights by the share of layers, the samples, and what is
+    measured of its maps. The sessions of the model itself, which one method opens, are those of the others, too."""
 
-    model: Model
-    options: Mapping[str, Any]
-    settings: Mapping[str, Any]
+    side: ModelUnderTest
+    random_sides: Mapping[float, ModelUnderTest]
     metrics: Sequence[Quality]
-    random_models: Mapping[float, Model]
     samples: Samples
     target: ChosenTarget
     masks: Masks | None
     seed: int
     labels: Labels
+    memory: int
 
     def measured(self, methods: Sequence[str], failed: Callable[[Failed], None], progress: Progress | None) -> Measured:
         """The maps of these methods on all samples."""
-        side = open_model_under_test(self.model, methods, options=self.options, **self.settings)
-        others = {share: side.with_model(model) for share, model in self.random_models.items()}
-        memory = SharedMemory(parse_memory(self.settings["memory"]), [side, *others.values()])
+        side = self.side.of_methods(methods).opened()
+        others = {share: other.of_methods(methods) for share, other in self.random_sides.items()}
+        memory = SharedMemory(self.memory, [side, *others.values()])
         run = _QualityRun(side, others, self.metrics, self.target, self.masks, self.seed, self.labels, memory)
         rows, losses = measure_samples(self.samples, run.row, failed, progress)
         return Measured(rows, losses, run.means())
 
     def of_one(self, method: str, progress: Progress | None) -> Measured:
-        """The maps of a method, with those of the options that it has."""
-        alone = replace(self, options=options_of(method, self.options))
-        return alone.measured((method,), lambda _: None, progress)
+        """The maps of a method, whose explainers are closed then."""
+        try:
+            return self.measured((method,), lambda _: None, progress)
+        finally:
+            for side in (self.side, *self.random_sides.values()):
+                side.explainers.opened.clear()
+            release()
 
 
 @dataclass
@@ -123,7 +123,6 @@ def measured_each(
 ) -> Measured:
     """Every method by itself: one that cannot run, or loses a sample that another method measured, is left out, and its
     reason is kept. Raises the first error if no method could be measured."""
-    check_options(methods, setup.options)
     found: dict[str, Measured] = {}
     errors: dict[str, OnnxrayError] = {}
     for k, method in enumerate(methods):
@@ -131,9 +130,8 @@ def measured_each(
             found[method] = setup.of_one(method, _part(progress, method, k, len(methods)))
         except OnnxrayError as error:
             errors[method] = error
-        release()
     if not found:
-        raise next(iter(errors.values()), InputError("no method to evaluate; name one or more"))
+        raise next(iter(errors.values()))
     most = max(found.values(), key=lambda one: len(one.rows))
     lost = {one.name for one in most.failed}
     reasons = {method: " ".join(str(error).split()) for method, error in errors.items()}

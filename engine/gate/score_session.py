@@ -1,23 +1,69 @@
-"""The forward pass of a model that ends in an explained score: of many inputs, for a target that is settled."""
+"""The sessions that run a model forward: to all of its scores, or to the explained score of a settled target."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
+from ..attribution.axes import score_axes
 from ..attribution.heads import logits
-from ..attribution.score import flat_scores, row_scores
+from ..attribution.memory import bytes_per_row
+from ..attribution.score import flat_scores, row_scores, score_tensor
 from ..data.batch import Batch
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model
 from ..runtime import Provider, Session, open_model
 from .explained_target import ExplainedTarget
 
-__all__ = ["ScoreSession", "open_score_session"]
+__all__ = ["ForwardPasses", "ScoreSession"]
+
+
+@dataclass(frozen=True, eq=False)
+class ForwardPasses:
+    """The sessions that run a model forward, each opened once: with its scores, and up to the score of each kind of
+    target. ``tensor`` names the scores as ``score=`` does."""
+
+    model: Model
+    tensor: str
+    providers: Sequence[Provider] | Provider | None = None
+    threads: int | None = None
+    of_kinds: dict[object, ScoreSession] = field(default_factory=dict)
+
+    @cached_property
+    def plain(self) -> tuple[Session, str]:
+        """The model as it is, and the name of its scores."""
+        program, y = self.model.copy(), str(score_tensor(self.model, self.tensor).name)
+        if y not in [value.name for value in program.outputs]:
+            program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[y])
+        return open_model(program, self.providers, self.threads), y
+
+    def of(self, target: ExplainedTarget) -> ScoreSession:
+        """The model up to the score of a target's kind."""
+        key = target.score.kind, target.axes
+        if key not in self.of_kinds:
+            self.of_kinds[key] = _opened(self.model, self.tensor, target, self.providers, self.threads)
+        return self.of_kinds[key]
+
+    @cached_property
+    def axis(self) -> int | None:
+        """The axis of the scores that counts examples."""
+        return score_axes(self.model, self.tensor).axis
+
+    @cached_property
+    def row_bytes(self) -> int:
+        """The most memory that a run of the model takes for one row, in bytes."""
+        return bytes_per_row(self.model)
+
+    @property
+    def count(self) -> int:
+        """How many sessions are open."""
+        return ("plain" in vars(self)) + len(self.of_kinds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +81,14 @@ class ScoreSession:
         return self.session.run(feeds, [self.score])[self.score][: batch.examples].astype(np.float64)
 
 
-def open_score_session(
+def _opened(
     model: Model,
     tensor: str,
     explained: ExplainedTarget,
     providers: Sequence[Provider] | Provider | None = None,
     threads: int | None = None,
 ) -> ScoreSession:
-    """Opens a model with the score of a target's kind; ``tensor`` names its scores as ``score=`` does."""
+    """A session of a model that ends in the score of a target's kind."""
     score, axes = explained.score, explained.axes
     program = score.prepared(model).copy()
     g = GraphBuilder(program.graph, prefix="gate")

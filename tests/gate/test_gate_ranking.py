@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 import onnxray
+import onnxruntime
 import pytest
 from cli_tools import DIGITS
 from held_out import digits
@@ -154,3 +156,24 @@ def test_the_int8_classifier(data: Callable[[str], Path]) -> None:
     differences = [one.values["insertion"] - one.values["deletion"] for one in found.ranking]
     assert differences == sorted(differences, reverse=True)
     assert len(set(differences)) > 1
+
+
+def test_methods_share_the_forward_session(product: onnxray.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deletion runs the model as it is, whose only output is y: in one session for all methods."""
+    names = ("saliency", "occlusion", "feature-ablation")
+    monkeypatch.setattr("onnxray.gate.evaluation.METHODS", dict.fromkeys(names))
+    real, opened = onnxruntime.InferenceSession.__init__, []
+
+    def counted(self: onnxruntime.InferenceSession, *given: Any, **named: Any) -> None:
+        real(self, *given, **named)
+        opened.append([one.name for one in self.get_outputs()])
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "__init__", counted)
+    found = evaluate(product, np.ones((1, 12), np.float32), methods="all", metrics="deletion", threads=1)
+    assert set(found.rows[0].maps) == set(names)
+    assert opened.count(["y"]) == 1
+
+
+def test_no_method_is_one_line() -> None:
+    with pytest.raises(InputError, match="name one or more"):
+        evaluate(DIGITS, X, methods=[])

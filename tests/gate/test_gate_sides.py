@@ -55,7 +55,7 @@ def test_a_float_model_is_run_once_for_each_other_map(runs: list[str], target: A
     side = open_model_under_test(DIGITS, METHODS, threads=1)
     side.evidence(side.prepared(X), target)
     assert runs == ["grad-cam", "saliency"]
-    assert "forward" not in vars(side)
+    assert side.passes.count == 0
     check(side, X, target)
 
 

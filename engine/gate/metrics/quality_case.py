@@ -110,7 +110,7 @@ class QualityCase:
     @cached_property
     def _at_once(self) -> int:
         """The number of inputs that fit an explainer's memory."""
-        return max(1, min(CHUNK, self.side.explainers[self.method].memory // max(1, self.side.row_bytes)))
+        return max(1, min(CHUNK, self.side.explainers[self.method].memory // max(1, self.side.passes.row_bytes)))
 
     def _chunk(self, inputs: NDArray) -> NDArray[np.floating]:
         """The scores of classes, or the explained score alone, of inputs; as many at once as the model takes."""
@@ -126,8 +126,8 @@ class QualityCase:
 
     def _scores_of(self, batch: Batch) -> NDArray:
         if self.target.place is None:
-            return self.side.score_session(self.target)(batch, self.target)
-        session, y = self.side.forward
+            return self.side.passes.of(self.target)(batch, self.target)
+        session, y = self.side.passes.plain
         return session.run(batch.take(batch.fill(np.arange(batch.examples))), [y])[y][: batch.examples]
 
 
