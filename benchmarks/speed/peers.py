@@ -20,7 +20,7 @@ from .subjects import Subject, last_maps
 __all__ = ["Peer", "captum_attribute", "peers_of"]
 
 Peer = Callable[[], np.ndarray]
-HOOKED = ("guided-backprop", "deconvnet", "deep-lift", "grad-cam")  # compiled modules run no hooks
+HOOKED = ("guided-backprop", "deconvnet", "deep-lift", "grad-cam", "guided-grad-cam")  # compiled modules run no hooks
 CAMS = {
     "grad-cam": "GradCAM",
     "layer-cam": "LayerCAM",
@@ -109,6 +109,9 @@ CAPTUM: Mapping[str, Callable[[nn.Module, Any, Tensor, int], Any]] = {
     "grad-cam": lambda module, layer, x, rows: attr.LayerGradCam(module, layer).attribute(
         x, target=0, relu_attributions=True
     )[:, 0],
+    "guided-grad-cam": lambda module, layer, x, rows: attr.GuidedGradCam(module, layer).attribute(
+        x, target=0, interpolate_mode="bilinear"
+    ),
     "integrated-gradients": _integrated,
     "smoothgrad": _smoothgrad,
     "occlusion": _occlusion,

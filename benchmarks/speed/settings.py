@@ -30,6 +30,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {  # with the nets of which a peer comp
     "deep-lift": RELUS,
     "lrp": RELUS,
     "grad-cam": (*CONVOLUTIONS, "vit-b16"),
+    "guided-grad-cam": RELUS,
     "layer-cam": CONVOLUTIONS,
     "hires-cam": CONVOLUTIONS,
     "grad-cam++": CONVOLUTIONS,

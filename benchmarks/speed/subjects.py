@@ -18,6 +18,8 @@ from nets import export, net
 
 __all__ = ["Subject", "last_convolution", "last_maps", "subject"]
 
+POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+
 
 @dataclass(frozen=True, eq=False)
 class Subject:
@@ -60,14 +62,14 @@ def subject(name: str) -> Subject:
 
 
 def last_maps(one: Subject) -> nn.Module:
-    """The last module whose output has maps of more than one element; of a transformer the embedding of its patches."""
+    """The last module but poolings whose output has maps; of a transformer the embedding of its patches."""
     found: list[nn.Module] = []
 
     def remember(layer: nn.Module, _: object, y: Tensor) -> None:
         if y.dim() == 4 and y.shape[-1] > 1:
             found.append(layer)
 
-    leaves = [layer for layer in one.module.modules() if not list(layer.children())]
+    leaves = [layer for layer in one.module.modules() if not (list(layer.children()) or isinstance(layer, POOLS))]
     hooks = [layer.register_forward_hook(remember) for layer in leaves]
     one.module(torch.from_numpy(one.examples(1)))
     for hook in hooks:
