@@ -32,11 +32,11 @@ def check_output(model: Model, score: str) -> None:
         of = ", ".join(repr(y.name) for y in headed)
         raise InputError(
             f"the model has the outputs {names}: the first comes from no Softmax or Sigmoid, as scores do, but {of} "
-            f"do{'es' * (len(headed) == 1)}; name the one to explain by score= (--score{_logits_of(headed[0])})"
+            f"do{'es' * (len(headed) == 1)}; name the one to explain by score=: {_logits_of(headed[0])}"
         )
     if find_head(first) is None or headed:
         warnings.warn(
-            f"the model has the outputs {names}: the first is explained; name another by score= (--score)",
+            f"the model has the outputs {names}: the first is explained; name another by score=",
             UserWarning,
             stacklevel=6,
         )
@@ -48,7 +48,7 @@ def _named(y: ir.Value | None) -> str:
 
 
 def _logits_of(y: ir.Value) -> str:
-    """How an output is named on the command line, and the logits before it."""
+    """How an output is named, and the logits before it."""
     head = find_head(y)
     before = head.tensor if head is not None and not head.behind else None
-    return f" {y.name}" + (f", or its logits {before.name}" if before is not None else "")
+    return f"{y.name!r}" + (f", or {before.name!r} for its logits" if before is not None else "")

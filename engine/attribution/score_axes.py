@@ -50,9 +50,11 @@ class ScoreAxes:
         if self.single:
             return "give 0, there is one score" if self.count == 1 else "give a class index"
         index = ", ".join(["0"] * len(self.shape))
+        steps = sum(size != 1 for size in self.shape) == 2  # of a text that is read, or of a sequence
+        read = "Letter(0) or Token(0) of onnxray.scores (--target letter:0, token:0) for a letter or a step of a text, "
         return (
             f"give {len(self.shape)} indices, as in target=({index}) or --target {index.replace(' ', '')}, "
-            "or an array of the scores' shape that weights them"
+            f"{read * steps}or an array of the scores' shape that weights them"
         )
 
     def refuse(self, said: object) -> InputError:
