@@ -43,7 +43,7 @@ class TableChart:
     def beeswarm(self, title: str = "") -> Image.Image:
         """The columns of largest mean magnitude: a dot for each row, coloured by what the row holds, and the means.
 
-        Dots are grey where columns hold categories, or what they hold is not known.
+        Dots are grey where columns hold categories, or what they hold is missing or not known.
         """
         if not np.isfinite(self.attributions).all():
             raise InputError("attributions with NaN or infinity cannot be drawn")
@@ -57,10 +57,12 @@ class TableChart:
         dots = None
         for place, column in enumerate(shown):
             heights, ranks = place + SWARM * _spread(values[:, column]), _ranks(held[:, column])
-            if ranks is None:
-                swarm.scatter(values[:, column], heights, s=9, color=GREY)
-            else:
-                dots = swarm.scatter(values[:, column], heights, s=9, c=ranks, cmap="coolwarm", vmin=0, vmax=1)
+            known = ~np.isnan(ranks)
+            if not known.all():
+                swarm.scatter(values[~known, column], heights[~known], s=9, color=GREY)
+            if known.any():
+                colours = {"c": ranks[known], "cmap": "coolwarm", "vmin": 0, "vmax": 1}
+                dots = swarm.scatter(values[known, column], heights[known], s=9, **colours)
         swarm.set_yticks(range(len(shown)), [names[column] for column in shown])
         swarm.set_xlabel("attribution of each row")
         bars.barh(range(len(shown)), means[shown], 0.7, color=RED)
@@ -111,8 +113,9 @@ def chart_of(values: Any, inputs: Mapping[str, NDArray], columns: tuple[str, ...
 
 def rows_title(method: str, targets: NDArray) -> str:
     """What a chart of all rows is of."""
-    own = ", each for its own target" if len(np.unique(targets, axis=0)) > 1 else ""
-    return f"{method} of {len(targets)} rows{own}"
+    same = ",".join(f"{number:g}" for number in np.ravel(targets[:1]))
+    told = "each for its own target" if len(np.unique(targets, axis=0)) > 1 else f"target {same}"
+    return f"{method} of {len(targets)} rows, {told}"
 
 
 def _spread(values: NDArray) -> NDArray:
@@ -127,13 +130,13 @@ def _spread(values: NDArray) -> NDArray:
     return heights
 
 
-def _ranks(values: NDArray) -> NDArray | None:
-    """What rows hold, from 0 to 1 between the 5th and the 95th percentile; 0.5 where all hold the same."""
+def _ranks(values: NDArray) -> NDArray:
+    """What rows hold, from 0 to 1 between the 5th and the 95th percentile; 0.5 where all hold the same, NaN stays."""
     if np.isnan(values).all():
-        return None
-    low, high = np.percentile(values, [5, 95])
-    low, high = (low, high) if high > low else (values.min(), values.max())
-    return np.full(len(values), 0.5) if high == low else np.clip((values - low) / (high - low), 0, 1)
+        return values
+    low, high = np.nanpercentile(values, [5, 95])
+    low, high = (low, high) if high > low else (np.nanmin(values), np.nanmax(values))
+    return values * 0 + 0.5 if high == low else np.clip((values - low) / (high - low), 0, 1)
 
 
 def _picture(figure: object) -> Image.Image:

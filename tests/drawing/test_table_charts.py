@@ -14,7 +14,7 @@ from by_hand import model
 from onnxray.cli.app import run
 from onnxray.drawing.bar_chart import bar_chart, rank_features
 from onnxray.drawing.categories import merge_categories, one_hot_columns
-from onnxray.drawing.table_charts import TableChart
+from onnxray.drawing.table_charts import TableChart, rows_title
 from PIL import Image
 
 NAMES = ("age", "city_Rome", "city_Oslo", "city_New_York", "city_Bern", "flag")
@@ -150,3 +150,21 @@ def test_without_matplotlib(
 def test_what_cannot_be_drawn() -> None:
     with pytest.raises(onnxray.InputError, match="NaN or infinity cannot be drawn"):
         TableChart(np.full((2, 3), np.nan)).beeswarm()
+
+
+@pytest.mark.parametrize(
+    ("targets", "told"), [([2, 2, 2], "target 2"), ([2, 0, 2], "each for its own target"), ([[0, 5]] * 3, "target 0,5")]
+)
+def test_a_chart_of_rows_says_which_target(targets: list, told: str) -> None:
+    assert rows_title("lime", np.array(targets)) == f"lime of 3 rows, {told}"
+
+
+def test_a_row_with_a_missing_value_has_a_grey_dot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others keep their colours; no dot was drawn of a column with a missing value."""
+    held = np.array([[0.0], [np.nan], [1.0], [0.5]])
+    swarm, _ = axes_of(TableChart(np.array([[4.0], [3], [2], [1]]), held), monkeypatch)
+    missing, known = swarm.collections
+    assert np.asarray(missing.get_offsets())[:, 0].tolist() == [3]
+    assert missing.get_array() is None
+    assert np.asarray(known.get_offsets())[:, 0].tolist() == [4, 2, 1]
+    assert known.get_array().tolist() == pytest.approx([0, 1, 0.5])
