@@ -1,4 +1,8 @@
-"""AttnLRP on a small transformer, by the propositions of its paper (Achtibat et al., 2024, arXiv:2402.05602)."""
+"""AttnLRP on a small transformer, by the propositions of its paper (Achtibat et al., 2024, arXiv:2402.05602).
+
+Compared once with LXT 2.1 (``lxt.explicit``, its LayerNorm and RMSNorm, Gelu and SiLU) in float64, on these weights, for
+three classes (relative L2): 6e-8 to 1.1e-7 with 1e-9 for every stabiliser, 5e-6 to 4e-5 with those that each side has.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,8 @@ GIVEN = {name: normal(*shape, seed=k) / 2 for k, (name, shape) in enumerate(SIZE
 WHOLE = "n = LayerNormalization(x, g, b)"
 PARTS = """m = ReduceMean(x, last) d = Sub(x, m) d2 = Mul(d, d) v = ReduceMean(d2, last) ve = Add(v, tiny)
     s0 = Sqrt(ve) u = Div(d, s0) ug = Mul(u, g) n = Add(ug, b)"""
+RMS = "n = RMSNormalization(x, g)"
+SILU = "f1 = Sigmoid(f) r = Mul(f, f1)"
 GATED = "f1 = Div(f, root) f2 = Erf(f1) f3 = Add(f2, one) f4 = Mul(f, f3) r = Mul(f4, half)"
 
 
@@ -28,7 +34,8 @@ def transformer(norm: str = WHOLE, gelu: str = "r = Gelu(f)") -> Any:
         h = MatMul(z, A)  f = Add(h, a)  {gelu}  c = MatMul(r, B)  y = ReduceMean<keepdims=0>(c, middle)
     }}"""
     kept = {name: array for name, array in (more | {"half": np.float32(0.5)}).items() if name in f"{norm} {gelu}"}
-    return model(text, GIVEN | kept | {"middle": np.array([1])}, opset=20)
+    weights = {name: array for name, array in GIVEN.items() if name != "b" or norm != RMS}
+    return model(text, weights | kept | {"middle": np.array([1])}, opset=23)
 
 
 def linear(x: Array, y: Array, w: Array, r: Array) -> Array:
@@ -42,44 +49,49 @@ def product(a: Array, b: Array, r: Array) -> tuple[Array, Array]:
     return a * (share @ np.swapaxes(b, -1, -2)), b * (np.swapaxes(a, -1, -2) @ share)
 
 
-def relevance(x: Array, k: int) -> tuple[Array, Array]:
+def relevance(x: Array, k: int, rms: bool) -> tuple[Array, Array]:
     """The relevance of x for class k, and its score."""
     w = {name: array.astype(np.float64) for name, array in GIVEN.items()}
-    u = x - x.mean(2, keepdims=True)
+    u = x if rms else x - x.mean(2, keepdims=True)
     normal_u = u / np.sqrt((u**2).mean(2, keepdims=True) + 1e-5)
-    n = normal_u * w["g"] + w["b"]
+    n = normal_u * w["g"] + (0 if rms else w["b"])
     q, t, v = n @ w["Q"], np.swapaxes(n @ w["K"], 1, 2), n @ w["V"]
     p = q @ t
     s = np.exp(p) / np.exp(p).sum(2, keepdims=True)
     z = x + s @ v
     f = z @ w["A"] + w["a"]
-    r = f * (1 + np.vectorize(erf)(f / 2**0.5)) / 2
+    r = f / (1 + np.exp(-f)) if rms else f * (1 + np.vectorize(erf)(f / 2**0.5)) / 2
     c = r @ w["B"]
     score = c.mean(1)[:, k]
     of_c = c * np.eye(4)[k] / 5
     of_z = linear(z, f, w["A"], linear(r, c, w["B"], of_c))  # Gelu hands all on
-    return attended(x, n, normal_u, (q, t, v, p, s, z), of_z), score
+    of_n, of_x = attended(x, n, (q, t, v, p, s, z), of_z)
+    if rms:
+        return of_x + of_n, score
+    share = normal_u * w["g"] * of_n / stable(n) / u  # proposition 3.4: the deviation is a constant
+    return of_x + x * (share - share.mean(2, keepdims=True)), score
 
 
-def attended(x: Array, n: Array, normal_u: Array, values: tuple[Array, ...], of_z: Array) -> Array:
+def attended(x: Array, n: Array, values: tuple[Array, ...], of_z: Array) -> tuple[Array, Array]:
+    """The relevance of n, through attention, and of x, past it."""
     q, t, v, p, s, z = values
     w = {name: array.astype(np.float64) for name, array in GIVEN.items()}
     of_s, of_v = product(s, v, of_z * (s @ v) / stable(z))
     of_p = p * (of_s - s * of_s.sum(2, keepdims=True))  # proposition 3.1
     of_q, of_t = product(q, t, of_p)
     pairs = (("Q", q, of_q), ("K", np.swapaxes(t, 1, 2), np.swapaxes(of_t, 1, 2)), ("V", v, of_v))
-    of_n = sum(linear(n, y, w[name], r) for name, y, r in pairs)
-    share = normal_u * w["g"] * of_n / stable(n) / normal_u  # proposition 3.4: the deviation is a constant
-    scale = normal_u / (x - x.mean(2, keepdims=True))
-    centred = share * scale - (share * scale).mean(2, keepdims=True)
-    return x * centred + of_z * x / stable(z)
+    return np.sum([linear(n, y, w[name], r) for name, y, r in pairs], 0), of_z * x / stable(z)
 
 
-@pytest.mark.parametrize(("norm", "gelu"), [(WHOLE, "r = Gelu(f)"), (PARTS, GATED)], ids=["fused", "in several nodes"])
+@pytest.mark.parametrize(
+    ("norm", "gelu"),
+    [(WHOLE, "r = Gelu(f)"), (PARTS, GATED), (RMS, SILU)],
+    ids=["fused", "in several nodes", "RMSNormalization and SiLU"],
+)
 def test_a_transformer(norm: str, gelu: str) -> None:
     x = normal(2, 5, 6, seed=9)
     found = onnxray.explain(transformer(norm, gelu), x, "lrp", composite="attnlrp", target=1)
-    truth, score = relevance(x.astype(np.float64), 1)
+    truth, score = relevance(x.astype(np.float64), 1, norm == RMS)
     np.testing.assert_allclose(found.score, score, rtol=1e-4)
     assert distance(found.values, truth) <= 5 * TOLERANCE  # the formulas have stabilisers that gradients need not
     np.testing.assert_allclose(found.delta, truth.sum((1, 2)) - score, atol=1e-4)
