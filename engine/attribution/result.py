@@ -23,6 +23,7 @@ from ..support.damaged import readable
 from ..support.writing import replacing
 from .archive import packed, unpacked
 from .reductions import CHANNEL_AXES, REDUCTIONS, TOKENS, is_of_layer, reduced
+from .shown import Shown
 from .view_of import view_of
 
 __all__ = ["REDUCTIONS", "TOKENS", "Attribution"]
@@ -31,8 +32,8 @@ Array = NDArray[Any]
 SERIES = ("NCT", "NTC")
 
 
-@dataclass(frozen=True, eq=False)
-class Attribution:
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution(Shown):
     """The contribution of each element of a batch of inputs to the scores that were explained.
 
     Args:

@@ -21,7 +21,7 @@ __all__ = ["Comparison", "measure", "warn_of_one_method"]
 HARDLY_OF_WEIGHTS = frozenset({"guided", "deconvnet"})  # Relu policies whose maps hardly depend on the weights
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(ComparisonRecord):
     """The results of a comparison: rows by sample, their summary, the checks of thresholds, and the verdict.
 

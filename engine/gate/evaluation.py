@@ -40,7 +40,7 @@ TARGETS = ("top1", LABEL)
 EVERY = "all"  # in the place of the names of methods
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation(EvaluationRecord):
     """The results of an evaluation: rows by sample, their summary, and mean deletion and insertion curves by method."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ..support.json_text import json_text
@@ -31,7 +32,7 @@ class Failed:
         return self.reason if self.name in self.reason else f"{self.name}: {self.reason}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ComparisonRecord:
     """The results of a comparison: rows by sample, their summary, the checks of thresholds, and the verdict."""
 
@@ -45,6 +46,13 @@ class ComparisonRecord:
     calibration: Calibration | None = None
     layers: LayerReport | None = None
     pair: Pair | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        """The models, the verdict and the first check that decided it, in one line."""
+        first = next((one for one in self.checks if not one.passed), next(iter(self.checks), "no threshold"))
+        counted = f"{len(self.rows)} samples" + (f", {len(self.failed)} skipped" if self.failed else "")
+        names = " with ".join(Path(one).name for one in (self.reference, self.candidate))
+        return f"Comparison({names}: {self.verdict.upper()}, {counted}, {first})"
 
     @property
     def verdict(self) -> Verdict:
@@ -89,7 +97,7 @@ class ComparisonRecord:
         return json_text(self.to_json(), indent=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EvaluationRecord:
     """The results of an evaluation: rows by sample, their summary, and mean deletion and insertion curves by method."""
 
@@ -100,6 +108,12 @@ class EvaluationRecord:
     curves: Mapping[str, Mapping[str, tuple[float, ...]]]
     provenance: Mapping[str, Any]
     unmeasured: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """The model, and the methods from the best on, in one line."""
+        methods = " > ".join(one.method if one.rank else f"{one.method} (no rank)" for one in self.ranking)
+        counted = f"{len(self.rows)} samples" + (f", {len(self.failed)} skipped" if self.failed else "")
+        return f"Evaluation({Path(self.model).name}: {counted}, {methods} by {self.ranked_by})"
 
     @property
     def ranking(self) -> tuple[Ranked, ...]:

@@ -38,7 +38,7 @@ class Layer:
     layout: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """An ONNX model, ready to be differentiated. Made by ``load``; never changed after that.
 
@@ -48,6 +48,11 @@ class Model:
     program: ir.Model
     path: Path | None = None
     original_opset: int | None = None
+
+    def __repr__(self) -> str:
+        """The file, and the inputs and outputs with their shapes, in one line."""
+        inputs, outputs = (", ".join(map(_described, values)) for values in (self.inputs, self.outputs))
+        return f"Model({self.path.name if self.path else self.graph.name}: {inputs} -> {outputs})"
 
     @property
     def graph(self) -> ir.Graph:
@@ -172,3 +177,8 @@ def _infer_once(program: ir.Model) -> None:
 def is_float(value: ir.Value) -> bool:
     """Whether gradients exist for a value's type; a sequence or an optional of floats is no tensor of floats."""
     return value.dtype in _FLOATS and not isinstance(value.type, ir.SequenceType | ir.OptionalType)
+
+
+def _described(value: ir.Value) -> str:
+    dims = None if value.shape is None else [d if isinstance(d, int) else d.value or "?" for d in value.shape]
+    return f"{value.name} of unknown shape" if dims is None else f"{value.name} ({', '.join(map(str, dims))})"
