@@ -29,7 +29,7 @@ from .view_of import view_of
 __all__ = ["REDUCTIONS", "TOKENS", "Attribution"]
 
 Array = NDArray[Any]
-SERIES = ("NCT", "NTC")
+LAYOUTS = (*CHANNEL_AXES, "NCT", "NTC", TOKENS)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,9 +83,8 @@ class Attribution(Shown):
     def __post_init__(self) -> None:
         if len(self.pictures) not in (0, len(self)):
             raise InputError(f"{len(self.pictures)} pictures for {len(self)} examples; give one each, or none")
-        if self.layout not in (None, TOKENS, *SERIES, *CHANNEL_AXES):
-            known = ", ".join((*CHANNEL_AXES, *SERIES, TOKENS))
-            raise InputError(f"{self.layout!r} is no layout; choose from {known}, or None to have it guessed")
+        if self.layout not in (None, *LAYOUTS):
+            raise InputError(f"{self.layout!r} is no layout; choose from {', '.join(LAYOUTS)}, or None for a guess")
 
     def __len__(self) -> int:
         name, values = next(iter(self._named().items()))
@@ -196,7 +195,7 @@ class Attribution(Shown):
         """
         path = Path(path)
         if path.suffix.lower() == ".png":
-            write = partial(self._sheet(**drawing).save, format="PNG")
+            write = partial(self.sheet(**drawing).save, format="PNG")
         elif path.suffix.lower() == ".npz":
             held = {one.name: getattr(self, one.name) for one in fields(self)}
             write = partial(np.savez_compressed, **packed(held))
@@ -240,7 +239,8 @@ class Attribution(Shown):
         every = views if len(views) == len(self) else self._drawing(range(len(self)), style=style, **seen)[0]
         return views, [scales_of(every, palette, percentile)] * len(views), look
 
-    def _sheet(self, **drawing: Any) -> Image.Image:
+    def sheet(self, **drawing: Any) -> Image.Image:
+        """All examples on one picture, as ``save`` writes it; ``drawing`` as there."""
         chart = chart_of(self.values, self.inputs, self.columns)
         if chart and self.columns and len(self) > 1 and not drawing:
             return chart.beeswarm(rows_title(self.method, self.target))

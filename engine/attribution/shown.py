@@ -73,7 +73,7 @@ class Shown:
     def _picture(self) -> Image.Image | None:
         one: Any = self
         try:
-            return one.figure() if len(one) == 1 else one[:MOST]._sheet()
+            return one.figure() if len(one) == 1 else one[:MOST].sheet()
         except OnnxrayError:
             return None
 

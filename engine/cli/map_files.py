@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from ..attribution.result import Attribution
-from ..support.writing import replacing
+from ..support.writing import write_new
 
 __all__ = ["safe_name", "write_numbers"]
 
@@ -37,6 +38,6 @@ def _several(one: Attribution) -> bool:
 
 def _write_map(values: np.ndarray, file: Path) -> Path:
     """Without waiting for the disk, which takes longer than the map; --resume makes a file without content again."""
-    with replacing(file, synced=False) as temporary:
-        np.save(temporary, values, allow_pickle=False)
-    return file
+    content = BytesIO()
+    np.save(content, values, allow_pickle=False)
+    return write_new(file, content.getvalue())

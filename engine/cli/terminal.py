@@ -180,7 +180,8 @@ def progress_bar(total: int, worth: bool) -> Iterator[Step]:
             note_progress(
                 f"{int(done) if whole is None else whole} of {total} done" if total > 1 else f"{done / total:.0%} done"
             )
-            bar.update(task, description=escape(printable(name)), completed=done)
+            if shown:
+                bar.update(task, description=escape(printable(name)), completed=done)
 
         yield step
 

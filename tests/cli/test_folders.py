@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -265,6 +266,6 @@ def test_a_full_disk_ends_the_run(photos: Path, monkeypatch: pytest.MonkeyPatch)
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr(os, "rename", full)
     assert run(EXPLAIN) == 2
     assert [line["source"] for line in lines()] == [str(photos / "bad.png"), str(photos / "1.png")]

@@ -197,9 +197,9 @@ def test_a_shared_scale_makes_maps_comparable() -> None:
     both = attribution(values)
     assert both.image(1, palette="gray").getpixel((0, 0)) == (255,) * 3
     assert both.image(1, palette="gray", scale="shared").getpixel((0, 0)) == (64,) * 3
-    sheet = both._sheet(palette="gray", percentile=None)
+    sheet = both.sheet(palette="gray", percentile=None)
     assert sheet.getpixel((8 + 224 + 8 + 4, 12)) == (64,) * 3  # by default shared on a sheet
-    each = both._sheet(palette="gray", percentile=None, scale="each")
+    each = both.sheet(palette="gray", percentile=None, scale="each")
     assert each.getpixel((8 + 224 + 8 + 4, 12)) == (255,) * 3
 
 
@@ -245,7 +245,7 @@ def test_several_inputs_are_drawn_one_below_another() -> None:
 def test_a_grid_has_a_row_for_each_example() -> None:
     pictures = tuple(Image.new("RGB", (64, 64), (9 * k, 90, 9)) for k in range(3))
     whole = attribution(np.ones((3, 3, 8, 8)), pictures=pictures)
-    sheet = whole._sheet(style="grid")
+    sheet = whole.sheet(style="grid")
     assert sheet.height > 3 * 192
     assert 2 * 192 < sheet.width < 3 * 224
 
