@@ -9,6 +9,7 @@ from ..attribution.axes import score_axes
 from ..attribution.box_classes import box_classes
 from ..attribution.target_text import fitting_labels
 from ..attribution.target_words import target_of
+from ..data.files import is_picture
 from ..data.found_files import find_files
 from ..data.labels import read_labels
 from ..errors import InputError
@@ -90,6 +91,8 @@ def explain(
     """
     source, files = load(model), _found(images, out)
     encoded = encoded_text(source, texts, files)
+    if recording != Recording() and all(map(is_picture, files)):  # or a text and no files
+        raise InputError("--chunk and --at are for recordings (.wav, .npy, .npz), and none is given")
     scores = score_axes(source, setup.score)
     classes = box_classes(source, setup.score)
     known = fitting_labels(source, classes or scores, read_labels(labels) if labels else None)

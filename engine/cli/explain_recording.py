@@ -17,7 +17,7 @@ from ..attribution.state_inputs import carried_states
 from ..data.audio import WAV
 from ..data.chunks import Chunks, chunks_of
 from ..data.files import Given, is_picture
-from ..drawing.series import TimeAxis
+from ..drawing.series import CURVES, TimeAxis
 from ..drawing.views import View
 from ..errors import InputError
 from ..explainer import Explainer
@@ -70,16 +70,18 @@ class ChunkViews:
             "series", self._mark(len(chunks), chosen, 1), data=self.found.scores[None], axis=every, aside=True
         )
         own = {f"{name or chunks.name}, {self.name}": self._shifted(view) for name, view in views.items()}
-        if chosen is None:
+        curves = np.moveaxis(self.recording, chunks.axis, -1).reshape(-1, chunks.samples)
+        if not own:
+            return {"score of each chunk (the map has no picture; --npz writes its numbers)": scores}
+        if chosen is None or len(curves) > CURVES:
             return {**own, "score of each chunk": scores}
         mark = self._mark(chunks.samples, chosen, chunks.hop)
-        curves = np.moveaxis(self.recording, chunks.axis, -1).reshape(-1, chunks.samples)
         whole = View("series", np.repeat(mark, len(curves), 0), data=curves, axis=axis, aside=True)
         return {**own, "the recording": whole, "score of each chunk": scores}
 
     def own(self, views: Mapping[str, View]) -> dict[str, View]:
-        """The view of the map alone."""
-        return dict(list(views.items())[:1])
+        """The view of the map alone; none where maps of its shape have none."""
+        return {name: view for name, view in views.items() if not view.aside}
 
     def _shifted(self, view: View) -> View:
         """The map of a chunk with the time of the recording."""
@@ -96,11 +98,16 @@ class ChunkViews:
 
 
 def chunks_in(model: Model, file: Path, given: Given, asked: Recording) -> Chunks | None:
-    """The chunks of a file that is a recording longer than the model takes; None for any other."""
-    if is_picture(file):
-        return None
-    sound = file.suffix.lower() == WAV or bool(carried_states(model))
-    return chunks_of(model, _arrays(model, given), given.rate, asked.chunk, sound)
+    """The chunks of a file that is a recording longer than the model takes; None for any other.
+
+    InputError where options name a part of what is no such recording.
+    """
+    sound, found = file.suffix.lower() == WAV or bool(carried_states(model)), None
+    if not is_picture(file):
+        found = chunks_of(model, _arrays(model, given), given.rate, asked.chunk, sound)
+    if found is None and (asked.at not in ("best", "all") or (asked.chunk and is_picture(file))):
+        raise InputError(f"{file} is taken whole; --at and --chunk are for recordings longer than the model takes")
+    return found
 
 
 def explained_chunks(
@@ -122,7 +129,8 @@ def _told(shown: ChunkViews) -> str:
     if found.chosen is None:
         return f"{cut}; the map is the sum of those of all chunks"
     of = "with the highest score" if found.scores[found.chosen] == found.scores.max() else "asked for"
-    return f"{cut}; the map is of the chunk {of}, {shown.name} (--at all adds up those of all)"
+    each = "" if found.one_target else ", each chunk's that of its own top class"
+    return f"{cut}; the map is of the chunk {of}{each}, {shown.name} (--at all adds up those of all)"
 
 
 def _place(at: str, chunks: Chunks, rate: float | None) -> int | str:

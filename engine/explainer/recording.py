@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +25,15 @@ __all__ = ["ExplainedChunks", "explain_chunks"]
 @dataclass(frozen=True, eq=False)
 class ExplainedChunks:
     """The chunks of a recording with the score of each, the highest or the named one of them, and the map of that, or
-    of the whole recording (``chosen`` is None). ``carried``: the states that each chunk has from those before it."""
+    of the whole recording (``chosen`` is None). ``carried``: the states that each chunk has from those before it.
+    ``one_target``: whether all scores are of one target, as top classes need not be."""
 
     chunks: Chunks
     scores: NDArray
     attribution: Attribution
     chosen: int | None
     carried: tuple[str, ...]
+    one_target: bool = True
 
 
 def explain_chunks(
@@ -76,12 +77,14 @@ class _Recording:
         scout = Explainer(
             one.model, "saliency", score=one.score, providers=one.providers, threads=one.threads, memory=one.memory
         ) if method.many and method.differentiates else one  # fmt: skip
-        scores, best, kept = list[float](), -1, dict[str, NDArray]()
+        scores, best, kept, targets = list[float](), -1, dict[str, NDArray](), set[str]()
         for k, feeds, found in self._each(scout, progress):
             scores.append(float(found.score[0]))
+            targets.add(repr(found.target.tolist()))
             if k == at or (at == "best" and (best < 0 or scores[k] > scores[best])):
                 best, kept = k, feeds
-        return self._made(np.array(scores), one(kept, self.score), best)
+        own, states = self._of_recording(one(kept, self.score)), tuple(self.states)
+        return ExplainedChunks(self.chunks, np.array(scores), own, best, states, len(targets) == 1)
 
     def joined(self, progress: Progress | None) -> ExplainedChunks:
         """The sum of the maps of all chunks, over the whole recording."""
@@ -127,6 +130,3 @@ class _Recording:
     def _of_recording(self, found: Attribution) -> Attribution:
         """The attribution of the recording alone, without those of states."""
         return found[self.chunks.name] if isinstance(found.values, Mapping) else found
-
-    def _made(self, scores: NDArray, found: Any, k: int) -> ExplainedChunks:
-        return ExplainedChunks(self.chunks, scores, self._of_recording(found), k, tuple(self.states))

@@ -138,6 +138,51 @@ def test_chunks_that_are_not_there_are_one_line(
     assert message in error
 
 
+@pytest.mark.usefixtures("elsewhere")
+def test_top_classes_that_differ_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    proto = model("net (float[N, 2] x, float[N, 1] state) => (float[N, 2] y, float[N, 1] state_out) {"
+                  " y = Add(x, state) state_out = Identity(state) }")  # fmt: skip
+    onnx.save(proto, "two.onnx")
+    np.save("long.npy", np.float32([[3, 1, 0, 2]]))
+    assert run(["explain", "two.onnx", "long.npy", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert records(out)[0]["chunks"]["scores"] == [3, 2]
+    assert "with the highest score, each chunk's that of its own top class, samples 0 to 1" in err
+    assert run(["explain", "two.onnx", "long.npy", "--at", "all"]) == 2
+    assert "the top class is not the same in all chunks; name one by --target" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_frames_of_a_spectrum_have_scores_over_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """A stream of frames (N, 5, 1, 2), as gtcrn takes them: of a map that has no picture no feature is listed."""
+    proto = model(
+        """net (float[1, 5, 1, 2] mix, float[1, 1] cache) => (float[1, 1] y, float[1, 1] cache_out) {
+            s = ReduceSum<keepdims=0>(mix, axes) r = Reshape(s, like) y = Add(r, cache) cache_out = Identity(y) }""",
+        {"axes": np.array([1, 2, 3]), "like": np.array([1, 1])},
+    )
+    onnx.save(proto, "stream.onnx")
+    mix = normal(1, 5, 6, 2)
+    np.save("mix.npy", mix)
+    assert run(["explain", "stream.onnx", "mix.npy", "--json"]) == 0
+    (record,) = records(capsys.readouterr().out)
+    assert record["chunks"]["scores"] == pytest.approx(np.cumsum(mix.sum((0, 1, 3))).tolist(), abs=1e-5)
+    assert "features" not in record
+    assert Image.open(record["files"][0]).height < 250  # the scores alone
+
+
+@pytest.mark.usefixtures("sound")
+def test_what_is_taken_whole_has_no_part_to_name(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--at", "0.01"]
+    np.save("one.npy", np.ones((1, SIZE), np.float32))
+    assert run(["explain", "voice.onnx", "one.npy", *options]) == 2
+    assert "one.npy is taken whole; --at and --chunk are for recordings longer" in capsys.readouterr().err
+    assert run(["explain", "voice.onnx", "one.npy", "--at", "all"]) == 0  # which is that
+    capsys.readouterr()
+    Image.new("RGB", (8, 8)).save("one.png")
+    assert run(["explain", "voice.onnx", "one.png", "--chunk", "4"]) == 2
+    assert "--chunk and --at are for recordings (.wav, .npy, .npz), and none is given" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not path("silero_vad_16k_op15").exists(), reason="silero-vad is not in ../shared/data")
 def test_silero_itself(sound: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
