@@ -8,14 +8,16 @@ import pytest
 from black_box import groups_of
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
-pytest.importorskip("captum", reason="Captum is not installed")
 
 import torch
-from captum import attr
+from late import Late, late
 from nets import net
 from onnxray.methods.feature_permutation import values_of_others
 from peers import TARGET, Note, check, explainer, small
 from torch import Tensor, nn
+
+late("captum")  # imported when a test first uses it
+attr = Late("captum.attr")
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning")]  # Captum tells of each mask
 

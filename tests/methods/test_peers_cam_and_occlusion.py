@@ -11,14 +11,16 @@ import pytest
 from cam_formulas import FORMULAS
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
-pytest.importorskip("captum", reason="Captum is not installed")
 
 import torch
 from architectures import Residual
-from captum import attr
+from late import Late, late
 from nets import Net, net
 from peers import EVERY_DAY, TARGET, Note, Peer, check, explainer, small
 from torch import Tensor, nn
+
+late("captum")  # imported when a test first uses it
+attr = Late("captum.attr")
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum warns of every hook that it sets
 

@@ -9,12 +9,14 @@ import onnxray
 import pytest
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
-pytest.importorskip("captum", reason="Captum is not installed")
 
 import torch
+from late import late
 from nets import net
 from peers import GRADIENTS, LARGE, TARGET, Note, check, check_each, explainer, gradient_peer, small
 from torch import Tensor, nn
+
+late("captum")  # imported when a test first uses it
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum warns of every hook that it sets
 

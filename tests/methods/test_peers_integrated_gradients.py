@@ -9,13 +9,15 @@ import onnxray
 import pytest
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
-pytest.importorskip("captum", reason="Captum is not installed")
 
 import torch
-from captum import attr
+from late import Late, late
 from nets import Net, net
 from peers import TARGET, Note, Peer, check, check_a_pair, explainer, gradient_peer, small
 from torch import Tensor, nn
+
+late("captum")  # imported when a test first uses it
+attr = Late("captum.attr")
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Captum warns of every hook that it sets
 

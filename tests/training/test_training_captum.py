@@ -20,18 +20,20 @@ from onnx.reference import ReferenceEvaluator
 from onnxray.gradient_graph import GradientGraph, differentiate
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
-pytest.importorskip("captum", reason="Captum is not installed")
 
 import torch
-from captum import attr
 from in_float64 import in_float64, run_in_float64
 from kinks import kinks, on_the_side_of, run_with_activations, torch_activations, with_activations
+from late import Late, late
 from nets import Net, forget, net
+
+late("captum")  # imported when a test first uses it
+attr = Late("captum.attr")
 
 TOLERANCE = 1e-5  # of the largest attribution
 ON_THE_KINK = 1e-5  # of a layer's root mean square: what float32 rounds
 SEEDS, FEW = range(5), range(2)  # few in float64 of VGG-16, where no picture has a kink
-PEERS = {"guided": attr.GuidedBackprop, "deconvnet": attr.Deconvolution}
+PEERS = {"guided": "GuidedBackprop", "deconvnet": "Deconvolution"}
 METHODS = {"guided": "guided-backprop", "deconvnet": "deconvnet"}
 TARGET = 3
 SCORES = np.eye(10, dtype=np.float32)[[TARGET]]
@@ -46,7 +48,7 @@ def error(found: np.ndarray, truth: np.ndarray) -> float:
 
 
 def captum(module: torch.nn.Module, relu: str, x: np.ndarray, dtype: torch.dtype) -> np.ndarray:
-    return PEERS[relu](module).attribute(torch.from_numpy(x).to(dtype), target=TARGET).detach().numpy()
+    return getattr(attr, PEERS[relu])(module).attribute(torch.from_numpy(x).to(dtype), target=TARGET).detach().numpy()
 
 
 @pytest.fixture(scope="module")
