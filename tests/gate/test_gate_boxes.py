@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,8 +17,10 @@ from cli_tools import one_line
 from detector_nets import NETS, SIDE, Net, intersection_over_union, kept
 from onnx import numpy_helper
 from onnxray import compare, evaluate, models
+from onnxray.attribution.inputs import prepare
 from onnxray.cli.app import run
 from onnxray.gate.reports.comparison_page import boxed
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from PIL import Image
 from scipy.spatial.distance import cosine
 
@@ -212,3 +215,36 @@ def test_the_page_draws_both_boxes() -> None:
     drawn = np.asarray(boxed(look, plain))
     assert (drawn != 0).any()
     assert drawn.shape[0] >= SIDE
+
+
+class Feeds(CalibrationDataReader):
+    """One picture, from which the ranges of activations are taken."""
+
+    def __init__(self, name: str, x: Array) -> None:
+        self.rows = iter([{name: x}])
+
+    def get_next(self) -> dict[str, Array] | None:  # type: ignore[override]
+        return next(self.rows, None)
+
+
+@pytest.mark.slow
+def test_a_real_face_detector_against_its_int8_form(data: Callable[[str], Path], tmp_path: Path) -> None:
+    """The int8 form is known as a detector, too, and has the same face at nearly the same place."""
+    source, picture = data("onnx/ultraface_RFB-320.onnx"), data("images/grace_hopper.bmp")
+    preprocess = onnxray.Preprocess(size=(240, 320), range=(0, 255), mean=(127.0,), std=(128.0,))
+    loaded, target = onnxray.load(source), tmp_path / "int8.onnx"
+    onnx.save(loaded.proto(), tmp_path / "float.onnx")
+    (name, x), *_ = prepare(loaded, picture, preprocess).batch.feeds.items()
+    quantize_static(
+        tmp_path / "float.onnx", target, Feeds(name, x), QuantFormat.QDQ, per_channel=True,
+        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+    )  # fmt: skip
+    found = compare(source, target, picture, target="box:0", preprocess=preprocess, **QUICK)
+    (row,) = found.rows
+    assert row.outputs["target-found"] == 1
+    assert 0.8 < row.outputs["box-iou"] < 1
+    assert row.outputs["score-change"] < 0.05
+    assert row.boxes is not None
+    assert row.outputs["box-iou"] == pytest.approx(_overlap(*row.boxes), abs=1e-5)
+    box = onnxray.detect(source, picture, preprocess=preprocess)[0][0]
+    np.testing.assert_allclose(row.boxes[0], box.corners, rtol=1e-4)
