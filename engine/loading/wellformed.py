@@ -118,11 +118,11 @@ def _check_tensor(tensor: onnx.TensorProto, where: str) -> None:
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         return
     if tensor.HasField("raw_data"):
-        bits = math.prod(tensor.dims) * _bits(tensor.data_type)
-        if len(tensor.raw_data) != -(-bits // 8):
+        bits, held = math.prod(tensor.dims) * _bits(tensor.data_type), len(tensor.raw_data)  # each look copies it
+        if held != -(-bits // 8):
             kind = ir.DataType(tensor.data_type).name
-            raise ModelError(f"{about}, {kind} of dimensions {list(tensor.dims)}, holds {len(tensor.raw_data):,} bytes")
-        if len(tensor.raw_data) > _LARGE:
+            raise ModelError(f"{about}, {kind} of dimensions {list(tensor.dims)}, holds {held:,} bytes")
+        if held > _LARGE:
             return
     try:
         onnx.checker.check_tensor(tensor)
