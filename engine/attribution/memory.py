@@ -20,10 +20,11 @@ __all__ = ["bytes_held", "bytes_per_row", "parse_memory", "rows_in_cache"]
 # What onnxruntime takes beside the values: convolutions unfold their input or pad its channels, the arena rounds up.
 # Measured were 1.1 (ViT-B/16), 1.3 (ResNet-50), 1.7 (MobileNetV2) and 2.1 (VGG-16) times the values alive at one time.
 WORKING = 2.2
-# Beyond what a processor's last cache holds, more rows make each row slower. 20 steps of integrated gradients on the
-# digits net took, per picture and with a cache of 32 MB, 7.4 ms in runs of 16 rows, 5.9 in 64 and 128 (20 and 40 MB),
-# 6.3 in 256, 6.6 in 640. With fewer rows, what a run costs apart from its rows counts more.
-CACHE = 32 * 2**20
+# Far beyond what a processor's last cache holds, more rows make each row slower. With a cache of 32 MB, the digits net
+# took per picture, by 20 steps of integrated gradients, 7.4 ms in runs of 16 rows, 5.9 in 64 and 128 (20 and 40 MB),
+# 6.3 in 256, 6.6 in 640; by occlusion 9.0 in 128 (27 MB), 8.1 in 256, 8.5 in 640. With few rows, what a run costs apart
+# from its rows counts more.
+CACHE = 64 * 2**20
 FEW = 32
 # operators whose weights onnxruntime copies in an order of its own
 _PACKED = frozenset(

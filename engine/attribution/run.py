@@ -54,9 +54,14 @@ def run_samples(
     count = next((len(array) for array in plan.points.values()), 1)
     delta = np.zeros(batch.examples) if plan.delta is not None else None
     sums = Sums({}, target.copy(), np.zeros((batch.examples, count), np.float32), delta=delta)
+    taken: tuple[np.ndarray, dict[str, np.ndarray]] = np.empty(0), {}
     done = 0
-    for rows, places in _chunks(batch.examples, count, limit if batch.fixed is None else batch.fixed):
-        feeds = _feeds(plan, batch, sums, batch.fill(rows), batch.fill(places))
+    turns = limit // batch.examples * batch.examples or limit  # whole turns are summed at once
+    for rows, places in _chunks(batch.examples, count, turns if batch.fixed is None else batch.fixed):
+        filled = batch.fill(rows)
+        if not np.array_equal(filled, taken[0]):  # the examples of a run are often those of the run before
+            taken = filled, batch.take(filled)
+        feeds = _feeds(plan, taken[1], sums, filled, batch.fill(places))
         results = session.run(feeds, plan.fetched(places[0] == 0, keep))
         _collect(plan, batch, sums, rows, places, results)
         if missing and places[0] == 0 and (why := missing(sums.settled[rows], rows)):
@@ -83,14 +88,14 @@ def _chunks(examples: int, count: int, limit: int) -> Iterator[tuple[np.ndarray,
 
 def _feeds(
     plan: ExplanationGraph,
-    batch: Batch,
+    inputs: Mapping[str, np.ndarray],
     sums: Sums,
     rows: np.ndarray,
     places: np.ndarray,
 ) -> dict[str, np.ndarray]:
     in_order = places[-1] - places[0] == len(places) - 1  # a slice copies nothing
     chosen = slice(places[0], places[-1] + 1) if in_order else places
-    feeds = batch.take(rows) | {name: array[chosen] for name, array in plan.points.items()}
+    feeds = {**inputs} | {name: array[chosen] for name, array in plan.points.items()}
     if plan.points:
         feeds[plan.reference] = sums.scores[rows, 0]
     return feeds | {plan.target: sums.settled[rows]}
@@ -117,15 +122,26 @@ def _collect(
         np.add.at(sums.delta, rows, results[str(plan.delta)][:keep].astype(np.float64))
     for name, output in plan.totals.items():
         parts = by_row(results[output], plan.row_axis(name))
-        if not plan.points and keep == batch.examples:
-            sums.values[name] = parts[:keep]
+        if not plan.points:  # one row of each example: nothing to add up
+            if keep == batch.examples:
+                sums.values[name] = parts[:keep]
+                continue
+            values = sums.values.setdefault(name, np.empty((batch.examples, *parts.shape[1:]), parts.dtype))
+            values[rows] = parts[:keep]
             continue
         total = sums.values.setdefault(name, np.zeros((batch.examples, *parts.shape[1:])))
-        examples = len(total)  # their rows come by turns, so that every so many are of one example
-        for first, example in enumerate(rows[:examples]):
-            total[example] += parts[first:keep:examples].sum(0, dtype=np.float64)
+        _add(total, rows, parts[:keep])
+
+
+def _add(total: np.ndarray, rows: np.ndarray, parts: np.ndarray) -> None:
+    """Adds a part to the total of each row's example; whole turns, in which each example has one row, at once."""
+    whole = len(rows) // len(total) * len(total) if rows[0] == 0 else 0
+    if whole:
+        total += parts[:whole].reshape(-1, *total.shape).sum(0, dtype=np.float64)
+    for row, part in zip(rows[whole:], parts[whole:], strict=True):
+        total[row] += part
 
 
 def by_row(array: np.ndarray, axis: int | None) -> np.ndarray:
     """A total with its rows first; of an input that no axis counts there is one."""
-    return array[None] if axis is None else np.moveaxis(array, axis, 0)
+    return array[None] if axis is None else array if axis == 0 else np.moveaxis(array, axis, 0)

@@ -27,11 +27,13 @@ class Batch:
         return next((self.feeds[name].shape[axis] for name, axis in self.axes.items() if axis is not None), 1)
 
     def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The inputs of these examples; an input without a batch axis as it is, and all of them for all in order."""
+        """The inputs of these examples; an input without a batch axis as it is, and views of those that follow."""
         if np.array_equal(rows, np.arange(self.examples)):
             return dict(self.feeds)
+        first = int(rows[0]) if len(rows) else 0
+        in_order = np.array_equal(rows, np.arange(first, first + len(rows)))
         return {
-            name: array if (axis := self.axes[name]) is None else np.take(array, rows, axis)
+            name: array if (axis := self.axes[name]) is None else _taken(array, rows, axis, in_order)
             for name, array in self.feeds.items()
         }
 
@@ -45,6 +47,12 @@ class Batch:
     def fill(self, rows: np.ndarray) -> np.ndarray:
         """Rows up to a fixed batch size, the last one repeated."""
         return rows if self.fixed is None else np.pad(rows, (0, self.fixed - len(rows)), mode="edge")
+
+
+def _taken(array: np.ndarray, rows: np.ndarray, axis: int, in_order: bool) -> np.ndarray:
+    if not in_order:
+        return np.take(array, rows, axis)
+    return array[(slice(None),) * axis + (slice(rows[0], rows[-1] + 1) if len(rows) else slice(0),)]
 
 
 @dataclass(frozen=True)

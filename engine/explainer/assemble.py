@@ -10,7 +10,7 @@ import numpy as np
 
 from ..attribution.plan import ExplanationGraph
 from ..attribution.result import Attribution
-from ..attribution.run import Sums
+from ..attribution.run import Sums, by_row
 from ..attribution.shadow_gap import gap_record
 from ..autodiff.overlays import EXACT
 from ..autodiff.registry import Overlay
@@ -41,7 +41,7 @@ def attribution_of(
 ) -> Attribution:
     """The attribution of a batch from the sums over its runs."""
     values = {
-        name: array if plan.row_axis(name) is None else np.moveaxis(array, 0, plan.row_axis(name) or 0)
+        name: np.moveaxis(array, 0, axis) if (axis := plan.row_axis(name)) else array
         for name, array in sums.values.items()
     }
     return Attribution(
@@ -92,8 +92,7 @@ def _drawn_over(plan: ExplanationGraph, given: Prepared) -> dict[str, np.ndarray
     for name, array in given.batch.feeds.items():
         if array.dtype.kind == "f" and name not in given.states and (plan.fed or plan.layer_sized):
             axis = given.batch.axes[name]
-            shared = axis is None
-            found[name] = np.broadcast_to(array, (examples, *array.shape)) if shared else np.moveaxis(array, axis, 0)
+            found[name] = np.broadcast_to(array, (examples, *array.shape)) if axis is None else by_row(array, axis)
     return found
 
 
