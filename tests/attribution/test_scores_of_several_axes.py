@@ -122,10 +122,11 @@ def test_inspect_says_how_a_score_is_named(capsys: pytest.CaptureFixture[str], t
 
 
 @pytest.mark.parametrize("command", ["compare", "evaluate"])
-def test_comparisons_explain_classes_only(command: str) -> None:
+def test_comparisons_of_scores_of_several_axes_need_a_target(command: str) -> None:
     models = [boxes()] * (2 if command == "compare" else 1)
     with pytest.raises(
-        onnxray.InputError, match=r"explain a class of an example, but the scores 'y' have shape \(2, 3\)"
+        onnxray.InputError,
+        match=r"the scores 'y' have shape \(2, 3\) for one example, .* there is no top class; name what",
     ):
         getattr(onnxray, command)(*models, normal(2, 4))
 
@@ -192,6 +193,5 @@ def test_labels_of_another_number_than_a_detectors_classes_are_refused(
     names.write_text("cat\ndog\n")
     call = ["explain", str(file), str(picture), "--preprocess", "none", "--labels", str(names)]
     assert run([*call, "--out", str(tmp_path)]) == 2
-    assert "the 2 labels do not fit the scores 'onnxray/detections', whose shape for one example is (80,)" in (
-        capsys.readouterr().err
-    )
+    message = "the 2 labels do not fit the 80 classes of the boxes, of which the background is none"
+    assert message in capsys.readouterr().err
