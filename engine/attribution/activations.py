@@ -24,7 +24,7 @@ def activations(
     layers: Sequence[str] | str,
     *,
     providers: Sequence[Provider] | Provider | None = None,
-    preprocess: Preprocess | None = None,
+    preprocess: Preprocess | str | None = None,
 ) -> dict[str, np.ndarray]:
     """Returns what layers of a model compute for a batch of inputs.
 
@@ -37,7 +37,7 @@ def activations(
         layers: Name of a layer, or several: of a node, of a tensor, or of a layer in the framework that the model is
             from.
         providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
-        preprocess: How pictures become inputs; None for what the model carries.
+        preprocess: How pictures become inputs, also in words: "imagenet"; None for what the model carries.
 
     Returns:
         dict: Arrays by the names in ``layers``, ``(N, *layer)``; an array without an axis that counts examples, such as
@@ -71,7 +71,7 @@ class LayerReader:
         layers: Sequence[str] | str,
         *,
         providers: Sequence[Provider] | Provider | None = None,
-        preprocess: Preprocess | None = None,
+        preprocess: Preprocess | str | None = None,
     ) -> None:
         self.model, self.preprocess = load(model), preprocess
         names = [layers] if isinstance(layers, str) else list(layers)

@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..graph.model import Model, is_float
 from ..graph.tree_ensembles import takes_missing
 from .axes import batch_axis, fixed_batch
+from .preprocess_text import preprocess_of
 from .state_inputs import state_inputs, zero_states
 
 __all__ = ["InputReader", "prepare"]
@@ -28,7 +29,7 @@ __all__ = ["InputReader", "prepare"]
 Inputs = Any  # an array, a dict of arrays, or pictures: paths or PIL images
 
 
-def prepare(model: Model, inputs: Inputs, preprocess: Preprocess | None = None) -> Prepared:
+def prepare(model: Model, inputs: Inputs, preprocess: Preprocess | str | None = None) -> Prepared:
     """Arrays for every input of the model, by an ``InputReader`` that is made for this one call."""
     return InputReader(model, preprocess)(inputs)
 
@@ -37,11 +38,11 @@ def prepare(model: Model, inputs: Inputs, preprocess: Preprocess | None = None) 
 class InputReader:
     """Makes arrays for every input of a model; what the model alone tells is found out once.
 
-    ``preprocess`` is that of pictures, by default the model's own.
+    ``preprocess`` is that of pictures, by default the model's own, or its text: "imagenet,fit=crop".
     """
 
     model: Model
-    preprocess: Preprocess | None = None
+    preprocess: Preprocess | str | None = None
 
     @cached_property
     def _values(self) -> dict[str, ir.Value]:
@@ -56,8 +57,13 @@ class InputReader:
         return fixed_batch(self.model)
 
     @cached_property
+    def named(self) -> Preprocess | None:
+        """The preprocessing that ``preprocess`` is, or means."""
+        return preprocess_of(self.model, self.preprocess) if isinstance(self.preprocess, str) else self.preprocess
+
+    @cached_property
     def _recipe(self) -> Preprocess | None:
-        return self.preprocess or Preprocess.from_metadata(self.model.metadata)
+        return self.named or Preprocess.from_metadata(self.model.metadata)
 
     def __call__(self, inputs: Inputs) -> Prepared:
         """The arrays, checked.

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from ..attribution.inputs import guess_preprocess
+from ..attribution.preprocess_text import preprocess_of
 from ..data.files import is_picture
 from ..data.preprocess import Preprocess
-from ..errors import InputError
-from ..graph.model import Model, is_float
-from ..support.name_value import name_and_value
+from ..graph.model import Model
 
 __all__ = ["preprocess_from_option"]
 
@@ -25,18 +23,4 @@ def preprocess_from_option(model: Model, text: str | None, files: Iterable[Path]
         return None
     if text is None:
         return Preprocess.from_metadata(model.metadata) or guess_preprocess(model)
-    preset, *changes = text.split(",")
-    value = next((v for v in model.inputs if is_float(v)), None)
-    shape = [] if value is None or value.shape is None else [d if isinstance(d, int) else d.value for d in value.shape]
-    return Preprocess.guess(shape, preset.strip(), **dict(_change(one) for one in changes))
-
-
-def _change(text: str) -> tuple[str, Any]:
-    """One setting: size as HEIGHTxWIDTH, numbers of several channels with slashes, words as they are."""
-    name, value = name_and_value(text, "preprocess", "SETTING=VALUE", "fit=crop or size=224x224", empty=False)
-    try:
-        if name == "size":
-            return name, tuple(map(int, value.split("x")))
-        return name, tuple(map(float, value.split("/"))) if name in ("range", "mean", "std") else value
-    except ValueError:
-        raise InputError(f"preprocess {text!r}: {value!r} is no number; write 224x224, or 0.5/0.5/0.5") from None
+    return preprocess_of(model, text)

@@ -69,7 +69,8 @@ class Explainer:
         threads: CPU threads of one run; None for all cores.
         memory: Bytes, or text such as "512MB", that its session and one run may take beside the weights; it never
             changes a result.
-        preprocess: How pictures become inputs; None for what the model carries.
+        preprocess: How pictures become inputs, also in words: "imagenet", "unit,fit=crop,size=224x224"; None for what
+            the model carries.
         **options: Options of the method, which ``onnxray methods`` lists, such as ``steps=20``.
 
     Raises:
@@ -103,7 +104,7 @@ class Explainer:
         runtime: str = "onnxruntime",
         threads: int | None = None,
         memory: str | int = "1GB",
-        preprocess: Preprocess | None = None,
+        preprocess: Preprocess | str | None = None,
         **options: Any,
     ) -> None:
         self._runs = open_runs(
@@ -178,10 +179,10 @@ class Explainer:
     @property
     def preprocess(self) -> Preprocess | None:
         """How pictures become inputs; None for what the model carries."""
-        return self._reader.preprocess
+        return self._reader.named
 
     @preprocess.setter
-    def preprocess(self, preprocess: Preprocess | None) -> None:
+    def preprocess(self, preprocess: Preprocess | str | None) -> None:
         self._reader = InputReader(self.model, preprocess)
 
     @property

@@ -9,6 +9,7 @@ from black_box import QUICK
 from by_hand import CONV, TOLERANCE, model, normal
 from measures import distance
 from onnx import helper
+from onnxray import models
 from replicas import REPLICAS
 
 OF_ANY_SIZE = [name for name in REPLICAS if name != "mutagenesis"]  # which looks for an axis of four letters
@@ -97,3 +98,14 @@ def test_half_and_double_models(kind: type) -> None:
     a = onnxray.explain(proto, normal(2, 5), target=1)
     assert np.asarray(a.values).dtype == np.float32
     assert distance(a.values, np.stack([normal(5, 3).astype(kind)[:, 1]] * 2)) <= 1e-6
+
+
+def test_preprocessing_in_words_is_that_of_the_command_line() -> None:
+    """A preset with the model's own size, also with changes; a bad word is an error of one line."""
+    digits, digit = models.path("digits.onnx"), models.path("digit.png")
+    said = onnxray.Preprocess.preset("imagenet", size=(28, 28), channels="L", mean=(0.5,), std=(0.25,))
+    worded = onnxray.Explainer(digits, preprocess="imagenet,mean=0.5,std=0.25")
+    assert worded.preprocess == said
+    np.testing.assert_array_equal(worded(digit).values, onnxray.explain(digits, digit, preprocess=said).values)
+    with pytest.raises(onnxray.InputError, match="imagenet"):
+        onnxray.explain(digits, digit, preprocess="imagenett")
