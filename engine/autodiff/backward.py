@@ -131,7 +131,7 @@ class _Sweep:
         if any(dy is not None for dy in dys[taken:]):
             raise UnsupportedOperator(f"{describe(node)}: no rule for the gradient of output {taken + 1} and later")
         try:
-            found = rule(self.g, node, *dys[:taken])
+            found = rule(self.g, node, *dys[:taken], wanted=self.dependents.__contains__)
             if other is None:
                 return pairs_of(node, found)
             return checked(node, found, self.dependents, node.op_type in BROADCASTING)

@@ -82,7 +82,8 @@ class LinearLayer:
         """The gradient in x of the product with weights w: the registry's rule of the node."""
         rule, inputs = rule_for(self.node), [w, x] if self.place else [x, w]
         seen = SeenNode(self.node.name, self.node.op_type, inputs, [self.node.outputs[0]], self._attributes())
-        found: Any = rule(g, seen, dy) if rule is not None else None  # type: ignore[arg-type]
+        read: Any = inputs[self.place]
+        found: Any = rule(g, seen, dy, wanted=lambda value: value is read) if rule is not None else None  # type: ignore[arg-type]
         return g.sum_to(found[self.place], x)
 
     def _own(self, g: GraphBuilder) -> tuple[ir.Value, Any]:

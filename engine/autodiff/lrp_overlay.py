@@ -23,7 +23,7 @@ from ..graph.shapes import constant_of
 from .layer_finder import LayerFinder
 from .layers import LinearLayer, SeenNode
 from .ops.quantization import dequantised, saturated
-from .registry import NO_GRADIENT, Gradients, Node, Overlay, Rule, RuleFunction, as_rule, rule_for
+from .registry import NO_GRADIENT, Gradients, Node, Overlay, Rule, RuleFunction, Unsettled, as_rule, rule_for
 from .relevance import STABILISER, LayerRule, stable
 
 __all__ = ["MOVED", "Composite"]
@@ -116,7 +116,7 @@ class Composite(Overlay):
         linear = op in _KEPT or op in _SUMS or op == "Mul" or (op == "Div" and not varies(node.inputs[1]))
         return None if linear else as_rule(_refused)
 
-    def _stabilise(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+    def _stabilise(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Unsettled:
         size = g.Abs(node.outputs[0])
         return _registered(g, node, g.Mul(dy, g.Div(size, g.Add(size, self.epsilon))))
 
@@ -200,7 +200,7 @@ def _gated(place: int, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradient
     return [dx, None] if place == 0 else [None, dx]
 
 
-def _halve(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+def _halve(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Unsettled:
     return _registered(g, node, g.Mul(dy, 0.5))
 
 
@@ -208,8 +208,8 @@ def _refused(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
     raise UnsupportedOperator(f"operator {node.op_type} (node {node.name!r}) has no rule of relevance")
 
 
-def _registered(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+def _registered(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Unsettled:
     """The registry's gradients, one for each input that the node has."""
     rule = rule_for(node)
-    found = None if rule is None else rule(g, node, dy)
+    found = None if rule is None else rule.function(g, node, dy)
     return found[: len(node.inputs)] if isinstance(found, Sequence) else found

@@ -4,7 +4,8 @@ A rule is a function ``rule(g, node, dy)``: it takes the builder, the forward no
 respect to the node's output, and returns the gradients with respect to the node's inputs, one entry per input (a lone
 value where there is one input). ``None`` says that the gradient is zero. A node with several differentiable outputs
 passes one ``dy`` each, None where the score does not depend on it. Broadcasting is undone by the caller. A rule for a
-layer of several nodes returns a mapping of values to their gradients instead: it may skip the nodes between.
+layer of several nodes returns a mapping of values to their gradients instead: it may skip the nodes between. In the
+place of a gradient that is seldom wanted, as that of weights is, a rule may give a function that emits it, ``Later``.
 
 An operator with subgraphs has a ``flow`` rule: ``rule(g, node, inner, *dys)`` yields pairs of a value that the node
 reads, or that its subgraphs capture, and its gradient; ``inner`` is the reverse pass of a subgraph.
@@ -26,11 +27,13 @@ __all__ = [
     "RULES",
     "Gradients",
     "Inner",
+    "Later",
     "Node",
     "Overlay",
     "Pairs",
     "Rule",
     "RuleFunction",
+    "Unsettled",
     "as_rule",
     "flow",
     "no_gradient",
@@ -56,7 +59,9 @@ class Node(Protocol):
 
 
 Gradients = Sequence[ir.Value | None] | Mapping[ir.Value, ir.Value] | ir.Value | None
-RuleFunction = Callable[..., Gradients]
+Later = Callable[[], ir.Value | None]
+Unsettled = Gradients | Sequence[ir.Value | Later | None]
+RuleFunction = Callable[..., Unsettled]
 Pairs = Iterable[tuple[ir.Value | None, ir.Value | None]]
 
 
@@ -68,9 +73,18 @@ class Rule:
     outputs: int | None
     name: str = ""
 
-    def __call__(self, g: Any, node: ir.Node, *dy: ir.Value | None) -> Gradients:
-        gradients = self.function(g, node, *dy)
-        return [gradients] if gradients is None or isinstance(gradients, ir.Value) else gradients
+    def __call__(
+        self, g: Any, node: ir.Node, *dy: ir.Value | None, wanted: Callable[[Any], bool] = lambda x: True
+    ) -> Gradients:
+        """The gradients; those that the function leaves for later are emitted for the inputs that are ``wanted``."""
+        found = self.function(g, node, *dy)
+        if not isinstance(found, Sequence):
+            return found if isinstance(found, Mapping) else [found]
+        inputs = [*node.inputs, *[None] * len(found)]
+        return [
+            one if not callable(one) else one() if x is not None and wanted(x) else None
+            for one, x in zip(found, inputs, strict=False)
+        ]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from ..graph.shapes import constant_of
-from .registry import Gradients, Node, Overlay, as_rule, rule_for
+from .registry import Gradients, Node, Overlay, Unsettled, as_rule, rule_for
 
 __all__ = ["ACTIVATIONS", "DECONVNET", "GUIDED"]
 
@@ -22,10 +22,10 @@ _SMOOTH = ("Gelu", "HardSigmoid", "HardSwish", "Mish", "Sigmoid", "Softplus", "S
 ACTIVATIONS = frozenset((*_KIN, *_SMOOTH))
 
 
-def guided(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+def guided(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Unsettled:
     """Springenberg et al., 2014, arXiv:1412.6806."""
     rule = rule_for(node)
-    return rule(g, node, g.Relu(dy)) if rule else None
+    return rule.function(g, node, g.Relu(dy)) if rule else None
 
 
 def deconvnet(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:

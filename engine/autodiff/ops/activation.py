@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
 from ...graph.shapes import constant_of
-from ..registry import Gradients, Node, vjp
+from ..registry import Gradients, Node, Unsettled, vjp
 
 _STEEP = 2.0**120  # times any float32 above 1e-36 it is at least 1, and times 64 it is still finite
 
@@ -19,7 +20,7 @@ def relu(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 
 @vjp("Clip")
-def clip(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+def clip(g: GraphBuilder, node: Node, dy: ir.Value) -> Unsettled:
     """dx is dy strictly inside; a bound gets the sum of dy that it cut off; where low >= high, high gets all of it."""
     x, low, high = (*node.inputs, None, None)[:3]
     bounds = [constant_of(bound) for bound in (low, high)]
@@ -30,12 +31,17 @@ def clip(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
         dx = _gate(g, node.outputs[0], dy, *ends)
     else:
         dx = _gate_between(g, x, dy, low, high)
-    cut = x if low is None else g.Max(x, low)
-    above = None if high is None else _total(g, g.Where(g.GreaterOrEqual(cut, high), dy, 0), high)
-    if low is None:
-        return dx, None, above
+    return [dx, lambda: _cut_below(g, x, dy, low, high), lambda: _cut_above(g, x, dy, low, high)]
+
+
+def _cut_below(g: GraphBuilder, x: Any, dy: ir.Value, low: Any, high: Any) -> ir.Value:
     beyond = g.LessOrEqual(x, low) if high is None else g.And(g.LessOrEqual(x, low), g.Less(low, high))
-    return dx, _total(g, g.Where(beyond, dy, 0), low), above
+    return _total(g, g.Where(beyond, dy, 0), low)
+
+
+def _cut_above(g: GraphBuilder, x: Any, dy: ir.Value, low: Any, high: Any) -> ir.Value:
+    cut = x if low is None else g.Max(x, low)
+    return _total(g, g.Where(g.GreaterOrEqual(cut, high), dy, 0), high)
 
 
 def _gate(g: GraphBuilder, y: ir.Value, dy: ir.Value, low: float, high: float) -> ir.Value:

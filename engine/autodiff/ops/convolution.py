@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
-from ..registry import Gradients, Node, vjp
+from ..registry import Node, Unsettled, vjp
 from .flipped import as_convolution
 from .window import Window, remainder, spatial_shape, window_of
 
@@ -13,21 +13,28 @@ __all__ = ["input_gradient"]
 
 
 @vjp("Conv")
-def conv(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+def conv(g: GraphBuilder, node: Node, dy: ir.Value) -> Unsettled:
     x, w = node.inputs[:2]
     group = node.attributes.get_int("group", 1)
     window = window_of(node, x, _kernel(w))
-    return input_gradient(g, x, w, dy, window, group), _weight_gradient(g, x, w, dy, window, group), _bias(g, dy)
+    return [
+        lambda: input_gradient(g, x, w, dy, window, group),
+        lambda: _weight_gradient(g, x, w, dy, window, group),
+        lambda: _bias(g, dy),
+    ]
 
 
 @vjp("ConvTranspose")
-def conv_transpose(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+def conv_transpose(g: GraphBuilder, node: Node, dy: ir.Value) -> Unsettled:
     """The adjoint of a convolution's adjoint: dX is the convolution of dY, and dW swaps the roles of X and dY."""
     x, w = node.inputs[:2]
     group = node.attributes.get_int("group", 1)
     window = _transposed_window(node, x, w)
-    dx = g.Conv(dy, w, group=group, **window.attributes())
-    return _crop(g, dx, x), _weight_gradient(g, dy, w, x, window, group), _bias(g, dy)
+    return [
+        lambda: _crop(g, g.Conv(dy, w, group=group, **window.attributes()), x),
+        lambda: _weight_gradient(g, dy, w, x, window, group),
+        lambda: _bias(g, dy),
+    ]
 
 
 def _kernel(w: ir.Value) -> tuple[int, ...]:
