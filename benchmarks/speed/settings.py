@@ -92,6 +92,6 @@ QUICK = replace(
     methods=("saliency", "grad-cam"),
     batches=(1, 8),
     variants=("eager", "channels_last"),
-    seconds=4,
+    seconds=3,
     turns=(3, 7),
 )
