@@ -18,7 +18,7 @@ from ..autodiff.embeddings import note_of
 from ..autodiff.paths import depends_on, path_nodes
 from ..data.preprocess import METADATA_KEY, Preprocess
 from ..detection.recipes import recognised
-from ..errors import InputError, ModelError, NoGradientPath, UnsupportedOperator
+from ..errors import InputError, ModelError, NoGradientPath, RuntimeUnavailable, UnsupportedOperator
 from ..graph.metadata import LABELS, LAYERS
 from ..graph.model import Model, is_float
 from ..graph.moving_operators import PASSING, QUANTIZING
@@ -125,7 +125,7 @@ def _inspected(model: Model) -> Inspection:
         score=_score(model, y) if y is not None else None,
         gradient=gradient,
         note=note_of(model),
-        at_risk=tuple(layers_at_risk(model)) if products_saturate() else (),
+        at_risk=_at_risk(model),
         activations=activations,
         layers=_layers(model, y),
         preprocess=Preprocess.from_metadata(model.metadata),
@@ -133,6 +133,15 @@ def _inspected(model: Model) -> Inspection:
         detector=found.name if (found := recognised(model)) is not None else None,
         metadata={key: _read(text) for key, text in model.metadata.items() if key not in _OWN},
     )
+
+
+def _at_risk(model: Model) -> tuple[str, ...]:
+    """Layers whose 8-bit sums are cut off here; none where no runtime is installed that could tell."""
+    layers = tuple(layers_at_risk(model))
+    try:
+        return layers if layers and products_saturate() else ()
+    except RuntimeUnavailable:
+        return ()
 
 
 def _as_explained(model: Model, found: GradientInfo) -> GradientInfo:
