@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -112,6 +112,8 @@ def open_session(
     if weights:
         values = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]  # no copy on the CPU
         options.add_external_initializers(list(weights), values)  # add_initializer would undo what the optimiser moved
+    if any("CUDA" in str(one) for one in wanted):
+        _find_cuda(ort)
     source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
     try:
         # the fallback to the CPU prints to stdout, and is no help where the CPU itself refused
@@ -179,6 +181,12 @@ def _resolve(provider: Provider, available: Sequence[str]) -> Provider:
             f"no execution provider {name!r} here: onnxruntime has {', '.join(sorted(short))}{near or hint}"
         )
     return full if options is None else (full, options)
+
+
+def _find_cuda(ort: Any) -> None:
+    """Loads CUDA's libraries from pip's packages of NVIDIA, where no loader looks; what is missing is on stderr."""
+    with redirect_stdout(sys.stderr):
+        ort.preload_dlls()
 
 
 def _only_cpu(wanted: Sequence[Provider]) -> bool:

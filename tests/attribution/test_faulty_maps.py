@@ -172,7 +172,9 @@ def test_the_command_line_names_file_and_reason(tmp_path: Path, capsys: pytest.C
         np.save(files[-1], DENSE.x(1))
     assert run(["explain", str(tmp_path / "dead.onnx"), *files, "--json", "--out", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
-    for file, line, record in zip(files, err.splitlines(), map(json.loads, out.splitlines()), strict=True):
+    *warned, closing = err.splitlines()
+    assert closing.startswith("onnxray: 2 files: 2 done")
+    for file, line, record in zip(files, warned, map(json.loads, out.splitlines()), strict=True):
         assert line.startswith(f"onnxray: warning: {file}: the saliency map is zero everywhere: the score does not")
         assert record["warning"].startswith("is zero everywhere: ")
     np.save(files[0], 1e3 * DENSE.x(1))

@@ -25,6 +25,19 @@ def test_cuda_is_not_here(provider: Any) -> None:
         onnxray.explain(DENSE.proto(), DENSE.x(), providers=provider)
 
 
+def test_the_libraries_of_cuda_are_looked_for_and_stdout_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A runtime that has CUDA by its list and not by its libraries, as onnxruntime-gpu without them."""
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print("no libcudnn"))
+    with fails(RuntimeUnavailable, "CUDAExecutionProvider", "did not start"):
+        onnxray.Explainer(DENSE.proto(), providers="cuda")
+    assert capsys.readouterr() == ("", "no libcudnn\n")
+
+
 @pytest.mark.parametrize("providers", ["nonsense", ["cpu", "nonsense"], [("nonsense", {})]], ids=str)
 def test_provider_that_nobody_knows(providers: Any) -> None:
     with fails(RuntimeUnavailable, "nonsense", "cpu"):
