@@ -35,6 +35,7 @@ __all__ = [
     "RuleFunction",
     "Unsettled",
     "as_rule",
+    "emitted",
     "flow",
     "no_gradient",
     "pairs_of",
@@ -77,14 +78,15 @@ class Rule:
         self, g: Any, node: ir.Node, *dy: ir.Value | None, wanted: Callable[[Any], bool] = lambda x: True
     ) -> Gradients:
         """The gradients; those that the function leaves for later are emitted for the inputs that are ``wanted``."""
-        found = self.function(g, node, *dy)
-        if not isinstance(found, Sequence):
-            return found if isinstance(found, Mapping) else [found]
-        inputs = [*node.inputs, *[None] * len(found)]
-        return [
-            one if not callable(one) else one() if x is not None and wanted(x) else None
-            for one, x in zip(found, inputs, strict=False)
-        ]
+        return emitted(self.function(g, node, *dy), [x is not None and wanted(x) for x in node.inputs])
+
+
+def emitted(found: Unsettled, wanted: Sequence[bool]) -> Gradients:
+    """The gradients that a rule's function gave; those that it left for later are emitted where they are wanted."""
+    if not isinstance(found, Sequence):
+        return found if isinstance(found, Mapping) else [found]
+    flags = [*wanted, *[False] * len(found)]
+    return [(one() if flag else None) if callable(one) else one for one, flag in zip(found, flags, strict=False)]
 
 
 @dataclass(frozen=True)

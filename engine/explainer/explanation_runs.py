@@ -89,6 +89,8 @@ class ExplanationRuns:
         batch = given.batch.beside(self.method.example_inputs(given.batch.feeds, plan.explained))
         missing = partial(score.missing, scores=scores)
         sums = opened.finish(run_samples(opened.session, plan, batch, wanted, rows, progress, keep, missing))
+        if remark := score.remark(sums.settled):
+            warnings.warn(remark, UserWarning, stacklevel=2)
         told = score.told(sums.settled, scores)
         return attribution_of(plan, self.method, given, told, sums, opened.about), given, sums
 

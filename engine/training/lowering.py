@@ -12,7 +12,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from ..autodiff.registry import rule_for
+from ..autodiff.registry import emitted, rule_for
 from ..errors import BuilderError
 from ..graph.builder import GraphBuilder
 
@@ -87,5 +87,5 @@ def lower(g: GraphBuilder, node: ir.Node, inputs: Sequence[ir.Value | None], for
     rule = rule_for(forward_node)  # type: ignore[arg-type]
     if rule is None:
         raise BuilderError(f"no rule for {row.op}, which {node.op_type} (node {node.name!r}) is lowered to")
-    found = rule(g, forward_node, inputs[row.dy])  # type: ignore[arg-type]
+    found = emitted(rule.function(g, forward_node, inputs[row.dy]), [bool(one.name) for one in node.outputs])
     return [g.sum_to(dx, x) for dx, x in zip(found, reads, strict=True)] if row.broadcasts else found  # type: ignore[arg-type]

@@ -129,7 +129,9 @@ def test_inspect_tells_of_the_log_odds() -> None:
 def test_the_gate_reads_probabilities_and_logits_of_a_pair() -> None:
     x = ONE.x(1)
     side = open_model_under_test(pair(PAIRS["MLPClassifier"]), ["saliency"], threads=1)
-    subject = QualityCase(side, side.prepared(x), 0, "saliency", ONE.gradient(x, 0)[0], np.random.default_rng(0))
+    given = side.prepared(x)
+    target = side.evidence(given, 0).target
+    subject = QualityCase(side, given, target, "saliency", ONE.gradient(x, 0)[0], np.random.default_rng(0))
     z = ONE.scores(x)[:, 0]
     np.testing.assert_allclose(subject.probabilities(x), 1 / (1 + np.exp(z)), rtol=1e-5)
     np.testing.assert_allclose(subject.scores(x), -z, rtol=1e-4)

@@ -11,6 +11,7 @@ import pytest
 from by_hand import model, normal
 from cli_tools import DIGIT, DIGITS, one_line, records
 from onnxray.attribution.score_axes import ScoreAxes
+from onnxray.attribution.scores.mask_places import mask_of
 from onnxray.attribution.target_words import WORDS, target_of
 from onnxray.cli.app import run
 from onnxray.scores import Box, Class, ClassBoxes, Contrast, Letter, Mask, Norm, Not, Token
@@ -104,7 +105,7 @@ def test_a_mask_is_read_from_a_file_whose_name_may_hold_colons(name: str) -> Non
     for text, channel in {f"mask:{name}": None, f"mask:{name}:1": 1, f"mask:{name}:top1": "top1"}.items():
         found = target_of(text, {}, MAPS)
         assert isinstance(found, Mask)
-        np.testing.assert_array_equal(found.mask, drawn > 0)
+        np.testing.assert_array_equal(mask_of(found.mask), drawn > 0)
         assert found.channel == channel
 
 

@@ -110,7 +110,7 @@ BAD = {
     "no such labels file": ([DIGITS, DIGITS, DIGIT, "--labels", "nowhere"], "nowhere"),
     "other classes": ([DIGITS, "five.onnx", DIGIT], "different scores"),
     "no labels": ([DIGITS, DIGITS, DIGIT, "--target", "label"], "needs labels"),
-    "empty folder": ([DIGITS, DIGITS, "empty"], "no files"),
+    "empty folder": ([DIGITS, DIGITS, "empty"], "no pictures or arrays"),
     "no such data": ([DIGITS, DIGITS, "nowhere"], "nowhere"),
     "no such model": ([DIGITS, "nowhere.onnx", DIGIT], "nowhere.onnx"),
     "unreadable golden file": (["bad.golden", DIGITS, DIGIT], "bad.golden"),

@@ -12,7 +12,7 @@ import pytest
 from by_hand import LETTERS
 from cli_tools import DIGIT, DIGITS
 from onnxray.cli.app import run
-from onnxray.gate.model_under_test import open_model_under_test
+from onnxray.gate.model_under_test import model_under_test
 from onnxray.gate.settings import CompareSettings
 from onnxray.methods.catalogue import method_options
 
@@ -49,7 +49,7 @@ def test_compare_names_every_setting_and_nothing_else() -> None:
 
 
 def test_evaluate_names_every_setting_of_an_explainer_and_those_that_compare_shares() -> None:
-    side = set(inspect.signature(open_model_under_test).parameters) - {"model"}
+    side = set(inspect.signature(model_under_test).parameters) - {"model"}
     of_two = {"fail_under", "calibrate", "layers", "golden", "journal", "candidate_providers"}
     assert side <= keywords(onnxray.evaluate)
     assert keywords(onnxray.evaluate) == keywords(onnxray.compare) - of_two

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any, ClassVar
@@ -52,10 +51,12 @@ class Contrast(Score):
     def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
         return np.stack([places_of(said, rows, scores) for said in (self.this, self.that)], axis=1)
 
+    def remark(self, settled: np.ndarray) -> str | None:
+        same = np.flatnonzero(settled[:, 0] == settled[:, 1])
+        named = ", ".join(map(str, same))
+        return f"the contrast of a score with itself is zero, that of example {named}" if same.size else None
+
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
-        if (same := np.flatnonzero(settled[:, 0] == settled[:, 1])).size:
-            text = f"the contrast of a score with itself is zero, that of example {', '.join(map(str, same))}"
-            warnings.warn(text, UserWarning, stacklevel=2)
         return np.stack([scores.named(settled[:, k]) for k in (0, 1)], axis=1)
 
     def typed(self, told: np.ndarray | None = None) -> str | None:

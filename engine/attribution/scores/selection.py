@@ -69,6 +69,10 @@ class Score(ABC):
         """Why there is nothing that is as the user said in one of these examples, whose targets are settled."""
         return None
 
+    def remark(self, settled: np.ndarray) -> str | None:
+        """What a user should know of these settled targets; said of what the user named, not of runs beside it."""
+        return None
+
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         """The settled target as results name it."""
         return settled
