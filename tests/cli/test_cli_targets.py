@@ -42,8 +42,9 @@ def test_targets() -> None:
         parse_target("tench", {})
 
 
+@pytest.mark.slow  # every day in Python, by tests/explainer/test_real_files.py
 @needs_data
-@pytest.mark.parametrize("method", ["grad-cam", pytest.param("guided-backprop", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["grad-cam", "guided-backprop"])
 def test_a_doberman_is_named(method: str, capsys: pytest.CaptureFixture[str]) -> None:
     model, picture = DATA / "onnx" / "mobilenetv2like_qdq_244.onnx", DATA / "images" / "doberman.png"
     options = ["-m", method, "--preprocess", "imagenet", "--labels", str(DATA / "synset.txt"), "--json"]

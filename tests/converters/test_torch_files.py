@@ -23,6 +23,7 @@ def run(model, feed):
     return ort.InferenceSession(model.SerializeToString()).run(None, feed)[0]
 
 
+@pytest.mark.slow  # every day by the command line
 def test_exported_program_under_any_name(tmp_path, notes):
     axis = {0: torch.export.Dim("batch")}
     module = nets.TwoInputs().eval()

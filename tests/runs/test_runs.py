@@ -28,6 +28,15 @@ def rows(tmp_path: Path) -> Path:
     return tmp_path / "x.npy"
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a run that is done, for calls that it refuses."""
+    data = tmp_path_factory.mktemp("finished") / "x.npy"
+    np.save(data, X)
+    assert run(data).left == 0
+    return data
+
+
 def run(data: Path, out: str = "maps", **more: Any) -> onnxray.RunReport:
     return onnxray.run(DIGITS, data, data.parent / out, **{"workers": 0, "piece": 4, "batch": 2, **more})
 
@@ -82,10 +91,9 @@ def test_a_damaged_file_is_done_again(rows: Path) -> None:
         ({"piece": 5}, "piece=4"),
     ],
 )
-def test_a_folder_of_another_run_is_refused(rows: Path, other: dict[str, Any], named: str) -> None:
-    run(rows)
+def test_a_folder_of_another_run_is_refused(finished: Path, other: dict[str, Any], named: str) -> None:
     with pytest.raises(InputError, match=f"holds another run: .*{named}"):
-        run(rows, **other)
+        run(finished, **other)
 
 
 def test_data_that_changed_are_refused(rows: Path) -> None:
@@ -111,10 +119,9 @@ def test_samples_that_are_others_in_the_worker_are_refused(rows: Path, monkeypat
         run(rows)
 
 
-def test_two_processes_do_not_write_one_folder(rows: Path) -> None:
-    out = run(rows).out
-    with FileLock(out / ".lock"), pytest.raises(InputError, match="another process writes to"):
-        run(rows)
+def test_two_processes_do_not_write_one_folder(finished: Path) -> None:
+    with FileLock(finished.parent / "maps" / ".lock"), pytest.raises(InputError, match="another process writes to"):
+        run(finished)
 
 
 def test_a_sample_that_fails_is_a_row(tmp_path: Path) -> None:
