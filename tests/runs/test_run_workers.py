@@ -19,6 +19,7 @@ from onnxray.runs.pieces import Piece, pieces_in
 from onnxray.runs.worker_pool import in_workers
 
 POISON = 5
+SLOW: dict[str, Any] = {"window": 4, "stride": 1, "workers": 0, "piece": 8}  # enough work to be stopped in its midst
 
 
 def deadly(piece: Piece, folder: Path) -> PieceDone:
@@ -52,7 +53,11 @@ def started(folder: Path) -> subprocess.Popen[str]:
     line = ["run", str(path("digits.onnx")), "x.npy", "--out", "maps", "--piece", "8", "--workers", "1"]
     code = "import sys; from onnxray.cli.app import main; sys.argv[1:1] = []; main()"
     return subprocess.Popen(
-        [sys.executable, "-c", code, *line, "-m", "occlusion"], cwd=folder, text=True, stdout=-1, stderr=-1
+        [sys.executable, "-c", code, *line, "-m", "occlusion", "--window", "4", "--stride", "1"],
+        cwd=folder,
+        text=True,
+        stdout=-1,
+        stderr=-1,
     )
 
 
@@ -81,6 +86,6 @@ def test_a_run_that_is_killed_or_told_to_stop_goes_on_with_the_same_rows(tmp_pat
     driver = started(tmp_path)
     assert driver.wait(120) == 0
     driver.communicate()
-    whole = onnxray.run(path("digits.onnx"), tmp_path / "x.npy", tmp_path / "whole", "occlusion", workers=0, piece=8)
+    whole = onnxray.run(path("digits.onnx"), tmp_path / "x.npy", tmp_path / "whole", "occlusion", **SLOW)
     found, expected = (onnxray.read_run(one).table.to_table() for one in (out, whole.out))
     assert found.equals(expected)
