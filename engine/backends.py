@@ -39,7 +39,7 @@ class Backend(Protocol):
         """The model in the form that the backend takes. Raises BuilderError if there is none."""
         ...
 
-    def providers(self, asked: RequestedProviders) -> list[Provider]:
+    def providers(self, requested: RequestedProviders) -> list[Provider]:
         """Full names of execution providers that the runtime has; the CPU by default. Raises RuntimeUnavailable."""
         ...
 
@@ -75,8 +75,8 @@ class Onnxruntime:
     def prepare(self, model: Model) -> Model:
         return model
 
-    def providers(self, asked: RequestedProviders) -> list[Provider]:
-        return resolve_providers(asked)
+    def providers(self, requested: RequestedProviders) -> list[Provider]:
+        return resolve_providers(requested)
 
     def inputs(self, given: Prepared) -> Prepared:
         return given
@@ -105,8 +105,8 @@ class OnnxruntimeTraining:
     def prepare(self, model: Model) -> Model:
         return _training().at_training_opset(model)
 
-    def providers(self, asked: RequestedProviders) -> list[Provider]:
-        return _training().training_providers(asked)
+    def providers(self, requested: RequestedProviders) -> list[Provider]:
+        return _training().training_providers(requested)
 
     def inputs(self, given: Prepared) -> Prepared:
         return replace(given, batch=replace(given.batch, fixed=given.batch.fixed or given.batch.examples))

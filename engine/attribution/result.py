@@ -177,8 +177,8 @@ class Attribution(Shown):
             InputError: An unknown style, scale, palette or reduction, a number out of bounds, values without a picture.
             RuntimeUnavailable: "contour" without the extra ``[superpixels]``.
         """
-        asked = {"style": style, "scale": scale, "reduce": reduce, "palette": palette, "percentile": percentile}
-        (one,), (colours,), look = self._drawing([index], **asked, alpha=alpha, fade=fade, rate=rate)
+        drawing = {"style": style, "scale": scale, "reduce": reduce, "palette": palette, "percentile": percentile}
+        (one,), (colours,), look = self._drawing([index], **drawing, alpha=alpha, fade=fade, rate=rate)
         return drawn(one, colours, look)
 
     def figure(self, index: int = 0, *, captions: tuple[str, ...] = (), **drawing: Any) -> Image.Image:
@@ -224,11 +224,11 @@ class Attribution(Shown):
         percentile: float | None = 99.5,
         alpha: float = 0.7,
         fade: float = 0.4,
-        **seen: Any,
+        **view_options: Any,
     ) -> tuple[list[dict[str, View]], list[dict[str, ColourScale]], Look]:
         """Views and colour scales of examples, and their style."""
         look = Look(choose(style, STYLES, "style"), alpha, fade)
-        views = [prepared(self.views(k, **seen), look) for k in indices]
+        views = [prepared(self.views(k, **view_options), look) for k in indices]
         if not views[0]:
             shapes = ", ".join(str(one.shape) for one in self._named().values())
             raise InputError(
@@ -236,7 +236,7 @@ class Attribution(Shown):
             )
         if choose(scale, SCALES, "scale") == "each":
             return views, [scales_of([one], palette, percentile) for one in views], look
-        every = views if len(views) == len(self) else self._drawing(range(len(self)), style=style, **seen)[0]
+        every = views if len(views) == len(self) else self._drawing(range(len(self)), style=style, **view_options)[0]
         return views, [scales_of(every, palette, percentile)] * len(views), look
 
     def sheet(self, **drawing: Any) -> Image.Image:

@@ -100,8 +100,8 @@ class Job:
         given = Given(task.held) if task.held else read_given(self.explainer.model, file, self.drawing.rate)
         if chunks := chunks_in(self.explainer.model, file, given, self.recording):
             score = score_of("top1" if self.target is None else self.target)
-            asked = (self.explainer, given, chunks, score, self.recording.at, progress)
-            found = self._quoting(str(file), lambda: explained_chunks(*asked))
+            arguments = (self.explainer, given, chunks, score, self.recording.at, progress)
+            found = self._quoting(str(file), lambda: explained_chunks(*arguments))
             yield self._recorded(file, stem, None, found.attribution, given, score, found)
             return
         if self.target is not None:

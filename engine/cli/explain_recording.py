@@ -97,15 +97,15 @@ class ChunkViews:
         return mark
 
 
-def chunks_in(model: Model, file: Path, given: Given, asked: Recording) -> Chunks | None:
+def chunks_in(model: Model, file: Path, given: Given, recording: Recording) -> Chunks | None:
     """The chunks of a file that is a recording longer than the model takes; None for any other.
 
     InputError where options name a part of what is no such recording.
     """
     sound, found = file.suffix.lower() == WAV or bool(carried_states(model)), None
     if not is_picture(file):
-        found = chunks_of(model, _arrays(model, given), given.rate, asked.chunk, sound)
-    if found is None and (asked.at not in ("best", "all") or (asked.chunk and is_picture(file))):
+        found = chunks_of(model, _arrays(model, given), given.rate, recording.chunk, sound)
+    if found is None and (recording.at not in ("best", "all") or (recording.chunk and is_picture(file))):
         raise InputError(f"{file} is taken whole; --at and --chunk are for recordings longer than the model takes")
     return found
 

@@ -17,7 +17,7 @@ __all__ = ["explained_together", "input_bytes", "together"]
 DEFAULT = 16
 
 
-def together(explainer: Explainer, asked: int | None) -> int:
+def together(explainer: Explainer, requested: int | None) -> int:
     """How many pictures are explained at once: as many as asked for, one where the others would change a result.
 
     A method of many points fills its runs with these. Some methods take values or baselines of the other examples, and
@@ -26,7 +26,7 @@ def together(explainer: Explainer, asked: int | None) -> int:
     model, method = explainer.model, explainer.method
     dynamic = any("Dynamic" in node.op_type for node in model.graph.all_nodes())
     own = isinstance(getattr(method, "baseline", 0), int | float | tuple)
-    return 1 if method.many or dynamic or not own else asked or DEFAULT
+    return 1 if method.many or dynamic or not own else requested or DEFAULT
 
 
 def input_bytes(held: Prepared) -> int:

@@ -74,12 +74,12 @@ def chunks_of(
     model: Model,
     arrays: Mapping[str, NDArray],
     rate: float | None = None,
-    asked: tuple[int, int] | None = None,
+    named: tuple[int, int] | None = None,
     sound: bool = True,
 ) -> Chunks | None:
     """The chunks of the recording for a model's first floating-point input; None where the model takes it whole.
 
-    ``asked``: length and hop that a user named. ``sound``: whether it is one, so that a length that the model fixes is
+    ``named``: length and hop that a user named. ``sound``: whether it is one, so that a length that the model fixes is
     one of time. InputError for what the model does not take.
     """
     value = next((v for v in model.inputs if is_float(v)), None)
@@ -90,7 +90,7 @@ def chunks_of(
     if axis is None:
         return None
     size = value.shape[axis]
-    length, hop = asked or _known(model, value, rate) or ((size, size) if isinstance(size, int) and sound else (0, 0))
+    length, hop = named or _known(model, value, rate) or ((size, size) if isinstance(size, int) and sound else (0, 0))
     if isinstance(size, int) and length not in (0, size):
         raise InputError(f"input {name!r} takes {size} samples; a chunk of {length} does not fit")
     return Chunks(name, axis, array.shape[axis], length, hop) if 0 < length < array.shape[axis] else None

@@ -131,7 +131,7 @@ def evaluate(
     need_all(*MEASURING, *modules_for(data))
     qualities = chosen_qualities([metrics] if isinstance(metrics, str) else metrics)
     source, every = load(model), EVERY in listed(methods)
-    asked = method_settings(
+    of_methods = method_settings(
         options, steps=steps, baseline=baseline, rule=rule, noise=noise, relu=relu, window=window, stride=stride,
         overlap=overlap, groups=groups, cells=cells, keep=keep, kernel_width=kernel_width, ridge=ridge,
         composite=composite, of=of, statistic=statistic, letters=letters, show=show,
@@ -143,7 +143,7 @@ def evaluate(
     wanted = _labelled(chosen_target(target, TARGETS, source, score, known), chosen)
     shares = sorted({one.randomised for one in qualities if one.randomised is not None})
     names = tuple(METHODS) if every else _usable(source, listed(methods), layer)
-    side = model_under_test(source, names, options=asked, **settings)
+    side = model_under_test(source, names, options=of_methods, **settings)
     others = {share: side.with_model(randomised(source, seed, share)) for share in shares}
     limit = parse_memory(memory)
     work = QualitySetup(side, others, qualities, chosen, wanted, open_masks(masks), seed, known, limit)
@@ -151,7 +151,13 @@ def evaluate(
     if masked := {one.name for one in qualities if one.needs_mask}:
         warn_of_no_mask(work.masks, found.rows, masked)
     about = {"digest": source.digest, "methods": list(found.rows[0].maps), "metrics": [one.name for one in qualities]}
-    about |= {"target": wanted.text, "samples": samples, "seed": seed, "settings": repr(settings | asked), **software()}
+    about |= {
+        "target": wanted.text,
+        "samples": samples,
+        "seed": seed,
+        "settings": repr(settings | of_methods),
+        **software(),
+    }
     about |= {"providers": provider_names(providers)}
     summary = summarise(found.rows, seed)
     return Evaluation(model_name(source), found.rows, found.failed, summary, found.curves, about, found.unmeasured)

@@ -34,11 +34,11 @@ def superpixels(picture: np.ndarray, count: int) -> np.ndarray:
         import_extra("skimage.segmentation").slic, picture.astype(np.float64), start_label=0, channel_axis=-1,
         compactness=10 if picture.shape[-1] == 3 else 0.1,  # colours are 0 to 100 in CIELAB, else 0 to 1
     )  # fmt: skip
-    asked = count
-    found = slic(n_segments=asked)
-    while found.max() >= count and asked > 1:
-        asked = max(1, asked * count // (int(found.max()) + 2))
-        found = slic(n_segments=asked)
+    segments = count
+    found = slic(n_segments=segments)
+    while found.max() >= count and segments > 1:
+        segments = max(1, segments * count // (int(found.max()) + 2))
+        found = slic(n_segments=segments)
     return _halved(np.unique(found, return_inverse=True)[1].reshape(found.shape), count)
 
 
