@@ -23,7 +23,7 @@ def run(model, feed):
     return ort.InferenceSession(model.SerializeToString()).run(None, feed)[0]
 
 
-@pytest.mark.slow  # every day by the command line
+@pytest.mark.slow  # torch.export alone takes seconds
 def test_exported_program_under_any_name(tmp_path, notes):
     axis = {0: torch.export.Dim("batch")}
     module = nets.TwoInputs().eval()
@@ -37,7 +37,7 @@ def test_exported_program_under_any_name(tmp_path, notes):
     assert set(notes(model, "layers")) == {"left_part", "right_part"}
 
 
-@pytest.mark.slow  # every day by the command line
+@pytest.mark.slow  # torch.export alone takes seconds
 def test_exported_program_of_one_batch_size(tmp_path, notes):
     program = torch.export.export(torch.nn.Linear(3, 2).eval(), (torch.randn(5, 3),))
     torch.export.save(program, tmp_path / "model.pt2")
@@ -74,7 +74,7 @@ def test_a_checkpoint_without_weights(tmp_path):
         to_onnx(tmp_path / "weights.pth", inputs=TWO, factory=nets.build_two)
 
 
-@pytest.mark.slow  # every day by the command line
+@pytest.mark.slow  # torch.export alone takes seconds
 def test_a_whole_module_only_on_request(tmp_path):
     torch.save(nets.TwoInputs(), tmp_path / "model.pth")
     with pytest.raises(ConversionError, match="allow_pickle=True"):

@@ -20,7 +20,7 @@ from seeds import MADE
 from trial import GOOD, tried
 from workers import Worker
 
-FEW = settings(derandomize=True, deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+FEW = settings(derandomize=True, deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("name", MADE)
