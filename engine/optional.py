@@ -13,7 +13,6 @@ __all__ = ["MEASURING", "REPORT", "import_extra", "need_all"]
 MEASURING = ("scipy", "skimage", "bottleneck")  # modules that every comparison and evaluation takes
 REPORT = ("jinja2", "matplotlib")
 EXTRAS = {  # all others: gate
-    "filelock": "run",
     "pebble": "run",
     "pyarrow": "parquet",
     "quantus": "quantus",

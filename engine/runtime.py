@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -183,8 +183,9 @@ def _resolve(provider: Provider, available: Sequence[str]) -> Provider:
     return full if options is None else (full, options)
 
 
+@cache
 def _find_cuda(ort: Any) -> None:
-    """Loads CUDA's libraries from pip's packages of NVIDIA, where no loader looks; what is missing is on stderr."""
+    """Loads CUDA's libraries from NVIDIA's pip packages, where no loader looks, once; what is missing is on stderr."""
     with redirect_stdout(sys.stderr):
         ort.preload_dlls()
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx
 import onnx_ir as ir
 
 from ..errors import ModelError
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model, is_float
+from ..runtime import Provider, Session, open_model
 from ..support.choice import nearest
 from .score_axes import ScoreAxes
 
 __all__ = [
     "TENSORS",
     "flat_scores",
+    "open_scores",
     "row_scores",
     "score_tensor",
 ]
@@ -46,6 +50,16 @@ def row_scores(model: Model, score: str) -> ir.Value:
     if y.is_graph_input():
         raise ModelError(f"the score {y.name!r} is an input of the model; name a tensor that it computes")
     return y
+
+
+def open_scores(
+    model: Model, y: ir.Value, providers: Sequence[Provider] | Provider | None, threads: int | None
+) -> tuple[Session, str]:
+    """A session of the model as it is that also gives the tensor of its scores, and the name of that."""
+    program, name = model.copy(), str(y.name)
+    if name not in [value.name for value in program.outputs]:
+        program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[name])
+    return open_model(program, providers, threads), name
 
 
 def flat_scores(g: GraphBuilder, y: ir.Value, axes: ScoreAxes) -> ir.Value:

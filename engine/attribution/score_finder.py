@@ -8,14 +8,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
 from ..data.batch import Prepared
 from ..errors import ModelError
 from ..graph.model import Model, is_float
-from ..runtime import Provider, Session, open_model
+from ..runtime import Provider, Session
 from .axes import Shapes, batch_axis, declared_axes, fixed_batch, is_mixed, probed_axes, score_axes
-from .score import row_scores
+from .score import open_scores, row_scores
 from .score_axes import ScoreAxes, axes_at
 
 __all__ = ["ScoreFinder"]
@@ -99,10 +98,7 @@ class ScoreFinder:
 
     @cached_property
     def _session(self) -> tuple[Session, str]:
-        program, y = self.model.copy(), str(row_scores(self.model, self.score).name)
-        if y not in [value.name for value in program.outputs]:
-            program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[y])
-        return open_model(program, self.providers, self.threads), y
+        return open_scores(self.model, row_scores(self.model, self.score), self.providers, self.threads)
 
     def _run(self, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
         session, y = self._session

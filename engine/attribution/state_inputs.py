@@ -34,8 +34,8 @@ def state_inputs(model: Model) -> frozenset[str]:
 
 def carried_states(model: Model) -> dict[str, str]:
     """The output with the new value of each state input that has one, by the input's name."""
-    found = {}
-    for value in (v for v in model.inputs if str(v.name) in state_inputs(model)):
+    found, states = {}, state_inputs(model)
+    for value in (v for v in model.inputs if str(v.name) in states):
         outputs = [str(y.name) for y in model.outputs if is_float(y) and _continues(value, y)]
         if outputs:
             found[str(value.name)] = min(outputs, key=len)  # the one with the least added

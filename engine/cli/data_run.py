@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer import Argument, Option
+from typer import Option
 
 from ..attribution.axes import score_axes
-from ..attribution.target_text import fitting_labels
+from ..attribution.box_classes import known_labels
 from ..attribution.target_words import target_of
-from ..data.files import is_picture
 from ..data.labels import read_labels
 from ..loading.load import load
 from ..runs import RunReport, run
 from .ending import Interrupted, finishing_at_a_signal
 from .flatten_options import flatten_options
-from .gate_options import named_preprocess
+from .gate_options import DataPath
 from .options import Json, LabelsFile, ModelFile, Preset, Reduce, Runtime, Setup, TargetText
+from .preprocess_option import preprocess_from_option
 from .terminal import Step, print_json, progress_bar, say, say_error
 
 __all__ = ["run_on_data"]
-
-Data = Annotated[
-    list[Path],
-    Argument(
-        metavar="DATA...",
-        help="Pictures, folders of them, or one .npy, .npz, .csv or .parquet file of arrays.",
-        show_default=False,
-    ),
-]
 
 
 @flatten_options
 def run_on_data(
     model: ModelFile,
-    data: Data,
+    data: DataPath,
     setup: Setup,
     out: Annotated[Path, Option(metavar="DIR", help="Folder of the results; created if missing.", show_default=False)],
     target: TargetText = "top1",
@@ -57,7 +50,8 @@ def run_on_data(
 
     The same command goes on where an earlier one was stopped or killed, and refuses
     a folder of another model, data or settings. A sample that fails is a row with
-    its error, and one that kills its worker, too. At Ctrl-C or SIGTERM the files in
+    its error, and one that kills its worker, too. Each worker runs the model on one
+    thread, unless --threads says more. At Ctrl-C or SIGTERM the files in
     hand are finished. onnxray.read_run("DIR") reads the results, as does whatever
     reads Parquet. Exit code 0 if all samples have a map, 1 if some failed, 2 if all did.
 
@@ -67,17 +61,16 @@ def run_on_data(
       onnxray run model.onnx rows.parquet -m integrated-gradients --steps 50 --out maps --workers 4
     """
     source = load(model)
-    scores = score_axes(source, setup.score)
-    known = fitting_labels(source, scores, read_labels(labels) if labels else None)
-    pictures = any(one.is_dir() or is_picture(one) for one in data)
+    known = known_labels(source, setup.score, read_labels(labels) if labels else None)
+    wanted = target_of(target, known, score_axes(source, setup.score))
     with progress_bar(1, worth=True) as step, finishing_at_a_signal() as stop:
         found = run(
-            model, data, out, setup.method, target_of(target, known, scores), score=setup.score, layer=setup.layer,
-            preprocess=named_preprocess(model, preprocess) if pictures else None, labels=known, reduce=reduce,
-            batch=batch, piece=piece, workers=workers, providers=runtime.provider, threads=runtime.threads,
+            model, data, out, setup.method, wanted, score=setup.score, layer=setup.layer, labels=known, reduce=reduce,
+            preprocess=preprocess_from_option(source, preprocess, [Path("picture")]) if preprocess else None,
+            batch=batch, piece=piece, workers=workers, providers=runtime.provider, threads=runtime.threads or 1,
             memory=runtime.memory, progress=_rated(step), stopped=lambda: stop.number is not None, **options,
         )  # fmt: skip
-    print_json(_record(found)) if as_json else say(_line(found))
+    print_json({**asdict(found), "out": str(found.out)}) if as_json else say(_line(found))
     if stop.number is not None and found.left:
         end = Interrupted(stop.number)
         say_error(f"{found.left} samples are left; the same command goes on", end.kind)
@@ -86,29 +79,18 @@ def run_on_data(
         raise typer.Exit(1 if found.done + found.before > found.failed else 2)
 
 
-def _rated(step: Step) -> Any:
+def _rated(step: Step) -> Callable[[int, int, int], None]:
     """Progress as a share, with what is done and how fast."""
-    began = time.perf_counter()
-    first: list[int] = []
+    first: tuple[float, int] | None = None  # the time of the first call, and what was done then
 
     def show(done: int, failed: int, count: int) -> None:
-        first.append(done)
-        rate = (done - first[0]) / max(time.perf_counter() - began, 1e-9)
-        told = f", {failed} failed" if failed else ""
-        step(f"{done} of {count}{told}, {rate:.0f} a second", done / max(count, 1))
+        nonlocal first
+        now = time.perf_counter()
+        first = first or (now, done)
+        rate = f", {(done - first[1]) / (now - first[0]):.0f} a second" if now > first[0] else ""
+        step(f"{done} of {count}{f', {failed} failed' if failed else ''}{rate}", done / max(count, 1))
 
     return show
-
-
-def _record(found: RunReport) -> dict[str, Any]:
-    return {
-        "out": str(found.out),
-        "done": found.done,
-        "before": found.before,
-        "left": found.left,
-        "failed": found.failed,
-        "seconds": round(found.seconds, 3),
-    }
 
 
 def _line(found: RunReport) -> str:

@@ -19,6 +19,7 @@ from ..support.distance import relative_l2
 from ..support.processor import Processor, this_processor
 from ..support.versions import installed_versions
 from .byte_products import products_saturate
+from .verification import random_inputs
 from .where_nodes_run import placement
 
 __all__ = ["Diagnosis", "ProviderTest", "diagnose"]
@@ -89,16 +90,12 @@ def diagnose(model: str | bytes) -> Diagnosis:
 def _self_tests(model: str | bytes) -> list[ProviderTest]:
     source = load(model)
     graph, draw = differentiate(source), np.random.default_rng(0)
-    feeds = {str(value.name): _positive(value.shape, draw) for value in source.inputs}
+    feeds = random_inputs(source, draw)
     outputs = open_session(source.proto()).run(feeds)
     feeds |= {seed: draw.standard_normal(outputs[y].shape).astype(np.float32) for y, seed in graph.seeds.items()}
     names = list(graph.gradients.values())
     truth = [np.asarray(one) for one in ReferenceEvaluator(graph.model).run(names, feeds)]
     return [_self_test(one, graph, feeds, dict(zip(names, truth, strict=True))) for one in available_providers()]
-
-
-def _positive(shape: Any, draw: np.random.Generator) -> np.ndarray:
-    return draw.random([size if isinstance(size, int) else 1 for size in shape], np.float32)
 
 
 def _self_test(

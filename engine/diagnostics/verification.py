@@ -22,7 +22,7 @@ from ..runtime import OpenSession, Provider, Session, open_session
 from ..support.distance import relative_l2
 from ..support.heap import held_memory, reset_peak
 
-__all__ = ["Finding", "Verification", "verify"]
+__all__ = ["Finding", "Verification", "random_inputs", "verify"]
 
 BUILDERS_AGREE = 1e-4  # relative L2: float32 noise of deep models, kinks included
 DIFFERENCES_AGREE = 2e-2  # float32 differences across kinks
@@ -87,7 +87,7 @@ def verify(
     onnxruntime-training is not installed, or refuses the model, the report says so and the rest is compared.
     """
     source, draw = load(model), np.random.default_rng(seed)
-    feeds = _random(source, draw) if inputs is None else dict(prepare(source, inputs, preprocess).batch.feeds)
+    feeds = random_inputs(source, draw) if inputs is None else dict(prepare(source, inputs, preprocess).batch.feeds)
     fixed = source.copy()
     fix_shapes(fixed, {name: x.shape for name, x in feeds.items()})
     trial = _Trial(fixed, feeds, draw, providers)
@@ -99,7 +99,7 @@ def verify(
     )
 
 
-def _random(model: Model, draw: np.random.Generator) -> _Arrays:
+def random_inputs(model: Model, draw: np.random.Generator) -> _Arrays:
     """Standard normal floats and zeros for the rest; an open batch is one example."""
     arrays = {}
     for value in model.inputs:

@@ -77,14 +77,17 @@ class _Recording:
         scout = Explainer(
             one.model, "saliency", score=one.score, providers=one.providers, threads=one.threads, memory=one.memory
         ) if method.many and method.differentiates else one  # fmt: skip
-        scores, best, kept, targets = list[float](), -1, dict[str, NDArray](), set[str]()
+        scores, targets, kept = list[float](), set[str](), None
         for k, feeds, found in self._each(scout, progress):
             scores.append(float(found.score[0]))
             targets.add(repr(found.target.tolist()))
-            if k == at or (at == "best" and (best < 0 or scores[k] > scores[best])):
-                best, kept = k, feeds
-        own, states = self._of_recording(one(kept, self.score)), tuple(self.states)
-        return ExplainedChunks(self.chunks, np.array(scores), own, best, states, len(targets) == 1)
+            if k == at or (at == "best" and (kept is None or scores[k] > scores[kept[0]])):
+                kept = k, feeds, found
+        if kept is None:
+            raise InputError("a recording without samples has no chunk to explain")
+        best, feeds, found = kept
+        own = self._of_recording(found if scout is one else one(feeds, self.score))
+        return ExplainedChunks(self.chunks, np.array(scores), own, best, tuple(self.states), len(targets) == 1)
 
     def joined(self, progress: Progress | None) -> ExplainedChunks:
         """The sum of the maps of all chunks, over the whole recording."""

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
 from ..attribution.axes import score_axes
 from ..attribution.heads import logits
 from ..attribution.memory import bytes_per_row
-from ..attribution.score import flat_scores, row_scores, score_tensor
+from ..attribution.score import flat_scores, open_scores, row_scores, score_tensor
 from ..data.batch import Batch
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model
@@ -38,10 +37,7 @@ class ForwardPasses:
     @cached_property
     def plain(self) -> tuple[Session, str]:
         """The model as it is, and the name of its scores."""
-        program, y = self.model.copy(), str(score_tensor(self.model, self.tensor).name)
-        if y not in [value.name for value in program.outputs]:
-            program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[y])
-        return open_model(program, self.providers, self.threads), y
+        return open_scores(self.model, score_tensor(self.model, self.tensor), self.providers, self.threads)
 
     def of(self, target: ExplainedTarget) -> ScoreSession:
         """The model up to the score of a target's kind."""

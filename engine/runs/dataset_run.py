@@ -6,7 +6,6 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -14,8 +13,9 @@ from typing import Any
 
 from ..data.labels import Labels
 from ..data.preprocess import Preprocess
-from ..errors import InputError, OnnxrayError
-from ..optional import import_extra
+from ..errors import OnnxrayError
+from ..methods.checks import check_whole
+from ..support.folder_lock import folder_lock
 from ..support.processor import this_processor
 from ..support.writing import make_folder
 from .explain_piece import PieceDone, explain_piece, opened_run
@@ -26,8 +26,6 @@ from .run_settings import RunSettings
 from .worker_pool import Task, in_this_process, in_workers
 
 __all__ = ["RunReport", "run"]
-
-LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def run(
     piece: int = 256,
     workers: int | None = None,
     providers: str | Sequence[str] | None = None,
-    threads: int | None = None,
+    threads: int = 1,
     memory: str | int = "1GB",
     progress: Callable[[int, int, int], None] | None = None,
     stopped: Callable[[], bool] = lambda: False,
@@ -66,8 +64,9 @@ def run(
 ) -> RunReport:
     """Explains every sample of a data set and writes rows of numbers, maps and errors into a folder of Parquet files.
 
-    A second call with the same arguments does what is missing; results do not depend on the number of workers, nor on
-    how often a run was stopped. A sample that cannot be explained, or kills its worker, is a row with an error.
+    A second call with the same arguments does what is missing. Results do not depend on the number of workers, nor on
+    how often a run was stopped, as long as ``threads`` is the same. A sample that cannot be explained, or kills its
+    worker, is a row with an error.
 
     Args:
         model: Path of an .onnx file.
@@ -84,7 +83,7 @@ def run(
         piece: Samples in one file, which is also what one worker does at a time.
         workers: Processes; None for one on each core, 0 for none but this one.
         providers: Execution providers; None for the CPU.
-        threads: Threads of each worker; None for its share of the cores.
+        threads: Threads of each worker, on which the last digits of a result may depend.
         memory: Bytes, or text such as "512MB", that each worker's session may take beside the weights.
         progress: Called with samples done, failed, and in all.
         stopped: Asked before each piece; once it is true, the pieces in hand are finished and the call returns.
@@ -108,12 +107,13 @@ def run(
     began, folder = time.perf_counter(), make_folder(Path(out))
     files = [Path(one) for one in ([data] if isinstance(data, str | PathLike) else data)]
     count = this_processor().cores if workers is None else workers
-    _check_numbers(batch=batch, piece=piece)
+    check_whole("batch", batch, 1)
+    check_whole("piece", piece, 1)
     settings = RunSettings(
         Path(model), files, method, target, score, _several(layer), preprocess, labels, reduce, batch,
         _several(providers), threads, memory, options,
-    ).on(max(1, this_processor().cores // max(1, count)))  # fmt: skip
-    with _only_writer(folder):
+    )  # fmt: skip
+    with folder_lock(folder, wait=False):
         names, held = _begin(settings, files, folder, piece)
         todo = missing(len(names), piece, held)
         left = sum(map(len, todo))
@@ -165,6 +165,7 @@ def _results(
 
     if workers == 0:
         return in_this_process(todo, task, stopped)
+    opened_run.cache_clear()  # the workers open their own
     return in_workers(
         todo, task, stopped, workers=min(workers, max(1, len(todo))), batch=settings.batch, set_aside=set_aside
     )
@@ -179,26 +180,5 @@ def _with(report: RunReport, one: PieceDone) -> RunReport:
     )
 
 
-@contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
-    """The lock of a folder, which the system frees when its process ends, however it ends."""
-    filelock = import_extra("filelock")
-    lock = filelock.FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise InputError(f"another process writes to {folder}; wait for it, or name another folder with out=") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _several(given: str | Sequence[str] | None) -> tuple[str, ...]:
     return () if given is None else (given,) if isinstance(given, str | os.PathLike) else tuple(given)
-
-
-def _check_numbers(**numbers: int) -> None:
-    for name, number in numbers.items():
-        if number < 1:
-            raise InputError(f"{name}={number}: give a number from 1 up")

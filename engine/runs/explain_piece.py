@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
 from ..explainer import Explainer
 from ..samples.collate import collated
 from ..samples.sample_set import Sample, Samples
+from ..support.fingerprint import file_digest, fingerprint
 from .pieces import Piece
 from .rows import SampleRow, write_rows
 from .run_settings import RunSettings
@@ -132,7 +132,7 @@ def _rows(
         yield SampleRow(
             sample.name,
             source=None if sample.path is None else str(sample.path),
-            digest=_digest(sample, given[k]),
+            digest=fingerprint(given[k]) if sample.path is None else file_digest(sample.path),
             target=opened.score.words(told, opened.labels, opened.scores),
             index=index,
             label=None if index is None else opened.labels.get(index),
@@ -152,17 +152,6 @@ def _map_of(found: np.ndarray) -> dict[str, Any]:
         "unit": unit,
         "statistics": {name: float(number) for name, number in statistics.items()},
     }
-
-
-def _digest(sample: Sample, given: Any) -> str:
-    """SHA-256 of the file, or of the numbers."""
-    found = hashlib.sha256()
-    if sample.path is not None:
-        found.update(sample.path.read_bytes())
-    else:
-        for array in given.values() if isinstance(given, dict) else [given]:
-            found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
 
 
 def _failed(sample: Sample, error: OnnxrayError) -> SampleRow:

@@ -16,6 +16,7 @@ from ..support.writing import replacing
 
 __all__ = ["SampleRow", "count_rows", "write_rows"]
 
+STATISTICS = ("least", "largest", "mean", "norm")
 GROUP = 64  # rows of a row group: what a reader of single rows decodes
 
 
@@ -53,9 +54,6 @@ def write_rows(path: Path, rows: Sequence[SampleRow]) -> None:
     table = arrow.table({name: columns[name] for name in schema.names}, schema=schema)
     with replacing(path) as temporary:
         parquet.write_table(table, temporary, compression="zstd", row_group_size=GROUP)
-
-
-STATISTICS = ("least", "largest", "mean", "norm")
 
 
 def _schema(arrow: Any) -> Any:

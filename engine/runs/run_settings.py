@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..attribution.scores import score_of
 from ..data.labels import Labels
 from ..data.preprocess import Preprocess
 from ..explainer import Explainer
 from ..loading.load import load
 from ..samples.sample_set import Data, Samples, open_samples
+from ..support.fingerprint import fingerprint
 
 __all__ = ["RunSettings"]
 
@@ -38,7 +35,7 @@ class RunSettings:
     reduce: str | None = None
     batch: int = 16
     provider: tuple[str, ...] = ()
-    threads: int | None = None
+    threads: int = 1
     memory: str | int = "1GB"
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -46,7 +43,7 @@ class RunSettings:
         """What results depend on, as JSON holds it, but for the model, whose digest counts."""
         return {
             "method": self.method,
-            "target": _plain(score_of(self.target)),
+            "target": _plain(self.target),
             "score": self.score,
             "layer": list(self.layer),
             "preprocess": None if self.preprocess is None else repr(self.preprocess),
@@ -65,12 +62,7 @@ class RunSettings:
         )  # fmt: skip
         return explainer, open_samples(self.data, source, self.labels)
 
-    def on(self, threads: int) -> RunSettings:
-        """The same on so many threads, unless they are given."""
-        return self if self.threads is not None else replace(self, threads=threads)
-
 
 def _plain(value: Any) -> Any:
-    """A value as it is, or in words that tell all of it."""
-    with np.printoptions(threshold=sys.maxsize):
-        return value if isinstance(value, int | float | str | bool | None) else repr(value)
+    """A value as it is; the digest of what has parts."""
+    return value if isinstance(value, int | float | str | bool | None) else fingerprint(value)

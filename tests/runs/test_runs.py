@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import onnxray
 import pytest
-from filelock import FileLock
 from onnxray.cli.app import run as command
 from onnxray.errors import InputError
 from onnxray.models import path
 from onnxray.runs import explain_piece as piece_module
 from onnxray.runs.pieces import Piece, missing, pieces_in
+from onnxray.support.folder_lock import folder_lock
 from PIL import Image
 
 DIGITS, DRAW = path("digits.onnx"), np.random.default_rng(0)
@@ -120,7 +120,7 @@ def test_samples_that_are_others_in_the_worker_are_refused(rows: Path, monkeypat
 
 
 def test_two_processes_do_not_write_one_folder(finished: Path) -> None:
-    with FileLock(finished.parent / "maps" / ".lock"), pytest.raises(InputError, match="another process writes to"):
+    with folder_lock(finished.parent / "maps"), pytest.raises(InputError, match="another process writes to"):
         run(finished)
 
 
