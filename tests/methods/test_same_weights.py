@@ -157,7 +157,8 @@ def perceptrons() -> tuple[onnxray.Model, onnxray.Model, np.ndarray]:
     return onnxray.load(to_onnx(module, inputs=Spec((None, 12)))), onnxray.load(to_onnx(net)), x
 
 
-@pytest.mark.parametrize("score", ["logit", pytest.param("output", marks=pytest.mark.slow)])
+@pytest.mark.slow  # every day by the perceptrons
+@pytest.mark.parametrize("score", ["logit", "output"])
 @pytest.mark.parametrize("method", ANYWHERE)
 def test_a_resnet(method: str, score: str, resnets: Any, measured: Callable[[str], None]) -> None:
     nchw, nhwc, x = resnets

@@ -20,7 +20,7 @@ from seeds import MADE
 from trial import GOOD, tried
 from workers import Worker
 
-FEW = settings(derandomize=True, deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+FEW = settings(derandomize=True, deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -55,6 +55,7 @@ def worker() -> Iterator[Callable[[bytes], tuple[str, str]]]:
         yield one
 
 
+@pytest.mark.slow  # as a process of its own takes seconds to start
 @FEW
 @given(number=st.integers(0, 10**6))
 def test_mutants_of_models(worker: Callable[[bytes], tuple[str, str]], number: int) -> None:

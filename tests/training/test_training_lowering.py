@@ -104,7 +104,9 @@ def built(made: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return {node.op_type for answer in answers for node in onnx.ModelProto.FromString(answer).graph.node}
 
 
-@pytest.mark.parametrize("lowering", ["portable", "cpu", "cuda"])
+@pytest.mark.parametrize(
+    "lowering", ["portable", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cpu", "cuda"))]
+)
 @pytest.mark.parametrize("case", EMITTED, ids=str)
 def test_it_is_emitted_and_lowered(case: Emitted, lowering: Lowering, monkeypatch: pytest.MonkeyPatch) -> None:
     made = with_weights(model(case.body, case.inputs, case.output, case.opset), **case.weights)

@@ -68,6 +68,7 @@ def test_lowered_with_unknown_shapes(case: Case) -> None:
     check(case, "all")
 
 
-@pytest.mark.parametrize("case", daily(CASES))
+@pytest.mark.slow  # lowered, which is what users run, every day
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_raw_in_the_library_itself(case: Case) -> None:
     check(case, "none", "training")

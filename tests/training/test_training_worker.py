@@ -16,7 +16,14 @@ from onnxray.training.client import Limits, Worker, worker
 from training_tools import model, numbers
 
 
-@pytest.mark.parametrize("name", ["SIGSEGV", "SIGFPE", "SIGABRT", "SIGKILL", "SIGBUS", "SIGILL"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SIGSEGV",
+        "SIGKILL",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("SIGFPE", "SIGABRT", "SIGBUS", "SIGILL")),
+    ],
+)
 def test_every_deadly_signal_is_named(own: Worker, name: str) -> None:
     """It strikes while a request is under way: the process stands still until then."""
     own.ask("version", about="")
