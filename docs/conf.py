@@ -32,6 +32,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 html_static_path = ["static"]
+html_extra_path = ["schemas"]
 html_css_files = ["site.css"]
 
 

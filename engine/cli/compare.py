@@ -75,6 +75,9 @@ class Files:
     ] = None
     json: Annotated[Path | None, Option(metavar="FILE", help="Write everything as JSON; - for stdout.")] = None
     junit: Annotated[Path | None, Option(metavar="FILE", help="Write the gate as JUnit XML.")] = None
+    markdown: Annotated[
+        Path | None, Option(metavar="FILE", help="Write the verdict and the table as Markdown, as for a CI summary.")
+    ] = None
     golden: Annotated[
         Path | None, Option(metavar="FILE", help="Record the reference into FILE; later pass FILE as REFERENCE.")
     ] = None
@@ -84,7 +87,7 @@ class Files:
         """All of them."""
         page = self.report / "report.html" if self.report else None
         json = None if str(self.json) == "-" else self.json
-        return [path for path in (json, self.junit, self.golden, page, self.journal) if path is not None]
+        return [path for path in (json, self.junit, self.markdown, self.golden, page, self.journal) if path is not None]
 
     @property
     def journal(self) -> Path | None:
@@ -148,6 +151,7 @@ def _write(found: Comparison, files: Files) -> None:
         write_text(files.json, found.json_text() + "\n")
     written = [str(files.json)] if files.json else []
     written += [str(found.junit(files.junit))] if files.junit else []
+    written += [str(found.markdown(files.markdown))] if files.markdown else []
     written += [str(found.report(files.report))] if files.report else []
     if str(files.json) == "-":
         say_text(found.json_text())

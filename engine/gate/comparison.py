@@ -26,13 +26,17 @@ class Comparison(ComparisonRecord):
     """The results of a comparison: rows by sample, their summary, the checks of thresholds, and the verdict.
 
     ``failed`` are the samples that were skipped. ``calibration`` and ``layers`` are there if they were requested.
-    ``provenance`` says what was run how. ``report`` and ``junit`` write files.
+    ``provenance`` says what was run how. ``report``, ``junit`` and ``markdown`` write files.
     """
 
     def report(self, folder: str | PathLike[str], worst: int = 6) -> Path:
-        """Writes one self-contained HTML page into a folder."""
+        """Writes one self-contained HTML page into a folder, and the losses of the layers as node data of Model
+        Explorer, where they were measured."""
         from .reports.comparison_page import write_report
+        from .reports.node_data import write_node_data
 
+        if self.layers is not None:
+            write_node_data(self.layers, Path(folder))
         return write_report(self, Path(folder), worst)
 
     def junit(self, path: str | PathLike[str]) -> Path:
@@ -40,6 +44,12 @@ class Comparison(ComparisonRecord):
         from .reports.junit import write_junit
 
         return write_junit(self, Path(path))
+
+    def markdown(self, path: str | PathLike[str]) -> Path:
+        """Writes the verdict and the table of the metrics as Markdown, for the summary of a CI job."""
+        from .reports.markdown import write_markdown
+
+        return write_markdown(self, Path(path))
 
 
 def measure(

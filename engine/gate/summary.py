@@ -96,10 +96,16 @@ class Check:
         return self.interval is None or not self.interval[0] <= self.threshold <= self.interval[1]
 
     def __str__(self) -> str:
-        signs = (">=", "<") if rises(self.metric) else ("<=", ">")
-        doubt = "" if self.sure else ", which its interval of confidence holds"
-        told = f"passes: {signs[0]}" if self.passed else f"fails: {signs[1]}"
-        return f"{self.method} {self.metric} {self.value:.4g} {told} {self.threshold:g}{doubt}"
+        words = ("at least", "below") if rises(self.metric) else ("at most", "above")
+        held = f"passes: {self.value:.4g} is {words[0]}" if self.passed else f"fails: {self.value:.4g} is {words[1]}"
+        return f"{self.method} {self.metric} {held} {self.threshold:g}{self._doubt()}"
+
+    def _doubt(self) -> str:
+        """What the interval says, where it does not decide."""
+        if self.sure or self.interval is None:
+            return ""
+        low, high = self.interval
+        return f" (95 % interval {low:.4g} to {high:.4g} includes {self.threshold:g}: more samples would decide)"
 
 
 def rises(metric: str) -> bool:

@@ -74,7 +74,7 @@ def test_a_box_is_found_by_overlap_not_by_its_index() -> None:
         assert row.outputs == pytest.approx({"target-found": 1, "box-iou": 1, "score-change": 0}, abs=1e-4)
         assert row.maps["saliency"]["cosine"] == pytest.approx(1, abs=1e-5)
     assert found.passed
-    assert [str(one) for one in found.checks] == ["outputs target-found 1 passes: >= 1"]
+    assert [str(one) for one in found.checks] == ["outputs target-found passes: 1 is at least 1"]
 
 
 @pytest.mark.slow
@@ -116,7 +116,7 @@ def test_a_box_that_the_candidate_lacks_fails_the_gate(capsys: pytest.CaptureFix
     assert record["samples"][0]["outputs"] == {"target-found": 0.0}
     assert record["samples"][0]["maps"] == {}
     failures = [one.get("message") for one in ElementTree.parse("gate.xml").iter("failure")]
-    assert failures == ["outputs target-found 0 fails: < 1", finding.partition(": ")[2]]
+    assert failures == ["outputs target-found fails: 0 is below 1", finding.partition(": ")[2]]
 
 
 @pytest.mark.slow
