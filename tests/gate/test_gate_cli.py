@@ -26,7 +26,7 @@ def other(tmp_path: Path) -> str:
 
 
 def test_a_model_passes_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    files = ["--report", "out", "--json", "out/a.json", "--junit", "out/a.xml"]
+    files = ["--report", "out", "--json", "out/a.json", "--junit", "out/a.xml", "--markdown", "out/a.md"]
     assert (
         run(
             [
@@ -48,7 +48,9 @@ def test_a_model_passes_itself(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert out.startswith("PASS: 1 samples")
     assert err == ""
-    assert {file.name for file in Path("out").iterdir()} == {"a.json", "a.xml", "journal.jsonl", "report.html"}
+    assert {file.name for file in Path("out").iterdir()} == {
+        "a.json", "a.md", "a.xml", "activations-by-node.json", "evidence-by-node.json", "journal.jsonl", "report.html",
+    }  # fmt: skip
     assert json.loads(Path("out/a.json").read_text())["verdict"] == "pass"
 
 
