@@ -49,6 +49,7 @@ from .options import (
 )
 from .preprocess_option import preprocess_from_option
 from .print_each import print_each
+from .report_run import report_run
 from .save import save
 from .terminal import (
     ReaderGone,
@@ -166,6 +167,7 @@ def methods(as_json: Json = False) -> None:
 
 
 app.command("run")(run_on_data)
+app.command("report")(report_run)
 app.command()(save)
 app.command()(convert)
 app.command("compare")(compare_models)

@@ -1,51 +1,35 @@
-"""read_run(): the rows of a run as a lazy table, and its maps as arrays."""
+"""read_run(): the rows of a run, its maps, and a page about them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ..optional import import_extra
-from .manifest import Manifest, read_manifest
+from .manifest import read_manifest
 from .pieces import pieces_in
+from .reports.run_page import write_run_report
+from .rows import row_schema
+from .run_table import RunTable
 
 __all__ = ["FinishedRun", "read_run"]
 
 
-@dataclass(frozen=True)
-class FinishedRun:
+class FinishedRun(RunTable):
     """The folder of a run, finished or not.
 
     ``table`` is a pyarrow Dataset with one row for each sample, which reads nothing until it is asked: pyarrow, DuckDB
     and Polars query it. ``len`` is the number of rows.
     """
 
-    folder: Path
-    manifest: Manifest
-    table: Any
+    def report(self, file: str | PathLike[str] | None = None, examples: int = 6) -> Path:
+        """Writes one HTML page that needs no network: errors, distributions, mean maps, outliers, best and worst.
 
-    def __len__(self) -> int:
-        return self.table.count_rows()
-
-    def rows(self) -> Iterator[Mapping[str, Any]]:
-        """Every row in the order of the samples, without the map."""
-        columns = [name for name in self.table.schema.names if name != "map"]
-        for batch in self.table.to_batches(columns=columns):
-            yield from batch.to_pylist()
-
-    def maps(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Id and map, float32 in its own shape and unit, of every sample that has one, one row group at a time."""
-        for batch in self.table.to_batches(columns=["id", "map", "shape", "unit"]):
-            for k in range(batch.num_rows):
-                if batch["map"][k].is_valid:
-                    flat = batch["map"][k].values.to_numpy(zero_copy_only=False).astype(np.float32)
-                    yield batch["id"][k].as_py(), flat.reshape(batch["shape"][k].as_py()) * batch["unit"][k].as_py()
+        ``file`` is ``report.html`` in the folder unless it is named; ``examples`` is how many samples of each kind are
+        shown. Memory does not grow with the number of maps. Returns the file. Raises RuntimeUnavailable without the
+        extra ``run``, InputError for a folder without rows, OutputError for a file that cannot be written.
+        """
+        return write_run_report(self, self.folder / "report.html" if file is None else Path(file), examples)
 
 
 def read_run(folder: str | PathLike[str]) -> FinishedRun:
@@ -70,4 +54,5 @@ def read_run(folder: str | PathLike[str]) -> FinishedRun:
     path = Path(folder)
     manifest = read_manifest(path)
     files = [str(path / one.file) for one in pieces_in(path)]
-    return FinishedRun(path, manifest, import_extra("pyarrow.dataset").dataset(files, format="parquet"))
+    dataset = import_extra("pyarrow.dataset").dataset(files, row_schema(), format="parquet")
+    return FinishedRun(path, manifest, dataset)

@@ -14,7 +14,7 @@ from ..optional import import_extra
 from ..support.damaged import readable
 from ..support.writing import replacing
 
-__all__ = ["SampleRow", "count_rows", "write_rows"]
+__all__ = ["SampleRow", "count_rows", "row_schema", "write_rows"]
 
 STATISTICS = ("least", "largest", "mean", "norm")
 GROUP = 64  # rows of a row group: what a reader of single rows decodes
@@ -47,8 +47,7 @@ class SampleRow:
 
 def write_rows(path: Path, rows: Sequence[SampleRow]) -> None:
     """Writes a Parquet file of rows, whole or not at all."""
-    arrow, parquet = import_extra("pyarrow"), import_extra("pyarrow.parquet")
-    schema = _schema(arrow)
+    arrow, parquet, schema = import_extra("pyarrow"), import_extra("pyarrow.parquet"), row_schema()
     columns = {one.name: [getattr(row, one.name) for row in rows] for one in fields(SampleRow)}
     columns |= {name: [row.statistics.get(name) for row in rows] for name in STATISTICS}
     table = arrow.table({name: columns[name] for name in schema.names}, schema=schema)
@@ -56,7 +55,9 @@ def write_rows(path: Path, rows: Sequence[SampleRow]) -> None:
         parquet.write_table(table, temporary, compression="zstd", row_group_size=GROUP)
 
 
-def _schema(arrow: Any) -> Any:
+def row_schema() -> Any:
+    """The columns of a file of rows, as a pyarrow Schema."""
+    arrow = import_extra("pyarrow")
     text, number = arrow.string(), arrow.float32()
     kinds = {"id": text, "source": text, "digest": text, "target": text, "index": arrow.int64(), "label": text}
     kinds |= {"score": number, "delta": number, "scores": arrow.list_(number), "error": text}

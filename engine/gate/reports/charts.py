@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from ...optional import import_extra
+from ...drawing.svg_chart import BLUE, GREY, RED, ROW, empty_figure, svg_address
 from ..calibration import Calibration
 from ..layers.compare_layers import LayerLoss
 from ..summary import Row, rises
 
 __all__ = ["calibration_chart", "curves_chart", "distribution_chart", "layer_chart"]
 
-BLUE, RED, GREY, GREEN = "#2166ac", "#b2182b", "#8a8a8a", "#1b7837"
-WIDTH = 4.6  # inches: so that letters can be read on a phone
-ROW = 0.26
 MOST_LAYERS = 40
 
 
@@ -29,7 +23,7 @@ def distribution_chart(rows: Sequence[Row], method: str) -> str:
         for name, metric, value in row.values():
             if name == method:
                 found.setdefault(metric, []).append(value)
-    figure, axes = _figure(0.9 + 2 * ROW * len(found))
+    figure, axes = empty_figure(0.9 + 2 * ROW * len(found))
     labels = [f"{metric} {'→' if rises(metric) else '←'}" for metric in found]
     axes.boxplot(
         list(found.values()), orientation="horizontal", widths=0.6, showfliers=False, tick_labels=labels,
@@ -42,7 +36,7 @@ def distribution_chart(rows: Sequence[Row], method: str) -> str:
         axes.plot(shown, place + rng.uniform(-0.2, 0.2, len(shown)), ".", color=BLUE, alpha=0.35, markersize=4)
     axes.invert_yaxis()
     axes.set_xlabel("→ more is better, ← less is better")
-    return _svg(figure)
+    return svg_address(figure)
 
 
 def layer_chart(layers: Sequence[LayerLoss], breaks: str | None) -> str:
@@ -52,7 +46,7 @@ def layer_chart(layers: Sequence[LayerLoss], breaks: str | None) -> str:
         sizes = {one.layer: max(one.own or 0, one.weights or 0) for one in shown}
         kept = sorted(sizes, key=lambda name: -sizes[name])[:MOST_LAYERS]
         shown = [one for one in shown if one.layer in kept]
-    figure, axes = _figure(1.0 + ROW * max(4, len(shown)))
+    figure, axes = empty_figure(1.0 + ROW * max(4, len(shown)))
     heights = np.arange(len(shown))
     colours = [RED if one.layer == breaks else BLUE for one in shown]
     axes.barh(heights, [one.activation or 0 for one in shown], 0.75, color=colours, alpha=0.85, label="activations")
@@ -64,12 +58,12 @@ def layer_chart(layers: Sequence[LayerLoss], breaks: str | None) -> str:
         tick.set_color(RED if one.layer == breaks else "black")
     axes.invert_yaxis()
     axes.set_xlabel("relative L2 difference: bar activations, ◆ weights")
-    return _svg(figure)
+    return svg_address(figure)
 
 
 def calibration_chart(calibration: Calibration) -> str:
     """Where each metric stands between randomised weights, 0, and noise, 1; the median of each method."""
-    figure, axes = _figure(1.0 + 1.6 * ROW * len(calibration.places))
+    figure, axes = empty_figure(1.0 + 1.6 * ROW * len(calibration.places))
     for place, (method, found) in enumerate(calibration.places.items()):
         axes.plot([0, 1], [place, place], color="#ddd", linewidth=6, solid_capstyle="round", zorder=1)
         axes.plot(list(found.values()), [place] * len(found), "|", color=GREY, markersize=12, zorder=2)
@@ -79,34 +73,18 @@ def calibration_chart(calibration: Calibration) -> str:
     axes.set_ylim(len(calibration.places) - 0.4, -0.6)
     axes.set_xticks([0, 0.5, 1], ["random weights", "0.5", "noise"])
     axes.set_xlim(-0.12, 1.12)
-    return _svg(figure)
+    return svg_address(figure)
 
 
 def curves_chart(curves: Mapping[str, Sequence[float]], across: str, up: str) -> str:
     """Mean curves by method over a share from 0 to 1."""
-    figure, axes = _figure(3.0)
+    figure, axes = empty_figure(3.0)
     for name, values in curves.items():
         axes.plot(np.linspace(0, 1, len(values)), values, label=name)
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.legend(fontsize=8, frameon=False)
-    return _svg(figure)
-
-
-def _figure(height: float) -> tuple[Any, Any]:
-    figure = import_extra("matplotlib.figure").Figure((WIDTH, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=9)
-    return figure, axes
-
-
-def _svg(figure: Any) -> str:
-    """The figure as the address of an image; without a date, so that the same chart is the same text."""
-    with import_extra("matplotlib").rc_context({"svg.fonttype": "path", "svg.hashsalt": "onnxray"}):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return svg_address(figure)
 
 
 def _short(name: str, most: int = 28) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from PIL import Image
 from ...drawing import heatmap, html_page
 from ...drawing.bar_chart import bar_chart, rank_features
 from ...drawing.draw_box import with_box
+from ...drawing.html_page import address, tile
 from ...support.writing import write_text
 from ..metrics.agreement import METRICS, strength
 from ..metrics.inside_mask import MASKED
@@ -24,7 +23,7 @@ from ..record import ComparisonRecord
 from ..summary import OF_OUTPUTS, Row, rises
 from .charts import calibration_chart, distribution_chart, layer_chart
 
-__all__ = ["Shown", "address", "boxed", "render", "write_report"]
+__all__ = ["Shown", "boxed", "render", "write_report"]
 
 TENSORS = 12  # quantised tensors in the table
 
@@ -74,13 +73,6 @@ def _said_of(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_said_of, value)) or "–"
     return "–" if value is None else str(value)
-
-
-def address(picture: Image.Image) -> str:
-    """A picture as an address that holds it."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _measured(comparison: ComparisonRecord, metric: str) -> bool:
@@ -133,7 +125,7 @@ def _shown(look: SampleResult, row: Row, method: str) -> Shown:
         pictures.insert(0, ("input", boxed(look, look.given.pictures[0])))
     elif strength(a).ndim == 2:
         pictures.insert(0, ("input", boxed(look, _grey(next(iter(look.given.batch.feeds.values()))[0]))))
-    return Shown(row, method, said, tuple((caption, address(_tile(one))) for caption, one in pictures))
+    return Shown(row, method, said, tuple((caption, address(tile(one))) for caption, one in pictures))
 
 
 def boxed(look: SampleResult, picture: Image.Image) -> Image.Image:
@@ -163,11 +155,3 @@ def _grey(array: np.ndarray) -> Image.Image:
     plane = np.asarray(array, np.float64)
     plane = plane.mean(axis=int(np.argmin(plane.shape))) if plane.ndim == 3 else np.atleast_2d(plane)
     return heatmap.colourise((plane - plane.min()) / (np.ptp(plane) or 1.0), "gray")
-
-
-def _tile(picture: Image.Image) -> Image.Image:
-    """Large enough to see, small enough to send."""
-    large = heatmap.enlarge(picture)
-    if max(large.size) > 2 * heatmap.SIDE:
-        large.thumbnail((2 * heatmap.SIDE, 2 * heatmap.SIDE))
-    return large

@@ -1,0 +1,1 @@
+"""The page that `onnxray report` makes of a run."""
