@@ -55,7 +55,9 @@ class Backend(Protocol):
         """The function that appends the reverse pass to a graph of the model, which errors name."""
         ...
 
-    def open(self, model: Model, providers: Sequence[Provider], threads: int | None = None) -> OpenSession:
+    def open(
+        self, model: Model, providers: Sequence[Provider], threads: int | None = None, optimization: str = "all"
+    ) -> OpenSession:
         """Loads a graph."""
         ...
 
@@ -87,8 +89,10 @@ class Onnxruntime:
     def reverse_pass(self, model: Model) -> Builder:
         return self.builder_for(model)
 
-    def open(self, model: Model, providers: Sequence[Provider], threads: int | None = None) -> OpenSession:
-        return open_model(model, providers, threads)
+    def open(
+        self, model: Model, providers: Sequence[Provider], threads: int | None = None, optimization: str = "all"
+    ) -> OpenSession:
+        return open_model(model, providers, threads, optimization)
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,11 @@ class OnnxruntimeTraining:
     def reverse_pass(self, model: Model) -> Builder:
         return partial(_training().training_backward, name=_name(model), lowered=False)
 
-    def open(self, model: Model, providers: Sequence[Provider], threads: int | None = None) -> OpenSession:
+    def open(
+        self, model: Model, providers: Sequence[Provider], threads: int | None = None, optimization: str = "all"
+    ) -> OpenSession:
+        if optimization != "all":
+            raise InputError(f"optimization={optimization!r}: onnxruntime-training optimises its graphs itself")
         return _training().open_training_session(model.proto(), providers, threads, name=_name(model))
 
 

@@ -19,9 +19,10 @@ from .graph.failure import load_failure, run_failure
 from .graph.model import Model
 from .graph.validity import model_error_if_unusable
 from .graph.weights import detached
-from .support.choice import nearest
+from .support.choice import choose, nearest
 
 __all__ = [
+    "OPTIMIZATIONS",
     "OpenSession",
     "Provider",
     "Session",
@@ -29,11 +30,18 @@ __all__ = [
     "blaming_model",
     "open_model",
     "open_session",
+    "provider_names",
     "resolve_providers",
     "try_model",
 ]
 
 Provider = str | tuple[str, dict[str, Any]]
+OPTIMIZATIONS = {  # how far onnxruntime rewrites a graph before it runs it, by its own names
+    "off": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
 
 
 class OpenSession(Protocol):
@@ -88,11 +96,13 @@ def open_session(
     folder: os.PathLike[str] | None = None,
     weights: Mapping[str, np.ndarray] | None = None,
     profile: str | None = None,
+    optimization: str = "all",
 ) -> Session:
     """Loads a model; ``providers`` are names such as "cpu" or "cuda", in order of preference.
 
     ``folder`` is where external data lies, ``weights`` those of it that are in memory, where they stay; ``profile`` is
-    the beginning of the name of a file to which onnxruntime writes what each node took, and where it ran.
+    the beginning of the name of a file to which onnxruntime writes what each node took, and where it ran;
+    ``optimization`` one of OPTIMIZATIONS.
 
     Raises RuntimeUnavailable where no onnxruntime is installed, or where a provider that was asked for is not there or
     does not come up: onnxruntime itself would fall back to the CPU in silence.
@@ -104,6 +114,8 @@ def open_session(
     options = ort.SessionOptions()
     options.log_severity_level = 4  # fatal: an error is raised, and need not be logged, too
     options.intra_op_num_threads = threads or 0
+    level = OPTIMIZATIONS[choose(optimization, OPTIMIZATIONS, "optimization")]
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
     options.enable_mem_pattern = False  # from its second run on, a session would hold its working memory twice
     if profile is not None:
         options.enable_profiling, options.profile_file_prefix = True, profile
@@ -125,11 +137,14 @@ def open_session(
 
 
 def open_model(
-    model: Model, providers: Sequence[Provider] | Provider | None = None, threads: int | None = None
+    model: Model,
+    providers: Sequence[Provider] | Provider | None = None,
+    threads: int | None = None,
+    optimization: str = "all",
 ) -> Session:
     """Loads a model that is in memory, as ``open_session`` does; its weights are not copied for that."""
     proto, weights = detached(model.program)
-    return open_session(proto, providers, threads, model.folder, weights)
+    return open_session(proto, providers, threads, model.folder, weights, optimization=optimization)
 
 
 def blaming_model(model: Model) -> AbstractContextManager[None]:
@@ -166,6 +181,11 @@ def resolve_providers(providers: Sequence[Provider] | Provider | None) -> list[P
     if not isinstance(given, Sequence) or not given:
         raise InputError(f"providers={providers!r}: give a name such as 'cpu' or 'cuda', or a list of them")
     return [_resolve(provider, available) for provider in given]
+
+
+def provider_names(providers: Sequence[Provider] | Provider | None) -> list[str]:
+    """Providers as onnxruntime names them."""
+    return [one if isinstance(one, str) else one[0] for one in resolve_providers(providers)]
 
 
 def _resolve(provider: Provider, available: Sequence[str]) -> Provider:

@@ -53,13 +53,17 @@ def row_scores(model: Model, score: str) -> ir.Value:
 
 
 def open_scores(
-    model: Model, y: ir.Value, providers: Sequence[Provider] | Provider | None, threads: int | None
+    model: Model,
+    y: ir.Value,
+    providers: Sequence[Provider] | Provider | None,
+    threads: int | None,
+    optimization: str = "all",
 ) -> tuple[Session, str]:
     """A session of the model as it is that also gives the tensor of its scores, and the name of that."""
     program, name = model.copy(), str(y.name)
     if name not in [value.name for value in program.outputs]:
         program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[name])
-    return open_model(program, providers, threads), name
+    return open_model(program, providers, threads, optimization), name
 
 
 def flat_scores(g: GraphBuilder, y: ir.Value, axes: ScoreAxes) -> ir.Value:

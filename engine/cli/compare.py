@@ -14,7 +14,7 @@ from ..data.labels import read_labels
 from ..gate import Comparison, compare
 from ..gate.golden import is_golden
 from ..gate.model_under_test import DEFAULT_METHODS
-from ..gate.provenance import other_processor, other_runtime
+from ..gate.provenance import other_processor, other_runtime, other_session
 from ..optional import REPORT, need_all
 from ..support.writing import check_outputs, write_text
 from .flatten_options import flatten_options
@@ -26,6 +26,7 @@ from .gate_options import (
     Methods,
     Sampling,
     ScoreName,
+    SideSessionOption,
     named_preprocess,
     parse_options,
 )
@@ -55,7 +56,7 @@ class Questions:
         list[str] | None,
         Option(metavar="METRIC=VALUE", help="Threshold, as in spearman=0.8, grad-cam.ssim=0.7, top1=0.99 or "
                "calibrated=0.8; repeat it. Of distances, more than VALUE fails. By default calibrated=0.5, or "
-               "spearman=0.5 without --calibrate."),
+               "without --calibrate spearman=0.5, and 0.8 for one model in two kinds of session."),
     ] = None  # fmt: skip
     calibrate: Annotated[
         bool, Option("--calibrate", help="Scale the numbers: 1 is the reference with noise, 0 with random weights.")
@@ -113,6 +114,8 @@ def compare_models(
     candidate_provider: Annotated[
         list[str] | None, Option(metavar="NAME", help="Where the candidate runs, if not where the reference runs.")
     ] = None,
+    reference_session: SideSessionOption = None,
+    candidate_session: SideSessionOption = None,
     runtime: Runtime = Runtime(),  # noqa: B008  a frozen value
     option: MethodOptions = None,
 ) -> None:
@@ -126,6 +129,7 @@ def compare_models(
       onnxray compare model.onnx int8.onnx photos --calibrate --fail-under calibrated=0.8 --report out
       onnxray compare model.onnx int8.onnx photos --golden model.golden
       onnxray compare model.golden int8.onnx photos --junit gate.xml
+      onnxray compare int8.onnx int8.onnx photos --reference-session optimization=off
     """
     if files.report is not None:
         need_all(*REPORT)
@@ -138,7 +142,8 @@ def compare_models(
             calibrate=questions.calibrate, layers=questions.layers, masks=questions.masks,
             labels=read_labels(labels) if labels else None, golden=files.golden, journal=files.journal,
             score=questions.score, layer=questions.layer, preprocess=preprocessing,
-            providers=runtime.provider, candidate_providers=candidate_provider, threads=runtime.threads,
+            providers=runtime.provider, candidate_providers=candidate_provider,
+            reference_session=reference_session, candidate_session=candidate_session, threads=runtime.threads,
             memory=runtime.memory, failed=say_error, progress=step, options=parse_options(option or ()),
         )  # fmt: skip
     _write(found, files)
@@ -168,7 +173,12 @@ def print_comparison(found: Comparison, written: Sequence[str] = ()) -> None:
     for row in found.rows:
         if row.finding:
             say(f"  {row.name}: {row.finding}")
-    told = (found.explained, other_runtime(found.provenance), other_processor(found.provenance))
+    told = (
+        found.explained,
+        other_session(found.provenance),
+        other_runtime(found.provenance),
+        other_processor(found.provenance),
+    )
     for line in filter(None, told):
         say(f"  {line}")
     rows = [
@@ -178,6 +188,8 @@ def print_comparison(found: Comparison, written: Sequence[str] = ()) -> None:
     say("")
     print_table(["", "metric", "mean", "95 % interval", "worst"], rows)
     if found.layers:
+        if found.layers.kernels:
+            say("", found.layers.parted)
         where = f"evidence breaks at layer {found.layers.breaks}" if found.layers.breaks else "no layer loses much"
         say("", f"{where}; {len(found.layers.layers)} layers matched by {found.layers.matched}")
     for file in written:

@@ -23,6 +23,7 @@ __all__ = [
     "Methods",
     "Sampling",
     "ScoreName",
+    "SideSessionOption",
     "TargetName",
     "named_preprocess",
     "parse_options",
@@ -57,6 +58,14 @@ TargetName = Annotated[
 ]
 ScoreName = Annotated[
     str, Option(metavar="NAME", help="logit (before a final softmax or sigmoid), output, or a tensor's name.")
+]
+SideSessionOption = Annotated[
+    list[str] | None,
+    Option(
+        metavar="NAME=VALUE",
+        help="Setting of this side's sessions alone: optimization=off (basic, extended, all), threads=1, "
+        "provider=cuda; repeat it for several. So a model is compared with itself.",
+    ),
 ]
 
 

@@ -69,6 +69,7 @@ class Explainer:
         threads: CPU threads of one run; None for all cores.
         memory: Bytes, or text such as "512MB", that its session and one run may take beside the weights; it never
             changes a result.
+        optimization: How far onnxruntime rewrites the graph before it runs it: "off", "basic", "extended" or "all".
         preprocess: How pictures become inputs, also in words: "imagenet", "unit,fit=crop,size=224x224"; None for what
             the model carries.
         **options: Options of the method, which ``onnxray methods`` lists, such as ``steps=20``.
@@ -104,12 +105,13 @@ class Explainer:
         runtime: str = "onnxruntime",
         threads: int | None = None,
         memory: str | int = "1GB",
+        optimization: str = "all",
         preprocess: Preprocess | str | None = None,
         **options: Any,
     ) -> None:
         self._runs = open_runs(
             model, method, score=score, layer=layer, features=features, rules=rules, providers=providers,
-            builder=builder, runtime=runtime, threads=threads, memory=memory, **options,
+            builder=builder, runtime=runtime, threads=threads, memory=memory, optimization=optimization, **options,
         )  # fmt: skip
         self.model, self.method, self.score = self._runs.model, self._runs.method, score
         self.builder, self.runtime = builder, runtime

@@ -70,6 +70,7 @@ class ExplanationRuns:
     memory: int
     note: str | None
     score_finder: ScoreFinder
+    optimization: str = "all"
     plans: Plans[OpenPlan] = field(init=False, default_factory=lambda: Plans[OpenPlan]())
     readings: dict[object, ExplanationRuns] = field(init=False, default_factory=dict)
     controls: dict[ControlMap, ExplanationRuns] = field(init=False, default_factory=dict)
@@ -184,7 +185,7 @@ class ExplanationRuns:
             return open_runs(
                 self.model, control.method, score=control.score, features=self.features,
                 rules=self.rules if control.ruled else EXACT, providers=where, threads=self.threads,
-                memory=self.memory,
+                memory=self.memory, optimization=self.optimization,
             )  # fmt: skip
 
     def open_early(self) -> None:
@@ -213,7 +214,7 @@ class ExplanationRuns:
                 builder=self.backend.reverse_pass(self.model), scores=scores, rules=self.rules, features=self.features,
             )  # fmt: skip
             about = described(plan, self.method, self.score, self.note, self.rules)
-        session = self.backend.open(plan.model, self.providers, self.threads)
+        session = self.backend.open(plan.model, self.providers, self.threads, self.optimization)
         return OpenPlan(plan, session, Finish(self.method, plan), about)
 
 
@@ -231,6 +232,7 @@ def open_runs(
     runtime: str = "onnxruntime",
     threads: int | None = None,
     memory: str | int = "1GB",
+    optimization: str = "all",
     **options: Any,
 ) -> ExplanationRuns:
     """The runs of a method on a model; arguments are those of ``Explainer``. A warning goes to the caller's caller."""
@@ -242,7 +244,9 @@ def open_runs(
     if note:
         warnings.warn(note, UserWarning, stacklevel=3)
     finder = ScoreFinder(model, score, where if backend.in_process else None, threads)
-    runs = ExplanationRuns(model, made, score, credited, laid, backend, where, threads, limit, note, finder)
+    runs = ExplanationRuns(
+        model, made, score, credited, laid, backend, where, threads, limit, note, finder, optimization
+    )
     runs.open_early()
     return runs
 

@@ -50,7 +50,7 @@ def explain(
         providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
         builder: "portable", or "ort-training" for the gradient graph of onnxruntime-training.
         **options: Options of the method, which ``onnxray methods`` lists, such as ``steps=20``; and ``features``,
-            ``rules``, ``runtime``, ``threads``, ``memory`` and ``preprocess`` of ``Explainer``.
+            ``rules``, ``runtime``, ``threads``, ``memory``, ``optimization`` and ``preprocess`` of ``Explainer``.
 
     Returns:
         Attribution: ``values`` ``(N, *input)``, a dict of these for several inputs, or ``(N, h, w)`` from a method
@@ -84,7 +84,8 @@ def jacobian(model: Source, inputs: Inputs, *, score: str = "output", **options:
         inputs: An array ``(N, *input)``, a dict of arrays by input name, or pictures (paths or PIL images).
         score: "output" (the output as it is), "logit" (before a final Softmax, LogSoftmax or Sigmoid), or the name of a
             tensor.
-        **options: ``providers``, ``builder``, ``runtime``, ``threads``, ``memory`` and ``preprocess`` of ``Explainer``.
+        **options: ``providers``, ``builder``, ``runtime``, ``threads``, ``memory``, ``optimization`` and ``preprocess``
+            of ``Explainer``.
 
     Returns:
         numpy.ndarray: float32 ``(N, C, *input)`` for the C scores of an example, in C order; a dict of these by name

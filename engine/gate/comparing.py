@@ -33,6 +33,7 @@ from .explainers import SharedMemory
 from .golden import Golden, Recorder, is_golden, open_golden, read_header, recording
 from .layers.cam_layer import default_layer, same_layer, usable_methods
 from .layers.compare_layers import LayerReport, compare_layers
+from .layers.kernels import is_one_model, with_kernels
 from .masks import warn_of_no_mask
 from .metrics.agreement import chosen_metrics
 from .metrics.inside_mask import MASKED
@@ -42,11 +43,13 @@ from .provenance import provenance
 from .record import Failed, Progress
 from .recorded_settings import as_recorded, recorded_methods, recorded_target, settings
 from .settings import CompareSettings, listed, method_settings
+from .side_session import SideSession
 from .summary import Summary, check, limits_of, parse_thresholds, summarise
 
 __all__ = ["compare"]
 
 DEFAULT_THRESHOLDS = {"spearman": 0.5}
+DEFAULT_OF_ONE_MODEL = {"spearman": 0.8}  # in two kinds of session, which differ by rounding alone
 DEFAULT_CALIBRATED = {"calibrated": 0.5}
 
 
@@ -60,6 +63,7 @@ def compare(
     score: str = "logit", layer: str | None = None, preprocess: Preprocess | None = None,
     providers: Sequence[Provider] | Provider | None = None,
     candidate_providers: Sequence[Provider] | Provider | None = None,
+    reference_session: SideSession | None = None, candidate_session: SideSession | None = None,
     threads: int | None = None, memory: str | int = "1GB",
     steps: int | None = None, baseline: Baseline | None = None, rule: str | None = None, noise: float | None = None,
     relu: bool | None = None, window: Extent = None, stride: Extent = None, overlap: str | None = None,
@@ -82,7 +86,8 @@ def compare(
             ``Box(0)`` or "box:0". A box of the reference is found in the candidate by its class and overlap.
         metrics: Names of metrics of two maps; None for all.
         fail_under: Thresholds by metric, ``{"spearman": 0.8, "grad-cam.ssim": 0.7, "calibrated": 0.8}`` or
-            ``["spearman=0.8"]``; distances fail above theirs. None: spearman 0.5, or calibrated 0.5 if calibrated.
+            ``["spearman=0.8"]``; distances fail above theirs. None: spearman 0.5, or 0.8 for one
+            model in two kinds of session, or calibrated 0.5 if calibrated.
         samples: How many samples are drawn at random; None for all, in their order.
         seed: Seed of everything that is random.
         calibrate: Whether each metric is placed between noise (1) and randomised weights (0) of the reference.
@@ -97,6 +102,10 @@ def compare(
         preprocess: How pictures become inputs; None for what the models carry.
         providers: Execution providers of both models, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
         candidate_providers: Those of the candidate; None for ``providers``.
+        reference_session: Settings of the reference's sessions alone, ``{"optimization": "off"}`` or
+            ``["optimization=off"]``: ``provider``, ``threads``, and ``optimization``, how far onnxruntime rewrites the
+            graph ("off", "basic", "extended", "all"). So a model is compared with itself.
+        candidate_session: Those of the candidate.
         threads: CPU threads of one run; None for all cores.
         memory: Bytes, or text such as "512MB", that sessions and one run may take beside the weights.
         steps: Points on the path of integrated-gradients. For this and the next seventeen, None leaves the method's own
@@ -145,12 +154,15 @@ def compare(
         methods=listed(methods), target=target, metrics=(metrics,) if isinstance(metrics, str) else metrics,
         fail_under=fail_under, samples=samples, seed=seed, calibrate=calibrate, layers=layers, masks=masks,
         labels=labels, golden=golden, journal=journal, score=score, layer=layer, preprocess=preprocess,
-        providers=providers, candidate_providers=candidate_providers, threads=threads, memory=memory,
+        providers=providers, candidate_providers=candidate_providers, reference_session=reference_session,
+        candidate_session=candidate_session, threads=threads, memory=memory,
         options=method_settings(options, steps=steps, baseline=baseline, rule=rule, noise=noise, relu=relu,
                                 window=window, stride=stride, overlap=overlap, groups=groups, cells=cells,
                                 keep=keep, kernel_width=kernel_width, ridge=ridge, composite=composite, of=of,
                                 statistic=statistic, letters=letters, show=show),
     )  # fmt: skip
+    if is_golden(reference) and reference_session is not None:
+        raise InputError(f"reference_session: {reference} was recorded in sessions of its own; leave it out")
     if not is_golden(reference):
         reference = load(reference)
         gate = replace(gate, methods=usable_methods(reference, gate.methods, gate.layer))
@@ -173,13 +185,20 @@ def _compared(
         calibration = _calibration(pair, gate, summary, progress)
         if recorder is not None:
             recorder.close(_model_side(pair, "golden"), gate.about | {"settings": settings(**gate.shared)}, calibration)
-    default = DEFAULT_CALIBRATED if calibration else {k: v for k, v in DEFAULT_THRESHOLDS.items() if k in pair.metrics}
-    limits = limits_of(thresholds or default, rows)
+    limits = limits_of(thresholds or _default_thresholds(pair, calibration), rows)
     checks = check(limits, summary, calibration.scores if calibration else {})
     return Comparison(
         pair.reference.name, pair.candidate.name, rows, losses, summary, checks,
         about, calibration, _layers(pair, gate, progress), pair,
     )  # fmt: skip
+
+
+def _default_thresholds(pair: Pair, calibration: Calibration | None) -> dict[str, float]:
+    if calibration:
+        return DEFAULT_CALIBRATED
+    same = is_one_model(pair.reference, pair.candidate)
+    default = DEFAULT_OF_ONE_MODEL if same else DEFAULT_THRESHOLDS
+    return {name: value for name, value in default.items() if name in pair.metrics}
 
 
 def _recorder(pair: Pair, gate: CompareSettings) -> AbstractContextManager[Recorder | None]:
@@ -259,7 +278,8 @@ def _layers(pair: Pair, gate: CompareSettings, step: Progress | None) -> LayerRe
     _make_room(pair)
     try:
         of_class = type(pair.target.score) is Class
-        return compare_layers(pair.reference, pair.candidate, (one.load for one in pair.samples), of_class)
+        found = compare_layers(pair.reference, pair.candidate, (one.load for one in pair.samples), of_class)
+        return with_kernels(found, pair.reference, pair.candidate, [one.load for one in pair.samples])
     except OnnxrayError as error:
         warnings.warn(f"the layers could not be compared: {error}", UserWarning, stacklevel=4)
         return None

@@ -20,14 +20,14 @@ from ..methods.baseline import Baseline
 from ..methods.groups import Cells, Groups
 from ..methods.occlusion import Extent
 from ..optional import MEASURING, need_all
-from ..runtime import Provider
+from ..runtime import Provider, provider_names
 from ..samples.sample_set import Data, Samples, modules_for, open_samples
 from .chosen_target import LABEL, ChosenTarget, chosen_target
 from .layers.cam_layer import usable_methods
 from .layers.randomise import randomised
 from .masks import open_masks, warn_of_no_mask
 from .metrics.quality import chosen_qualities
-from .model_under_test import DEFAULT_METHODS, model_name, model_under_test, provider_names
+from .model_under_test import DEFAULT_METHODS, model_name, model_under_test
 from .quality_run import QualitySetup, measured_each
 from .record import EvaluationRecord, Failed, Progress
 from .settings import listed, method_settings

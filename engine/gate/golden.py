@@ -53,6 +53,12 @@ class _Settings(TypedDict, total=False):
     options: dict[str, Any]
 
 
+class _Session(TypedDict):
+    providers: list[str]
+    threads: int | None
+    optimization: str
+
+
 class _Header(TypedDict):
     """The fields that a header must have, and the types of its optional fields."""
 
@@ -67,6 +73,7 @@ class _Header(TypedDict):
     settings: NotRequired[_Settings]
     providers: NotRequired[list[str]]
     versions: NotRequired[dict[str, str]]
+    session: NotRequired[_Session]
     cam_layer: NotRequired[str | None]
 
 
@@ -92,6 +99,11 @@ class Golden:
     def where(self) -> list[str]:
         """The providers that it was recorded on."""
         return list(self.header.get("providers", ()))
+
+    @property
+    def session(self) -> dict[str, Any]:
+        """The settings of the sessions that it was recorded in; an older file names the providers alone."""
+        return dict(self.header.get("session") or {"providers": self.where})
 
     @property
     def calibration(self) -> Calibration | None:
@@ -209,6 +221,7 @@ class Recorder:
             **about,
             **software(),
             "providers": list(side.where),
+            "session": side.session,
             "format": FORMAT,
             "model": side.name,
             "digest": side.digest,
@@ -231,6 +244,7 @@ class Recorder:
             side.preprocess,
             side.providers,
             side.threads,
+            side.optimization,
             record=self.add,
         )
 

@@ -23,10 +23,11 @@ from ..errors import InputError
 from ..graph.model import Model, Source, is_float
 from ..loading.load import load
 from ..methods.catalogue import method_options
-from ..runtime import Provider, resolve_providers
+from ..runtime import Provider, provider_names
 from .explained_target import ExplainedTarget
 from .explainers import Explainers, held_by
 from .score_session import ForwardPasses
+from .side_session import SessionSettings
 
 __all__ = [
     "DEFAULT_METHODS",
@@ -38,7 +39,6 @@ __all__ = [
     "one_example",
     "open_model_under_test",
     "options_of",
-    "provider_names",
 ]
 
 GRADIENT, TIMES_INPUT = "saliency", "input-x-gradient"
@@ -67,6 +67,7 @@ class ModelUnderTest:
     preprocess: Preprocess | None = None
     providers: Sequence[Provider] | Provider | None = None
     threads: int | None = None
+    optimization: str = "all"
 
     @property
     def name(self) -> str:
@@ -76,6 +77,11 @@ class ModelUnderTest:
     def where(self) -> list[str]:
         """The providers that it runs on, by name."""
         return provider_names(self.providers)
+
+    @property
+    def session(self) -> dict[str, Any]:
+        """The settings of its sessions, as reports hold them."""
+        return SessionSettings(self.providers, self.threads, self.optimization).to_json()
 
     @cached_property
     def digest(self) -> str:
@@ -165,12 +171,12 @@ class ModelUnderTest:
 
     def with_model(self, model: Model) -> ModelUnderTest:
         """A copy with another model and the same settings."""
-        passes = ForwardPasses(model, self.score, self.providers, self.threads)
+        passes = replace(self.passes, model=model, of_kinds={})
         return replace(self, model=model, explainers=self.explainers.rebuilt(model, self.threads), passes=passes)
 
     def with_threads(self, threads: int) -> ModelUnderTest:
         """The same model on another number of threads."""
-        passes = ForwardPasses(self.model, self.score, self.providers, threads)
+        passes = replace(self.passes, threads=threads, of_kinds={})
         return replace(self, threads=threads, explainers=self.explainers.rebuilt(self.model, threads), passes=passes)
 
 
@@ -189,12 +195,14 @@ def model_under_test(
     providers: Sequence[Provider] | Provider | None = None,
     threads: int | None = None,
     memory: str | int = "1GB",
+    optimization: str = "all",
     options: Mapping[str, Any] = MappingProxyType({}),
 ) -> ModelUnderTest:
     """A side with an explainer for each method, opened at its first use; options go to those methods that have them."""
     source, having = load(model), method_options()
     check_options(methods, options)
     explained = {"score": score, "providers": providers, "threads": threads, "memory": memory}
+    explained["optimization"] = optimization
     settings = {}
     for name in methods:
         own = options_of(name, options)
@@ -202,18 +210,14 @@ def model_under_test(
             own["layer"] = layer
         settings[name] = {**explained, **own}
     preprocess = preprocess or Preprocess.from_metadata(source.metadata)
-    passes = ForwardPasses(source, score, providers, threads)
-    return ModelUnderTest(source, Explainers(source, settings), passes, score, preprocess, providers, threads)
+    passes = ForwardPasses(source, score, providers, threads, optimization)
+    explainers = Explainers(source, settings)
+    return ModelUnderTest(source, explainers, passes, score, preprocess, providers, threads, optimization)
 
 
 def model_name(model: Model) -> str:
     """What a model is called in reports: its path, or what its graph is called."""
     return str(model.path or model.graph.name or "model")
-
-
-def provider_names(providers: Sequence[Provider] | Provider | None) -> list[str]:
-    """Providers as onnxruntime names them."""
-    return [one if isinstance(one, str) else one[0] for one in resolve_providers(providers)]
 
 
 def check_options(methods: Sequence[str], options: Mapping[str, Any]) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 from .golden import Golden
 from .pair import Pair
+from .side_session import session_words
 from .software import software
 
-__all__ = ["other_processor", "other_runtime", "provenance"]
+__all__ = ["other_processor", "other_runtime", "other_session", "provenance"]
 
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 RECORDED = ("versions", "providers", "python", "machine", "processor", "seed", "samples")
@@ -20,9 +21,16 @@ def provenance(pair: Pair, settings: Mapping[str, Any]) -> dict[str, Any]:
     reference, candidate = pair.reference, pair.candidate
     found = {**settings, "reference": reference.digest, "candidate": candidate.digest, **software()}
     found |= {"providers": {"reference": list(reference.where), "candidate": list(candidate.where)}}
+    found |= {"sessions": {"reference": reference.session, "candidate": candidate.session}}
     if isinstance(reference, Golden):
         found["recorded"] = {name: reference.header[name] for name in RECORDED if name in reference.header}
     return found | {"recipe": repr(reference.preprocess) if reference.preprocess else None}
+
+
+def other_session(found: Mapping[str, Any]) -> str | None:
+    """One line where the two sides ran with other settings of their sessions."""
+    a, b = found["sessions"]["reference"], found["sessions"]["candidate"]
+    return None if a == b else f"the reference ran on {session_words(a)}, the candidate on {session_words(b)}"
 
 
 def other_runtime(found: Mapping[str, Any]) -> str | None:

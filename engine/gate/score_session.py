@@ -32,18 +32,22 @@ class ForwardPasses:
     tensor: str
     providers: Sequence[Provider] | Provider | None = None
     threads: int | None = None
+    optimization: str = "all"
     of_kinds: dict[object, ScoreSession] = field(default_factory=dict)
 
     @cached_property
     def plain(self) -> tuple[Session, str]:
         """The model as it is, and the name of its scores."""
-        return open_scores(self.model, score_tensor(self.model, self.tensor), self.providers, self.threads)
+        y = score_tensor(self.model, self.tensor)
+        return open_scores(self.model, y, self.providers, self.threads, self.optimization)
 
     def of(self, target: ExplainedTarget) -> ScoreSession:
         """The model up to the score of a target's kind."""
         key = target.score.kind, target.axes
         if key not in self.of_kinds:
-            self.of_kinds[key] = _opened(self.model, self.tensor, target, self.providers, self.threads)
+            program, name, score = _up_to_score(self.model, self.tensor, target)
+            session = open_model(program, self.providers, self.threads, self.optimization)
+            self.of_kinds[key] = ScoreSession(session, name, score)
         return self.of_kinds[key]
 
     @cached_property
@@ -77,14 +81,8 @@ class ScoreSession:
         return self.session.run(feeds, [self.score])[self.score][: batch.examples].astype(np.float64)
 
 
-def _opened(
-    model: Model,
-    tensor: str,
-    explained: ExplainedTarget,
-    providers: Sequence[Provider] | Provider | None = None,
-    threads: int | None = None,
-) -> ScoreSession:
-    """A session of a model that ends in the score of a target's kind."""
+def _up_to_score(model: Model, tensor: str, explained: ExplainedTarget) -> tuple[Model, str, str]:
+    """A model that ends in the score of a target's kind, and the names of that target and that score."""
     score, axes = explained.score, explained.axes
     program = score.prepared(model).copy()
     g = GraphBuilder(program.graph, prefix="gate")
@@ -96,4 +94,4 @@ def _opened(
     output = str(g.output(selected.value, "score").name)
     TopologicalSortPass()(program.program)
     RemoveUnusedNodesPass()(program.program)
-    return ScoreSession(open_model(program, providers, threads), str(target.name), output)
+    return program, str(target.name), output

@@ -18,6 +18,7 @@ from .chosen_target import ChosenTarget
 from .masks import Masks, open_masks
 from .metrics.agreement import chosen_metrics
 from .model_under_test import ModelUnderTest, open_model_under_test
+from .side_session import SessionSettings, SideSession, side_session
 
 __all__ = ["CompareSettings", "listed", "method_settings"]
 
@@ -43,6 +44,8 @@ class CompareSettings:
     preprocess: Preprocess | None
     providers: Sequence[Provider] | Provider | None
     candidate_providers: Sequence[Provider] | Provider | None
+    reference_session: SideSession | None
+    candidate_session: SideSession | None
     threads: int | None
     memory: str | int
     options: Mapping[str, Any]
@@ -53,17 +56,22 @@ class CompareSettings:
 
     def side(self, model: Source, methods: Sequence[str]) -> ModelUnderTest:
         """The reference with explainers for the methods."""
-        return self._side(model, methods, self.providers, self.layer)
+        default = SessionSettings(self.providers, self.threads)
+        session = side_session(self.reference_session, "reference_session", default)
+        return self._side(model, methods, session, self.layer)
 
     def other_side(self, model: Source, methods: Sequence[str], layer: str | None) -> ModelUnderTest:
         """The candidate, whose ``layer`` is that of the reference where no other is named."""
         where = self.providers if self.candidate_providers is None else self.candidate_providers
-        return self._side(model, methods, where, self.layer or layer)
+        session = side_session(self.candidate_session, "candidate_session", SessionSettings(where, self.threads))
+        return self._side(model, methods, session, self.layer or layer)
 
-    def _side(self, model: Source, methods: Sequence[str], where: Any, layer: str | None) -> ModelUnderTest:
+    def _side(
+        self, model: Source, methods: Sequence[str], session: SessionSettings, layer: str | None
+    ) -> ModelUnderTest:
         return open_model_under_test(
-            model, methods, score=self.score, layer=layer, preprocess=self.preprocess, providers=where,
-            threads=self.threads, memory=self.memory, options=self.options,
+            model, methods, score=self.score, layer=layer, preprocess=self.preprocess, providers=session.providers,
+            threads=session.threads, optimization=session.optimization, memory=self.memory, options=self.options,
         )  # fmt: skip
 
     @property

@@ -49,8 +49,9 @@ def test_compare_names_every_setting_and_nothing_else() -> None:
 
 
 def test_evaluate_names_every_setting_of_an_explainer_and_those_that_compare_shares() -> None:
-    side = set(inspect.signature(model_under_test).parameters) - {"model"}
+    side = set(inspect.signature(model_under_test).parameters) - {"model", "optimization"}  # of a side's session
     of_two = {"fail_under", "calibrate", "layers", "golden", "journal", "candidate_providers"}
+    of_two |= {"reference_session", "candidate_session"}
     assert side <= keywords(onnxray.evaluate)
     assert keywords(onnxray.evaluate) == keywords(onnxray.compare) - of_two
 

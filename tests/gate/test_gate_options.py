@@ -202,7 +202,12 @@ def test_every_setting_is_in_the_journal_or_changes_no_row() -> None:
     settings = CompareSettings(**dict.fromkeys(named) | {"methods": ["saliency"], "target": "own", "options": {}})
     of_the_verdict = {"fail_under", "calibrate", "layers"}  # taken of rows, or beside them
     of_the_run = {"golden", "journal", "threads", "memory"}
-    elsewhere = {"providers", "candidate_providers"}  # in the provenance, and in the marks of the samples
+    elsewhere = {
+        "providers",
+        "candidate_providers",
+        "reference_session",
+        "candidate_session",
+    }  # in the provenance, and in the marks of the samples
     assert named - set(settings.about) == of_the_verdict | of_the_run | elsewhere
 
 

@@ -15,7 +15,7 @@ from ..model_under_test import ModelUnderTest
 from .match import Matched, match_layers
 from .recorder import LayerRecorder, open_layer_recorder
 
-__all__ = ["LayerLoss", "LayerReport", "TensorLoss", "compare_layers"]
+__all__ = ["KernelLoss", "LayerLoss", "LayerReport", "TensorLoss", "compare_layers"]
 
 SAMPLES = 8
 CLIPPING = ("Relu", "Clip")
@@ -51,13 +51,40 @@ class TensorLoss:
 
 
 @dataclass(frozen=True)
+class KernelLoss:
+    """A quantised tensor that two sessions compute otherwise of the same input: the share of its values that differ by
+    more than one step of its scale, and by how many steps at most; ``layer`` is the node that computes it."""
+
+    layer: str
+    operator: str
+    tensor: str
+    share: float
+    steps: int
+
+
+@dataclass(frozen=True)
 class LayerReport:
     """Losses by layer, in the order of the graph, and by quantised tensor; ``breaks`` is the first layer at which
-    evidence breaks, None where no layer loses much by itself."""
+    evidence breaks, None where no layer loses much by itself. ``kernels``: of one model in two kinds of session, the
+    layers whose kernels differ."""
 
     layers: tuple[LayerLoss, ...]
     tensors: tuple[TensorLoss, ...]
     breaks: str | None
+    kernels: tuple[KernelLoss, ...] = ()
+
+    @property
+    def parted(self) -> str:
+        """The first layer whose kernels differ, in one line; "" where none does."""
+        if not self.kernels:
+            return ""
+        first, others = self.kernels[0], len(self.kernels) - 1
+        more = f"; so do {others} more layers" if others else ""
+        return (
+            f"the sessions part at layer {first.layer} ({first.operator}): of the same input {first.share:.2%} of its "
+            f"values differ, by up to {first.steps} quantisation steps{more}. Sums of 8-bit products saturate on x86 "
+            "without VNNI ('onnxray doctor'): quantise with reduce_range=True or uint8 weights"
+        )
 
     @property
     def matched(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
@@ -87,7 +88,7 @@ def open_layer_recorder(side: ModelUnderTest, tensors: Sequence[str]) -> LayerRe
         proto, seed, gradients = graph.model, (logits, graph.seeds[logits]), dict(graph.gradients)
     except ModelError:
         proto, seed, gradients = program.proto(), None, {}
-    session = open_session(proto, side.providers, side.threads, model.folder)
+    session = _session(proto, side)
     held = _held(program, constants, side)
     behind = frozenset(name for name, value in constants.items() if value.const_value is None)
     pair = head is not None and head.pair and head.tensor is not None
@@ -122,4 +123,8 @@ def _held(program: Model, constants: Mapping[str, ir.Value], side: ModelUnderTes
     alone.graph.outputs[:] = [values[name] for name in computed]
     alone.graph.inputs.clear()
     RemoveUnusedNodesPass()(alone.program)
-    return direct | open_session(alone.proto(), side.providers, side.threads, side.model.folder).run({}, computed)
+    return direct | _session(alone.proto(), side).run({}, computed)
+
+
+def _session(proto: onnx.ModelProto, side: ModelUnderTest) -> Session:
+    return open_session(proto, side.providers, side.threads, side.model.folder, optimization=side.optimization)

@@ -20,6 +20,7 @@ from ..metrics.inside_mask import MASKED
 from ..metrics.outputs import OUTPUTS
 from ..pair import Pair, SampleResult, resized
 from ..record import ComparisonRecord
+from ..side_session import session_words
 from ..summary import OF_OUTPUTS, Row, rises
 from .charts import calibration_chart, distribution_chart, layer_chart
 
@@ -55,6 +56,7 @@ def write_report(comparison: ComparisonRecord, folder: Path, worst: int = 6) -> 
         calibration_chart=calibration_chart(comparison.calibration) if comparison.calibration else None,
         worst=list(_worst(comparison, worst)),
         correct=_correct(comparison.rows),
+        sessions={side: session_words(told) for side, told in comparison.provenance.get("sessions", {}).items()},
         findings=[row for row in comparison.rows if row.finding],
     )
     return write_text(folder / "report.html", page)
