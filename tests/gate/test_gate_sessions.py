@@ -18,7 +18,7 @@ from onnx.parser import parse_model
 from onnxray import models
 from onnxray.cli.app import run
 from onnxray.errors import InputError, RuntimeUnavailable
-from onnxray.gate.layers.compare_layers import LayerReport
+from onnxray.gate.layers.compare_layers import KernelLoss, LayerReport
 from onnxray.gate.layers.kernels import cut_at, kernel_losses, quantised_tensors, with_kernels
 from onnxray.gate.model_under_test import open_model_under_test
 from onnxray.gate.side_session import SessionSettings, session_words, side_session
@@ -163,6 +163,13 @@ def test_the_first_layer_whose_kernel_differs_is_named() -> None:
     assert found.steps > 1
     report = replace(LayerReport((), (), None), kernels=(found,))
     assert "the sessions part at layer second (MatMul): of the same input " in report.parted
+
+
+def test_the_page_says_where_sessions_part(tmp_path: Path) -> None:
+    found = onnxray.compare(DIGITS, DIGITS, X, methods="saliency", layers=False)
+    loss = KernelLoss("Conv_305", "Conv", "t", 0.09, 58)
+    page = replace(found, layers=replace(LayerReport((), (), "Conv_305"), kernels=(loss,))).report(tmp_path).read_text()
+    assert "The sessions part at layer Conv_305 (Conv): of the same input 9.00% of its values differ" in page
 
 
 def test_saturating_kernels_are_named_where_the_processor_has_them() -> None:
