@@ -47,6 +47,15 @@ _KEPT = _MOVES | {
 
 
 @dataclass(frozen=True)
+class Passed:
+    """What an activation handed on to its input x: the relevance y dy, by its two factors."""
+
+    x: ir.Value | None
+    y: ir.Value
+    dy: ir.Value
+
+
+@dataclass(frozen=True)
 class Composite(Overlay):
     """Rules of LRP for every operator; one that no rule here is for is an UnsupportedOperator.
 
@@ -58,7 +67,7 @@ class Composite(Overlay):
         stopped: Whether the first layers send nothing on, as their relevance is added by a method.
 
     ``rules`` are those of further operators; ``finder`` is that of a reverse pass, ``passed`` has the gradients that an
-    activation sent on in it, each with the two factors of the relevance that it is of.
+    activation sent on in it.
     """
 
     layers: Mapping[str, LayerRule] = field(default_factory=dict)
@@ -66,7 +75,7 @@ class Composite(Overlay):
     epsilon: float = STABILISER
     stopped: bool = False
     finder: LayerFinder | None = field(default=None, repr=False, compare=False)
-    passed: dict[ir.Value, tuple[ir.Value, ir.Value]] = field(default_factory=dict, repr=False, compare=False)
+    passed: dict[ir.Value, Passed] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def is_whole(self) -> bool:
@@ -117,6 +126,8 @@ class Composite(Overlay):
         return None if linear else as_rule(_refused)
 
     def _stabilise(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Unsettled:
+        if _behind(self.passed, dy, node.outputs[0]):  # which divided by the same sum, kept away from zero
+            return _registered(g, node, dy)
         size = g.Abs(node.outputs[0])
         return _registered(g, node, g.Mul(dy, g.Div(size, g.Add(size, self.epsilon))))
 
@@ -125,7 +136,7 @@ class Composite(Overlay):
         x, y = node.inputs[0], node.outputs[0]
         moved = g.Add(g.Abs(x), self.epsilon) if _is_capped_relu(node) else stable(g, x, self.epsilon)
         dx = g.Mul(dy, g.Div(y, moved))
-        self.passed[dx] = y, dy
+        self.passed[dx] = Passed(x, y, dy)
         return [dx, *[None] * (len(node.inputs) - 1)]
 
     def _straight(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
@@ -165,13 +176,20 @@ class _Moved(Overlay):
 MOVED = _Moved("relevance of the first layer's input")
 
 
-def _by(layer: LinearLayer, rule: LayerRule, passed: Mapping[ir.Value, tuple[ir.Value, ir.Value]]) -> RuleFunction:
+def _by(layer: LinearLayer, rule: LayerRule, passed: Mapping[ir.Value, Passed]) -> RuleFunction:
     """An activation behind the layer handed its relevance on: read there, none is lost, and y need not be kept."""
 
     def emit(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
-        return {layer.x: rule(g, layer, g.Mul(*passed.get(dy, (layer.y, dy))))}
+        found = _behind(passed, dy, layer.y)
+        return {layer.x: rule(g, layer, g.Mul(found.y, found.dy) if found else g.Mul(layer.y, dy))}
 
     return emit
+
+
+def _behind(passed: Mapping[ir.Value, Passed], dy: ir.Value, y: ir.Value) -> Passed | None:
+    """What the activation behind y handed on to y; a sum hands the same gradient on to all that it adds up."""
+    found = passed.get(dy)
+    return found if found and found.x is y else None
 
 
 def _is_capped_relu(node: Node) -> bool:

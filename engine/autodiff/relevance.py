@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from .layers import LinearLayer
-from .signs import never_negative
+from .signs import negative_part, never_negative, on_one_side, positive_part, takes_steps, where_negative
 
 __all__ = ["FLAT", "STABILISER", "W_SQUARE", "Z_PLUS", "LayerRule", "alpha_beta", "gamma", "stable", "z_box"]
 
@@ -73,8 +73,8 @@ def _gamma(g: GraphBuilder, layer: LinearLayer, relevance: ir.Value, factor: flo
     (w, b), y = layer.weights(g), layer.y
     more, less = g.Add(w, g.Mul(_positive(g, w), factor)), g.Add(w, g.Mul(_negative(g, w), factor))
     above, below = (None if b is None else g.Add(b, g.Mul(part(g, b), factor)) for part in (_positive, _negative))
-    of_positive = _share(g, layer, _where(g, g.Greater(y, 0), relevance), more, less, above)
-    of_negative = _share(g, layer, _where(g, g.Less(y, 0), relevance), less, more, below)
+    of_positive = _share(g, layer, on_one_side(g, y, relevance, 1), more, less, above)
+    of_negative = _share(g, layer, on_one_side(g, y, relevance, -1), less, more, below)
     return g.Add(of_positive, of_negative)
 
 
@@ -99,14 +99,20 @@ def _share(
 
     if never_negative(x):
         return layer.adjoint(g, x, above, part_of(layer.forward(g, x, above, b)))
-    if layer.node.op_type == "Conv" and layer.node.attributes.get_int("group", 1) == 1:  # costs less than two
-        w, both = g.Concat(above, below, axis=1), g.Concat(g.Max(x, 0), g.Min(x, 0), axis=1)
+    above_zero, below_zero = positive_part(g, x), negative_part(g, x)
+    if _takes_one(g, layer):
+        w, both = g.Concat(above, below, axis=1), g.Concat(above_zero, below_zero, axis=1)
         found = layer.adjoint(g, both, w, part_of(layer.forward(g, both, w, b)))
-        positive, negative = g.Split(found, axis=1, num_outputs=2, outputs=2)
-        return g.Where(g.Less(x, 0), negative, positive)
-    z = g.Add(layer.forward(g, g.Max(x, 0), above, b), layer.forward(g, g.Min(x, 0), below))
-    part = part_of(z)
-    return g.Where(g.Less(x, 0), layer.adjoint(g, x, below, part), layer.adjoint(g, x, above, part))
+        of_positive, of_negative = g.Split(found, axis=1, num_outputs=2, outputs=2)
+        return where_negative(g, x, of_negative, of_positive)
+    part = part_of(g.Add(layer.forward(g, above_zero, above, b), layer.forward(g, below_zero, below)))
+    return where_negative(g, x, layer.adjoint(g, x, below, part), layer.adjoint(g, x, above, part))
+
+
+def _takes_one(g: GraphBuilder, layer: LinearLayer) -> bool:
+    """Whether one convolution of twice the channels costs less than two, whose sum a runtime's blocked layout has."""
+    whole = layer.node.op_type == "Conv" and layer.node.attributes.get_int("group", 1) == 1
+    return whole and not takes_steps(g, layer.x)
 
 
 def _flat(g: GraphBuilder, layer: LinearLayer, relevance: ir.Value) -> ir.Value:
@@ -156,10 +162,6 @@ def _positive(g: GraphBuilder, value: ir.Value | None) -> ir.Value:
 
 def _negative(g: GraphBuilder, value: ir.Value | None) -> ir.Value:
     return None if value is None else g.Min(value, 0)  # type: ignore[return-value]
-
-
-def _where(g: GraphBuilder, condition: ir.Value, value: ir.Value) -> ir.Value:
-    return g.Where(condition, value, g.constant(0, value.dtype))
 
 
 Z_PLUS, FLAT, W_SQUARE = LayerRule("z+", _z_plus), LayerRule("flat", _flat), LayerRule("w-square", _w_square)

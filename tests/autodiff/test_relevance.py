@@ -258,3 +258,35 @@ def test_a_layer_has_the_relevance_of_the_activation_behind_it(more: str) -> Non
     truth = by_z_plus(x[:, :, 0].astype(np.float64), a, weights["a"], hidden)
     found = onnxray.explain(net, x, "lrp", composite="epsilon-plus", target=(1, 0))
     assert distance(np.asarray(found.values)[:, :, 0], truth) <= TOLERANCE
+
+
+@pytest.mark.parametrize("activation", ["Clip(s, low, high)", "Sigmoid(s)"])
+@pytest.mark.parametrize(("composite", "formula"), [("epsilon", epsilon), ("epsilon-plus", by_z_plus)])
+def test_an_activation_of_a_sum_hands_each_layer_its_share(activation: str, composite: str, formula: Spread) -> None:
+    """Not the whole relevance to each of the two layers that the sum adds up."""
+    text = f"a = Conv(x, A) b = Conv(x, B) s = Add(a, b) o = {activation} y = Conv(o, C)"
+    weights = {"A": normal(9, 6, 1), "B": normal(9, 6, 1, seed=1), "C": normal(4, 9, 1, seed=2)}
+    given = weights | {"low": np.float32(0), "high": np.float32(6)}
+    net, x = model(f"net (float[N, 6, 1] x) => (float[N, 4, 1] y) {{ {text} }}", given), DENSE.x()[:, :, None]
+    a, b, c = (weights[name][:, :, 0].T.astype(np.float64) for name in "ABC")
+    x64, none = x[:, :, 0].astype(np.float64), np.zeros(9)
+    total = x64 @ a + x64 @ b
+    o = np.clip(total, 0, 6) if "Clip" in activation else 1 / (1 + np.exp(-total))
+    share = formula(o, c, np.zeros(4), (o @ c) * np.eye(4)[1]) / stable(total)
+    truth = sum(formula(x64, w, none, x64 @ w * share) for w in (a, b))
+    found = onnxray.explain(net, x, "lrp", composite=composite, target=(1, 0))
+    assert distance(np.asarray(found.values)[:, :, 0], truth) <= TOLERANCE
+
+
+@pytest.mark.parametrize("composite", ["epsilon-plus", "epsilon-alpha2-beta1", "epsilon-gamma-box"])
+def test_the_form_for_the_cpu_computes_what_the_portable_one_does(composite: str, tmp_path: Any) -> None:
+    """Of a layer whose input and output have both signs, of a grouped one and of a dense one."""
+    import onnxruntime
+
+    text = "a = Conv(x, A, c) b = Conv<group=2>(a, B) d = ConvTranspose(b, D) f = Flatten(d) y = Gemm(f, G)"
+    weights = {"A": normal(4, 6, 1), "c": normal(4), "B": normal(4, 2, 1), "D": normal(4, 3, 1), "G": normal(3, 4)}
+    net, x = model(f"net (float[N, 6, 1] x) => (float[N, 4] y) {{ {text} }}", weights), normal(2, 6, 1, seed=3)
+    explainer = onnxray.Explainer(net, "lrp", composite=composite)
+    session = onnxruntime.InferenceSession(explainer.save(tmp_path / "lrp.onnx"), providers=["CPUExecutionProvider"])
+    (values,) = session.run(["attribution"], {"x": x, "target": np.array([2, 1])})
+    assert distance(explainer(x, target=[2, 1]).values, values) <= TOLERANCE

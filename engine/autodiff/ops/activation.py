@@ -10,8 +10,7 @@ import onnx_ir as ir
 from ...graph.builder import GraphBuilder
 from ...graph.shapes import constant_of
 from ..registry import Gradients, Node, Unsettled, vjp
-
-_STEEP = 2.0**120  # times any float32 above 1e-36 it is at least 1, and times 64 it is still finite
+from ..signs import STEEP
 
 
 @vjp("Relu")
@@ -52,7 +51,7 @@ def _gate(g: GraphBuilder, y: ir.Value, dy: ir.Value, low: float, high: float) -
     sides = [(1.0, -low)] * (low > -math.inf) + [(-1.0, high)] * (high < math.inf)
     if g.lowering == "cpu" and y.dtype == ir.DataType.FLOAT and all(abs(end) <= 64 for _, end in sides):
         for sign, end in sides:
-            dy = g.Mul(dy, g.HardSigmoid(y, alpha=sign * _STEEP, beta=end * _STEEP))
+            dy = g.Mul(dy, g.HardSigmoid(y, alpha=sign * STEEP, beta=end * STEEP))
         return dy
     inside = [g.Greater(y, -end) if sign > 0 else g.Less(y, end) for sign, end in sides]
     return g.Where(g.And(*inside), dy, 0) if inside else dy
