@@ -1,4 +1,4 @@
-"""How long ``import onnxray`` takes beyond onnx and onnxruntime, in processor seconds of fresh interpreters.
+"""How long it takes to import what an explainer needs, and a command, in processor seconds of fresh interpreters.
 
 python benchmarks/imports.py [--repeats 5] > imports.json
 """
@@ -7,24 +7,38 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 
-WAYS = {"onnx and onnxruntime": "onnx, onnxruntime", "onnx_ir, too": "onnx, onnxruntime, onnx_ir",
-        "onnxray, too": "onnx, onnxruntime, onnx_ir, onnxray"}  # fmt: skip
+WAYS = {
+    "onnx and onnxruntime": "import onnx, onnxruntime",
+    "onnx_ir, too": "import onnx, onnxruntime, onnx_ir",
+    "onnxray.Explainer, too": "import onnx, onnxruntime, onnx_ir, onnxray; onnxray.Explainer",
+    "onnxray methods": "import sys, onnxray_command; sys.argv[1:] = ['methods']; onnxray_command.main()",
+    "onnxray explain, the digits net and one picture": "import sys, tempfile, onnxray_command, onnxray.models as m; "
+    "sys.argv[1:] = ['explain', *map(str, (m.path('digits.onnx'), m.path('digit.png'))), '--out', tempfile.mkdtemp()]; "
+    "onnxray_command.main()",
+}
 
 
-def seconds(modules: str, repeats: int) -> float:
+def seconds(code: str, repeats: int) -> float:
     """Of the quickest interpreter."""
-    code = f"import time, {modules}; print(time.process_time())"
-    return min(float(subprocess.check_output([sys.executable, "-c", code], text=True)) for _ in range(repeats))
+    return min(_once(code) for _ in range(repeats))
+
+
+def _once(code: str) -> float:
+    before = os.times()
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
-    print(json.dumps({name: round(seconds(modules, repeats), 3) for name, modules in WAYS.items()}, indent=2))
+    print(json.dumps({name: round(seconds(code, repeats), 3) for name, code in WAYS.items()}, indent=2))
 
 
 if __name__ == "__main__":

@@ -31,25 +31,51 @@ def fresh(code: str) -> str:
 # Imports at run time ------------------------------------------------------------------------------------------
 
 
-IMPORTED = """import json, sys, types, onnxray
-visible = [n for n in vars(onnxray) if not n.startswith("_") and not isinstance(vars(onnxray)[n], types.ModuleType)]
+IMPORTED = """import json, sys, onnxray
+first = sorted(name for name in sys.modules if name.partition(".")[0] == "onnxray")
+visible = [name for name in dir(onnxray) if name in onnxray.__all__]
+names = [getattr(onnxray, name) for name in onnxray.__all__]
+kept = [name for name in onnxray.__all__ if name not in vars(onnxray)]
 loaded = sorted(sys.modules)
 import onnxray.converters
-print(json.dumps({"visible": visible, "loaded": loaded, "with converters": sorted(sys.modules)}))"""
+told = {"first": first, "visible": visible, "not kept": kept, "loaded": loaded}
+print(json.dumps(told | {"with converters": sorted(sys.modules)}))"""
 
 
 @pytest.fixture(scope="module")
 def imported() -> dict[str, list[str]]:
-    """What ``import onnxray`` makes visible and loads, and what is loaded with onnxray.converters."""
+    """What ``import onnxray`` makes visible and loads, what its names load, and what comes with onnxray.converters."""
     return json.loads(fresh(IMPORTED))
 
 
 def test_import_brings_no_framework(imported: dict[str, list[str]]) -> None:
     """Nor anything else that only some need; benchmarks/imports.py says how long the rest takes."""
+    assert imported["first"] == ["onnxray"]
     assert "onnxray.methods" in imported["loaded"]
     assert {name.split(".")[0] for name in imported["loaded"]} & LATE == set()
     assert "onnxray.converters" in imported["with converters"]
     assert set(imported["with converters"]) & set(EXTRAS) == set()
+
+
+def test_modules_are_found_behind_the_package() -> None:
+    assert onnxray.scores.Contrast.__module__.startswith("onnxray.")
+    for name in ("nothing", "_nothing", "no name"):
+        with pytest.raises(AttributeError, match=f"module 'onnxray' has no attribute '{name}'"):
+            getattr(onnxray, name)
+
+
+def test_a_command_loads_what_it_needs() -> None:
+    """No other command's modules, and sympy only where onnx_ir calculates with sizes."""
+    code = """import sys, onnxray_command
+sys.argv = ["onnxray", "methods"]
+try:
+    onnxray_command.main()
+except SystemExit as end:
+    assert end.code == 0
+import onnx_ir
+assert "sympy.core" not in sys.modules and (onnx_ir.SymbolicDim("n") + 1).value == "n + 1"
+print([name for name in sys.modules if name in ("onnxray.gate", "onnxray.runs", "onnxray.training")])"""
+    assert fresh(code).splitlines()[-1] == "[]"
 
 
 # Names --------------------------------------------------------------------------------------------------------

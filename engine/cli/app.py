@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..data.found_files import find_files
-from ..diagnostics.inspection import inspect as inspect_model
-from ..loading.load import load
-from ..methods.catalogue import describe_methods
-from ..support.writing import make_folder, record_files
+from ..support.writing import record_files
 from . import console_text
-from .activation_files import FeatureMaps
-from .compare import compare_models
-from .convert import convert
-from .data_run import run_on_data
-from .demo import run_demo
-from .doctor import doctor
 from .ending import (
     CLOSED,
     TRACEBACK,
@@ -31,29 +20,10 @@ from .ending import (
     say_failure,
     settled_streams,
 )
-from .evaluate import evaluate_model
-from .explain import explain
-from .flatten_options import flatten_options
+from .late_commands import LateGroup
 from .names import options_of
-from .options import (
-    Images,
-    Isolated,
-    Json,
-    Layers,
-    MapsPalette,
-    ModelFile,
-    Numbers,
-    Out,
-    Preset,
-    Providers,
-)
-from .preprocess_option import preprocess_from_option
-from .print_each import print_each
-from .report_run import report_run
-from .save import save
 from .terminal import (
     ReaderGone,
-    print_json,
     say,
     say_error,
     say_text,
@@ -61,12 +31,12 @@ from .terminal import (
     speaking_of,
     warnings_on_stderr,
 )
-from .training import training, verify_command
 
 __all__ = ["app", "main", "run"]
 
 app = typer.Typer(
     name="onnxray",
+    cls=LateGroup,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -106,87 +76,6 @@ def about(
         say(console_text.versions())
     elif context.invoked_subcommand is None:
         say_text(context.get_help())
-
-
-app.command()(explain)
-
-
-@app.command()
-@flatten_options
-def activations(
-    model: ModelFile,
-    images: Images,
-    layer: Layers,
-    preprocess: Preset = None,
-    out: Out = Path("out"),
-    as_json: Json = False,
-    npz: Numbers = False,
-    palette: MapsPalette = "magma",
-    provider: Providers = None,
-) -> None:
-    """Show the outputs of layers: a grid of feature maps per layer, the strongest first.
-
-    \b
-    Example:
-      onnxray activations model.onnx dog.jpg --layer conv1 --layer layer4 --npz
-    """
-    source, files = load(model), find_files(images)
-    preprocessing = preprocess_from_option(source, preprocess, files)
-    for name in layer:
-        source.layer(name)
-    work = FeatureMaps(source, layer, make_folder(out), preprocessing, provider or None, palette, npz)
-    print_each(files, work, work.out, as_json, worth_a_bar=len(files) > 1)
-
-
-@app.command()
-def inspect(model: ModelFile, as_json: Json = False, isolated: Isolated = False) -> None:
-    """Describe a model and what can be explained: inputs, score, layers, gradient.
-
-    \b
-    Example:
-      onnxray inspect model.onnx
-      onnxray inspect model.onnx --json | jq '.layers[].name'
-      onnxray inspect downloaded.onnx --isolated
-    """
-    found = inspect_model(load(model, isolated=isolated))
-    print_json(found.to_json(), indent=2) if as_json else console_text.print_inspection(found)
-
-
-@app.command()
-def methods(as_json: Json = False) -> None:
-    """List the attribution methods, their options with defaults, and their papers.
-
-    \b
-    Example:
-      onnxray methods
-    """
-    found = describe_methods()
-    print_json([console_text.plain(method) for method in found], indent=2) if as_json else console_text.print_methods(
-        found
-    )
-
-
-app.command("run")(run_on_data)
-app.command("report")(report_run)
-app.command()(save)
-app.command()(convert)
-app.command("compare")(compare_models)
-app.command("evaluate")(evaluate_model)
-app.command("verify")(verify_command)
-app.command()(doctor)
-app.add_typer(training, name="training")
-
-
-@app.command()
-def demo(out: Out = Path("onnxray-demo")) -> None:
-    """Explain the models that come with onnxray, on a digit and a table; no network.
-
-    \b
-    Example:
-      onnxray demo --out /tmp/demo
-    """
-    for line in run_demo(make_folder(out)):
-        say(line)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..diagnostics.differentiability import NodeInfo
-from ..diagnostics.inspection import Inspection, LayerInfo, TensorInfo
-from ..methods.catalogue import MethodInfo
 from ..support.versions import installed_versions
-from .activation_files import Maps
 from .done_record import Done
-from .file_batch import Failure
 from .terminal import print_table, say, say_error
+
+if TYPE_CHECKING:  # most commands print none of these
+    from ..diagnostics.differentiability import NodeInfo
+    from ..diagnostics.inspection import Inspection, LayerInfo, TensorInfo
+    from ..methods.catalogue import MethodInfo
+    from .activation_files import Maps
+    from .file_batch import Failure
 
 __all__ = ["Failures", "plain", "print_inspection", "print_methods", "result_lines", "usage_hint", "versions"]
 
@@ -46,7 +48,7 @@ class Failures:
 def result_lines(result: Done | Maps) -> list[str]:
     """One result in lines, for vectors with the strongest features."""
     files = ", ".join(map(str, result.files)) or "nothing to draw; write the numbers with --npz"
-    if isinstance(result, Maps):
+    if not isinstance(result, Done):
         return [f"{result.image}: {result.layer} {_shape(result.shape)} -> {files}"]
     row = "" if result.row is None else f", row {result.row}"
     delta = "" if result.attribution.delta is None else f", delta {float(result.attribution.delta[0]):.2g}"

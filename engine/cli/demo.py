@@ -11,13 +11,26 @@ from ..data.labels import labels_of
 from ..drawing import heatmap
 from ..explainer import Explainer
 from ..loading.load import load
-from ..support.writing import replacing
+from ..support.writing import make_folder, replacing
 from .console_text import result_lines
 from .explain_files import Job
+from .options import Out
+from .terminal import say
 
-__all__ = ["run_demo"]
+__all__ = ["demo"]
 
 METHODS = ("saliency", "guided-backprop", "integrated-gradients", "smoothgrad", "grad-cam", "occlusion")
+
+
+def demo(out: Out = Path("onnxray-demo")) -> None:
+    """Explain the models that come with onnxray, on a digit and a table; no network.
+
+    \b
+    Example:
+      onnxray demo --out /tmp/demo
+    """
+    for line in run_demo(make_folder(out)):
+        say(line)
 
 
 def run_demo(out: Path) -> Iterator[str]:

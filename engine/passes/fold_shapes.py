@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import onnx_ir as ir
-from onnx.reference import ReferenceEvaluator
 
 from ..graph.moving_operators import CASTING
 from ..graph.shapes import constant_of, static_shape
@@ -50,6 +49,8 @@ def _value(node: ir.Node, opset: int) -> np.ndarray | None:
     arrays = [x for x in read if x is not None and x.size <= _MOST and x.dtype.kind in "iub"]
     if node.op_type not in _OPS or len(arrays) < len(read) or not (read or node.op_type == "Constant"):
         return None
+    from onnx.reference import ReferenceEvaluator  # imported late: few models need it
+
     given = {f"x{k}": x for k, x in enumerate(arrays)}
     (found,) = ReferenceEvaluator(_alone(node, list(given), opset)).run(None, given)
     array = np.asarray(found)
