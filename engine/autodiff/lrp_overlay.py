@@ -45,6 +45,8 @@ _KEPT = _MOVES | {
     *("ReduceMax", "ReduceMean", "ReduceSum", "Resize", "Sum", "Where"),
 }
 
+_OF_TRANSFORMERS = frozenset({"LayerNormalization", "RMSNormalization", "Softmax"})  # the composite attnlrp has rules
+
 
 @dataclass(frozen=True)
 class Passed:
@@ -223,7 +225,9 @@ def _halve(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Unsettled:
 
 
 def _refused(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
-    raise UnsupportedOperator(f"operator {node.op_type} (node {node.name!r}) has no rule of relevance")
+    name = node.name or str(node.outputs[0].name)
+    elsewhere = "; the composite 'attnlrp' has one" if node.op_type in _OF_TRANSFORMERS else ""
+    raise UnsupportedOperator(f"operator {node.op_type} (node {name!r}) has no rule of relevance{elsewhere}")
 
 
 def _registered(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Unsettled:

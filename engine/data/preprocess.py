@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import InputError, ModelError, OnnxrayError
+from ..graph.metadata import picture_settings
 from ..support.choice import alternatives
 from ..support.schema import decoded, typed
 from .pictures import Picture, centre_crop, read_picture
@@ -135,9 +136,10 @@ class Preprocess:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Preprocess | None:
-        """The settings that a model carries, or None; a ModelError where they cannot be read."""
+        """The settings that a model carries, as onnxray or ultralytics writes them, or None; a ModelError where they
+        cannot be read."""
         if METADATA_KEY not in metadata:
-            return None
+            return cls(**settings) if (settings := picture_settings(metadata)) else None
         where = f"the model's metadata {METADATA_KEY!r} cannot be read"
         return cls.from_settings(decoded(metadata[METADATA_KEY], dict[str, Any], where, ModelError), where, ModelError)
 

@@ -25,6 +25,7 @@ __all__ = [
     "computes",
     "corners",
     "in_pixels",
+    "joined_from",
     "picture_input",
     "picture_size",
     "split_table",
@@ -73,6 +74,17 @@ def with_detections(model: Model, detector: Detector) -> Model:
 def split_table(g: GraphBuilder, table: ir.Value, numbers: int) -> Boxes:
     """The boxes of the tensor ``DETECTIONS``, which has so many numbers for each."""
     return Boxes(*g.Split(table, [SIDES, numbers - SIDES], axis=2, outputs=2))
+
+
+def joined_from(flat: ir.Value) -> Boxes | None:
+    """The two parts that a model joins to the tensor ``DETECTIONS``, of which ``flat`` holds the same numbers."""
+    value: ir.Value | None = flat
+    while value is not None and (node := value.producer()) is not None and node.inputs:
+        if node.op_type == "Concat" and str(value.name).endswith(DETECTIONS):
+            sides, scores = node.inputs
+            return None if sides is None or scores is None else Boxes(sides, scores)
+        value = node.inputs[0] if node.op_type == "Reshape" else None
+    return None
 
 
 def picture_input(model: Model) -> ir.Value:

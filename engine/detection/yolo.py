@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import accumulate, pairwise
 
 import numpy as np
 import onnx_ir as ir
@@ -12,6 +13,7 @@ from ..errors import ModelError
 from ..graph.builder import GraphBuilder
 from ..graph.metadata import class_names
 from ..graph.model import Model
+from .columns import columns
 from .detector import SIDES, Boxes, Detector, cells, comes_from, computes, corners, in_pixels, picture_size
 
 __all__ = ["end_to_end", "yolo", "yolo_rt_detr", "yolo_v8", "yolox"]
@@ -133,8 +135,8 @@ def _split(g: GraphBuilder, y: ir.Value, first: Sequence[int]) -> Sequence[ir.Va
     last = _last(y)
     if last is None:
         raise ModelError(f"the boxes {y.name!r} have an open number of numbers each")
-    lengths = [n for n in (*first, last - sum(first)) if n]
-    return g.Split(y, lengths, axis=2, outputs=len(lengths))
+    ends = [0, *accumulate(first), last]
+    return [columns(g, y, 2, start, stop) for start, stop in pairwise(ends) if start < stop]
 
 
 def _cells(model: Model) -> list[np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ import onnx_ir as ir
 
 from ..attribution.axes import score_axes
 from ..attribution.heads import find_head
+from ..attribution.output_choice import check_output
 from ..attribution.plan import explanation_graph
 from ..attribution.score import score_tensor
 from ..autodiff.embeddings import note_of
@@ -174,8 +176,11 @@ def _naming(model: Model, y: ir.Value) -> str:
     if not model.inputs:
         return "the model has no input, so there is nothing to explain"
     try:
+        if recognised(model) is None:
+            with warnings.catch_warnings(action="ignore"):
+                check_output(model, "logit")
         return "it is an input of the model" if y.is_graph_input() else score_axes(model, "logit").naming
-    except InputError as error:  # they are none
+    except InputError as error:  # they are none, or of another output
         return str(error)
 
 

@@ -13,7 +13,7 @@ from onnx_ir.passes.common import TopologicalSortPass
 from ..attribution.inputs import Inputs, prepare
 from ..attribution.scores import Box
 from ..data.preprocess import Preprocess
-from ..detection.detector import DETECTIONS, SIDES, split_table
+from ..detection.detector import DETECTIONS, SIDES, joined_from, split_table
 from ..detection.suppression import kept_boxes
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model, Source
@@ -109,7 +109,7 @@ def _with_kept(model: Model, box: Box) -> Model:
     g = GraphBuilder(copy.graph, prefix="kept")
     table = ir.convenience.create_value_mapping(copy.graph)[DETECTIONS]
     numbers: Any = table.shape[2] if table.shape is not None else SIDES
-    boxes = split_table(g, table, numbers)
+    boxes = joined_from(table) or split_table(g, table, numbers)
     kept = kept_boxes(g, boxes, box.overlap, box.least)
     for name, value in zip(OUTPUTS, (kept.scores, kept.labels, boxes.sides), strict=True):
         g.output(value, name)

@@ -16,7 +16,7 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass
 from ..errors import InputError, ModelError
 from ..support.choice import nearest
 from .infer_graph import infer_graph
-from .metadata import LABELS, LAYERS, LayerEntry, class_names, entry
+from .metadata import LABELS, LAYERS, LayerEntry, class_names, entry, letters
 from .named_sizes import name_sizes
 from .pool_shapes import rewrite_pool
 from .sequence_types import type_sequences
@@ -77,7 +77,7 @@ class Model:
     @property
     def labels(self) -> list[str] | dict[int, str] | None:
         """Class names, where the model's metadata has them."""
-        return entry(self.metadata, LABELS) or class_names(self.metadata) or None
+        return entry(self.metadata, LABELS) or class_names(self.metadata) or letters(self.metadata) or None
 
     def copy(self) -> Model:
         """A model whose graph may be changed; the weights are shared."""

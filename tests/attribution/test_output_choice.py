@@ -10,6 +10,7 @@ import onnxray
 import pytest
 from by_hand import model, normal
 from detector_nets import NETS, SIDE
+from onnxray.diagnostics.inspection import inspect
 
 X = normal(2, 3)
 
@@ -66,3 +67,7 @@ def test_boxes_of_a_detector_are_no_question() -> None:
         warnings.simplefilter("error")
         found = onnxray.explain(boxes.proto(), normal(1, 3, SIDE, SIDE), target=onnxray.scores.Box(0))
     assert found.values.any()
+
+
+def test_inspect_says_which_output_to_name() -> None:
+    assert "name the one to explain by score=: 'b'" in inspect(onnxray.load(net("Identity", "Softmax"))).score.target

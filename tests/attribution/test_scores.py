@@ -63,6 +63,15 @@ def test_softmax_within_the_model_is_no_last_activation() -> None:
     assert distance(onnxray.explain(proto, x, target=1).values, 2 * of_output("Softmax", x, 1)[1]) <= TOLERANCE
 
 
+@pytest.mark.parametrize("tail", ["y = ArgMax <axis = 1> (z)", "m = ArgMax <axis = 1> (z) y = Cast <to = 6> (m)"])
+def test_a_model_that_gives_classes_alone_is_explained_by_their_scores(tail: str) -> None:
+    proto = DENSE.proto()
+    proto = model(f"net (float[N, 6] x) => ({'int32' if 'Cast' in tail else 'int64'}[N, 1] y) {{ h = Gemm(x, A, a) "
+                  f"r = Relu(h) z = Gemm(r, B, b) {tail} }}", DENSE.weights)  # fmt: skip
+    found, own = (onnxray.explain(one, DENSE.x(), target=2) for one in (proto, DENSE.proto()))
+    np.testing.assert_allclose(found.values, own.values, rtol=1e-6)
+
+
 def test_score_may_be_a_tensor() -> None:
     a = onnxray.explain(DENSE.proto("y = Softmax(z)"), DENSE.x(), target=1, score="z")
     assert distance(a.values, DENSE.gradient(DENSE.x(), 1)) <= TOLERANCE

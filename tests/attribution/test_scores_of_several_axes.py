@@ -195,3 +195,20 @@ def test_labels_of_another_number_than_a_detectors_classes_are_refused(
     assert run([*call, "--out", str(tmp_path)]) == 2
     message = "the 2 labels do not fit the 80 classes of the boxes, of which the background is none"
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (3, {0: "a", 1: "b", 2: "c"}),
+        (4, {0: "blank", 1: "a", 2: "b", 3: "c"}),
+        (5, {0: "blank", 1: "a", 2: "b", 3: "c", 4: "space"}),
+        (2, {}),
+    ],
+)
+def test_letters_of_the_metadata_stand_between_blank_and_space(classes: int, expected: dict[int, str]) -> None:
+    """As RapidOCR reads the entry "character" of its recognisers and of its detectors of layouts."""
+    net = model(f"net (float[N, T, {classes}] x) => (float[N, T, {classes}] y) {{ y = Identity(x) }}")
+    onnx.helper.set_model_props(net, {"character": "a\nb\nc"})
+    loaded = onnxray.load(net)
+    assert fitting_labels(loaded, score_axes(loaded, "logit"), None) == expected

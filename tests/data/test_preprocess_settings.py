@@ -70,6 +70,20 @@ def test_metadata_comes_back(name):
     assert Preprocess.from_metadata({"author": "me", **entry}) == settings
 
 
+ULTRALYTICS = {"task": "detect", "stride": "32", "imgsz": "[320, 640]", "channels": "3", "names": "{0: 'face'}"}
+
+
+def test_exports_of_ultralytics_say_how_they_take_pictures():
+    assert Preprocess.from_metadata(ULTRALYTICS) == Preprocess(size=(320, 640), fit="letterbox")
+    other = Preprocess.preset("tf")
+    assert Preprocess.from_metadata(ULTRALYTICS | other.to_metadata()) == other
+
+
+@pytest.mark.parametrize("entry", [{"task": "classify"}, {"channels": "1"}, {"imgsz": "320"}, {"imgsz": "[0, 0]"}])
+def test_what_ultralytics_does_not_say_is_not_guessed(entry):
+    assert Preprocess.from_metadata(ULTRALYTICS | entry) is None
+
+
 def test_a_model_without_metadata_has_no_preprocess():
     assert Preprocess.from_metadata({"author": "me"}) is None
 

@@ -14,7 +14,7 @@ PREPROCESS = onnxray.Preprocess.preset("imagenet", size=(224, 224))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["saliency", "input-x-gradient"])
+@pytest.mark.parametrize("method", ["saliency", "input-x-gradient", "lrp"])
 def test_most_boxes_hold_their_evidence(method: str) -> None:
     """In at least 7 of 10 boxes of YOLOX-nano; blurred by 4 pixels, as a single pixel is noise."""
     explainer, hits = onnxray.Explainer(path("yolox_nano_224"), method, preprocess=PREPROCESS), []

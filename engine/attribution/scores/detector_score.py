@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ...detection.detector import DETECTIONS, SIDES, Boxes, split_table, with_detections
+from ...detection.detector import DETECTIONS, SIDES, Boxes, joined_from, split_table, with_detections
 from ...detection.recipes import detector_of
 from ...errors import InputError
 from ...graph.builder import GraphBuilder
@@ -66,6 +66,8 @@ class DetectorScore(Score):
             raise InputError(f"class {label} is out of range: the detector has classes 0 to {classes - 1}")
 
     def boxes(self, g: GraphBuilder, flat: ir.Value, scores: ScoreAxes) -> Boxes:
-        """All boxes of the flattened table."""
+        """All boxes of the flattened table; where its two parts are at hand, a score depends on no place."""
+        if (parts := joined_from(flat)) is not None:
+            return parts
         numbers = scores.shape[-1] or 0
         return split_table(g, g.Reshape(flat, [0, -1, numbers]), numbers)
