@@ -7,6 +7,7 @@ reference against itself: on one thread, and with noise of one grey level on its
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -98,11 +99,9 @@ def calibrate(
     cascade = {}
     for share in DEPTHS:
         step(f"calibration: {share:.0%} of the layers randomised")
-        cascade[f"{share:g}"] = _means(side.with_model(randomised(side.model, seed, share)), given, own, metrics)
+        cascade[f"{share:g}"] = _random_means(side, seed, share, given, own, metrics)
     step("calibration: all layers randomised")
-    drawn = [
-        _means(side.with_model(randomised(side.model, seed + k)), given, own, metrics) for k in range(1, DRAWS + 1)
-    ]
+    drawn = [_random_means(side, seed + k, 1.0, given, own, metrics) for k in range(1, DRAWS + 1)]
     ceiling = {key: float(np.mean([one[key] for one in drawn])) for key in noisy}
     scales = tuple(
         Scale(*key, floor, ceiling[key], single[key], {share: found[key] for share, found in cascade.items()})
@@ -132,6 +131,19 @@ def _explained(side: ModelUnderTest, inputs: Iterable[Any], target: Any) -> Iter
             yield given, side.evidence(given, target)
         except OnnxrayError:
             continue
+
+
+def _random_means(
+    side: ModelUnderTest,
+    seed: int,
+    share: float,
+    given: Sequence[Prepared],
+    own: Sequence[Evidence],
+    metrics: Mapping[str, Metric],
+) -> dict[tuple[str, str], float]:
+    """The same with random weights in a share of the layers; what such maps would warn of is none of the model's."""
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        return _means(side.with_model(randomised(side.model, seed, share)), given, own, metrics)
 
 
 def _means(

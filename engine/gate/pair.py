@@ -25,6 +25,7 @@ from .metrics.inside_mask import mask_agreement
 from .metrics.outputs import FOUND, output_agreement
 from .missing_box import missing_box
 from .model_under_test import Evidence, ModelUnderTest
+from .sample_warnings import warnings_of
 from .summary import Corners, Row
 
 __all__ = ["TARGETS", "Pair", "Reference", "SampleResult", "resized"]
@@ -105,12 +106,14 @@ class Pair:
     def _of_reference(self, sample: Sample, raw: Any) -> tuple[Prepared, Evidence]:
         self._divide_memory()
         given = self.reference.prepared(raw)
-        return given, self.reference.evidence_named(sample.name, given, self.target.of(sample))
+        with warnings_of("reference"):
+            return given, self.reference.evidence_named(sample.name, given, self.target.of(sample))
 
     def _of_candidate(self, given: Prepared, a: Evidence) -> Evidence:
         """The candidate's evidence for the same; a MissingTarget where it has no such box."""
         target = self.target.score if self.target.kind == OWN else a.target.elsewhere
-        found = self.candidate.evidence(given, target)
+        with warnings_of("candidate"):
+            found = self.candidate.evidence(given, target)
         self._divide_memory()  # a model with open sizes has its sessions only now
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -196,7 +197,8 @@ def _likeness_to_randomised(s: QualityCase, share: float) -> float | None:
     side = s.random_sides.get(share)
     if side is None or np.ptp(s.map) == 0:
         return None
-    other = s.attribution(s.x, side=side)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of random weights, not of the model
+        other = s.attribution(s.x, side=side)
     return None if np.ptp(other) == 0 else abs(METRICS["spearman"](s.map, other))
 
 

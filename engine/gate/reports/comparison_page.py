@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,9 @@ def _looks(pair: Pair, method: str, rows: Sequence[Row]) -> Iterator[tuple[Row, 
     pair, left = pair.only(method), {row.name: row for row in rows}
     for sample in pair.samples:
         if row := left.pop(sample.name, None):
-            yield row, _shown(pair.look(sample), row, method)
+            with warnings.catch_warnings(action="ignore", category=UserWarning):  # told when it was measured
+                look = pair.look(sample)
+            yield row, _shown(look, row, method)
         if not left:
             return
 

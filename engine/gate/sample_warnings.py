@@ -1,0 +1,57 @@
+"""Warnings of samples, once each at the end, with the names of their samples and the model that they are of."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+__all__ = ["SampleWarnings", "warnings_of"]
+
+NAMED = 3  # samples that a warning names
+Said = tuple[type[Warning], str]
+
+
+@dataclass(frozen=True)
+class SampleWarnings:
+    """What was warned of, with the samples that it was said of."""
+
+    samples: dict[Said, list[str]] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, sample: str) -> Iterator[None]:
+        """Keeps the warnings of one sample; those of one that failed, too."""
+        told: list[warnings.WarningMessage] = []
+        try:
+            with _recorded() as told:
+                yield
+        finally:
+            for said in dict.fromkeys((one.category, str(one.message)) for one in told):
+                self.samples.setdefault(said, []).append(sample)
+
+    def warn(self, stacklevel: int = 2) -> None:
+        """Each warning once."""
+        for (category, text), names in self.samples.items():
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            warnings.warn(f"{', '.join(names[:NAMED])}{more}: {text}", category, stacklevel=stacklevel + 1)
+
+
+@contextmanager
+def warnings_of(side: str) -> Iterator[None]:
+    """Puts the side in front of what is warned of: reference or candidate."""
+    told: list[warnings.WarningMessage] = []
+    try:
+        with _recorded() as told:
+            yield
+    finally:
+        for one in told:
+            warnings.warn(f"{side}: {one.message}", one.category, stacklevel=3)
+
+
+@contextmanager
+def _recorded() -> Iterator[list[warnings.WarningMessage]]:
+    """Every warning, also one that was told before."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield told
