@@ -13,6 +13,7 @@ from PIL import Image
 __all__ = ["packed", "unpacked"]
 
 Array = NDArray[Any]
+NAMES = ("columns", "explained")
 PLAIN = ("target", "score", "method", "reduction")
 
 
@@ -25,7 +26,7 @@ def packed(held: Mapping[str, Any]) -> dict[str, Any]:
         **{f"input/{name}": one for name, one in held["inputs"].items()},
         **{f"picture/{k}": np.asarray(one.convert("RGB")) for k, one in enumerate(pictures)},
         **({} if held["delta"] is None else {"delta": held["delta"]}),
-        **({"columns": np.array(held["columns"])} if held["columns"] else {}),
+        **{name: np.array(held[name]) for name in NAMES if held[name]},
         **{name: held[name] for name in PLAIN},
         "layout": held["layout"] or "",
         "provenance": json.dumps(dict(held["provenance"]), default=str),
@@ -42,7 +43,7 @@ def unpacked(held: Mapping[str, Array]) -> dict[str, Any]:
         "score": held["score"],
         "method": str(held["method"]),
         "delta": held.get("delta"),
-        "columns": tuple(map(str, held.get("columns", ()))),
+        **{name: tuple(map(str, held.get(name, ()))) for name in NAMES},
         "layout": str(held["layout"]) or None,
         "reduction": str(held.get("reduction", "abs-max")),
         "pictures": tuple(Image.fromarray(held[f"picture/{k}"]) for k in range(count)),

@@ -52,7 +52,7 @@ class Attribution(Shown):
         reduction: How ``map`` reduces channels unless told otherwise.
         inputs: Floating-point inputs by name, ``(N, *input)``, over which series and volumes are drawn; none where
             pictures were given, and of states that were left out.
-        columns: The names of the columns of a table, or none.
+        columns, explained: The names of the columns of a table, and words for each target that is no class; or none.
 
     Raises:
         InputError: Pictures that are not one per example, or an unknown layout; of the methods, an example, input or
@@ -79,6 +79,7 @@ class Attribution(Shown):
     reduction: str = "abs-max"
     inputs: Mapping[str, Array] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    explained: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.pictures) not in (0, len(self)):
@@ -115,6 +116,7 @@ class Attribution(Shown):
             score=self.score[part],
             delta=None if self.delta is None else self.delta[part],
             pictures=self.pictures[part],
+            explained=self.explained[part],
             inputs={name: one[part] for name, one in self.inputs.items()},
             provenance=self._provenance_of(part),
         )
@@ -184,8 +186,7 @@ class Attribution(Shown):
     def figure(self, index: int = 0, *, captions: tuple[str, ...] = (), **drawing: Any) -> Image.Image:
         """Picture, map and overlay of one example side by side with captions; ``drawing`` as for ``image``."""
         (views,), (colours,), look = self._drawing([index], **{"style": "figure", **drawing})
-        told = f"target {self.target[index]}, score {self.score[index]:.4g}"
-        return captioned(views, colours, look, captions or (told, self.method))
+        return captioned(views, colours, look, captions or (self._told(index), self.method))
 
     def save(self, path: str | PathLike[str], **drawing: Any) -> Path:
         """Writes a .png of the image, or a sheet of them for several examples, or a .npz that `load` reads back.
@@ -245,8 +246,7 @@ class Attribution(Shown):
         if chart and self.columns and len(self) > 1 and not drawing:
             return chart.beeswarm(rows_title(self.method, self.target))
         views, colours, look = self._drawing(range(len(self)), **{"scale": "shared", **drawing})
-        told = zip(self.target, self.score, strict=True)
-        return sheet(views, colours, look, [f"target {target}, score {score:.4g}" for target, score in told])
+        return sheet(views, colours, look, [self._told(index) for index in range(len(self))])
 
     def _view(self, name: str, reduce: str | None, rate: float | None, named: bool, timed: bool) -> View | None:
         """The view of the only example; ``timed``: a rate tells that it is a series, as there is no other input."""

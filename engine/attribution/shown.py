@@ -28,7 +28,8 @@ class Shown:
         one: Any = self
         values = one.values if isinstance(one.values, Mapping) else {"": one.values}
         shapes = ", ".join(f"{name} {np.shape(array)[1:]}".strip() for name, array in values.items())
-        return f"Attribution({one.method}, {len(one)} x {shapes}, {_targets(one.target)}, {_scores(one.score)})"
+        told = f"{_targets(one.target, one.explained)}, {_scores(one.score)}"
+        return f"Attribution({one.method}, {len(one)} x {shapes}, {told})"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The values, for ``numpy.asarray``; an InputError where there are those of several inputs."""
@@ -50,7 +51,7 @@ class Shown:
             ax = import_extra("matplotlib.pyplot", "charts").subplots()[1]
         ax.imshow(one.image(index, **drawing))
         ax.set_axis_off()
-        ax.set_title(f"{one.method}, target {one.target[index]}, score {one.score[index]:.4g}")
+        ax.set_title(f"{one.method}, {self._told(index)}")
         return ax
 
     def _repr_png_(self) -> bytes | None:
@@ -70,6 +71,13 @@ class Shown:
         source = f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
         return f'<img alt="{line}" src="{source}"><br><code>{line}</code>'
 
+    def _told(self, index: int) -> str:
+        """What was explained of one example, and its score."""
+        one: Any = self
+        return (
+            f"{one.explained[index] if one.explained else f'target {one.target[index]}'}, score {one.score[index]:.4g}"
+        )
+
     def _picture(self) -> Image.Image | None:
         one: Any = self
         try:
@@ -78,12 +86,16 @@ class Shown:
             return None
 
 
-def _targets(target: Any) -> str:
-    """Each target once, in order."""
+def _targets(target: Any, explained: tuple[str, ...]) -> str:
+    """What was explained, each once, in order."""
     told = [",".join(map(str, np.ravel(one)[:NAMED])) + (",..." if np.size(one) > NAMED else "") for one in target]
-    different = list(dict.fromkeys(told))
+    different = list(dict.fromkeys(explained or told))
     more = ", ..." if len(different) > NAMED else ""
-    return f"target{'s' * (len(different) > 1)} {', '.join(different[:NAMED])}{more}"
+    return f"{'' if explained else _plural('target', different)}{', '.join(different[:NAMED])}{more}"
+
+
+def _plural(word: str, things: list[str]) -> str:
+    return f"{word}{'s' * (len(things) > 1)} "
 
 
 def _scores(score: Any) -> str:

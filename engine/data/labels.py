@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ _WORDNET = re.compile(r"^n\d{8}\s+")  # the id that starts the lines of ImageNet
 _BACKGROUND = ("background", "bg", "???")  # how label files of SSD, of its TensorFlow version too, begin
 
 
-def read_labels(path: Path) -> Labels:
+def read_labels(source: str | PathLike[str]) -> Labels:
     """Labels of a file: a JSON list, an object of index to name, or one name per line; WordNet ids are dropped."""
+    path = Path(source)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

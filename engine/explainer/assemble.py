@@ -24,11 +24,12 @@ __all__ = ["Described", "attribution_of", "described"]
 
 @dataclass(frozen=True)
 class Described:
-    """What an explanation graph tells of every attribution that it makes: fields of the attribution."""
+    """Fields of the attributions that an explanation graph makes; ``explained`` is of one batch."""
 
     provenance: dict[str, Any]
     layout: Literal["NLC", "NCHW"] | None
     columns: tuple[str, ...]
+    explained: tuple[str, ...] = ()
 
 
 def described(plan: ExplanationGraph, method: Method, score: str, note: str | None, rules: Overlay) -> Described:
@@ -56,6 +57,7 @@ def attribution_of(
         reduction=method.reduction if about.layout == "NLC" else "abs-max",
         inputs={} if given.pictures else _drawn_over(plan, given),
         columns=about.columns,
+        explained=about.explained,
     )
 
 

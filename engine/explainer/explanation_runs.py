@@ -93,7 +93,8 @@ class ExplanationRuns:
         if remark := score.remark(sums.settled):
             warnings.warn(remark, UserWarning, stacklevel=2)
         told = score.told(sums.settled, scores)
-        return attribution_of(plan, self.method, given, told, sums, opened.about), given, sums
+        about = replace(opened.about, explained=score.explained(told, scores))
+        return attribution_of(plan, self.method, given, told, sums, about), given, sums
 
     def _rows(self, plan: ExplanationGraph) -> int:
         """Rows per run: those that the memory holds, and on a CPU no more than are quickest."""

@@ -63,9 +63,9 @@ def test_the_reason_is_looked_for_on_the_threads_allowed(monkeypatch: pytest.Mon
     """Another graph tries the map without its ReLU."""
     opened: list[int | None] = []
 
-    def noted(model: Model, providers: Any, threads: int | None = None) -> Session:
+    def noted(model: Model, providers: Any, threads: int | None = None, *more: str) -> Session:
         opened.append(threads)
-        return open_model(model, providers, threads)
+        return open_model(model, providers, threads, *more)
 
     monkeypatch.setattr("onnxray.backends.open_model", noted)
     explainer = onnxray.Explainer(one_way(-1), "grad-cam", threads=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnxray
 import pytest
@@ -9,6 +11,7 @@ from black_box import ANYWHERE
 from by_hand import CONV, DENSE, TOLERANCE, normal
 from measures import distance
 from onnx import numpy_helper
+from onnxray.scores import Contrast, Not
 
 
 def test_targets() -> None:
@@ -49,3 +52,12 @@ def test_tuple_target_of_a_score_of_rank_3(target: tuple[int, int]) -> None:
     seed = np.zeros((3, 2, 2), np.float32)
     seed[:, target[0], target[1]] = 1
     assert distance(onnxray.explain(proto, x, target=seed).values, DENSE.gradient(x, flat)) <= TOLERANCE
+
+
+def test_an_attribution_says_in_words_what_is_no_class(tmp_path: Path) -> None:
+    ex, x = onnxray.Explainer(DENSE.proto()), DENSE.x(2)
+    contrast, not_three = ex(x, Contrast(1, 2)), ex(x, Not(3))
+    assert (contrast.explained, not_three.explained) == (("1 against 2",) * 2, ("not 3",) * 2)
+    assert ", 1 against 2, scores " in repr(contrast)
+    assert onnxray.Attribution.load(contrast.save(tmp_path / "a.npz")).explained == contrast.explained
+    assert (contrast[0].explained, ex(x, 1).explained) == (("1 against 2",), ())

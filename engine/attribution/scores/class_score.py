@@ -55,6 +55,9 @@ class Class(Score):
             return "the only score"
         return f"target {name}" if np.ndim(told) else f"class {name}"
 
+    def explained(self, told: np.ndarray, scores: ScoreAxes) -> tuple[str, ...]:
+        return ()
+
 
 def select(g: GraphBuilder, flat: ir.Value, places: ir.Value, scores: ScoreAxes) -> Selected:
     """The score of each row at its place, (rows,).

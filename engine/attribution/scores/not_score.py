@@ -13,7 +13,7 @@ from ...graph.builder import GraphBuilder
 from ..score_axes import ScoreAxes
 from .class_score import Class
 from .places import place_name
-from .selection import Selected
+from .selection import Score, Selected
 
 __all__ = ["Not"]
 
@@ -47,3 +47,6 @@ class Not(Class):
 
     def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
         return f"not {place_name(told, labels)}"
+
+    def explained(self, told: np.ndarray, scores: ScoreAxes) -> tuple[str, ...]:
+        return Score.explained(self, told, scores)

@@ -93,6 +93,10 @@ class Score(ABC):
         """What is explained, as people call it: of what ``told`` says of one example."""
         return f"target {','.join(map(str, np.ravel(told).tolist()))}"
 
+    def explained(self, told: np.ndarray, scores: ScoreAxes) -> tuple[str, ...]:
+        """What an attribution says of each example; nothing where ``told`` says it, as of classes."""
+        return tuple(self.words(one, {}, scores) for one in told)
+
     def typed(self, told: np.ndarray | None = None) -> str | None:
         """The text of ``--target`` that means this score, and with ``told`` what a run settled of it for one example;
         None where no text does."""
@@ -130,6 +134,12 @@ class Settled(Score):
 
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         return self.score.told(settled, scores)
+
+    def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
+        return self.score.words(told, labels, scores)
+
+    def explained(self, told: np.ndarray, scores: ScoreAxes) -> tuple[str, ...]:
+        return self.score.explained(told, scores)
 
     def target(self, g: GraphBuilder, scores: ScoreAxes) -> ir.Value:
         return self.score.target(g, scores)
