@@ -8,16 +8,20 @@ from typing import Any
 
 from .errors import RuntimeUnavailable
 
-__all__ = ["MEASURING", "REPORT", "import_extra", "need_all"]
+__all__ = ["MEASURING", "REPORT", "SERVING", "import_extra", "need_all"]
 
+SERVING = ("fastapi", "fastapi_offline", "httptools", "jinja2", "prometheus_client", "pythonjsonlogger", "uvicorn")
 MEASURING = ("scipy", "skimage", "bottleneck")  # modules that every comparison and evaluation takes
 REPORT = ("jinja2", "matplotlib")
 EXTRAS = {  # all others: gate
+    **dict.fromkeys(("fastapi", "fastapi_offline", "httptools", "prometheus_client"), "serve"),
     "pebble": "run",
     "pyarrow": "parquet",
+    "pythonjsonlogger": "serve",
     "quantus": "quantus",
     "skimage.segmentation": "superpixels",
     "tokenizers": "text",
+    "uvicorn": "serve",
 }
 
 

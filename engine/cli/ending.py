@@ -23,6 +23,7 @@ __all__ = [
     "answering_signals",
     "finishing_at_a_signal",
     "interruption",
+    "leaving_signals",
     "opened_streams",
     "say_failure",
     "settled_streams",
@@ -159,6 +160,19 @@ def finishing_at_a_signal() -> Iterator[Stop]:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+        signal.set_wakeup_fd(watched, warn_on_full_buffer=False)
+
+
+@contextmanager
+def leaving_signals() -> Iterator[None]:
+    """Within, signals are left to a server, which answers them when it is done; then they are raised as before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    watched = signal.set_wakeup_fd(-1)  # whose thread would end the process
+    try:
+        yield
+    finally:
         signal.set_wakeup_fd(watched, warn_on_full_buffer=False)
 
 

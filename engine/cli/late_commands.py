@@ -21,6 +21,7 @@ PLACES = {
     "methods": "model_commands:methods",
     "run": "data_run:run_on_data",
     "report": "report_run:report_run",
+    "serve": "serve:serve",
     "save": "save:save",
     "convert": "convert:convert",
     "compare": "compare:compare_models",

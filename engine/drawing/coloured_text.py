@@ -78,13 +78,13 @@ class Words(Sequence[Word]):
             end = None
             for word in (word for word in self if word.sequence == sequence):
                 parts += [Part(" ")] if end is not None and word.start > end else []
-                parts.append(self._part(word))
+                parts.append(self.part(word))
                 end = word.end
             yield parts
 
     def special(self) -> list[Part]:
         """The special tokens."""
-        return [self._part(word) for word in self if word.special]
+        return [self.part(word) for word in self if word.special]
 
     def save(self, path: str | Path) -> Path:
         """Writes the words in colour as a page, .html, which needs no network."""
@@ -105,7 +105,8 @@ class Words(Sequence[Word]):
     def _largest(self) -> float:
         return max((abs(one.attribution) for one in self if not one.special), default=0.0)
 
-    def _part(self, word: Word) -> Part:
+    def part(self, word: Word) -> Part:
+        """A word with its colours: the stronger it is, the more."""
         strength = min(1.0, abs(word.attribution) / self._largest) if self._largest else 0.0
         if strength < FAINTEST:
             return Part(word.text, attribution=word.attribution)

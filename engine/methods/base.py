@@ -24,7 +24,7 @@ from ..autodiff.registry import Overlay
 from ..errors import InputError
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model
-from .example_baselines import example_baselines
+from .example_baselines import MEAN, example_baselines
 from .explained import Explained
 from .samplers import Sampler
 
@@ -142,6 +142,12 @@ class Method(ABC):
         They are the baselines of a method whose option ``baseline`` gives each example its own.
         """
         return example_baselines(getattr(self, "baseline", 0.0), arrays, explained)
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether the map of an example is the same whatever other examples are explained with it."""
+        baseline = getattr(self, "baseline", 0.0)
+        return MEAN not in (list(baseline.values()) if isinstance(baseline, Mapping) else [baseline])
 
     @property
     def finishes(self) -> bool:

@@ -73,6 +73,10 @@ class FeaturePermutation(GroupMethod):
     def samplers(self) -> Sequence[Sampler]:
         return (FromOthers(self.grouping, self.samples),)
 
+    @property
+    def one_by_one(self) -> bool:
+        return False  # its values come from the others
+
     def emit(self, context: EmitContext) -> Emitted:
         return Emitted(falls_of_groups(context, self.grouping) | self.groups_at_first(context))
 

@@ -87,7 +87,7 @@ def test_every_kind_of_score_is_in_the_help() -> None:
         for parameter in command.params
         if parameter.name == "score"
     }
-    assert len(told) == 5
+    assert len(told) == 6
     told |= {call.__name__: call.__doc__ for call in (Explainer, compare, evaluate)}
     assert [(where, kind) for where, text in told.items() for kind in TENSORS if kind not in text] == []
 

@@ -1,0 +1,106 @@
+"""The process of a service: uvicorn with lines of JSON as its log, and a limit for headers that come slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import logging.config
+import socket
+import warnings
+from functools import partial
+from typing import Any
+
+import uvicorn
+from pythonjsonlogger.core import RESERVED_ATTRS
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ..errors import InputError
+from .application import application
+from .limits import Limits
+from .service import Service
+
+__all__ = ["LOGGING", "listen", "run_server"]
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger", "message": "event"},
+            "reserved_attrs": [*RESERVED_ATTRS, "color_message"],  # uvicorn's own, for terminals
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {"onnxray.serving": {"level": "INFO"}, "uvicorn": {"level": "INFO"}},
+}
+LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 is one that is free. Raises InputError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"host={host!r}, port={port}: it cannot be listened on ({reason})") from error
+
+
+def run_server(service: Service, at: socket.socket) -> None:
+    """Serves until SIGINT or SIGTERM, which it lets end the process when what it accepted is answered.
+
+    Raises the error of a model whose first run failed.
+    """
+    logging.config.dictConfig(LOGGING)
+    app = application(service, failed=lambda: setattr(server, "should_exit", True))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, ws="none", lifespan="on",
+            http=partial(Patient, service.limits),  # type: ignore[arg-type]
+        )
+    )  # fmt: skip
+    with warnings.catch_warnings(action="ignore"):  # what is wrong with a map is said in its response
+        server.run(sockets=[at])
+    if service.failed is not None:
+        raise service.failed
+
+
+class Patient(HttpToolsProtocol):
+    """A connection that is closed where the headers of a request do not come in time."""
+
+    def __init__(self, limits: Limits, /, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._seconds = limits.patience
+        self._waits: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._waits is None and (self.cycle is None or self.cycle.response_complete):
+            self._wait()
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        self._wait_no_more()
+        super().on_headers_complete()
+
+    def _wait(self) -> None:
+        self._waits = self.loop.call_later(self._seconds, self._late)
+
+    def _wait_no_more(self) -> None:
+        if self._waits is not None:
+            self._waits.cancel()
+            self._waits = None
+
+    def _late(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(LATE)
+            self.transport.close()
