@@ -261,7 +261,7 @@ class Attribution(Shown):
             rate, timed = None, False  # that of another input
         data = self.inputs.get(name) if name or len(self.inputs) != 1 else next(iter(self.inputs.values()))
         return view_of(
-            values, data, self.pictures[0] if self.pictures else None, layout=layout, reduce=reduce,
+            values, data, self.pictures[0] if self.pictures else None, layout=layout, reduce=reduce, method=self.method,
             layer=is_of_layer(self.provenance), default=self.reduction, rate=rate, named=named, timed=timed,
         )  # fmt: skip
 

@@ -76,10 +76,13 @@ class EncodedText:
             InputError: An attribution that has not one number for each token of this text.
         """
         values = self._numbers(attribution, reduce)
-        usual = np.sum if METHODS.get(attribution.method, Method).adds_up else np.mean
+        method = METHODS.get(attribution.method, Method)
+        usual = np.sum if method.adds_up else np.mean
         combine = COMBINE.get(attribution.reduction if reduce is None else reduce, usual)
         groups = word_groups(self.tokens, self.texts)
-        return Words(tuple(self._word(places, float(combine(values[places]))) for places in groups), title)
+        words = tuple(self._word(places, float(combine(values[places]))) for places in groups)
+        least = min((one.attribution for one in words), default=0.0) if method.from_least else 0.0
+        return Words(words, title, least)
 
     def _numbers(self, attribution: Attribution, reduce: str | None) -> Array:
         if isinstance(attribution.values, Mapping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..drawing.series import TimeAxis
 from ..drawing.views import View
 from ..drawing.volume import grey_planes
 from ..errors import InputError
+from ..methods import METHODS, Method
 from .reductions import CHANNEL_AXES, TOKENS, channel_axis, reduced
 
 __all__ = ["view_of"]
@@ -33,34 +35,37 @@ def view_of(
     rate: float | None,
     named: bool,
     timed: bool,
+    method: str,
 ) -> View | None:
     """The view of one example, whose ``values`` and ``data`` (the input, or None) are (1, ...); None if there is none.
 
     ``layer``: the values are a map of a layer's size. ``reduce``: how channels become one number, None for ``default``;
     a series and a vector keep their signs unless it is named. ``named``: the elements of a vector have names.
-    ``timed``: whatever has a rate is a series. InputError for a rate that is none.
+    ``timed``: whatever has a rate is a series. ``method``: its name. InputError for a rate that is none.
     """
     if rate is not None and not rate > 0:
         raise InputError(f"rate is {rate:g}; give samples a second, a number above 0")
+    from_least = METHODS.get(method, Method).from_least
     of = None if not layer else (data.shape[1:] if data is not None else ())
     kind = kind_of(values.shape[1:], layout, of=of, timed=timed and rate is not None, named=named)
     if kind == "nothing":
         return None
     if kind == "series" and layout == TOKENS:
         heat = reduced(values, reduce or default, layout, layer)
-        return View(kind, heat, axis=TimeAxis(heat.shape[1], None, "tokens"), unit="tokens", plain="bwr")
+        axis = TimeAxis(heat.shape[1], None, "tokens")
+        return View(kind, heat, axis=axis, unit="tokens", plain="bwr", from_least=from_least)
     signed = kind in ("series", "vector") and reduce is None
     heat = (values.astype(np.float32) if signed else reduced(values, reduce or default, layout, layer))[0]
     if kind == "series":
-        return _series(heat, data, layout, layer, rate)
+        return replace(_series(heat, data, layout, layer, rate), from_least=from_least)
     if kind == "volume":
-        axis = channel_axis(data.shape, layout) - 1 if data is not None else 0
-        return View(
-            kind, heat, data=None if data is None else grey_planes(data[0], axis), plain="jet" if layer else "hot"
-        )
+        depth = channel_axis(data.shape, layout) - 1 if data is not None else 0
+        planes = None if data is None else grey_planes(data[0], depth)
+        return View(kind, heat, data=planes, plain="jet" if layer else "hot", from_least=from_least)
     if kind == "picture":
         smooth = values.ndim == 3
-        return View(kind, heat, picture or _as_picture(data, layout), plain="jet" if smooth else "hot", smooth=smooth)
+        under, plain = picture or _as_picture(data, layout), "jet" if smooth else "hot"
+        return View(kind, heat, under, plain=plain, smooth=smooth, from_least=from_least)
     unit = "tokens" if kind == "tokens" else "places" if layer else "features"
     return View(kind, heat, data=data[0] if data is not None and data.size == heat.size else None, unit=unit)
 

@@ -89,7 +89,8 @@ def _print(found: TextDone) -> None:
     say(result_lines(replace(found.done, features=()))[0])
     for line in found.words.lines():
         print_parts([Part("  "), *line])
-    ranked = sorted((word for word in found.words if not word.special), key=lambda word: -abs(word.attribution))
+    least = found.words.least
+    ranked = sorted((word for word in found.words if not word.special), key=lambda word: -abs(word.attribution - least))
     say(*(f"  {word.attribution:+10.4g}  {word.text}" for word in ranked[:TOP]))
     if len(ranked) > TOP:
         say(f"  and {len(ranked) - TOP} smaller ones; --json lists all")

@@ -60,10 +60,12 @@ class Words(Sequence[Word]):
     Args:
         words: The words, and the special tokens between them.
         title: What a page says above them.
+        least: The attribution that has no colour.
     """
 
     words: tuple[Word, ...]
     title: str = ""
+    least: float = 0.0
 
     def __len__(self) -> int:
         return len(self.words)
@@ -97,20 +99,21 @@ class Words(Sequence[Word]):
         return self._page("coloured_words.html")
 
     def _page(self, template: str) -> str:
-        signed = any(word.attribution < 0 for word in self)
+        signed = any(word.attribution < self.least for word in self)
         shown = {"title": self.title, "lines": list(self.lines()), "special": self.special(), "signed": signed}
         return render(__name__, template, "text", **shown)
 
     @cached_property
     def _largest(self) -> float:
-        return max((abs(one.attribution) for one in self if not one.special), default=0.0)
+        return max((abs(one.attribution - self.least) for one in self if not one.special), default=0.0)
 
     def part(self, word: Word) -> Part:
         """A word with its colours: the stronger it is, the more."""
-        strength = min(1.0, abs(word.attribution) / self._largest) if self._largest else 0.0
+        above = word.attribution - self.least
+        strength = min(1.0, abs(above) / self._largest) if self._largest else 0.0
         if strength < FAINTEST:
             return Part(word.text, attribution=word.attribution)
-        colour = _mixed(FOR if word.attribution > 0 else AGAINST, strength)
+        colour = _mixed(FOR if above > 0 else AGAINST, strength)
         return Part(word.text, colour, "#ffffff" if _is_dark(colour) else "#000000", word.attribution)
 
 

@@ -41,6 +41,7 @@ class View:
         smooth: Whether the map of a picture is coarse, and enlarged without steps.
         mark: Draws on each picture what the score is taken of, such as a box; or None.
         aside: Whether it stands beside a map, and its colours only mark a place.
+        from_least: Whether colours begin at the map's least value, as a part of it is the same everywhere.
     """
 
     kind: Kind
@@ -55,6 +56,7 @@ class View:
     smooth: bool = False
     mark: Callable[[Image.Image], Image.Image] | None = None
     aside: bool = False
+    from_least: bool = False
 
     def marked(self, picture: Image.Image) -> Image.Image:
         """A picture with the mark, if there is one."""
@@ -85,6 +87,7 @@ def scales_of(examples: Sequence[Views], palette: str | None, percentile: float 
             palette or ("bwr" if one.kind == "series" else None),
             percentile,
             plain=one.plain,
+            from_least=one.from_least,
         )
         for name, one in first.items()
     }

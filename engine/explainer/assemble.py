@@ -54,7 +54,7 @@ def attribution_of(
         layout=given.preprocess.layout if given.preprocess and plan.fed else about.layout,
         pictures=given.pictures if plan.fed or plan.layer_sized else (),
         provenance=deepcopy(about.provenance) | _of_inputs(plan, given) | gap_record(sums.gaps, plan.bound),
-        reduction=method.reduction if about.layout == "NLC" else "abs-max",
+        reduction=method.reduction if about.layout == "NLC" or method.from_least else "abs-max",
         inputs={} if given.pictures else _drawn_over(plan, given),
         columns=about.columns,
         explained=about.explained,

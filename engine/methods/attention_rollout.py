@@ -75,6 +75,7 @@ class AttentionRollout(Rollout):
     """
 
     name: ClassVar[str] = "attention-rollout"
+    from_least: ClassVar[bool] = True  # attention that goes to all tokens alike is in each number
     blank: ClassVar[str] = "the score does not depend on the tokens behind the last attention"
 
     def wanted(self, layers: AttentionLayers) -> Sequence[ir.Value]:

@@ -103,6 +103,7 @@ class Method(ABC):
     has_attention: ClassVar[bool] = False  # follows the attention of a transformer; other models are refused
     reduction: ClassVar[Reduction] = "sum"  # an embedding's values as one number for its token
     adds_up: ClassVar[bool] = True  # a word gets the sum of its tokens' numbers; else their mean
+    from_least: ClassVar[bool] = False  # a part of its numbers is the same everywhere: pictures begin at the least
     differentiates: ClassVar[bool] = True
     compares: ClassVar[bool] = False  # with another input in the same run, where the target is that of the input
     blank: ClassVar[str] = (

@@ -35,6 +35,7 @@ class Rise(Method):
     name: ClassVar[str] = "rise"
     reduction: ClassVar[Reduction] = "mean"
     adds_up: ClassVar[bool] = False  # its numbers are mean scores
+    from_least: ClassVar[bool] = True  # the mean score through all masks is in each number
     differentiates: ClassVar[bool] = False
     blank: ClassVar[str] = "the score is zero through every mask; choose another keep= or another baseline="
     cells: int = field(default=8, metadata=CELLS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import onnxray
@@ -37,6 +38,14 @@ def test_colours_are_shares_of_the_strongest_word() -> None:
 def test_words_that_all_say_nothing_have_no_colour() -> None:
     (line,) = words(0.0, 0.0).lines()
     assert line == [Part("<0>", None, None, 0.0)]
+
+
+def test_the_least_attribution_may_have_no_colour() -> None:
+    """From rise, whose numbers all hold the mean score."""
+    found = replace(words(3.0, 5.0, 3.0, 4.0), least=3.0)
+    (line,) = found.lines()
+    assert [part.colour for part in line if part.text != " "] == ["#c62828", None, "#e29494"]
+    assert "blue lowers" not in found._repr_html_()
 
 
 def test_spaces_are_where_the_text_has_them() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -264,3 +265,20 @@ def test_a_rate_turns_no_table_beside_a_series_into_one() -> None:
     assert [view.kind for view in both.views().values()] == ["series", "vector"]
     assert [view.kind for view in both["row"].views().values()] == ["vector"]
     assert [view.axis and view.axis.rate for view in both["sound"].views().values()] == [100.0]
+
+
+def test_colours_of_a_map_with_a_constant_part_begin_at_its_least_value() -> None:
+    """As RISE's own code draws: what is least has the first colour, whatever its sign."""
+    heat = np.linspace(-5.0, -3.0, 201)
+    scale = colour_scale([heat], percentile=None, from_least=True)
+    assert (scale.palette, scale.start, scale.end) == ("hot", -5.0, -3.0)
+    np.testing.assert_allclose(scale(heat), np.linspace(0, 1, 201), atol=1e-6)
+    assert scale.clipping == "colours from the map's least value -5 to -3"
+    assert colour_scale([heat], percentile=99, from_least=True).clipping.endswith(", 2 of 201 elements lie beyond")
+
+
+@pytest.mark.parametrize(("method", "first"), [("rise", True), ("attention-rollout", True), ("saliency", False)])
+def test_maps_that_have_a_constant_part_are_known_by_their_method(method: str, first: bool) -> None:
+    values = np.linspace(3, 4, 64).reshape(1, 8, 8)
+    picture = replace(attribution(values), method=method).image(style="map", palette="hot", percentile=None)
+    assert (max(picture.getpixel((0, 0))) < 20) is first
