@@ -13,6 +13,7 @@ from ..autodiff.overlays import EXACT
 from ..autodiff.registry import Overlay
 from ..graph.builder import GraphBuilder
 from ..methods.base import Method
+from ..passes.separate_weights import separate_weights
 from .plan import ExplanationGraph
 
 __all__ = ["exported"]
@@ -24,6 +25,7 @@ def exported(plan: ExplanationGraph, method: Method, rules: Overlay, takes: str)
     ``takes`` says what the target holds, as the description of that input in the file.
     """
     program = _looped(plan, method) if plan.points else _plain(plan)
+    separate_weights(program)
     next(value for value in program.graph.inputs if value.name == plan.target).doc_string = takes
     program.producer_name = "onnxray"
     program.metadata_props["onnxray.method"] = repr(method)

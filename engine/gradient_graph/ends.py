@@ -16,6 +16,7 @@ from ..autodiff.registry import Overlay
 from ..errors import ModelError
 from ..graph.builder import GraphBuilder, Lowering
 from ..graph.model import Model, is_float
+from ..passes.separate_weights import separate_weights
 
 __all__ = ["Ends", "open_ends"]
 
@@ -38,6 +39,8 @@ class Ends:
         """The model without the nodes that no output needs, and the folder of weights that stay in their files."""
         self.shadow.reuse_quantized(self.g)
         RemoveUnusedNodesPass()(self.model.program)
+        if self.g.lowering == "portable":
+            separate_weights(self.model.program)
         return self.model.proto(), self.model.folder if self.model.large else None
 
 

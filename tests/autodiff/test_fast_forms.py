@@ -71,10 +71,33 @@ def test_cells_of_two_by_two_send_ties_to_the_first(levels):
     x = rng.integers(-levels, levels, (3, 5, 12, 10)).astype(np.float32) / levels
     dy = rng.standard_normal((3, 5, 6, 5)).astype(np.float32)
     proto = model("MaxPool", (5, 12, 10), (5, 6, 5), kernel_shape=[2, 2], strides=[2, 2])
-    (fast, quick), (plain, slow) = (gradient(proto, lowering, x, dy) for lowering in ("cpu", "portable"))
+    (fast, quick), (plain, slow) = (gradient(proto, lowering, x, dy) for lowering in ("cpu", "cuda"))
     assert "ScatterElements" not in quick
     assert "ScatterElements" in slow
     np.testing.assert_array_equal(fast, plain)
+
+
+@pytest.mark.parametrize("levels", [1, 3, 1000], ids=lambda n: f"{n} levels")
+@pytest.mark.parametrize(
+    ("size", "reached", "attributes"),
+    [
+        ((12, 10), (6, 5), {"kernel_shape": [2, 2], "strides": [2, 2]}),
+        ((13, 12), (7, 6), {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
+        ((11, 10), (5, 5), {"kernel_shape": [3, 2], "strides": [2, 2]}),
+        ((9, 9), (9, 9), {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}),
+        ((14, 11), (4, 3), {"kernel_shape": [2, 3], "strides": [4, 4]}),
+    ],
+    ids=["cells", "resnet's", "uneven", "unit stride", "gaps"],
+)
+def test_portable_maxima_are_found_by_comparisons(size, reached, attributes, levels):
+    """To the same element as the indices of MaxPool say, which is the first of several that are alike."""
+    rng = np.random.default_rng(levels)
+    x = rng.integers(-levels, levels, (2, 3, *size)).astype(np.float32) / levels
+    dy = rng.standard_normal((2, 3, *reached)).astype(np.float32)
+    proto = model("MaxPool", (3, *size), (3, *reached), **attributes)
+    (found, operators), (plain, _) = (gradient(proto, lowering, x, dy) for lowering in ("portable", "cuda"))
+    assert "ScatterElements" not in operators
+    np.testing.assert_allclose(found, plain, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
