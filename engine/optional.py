@@ -15,10 +15,13 @@ MEASURING = ("scipy", "skimage", "bottleneck")  # modules that every comparison 
 REPORT = ("jinja2", "matplotlib")
 EXTRAS = {  # all others: gate
     **dict.fromkeys(("fastapi", "fastapi_offline", "httptools", "prometheus_client"), "serve"),
+    "dask": "dask",
+    "distributed": "dask",
     "pebble": "run",
     "pyarrow": "parquet",
     "pythonjsonlogger": "serve",
     "quantus": "quantus",
+    "ray": "ray",
     "skimage.segmentation": "superpixels",
     "tokenizers": "text",
     "uvicorn": "serve",

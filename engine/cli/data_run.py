@@ -17,6 +17,7 @@ from ..attribution.target_words import target_of
 from ..data.labels import read_labels
 from ..loading.load import load
 from ..runs import RunReport, run
+from ..runs.executors.executor_named import EXECUTORS
 from .ending import Interrupted, finishing_at_a_signal
 from .flatten_options import flatten_options
 from .gate_options import DataPath
@@ -40,7 +41,15 @@ def run_on_data(
     batch: Annotated[int, Option(help="Samples that are explained together.", min=1)] = 16,
     piece: Annotated[int, Option(help="Samples in one file of results.", min=1)] = 256,
     workers: Annotated[
-        int | None, Option(help="Worker processes; one on each core by default, 0 for none but this one.", min=0)
+        int | None,
+        Option(help="Shards explained at the same time; one on each core by default, 0 for no other process.", min=0),
+    ] = None,
+    executor: Annotated[
+        str, Option(metavar="NAME", help="What runs the workers: " + ", ".join(EXECUTORS) + ".")
+    ] = "process",
+    address: Annotated[
+        str | None,
+        Option(metavar="ADDRESS", help="Of a Ray or Dask cluster; by default one is started on this machine."),
     ] = None,
     as_json: Json = False,
     runtime: Runtime = Runtime(),  # noqa: B008  a frozen value
@@ -59,6 +68,7 @@ def run_on_data(
     Example:
       onnxray run model.onnx photos -m grad-cam --preprocess imagenet --out maps
       onnxray run model.onnx rows.parquet -m integrated-gradients --steps 50 --out maps --workers 4
+      onnxray run model.onnx photos --out maps --executor ray --address ray://head:10001
     """
     source = load(model)
     known = known_labels(source, setup.score, read_labels(labels) if labels else None)
@@ -67,7 +77,8 @@ def run_on_data(
         found = run(
             model, data, out, setup.method, wanted, score=setup.score, layer=setup.layer, labels=known, reduce=reduce,
             preprocess=preprocess_from_option(source, preprocess, [Path("picture")]) if preprocess else None,
-            batch=batch, piece=piece, workers=workers, providers=runtime.provider, threads=runtime.threads or 1,
+            batch=batch, piece=piece, workers=workers, executor=executor, address=address,
+            providers=runtime.provider, threads=runtime.threads or 1,
             memory=runtime.memory, progress=_rated(step), stopped=lambda: stop.number is not None, **options,
         )  # fmt: skip
     print_json({**asdict(found), "out": str(found.out)}) if as_json else say(_line(found))

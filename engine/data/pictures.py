@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import IO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ..errors import InputError
 
-__all__ = ["Picture", "centre_crop", "crop_window", "picture_size", "read_picture"]
+__all__ = ["Picture", "centre_crop", "crop_window", "opened_picture", "picture_size", "read_picture"]
 
 Picture = str | os.PathLike[str] | Image.Image
 
@@ -28,6 +29,16 @@ def read_picture(source: Picture) -> Image.Image:
     with _readable(source) as image:
         _check_size(image)
         return _rgb(ImageOps.exif_transpose(image))
+
+
+def opened_picture(stream: IO[bytes], name: str) -> Image.Image:
+    """The picture of bytes, of which only the head is read; errors call it ``name``, now and when it is decoded."""
+    try:
+        image = Image.open(stream)
+    except Exception as problem:  # as below
+        raise InputError(f"{name} cannot be read as a picture: {_reason(problem)}") from problem
+    image.filename = name
+    return image
 
 
 def picture_size(source: Picture) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from ..attribution.target_words import target_of
 from ..data.labels import Labels
 from ..errors import InputError
 from ..graph.model import Model
-from ..samples.sample_set import Sample
+from ..samples.sample import Sample
 
 __all__ = ["LABEL", "ChosenTarget", "chosen_target"]
 

@@ -23,7 +23,8 @@ from ..methods.groups import Cells, Groups
 from ..methods.occlusion import Extent
 from ..optional import MEASURING, need_all
 from ..runtime import Provider
-from ..samples.sample_set import Data, Samples, modules_for, open_samples
+from ..samples.sample import Samples
+from ..samples.sample_set import Data, modules_for, open_samples
 from ..support.heap import release
 from .calibration import Calibration, calibrate
 from .check_compatible import check_compatible

@@ -21,7 +21,8 @@ from ..methods.groups import Cells, Groups
 from ..methods.occlusion import Extent
 from ..optional import MEASURING, need_all
 from ..runtime import Provider, provider_names
-from ..samples.sample_set import Data, Samples, modules_for, open_samples
+from ..samples.sample import Samples
+from ..samples.sample_set import Data, modules_for, open_samples
 from .chosen_target import LABEL, ChosenTarget, chosen_target
 from .layers.cam_layer import usable_methods
 from .layers.randomise import randomised

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import InputError
-from ..samples.sample_set import Sample
+from ..samples.sample import Sample
 from ..support.schema import Struct, decoded, typed
 from ..support.writing import write_text, writing
 from .summary import Row

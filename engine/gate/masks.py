@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from ..data.batch import Prepared
 from ..data.pictures import read_picture
 from ..errors import InputError
-from ..samples.sample_set import Sample
+from ..samples.sample import Sample
 from .summary import Row
 
 __all__ = ["Masks", "open_masks", "warn_of_no_mask"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import InputError, ModelError, OnnxrayError, OutputError, RuntimeUnavailable
-from ..samples.sample_set import Sample, Samples
+from ..samples.sample import Sample, Samples
 from .record import Failed, Progress
 from .sample_warnings import SampleWarnings
 from .summary import Row

@@ -16,7 +16,7 @@ from ..data.labels import Labels
 from ..data.preprocess import Preprocess
 from ..drawing import heatmap
 from ..errors import InputError
-from ..samples.sample_set import Sample, Samples
+from ..samples.sample import Sample, Samples
 from .chosen_target import LABEL, ChosenTarget
 from .explainers import SharedMemory
 from .masks import Masks

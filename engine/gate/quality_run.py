@@ -9,7 +9,7 @@ import numpy as np
 
 from ..data.labels import Labels
 from ..errors import OnnxrayError
-from ..samples.sample_set import Sample, Samples
+from ..samples.sample import Sample, Samples
 from ..support.heap import release
 from .chosen_target import ChosenTarget
 from .explainers import SharedMemory

@@ -6,6 +6,7 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -15,15 +16,18 @@ from ..data.labels import Labels
 from ..data.preprocess import Preprocess
 from ..errors import OnnxrayError
 from ..methods.checks import check_whole
+from ..samples.sample import Samples
+from ..samples.sample_set import open_samples
+from ..support.choice import choose
 from ..support.folder_lock import folder_lock
-from ..support.processor import this_processor
-from ..support.writing import make_folder
-from .explain_piece import PieceDone, explain_piece, opened_run
+from ..support.writing import make_folder, writing
+from .executors.dispatch import Executor, Task, Work, dispatch, in_this_process
+from .executors.executor_named import EXECUTORS, executor_named
 from .manifest import FORMAT, Manifest, listing_digest, settled_manifest, versions
-from .pieces import Piece, missing, pieces_in
+from .pieces import Piece, disjoint, missing, pieces_in
 from .rows import SampleRow, count_rows, write_rows
 from .run_settings import RunSettings
-from .worker_pool import Task, in_this_process, in_workers
+from .run_shard import PieceDone, Shard, opened_run, run_shard
 
 __all__ = ["RunReport", "run"]
 
@@ -55,6 +59,8 @@ def run(
     batch: int = 16,
     piece: int = 256,
     workers: int | None = None,
+    executor: str = "process",
+    address: str | None = None,
     providers: str | Sequence[str] | None = None,
     threads: int = 1,
     memory: str | int = "1GB",
@@ -81,7 +87,11 @@ def run(
         reduce: How the channels of a map become one, as in ``Attribution.map``.
         batch: Samples that are explained together.
         piece: Samples in one file, which is also what one worker does at a time.
-        workers: Processes; None for one on each core, 0 for none but this one.
+        workers: Shards that are explained at the same time; None for one on each core, 0 for none but this process.
+        executor: "process" for worker processes of this machine, "ray" for Ray tasks, "dask" for those of
+            dask.distributed. Another one may go on with a run: the rows are the same.
+        address: Of a Ray or Dask cluster that is there; None for one of this machine, started for the run. Its machines
+            see model, data and ``out`` under the same paths.
         providers: Execution providers; None for the CPU.
         threads: Threads of each worker, on which the last digits of a result may depend.
         memory: Bytes, or text such as "512MB", that each worker's session may take beside the weights.
@@ -96,6 +106,7 @@ def run(
         InputError: No samples, a folder of another run, or one that another process writes to.
         ModelError: A model that cannot be read or run.
         OutputError: The folder cannot be written.
+        RuntimeUnavailable: An executor that is not installed, or a cluster that does not answer.
 
     Example:
         >>> import numpy as np, onnxray.models
@@ -106,69 +117,97 @@ def run(
     """
     began, folder = time.perf_counter(), make_folder(Path(out))
     files = [Path(one) for one in ([data] if isinstance(data, str | PathLike) else data)]
-    count = this_processor().cores if workers is None else workers
     check_whole("batch", batch, 1)
     check_whole("piece", piece, 1)
     settings = RunSettings(
-        Path(model), files, method, target, score, _several(layer), preprocess, labels, reduce, batch,
+        Path(model).absolute(), method, target, score, _several(layer), preprocess, labels, reduce, batch,
         _several(providers), threads, memory, options,
     )  # fmt: skip
+    choose(executor, EXECUTORS, "executor")
     with folder_lock(folder, wait=False):
-        names, held = _begin(settings, files, folder, piece)
+        samples, names, held = _begin(settings, files, folder, piece)
         todo = missing(len(names), piece, held)
         left = sum(map(len, todo))
         report = RunReport(folder, 0, len(names) - left, left, sum(held.values()), 0.0)
-        for one in _results(settings, names, todo, folder, count, stopped):
-            report = _with(report, one)
-            if progress is not None:
-                progress(report.before + report.done, report.failed, len(names))
+        task = _task(settings, samples, names, folder.absolute())
+        with _opened(executor, workers, threads, address, len(todo)) as chosen:
+            for one in _results(todo, task, stopped, chosen, batch, folder):
+                report = _with(report, one)
+                if progress is not None:
+                    progress(report.before + report.done, report.failed, len(names))
     return replace(report, seconds=time.perf_counter() - began)
 
 
-def _begin(settings: RunSettings, files: Sequence[Path], folder: Path, size: int) -> tuple[list[str], dict[Piece, int]]:
-    """The names of all samples, and the pieces that are there, with their errors, if the folder is this run's."""
-    opened_run.cache_clear()  # the data may have changed since an earlier run of this process
-    opened = opened_run(pickle.dumps(settings))  # what is wrong with the settings is said before any worker starts
-    names, listing = listing_digest(opened.samples, files)
-    digest = opened.explainer.model.digest
+def _begin(
+    settings: RunSettings, files: Sequence[Path], folder: Path, size: int
+) -> tuple[Samples, list[str], dict[Piece, int]]:
+    """All samples, their names, and the pieces that are there, with their errors, if the folder is this run's."""
+    opened_run.cache_clear()  # the model may have changed since an earlier run of this process
+    explainer = opened_run(pickle.dumps(settings)).explainer  # what is wrong is said before any worker starts
+    samples = open_samples(files, explainer.model, settings.labels)
+    names, listing = listing_digest(samples, files)
+    digest = explainer.model.digest
     wanted = Manifest(FORMAT, digest, settings.identity(), len(names), listing, size, versions())
     settled_manifest(folder, wanted)
-    return names, dict(filter(None, (_whole(folder, one) for one in pieces_in(folder))))
+    return samples, names, _held(folder)
 
 
-def _whole(folder: Path, piece: Piece) -> tuple[Piece, int] | None:
-    """A piece with its errors; None of a file that another program cut off, which is done again."""
+def _held(folder: Path) -> dict[Piece, int]:
+    """The pieces that are there, with their errors; files that are damaged, or inside others, are removed."""
+    whole = {one: errors for one in pieces_in(folder) if (errors := _errors_in(folder, one)) is not None}
+    kept = {one: whole[one] for one in disjoint(whole)}
+    for one in pieces_in(folder):
+        if one not in kept:
+            with writing(folder / one.file):
+                (folder / one.file).unlink()
+    return kept
+
+
+def _errors_in(folder: Path, piece: Piece) -> int | None:
+    """How many rows of a piece have an error; None where its file is missing, or another program cut it off."""
     try:
         rows, errors = count_rows(folder / piece.file)
     except OnnxrayError:
         return None
-    return (piece, errors) if rows == len(piece) else None
+    return errors if rows == len(piece) else None
+
+
+def _task(settings: RunSettings, samples: Samples, names: Sequence[str], out: Path) -> Task:
+    pickled = pickle.dumps(settings)
+
+    def task(piece: Piece) -> Work:
+        shard = Shard(piece, names[piece.start : piece.stop], samples.locations(piece.start, piece.stop))
+        return run_shard, (shard, pickled, out)
+
+    return task
+
+
+def _opened(
+    name: str, workers: int | None, threads: int, address: str | None, pieces: int
+) -> AbstractContextManager[Executor | None]:
+    """The executor; None for this process, and where nothing is to be done."""
+    if workers == 0 or pieces == 0:
+        return nullcontext()
+    opened_run.cache_clear()  # the workers open their own
+    return executor_named(name, workers, threads, address, pieces)
 
 
 def _results(
-    settings: RunSettings,
-    names: Sequence[str],
-    todo: Sequence[Piece],
-    folder: Path,
-    workers: int,
-    stopped: Callable[[], bool],
+    todo: Sequence[Piece], task: Task, stopped: Callable[[], bool], executor: Executor | None, batch: int, out: Path
 ) -> Iterator[PieceDone]:
-    pickled = pickle.dumps(settings)
-
-    def task(piece: Piece) -> Task:
-        return explain_piece, (piece, names[piece.start : piece.stop], pickled, folder)
+    def written(piece: Piece) -> PieceDone | None:
+        errors = _errors_in(out, piece)
+        return None if errors is None else PieceDone(piece, errors)
 
     def set_aside(piece: Piece) -> PieceDone:
+        shard = task(piece)[1][0]
         error = "the worker process died of this sample, twice"
-        write_rows(folder / piece.file, [SampleRow(names[piece.start], error=error)])
+        write_rows(out / piece.file, [SampleRow(shard.names[0], source=shard.locations[0].source, error=error)])
         return PieceDone(piece, 1)
 
-    if workers == 0:
+    if executor is None:
         return in_this_process(todo, task, stopped)
-    opened_run.cache_clear()  # the workers open their own
-    return in_workers(
-        todo, task, stopped, workers=min(workers, max(1, len(todo))), batch=settings.batch, set_aside=set_aside
-    )
+    return dispatch(todo, task, stopped, executor=executor, batch=batch, written=written, set_aside=set_aside)
 
 
 def _with(report: RunReport, one: PieceDone) -> RunReport:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..optional import import_extra
 from .manifest import read_manifest
-from .pieces import pieces_in
+from .pieces import disjoint, pieces_in
 from .reports.run_page import write_run_report
 from .rows import row_schema
 from .run_table import RunTable
@@ -53,6 +53,6 @@ def read_run(folder: str | PathLike[str]) -> FinishedRun:
     """
     path = Path(folder)
     manifest = read_manifest(path)
-    files = [str(path / one.file) for one in pieces_in(path)]
+    files = [str(path / one.file) for one in disjoint(pieces_in(path))]
     dataset = import_extra("pyarrow.dataset").dataset(files, row_schema(), format="parquet")
     return FinishedRun(path, manifest, dataset)

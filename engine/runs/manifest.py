@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..samples.sample_set import Samples
+from ..samples.locations import stamp_of
+from ..samples.sample import Samples
 from ..support.schema import decoded
 from ..support.versions import installed_versions
 from ..support.writing import write_text
@@ -40,18 +41,11 @@ def listing_digest(samples: Samples, files: Sequence[Path]) -> tuple[list[str], 
     """The names of all samples, and a digest of these with sizes and times, also those of the data's own files."""
     names, found = [], hashlib.sha256()
     for file in files:
-        found.update(_mark(file).encode())
-    for sample in samples:
+        found.update(stamp_of(file).encode())
+    for sample in samples.listed():
         names.append(sample.name)
-        found.update(f"{sample.name}\0{_mark(sample.path)}\n".encode())
+        found.update(f"{sample.name}\0{'' if sample.path is None else stamp_of(sample.path)}\n".encode())
     return names, found.hexdigest()
-
-
-def _mark(file: Path | None) -> str:
-    if file is None or file.is_dir():
-        return ""
-    known = file.stat()
-    return f"{known.st_size} {known.st_mtime_ns}"
 
 
 def settled_manifest(out: Path, wanted: Manifest) -> Manifest:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Piece", "missing", "pieces_in"]
+__all__ = ["Piece", "disjoint", "missing", "pieces_in"]
 
 NAME = re.compile(r"(\d{9,})-(\d{9,})\.parquet")
 
@@ -35,6 +35,18 @@ def pieces_in(folder: Path) -> list[Piece]:
     """The pieces that a folder holds files of, in their order."""
     found = (NAME.fullmatch(file.name) for file in folder.iterdir())
     return sorted(Piece(int(one[1]), int(one[2])) for one in found if one)
+
+
+def disjoint(pieces: Iterable[Piece]) -> list[Piece]:
+    """Pieces that hold no sample twice: the larger ones, without those inside them.
+
+    A worker that was taken for dead, and its pieces for split, may have written the whole one late.
+    """
+    found: list[Piece] = []
+    for piece in sorted(pieces, key=lambda one: (one.start, -one.stop)):
+        if not found or found[-1].stop <= piece.start:
+            found.append(piece)
+    return found
 
 
 def missing(count: int, size: int, held: Iterable[Piece]) -> list[Piece]:

@@ -11,7 +11,6 @@ from ..data.labels import Labels
 from ..data.preprocess import Preprocess
 from ..explainer import Explainer
 from ..loading.load import load
-from ..samples.sample_set import Data, Samples, open_samples
 from ..support.fingerprint import fingerprint
 
 __all__ = ["RunSettings"]
@@ -25,7 +24,6 @@ class RunSettings:
     """
 
     model: Path
-    data: Data
     method: str = "saliency"
     target: Any = "top1"
     score: str = "logit"
@@ -53,14 +51,12 @@ class RunSettings:
             "options": {name: _plain(value) for name, value in self.options.items()},
         }
 
-    def opened(self) -> tuple[Explainer, Samples]:
-        """The explainer and the samples."""
-        source = load(self.model)
-        explainer = Explainer(
-            source, self.method, score=self.score, layer=self.layer or None, providers=self.provider or None,
+    def opened(self) -> Explainer:
+        """The explainer."""
+        return Explainer(
+            load(self.model), self.method, score=self.score, layer=self.layer or None, providers=self.provider or None,
             threads=self.threads, memory=self.memory, preprocess=self.preprocess, **self.options,
         )  # fmt: skip
-        return explainer, open_samples(self.data, source, self.labels)
 
 
 def _plain(value: Any) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,20 +18,44 @@ from ..errors import InputError
 from ..graph.model import Model
 from ..support.damaged import readable
 
-__all__ = ["LABELS", "ArrayRow", "ArrayRows", "npy_rows", "npz_rows"]
+__all__ = ["LABELS", "ArrayRow", "ArrayRows", "RowCursor", "npy_rows", "npz_rows"]
 
 KIND = "NumPy file of numbers"
+NEAR = 256  # rows that are skipped rather than looked up
 
 ArrayRow = tuple[Callable[[], Any], int | None]
 
 
 @dataclass(frozen=True)
 class ArrayRows:
-    """Rows of a file: how many, and how to go through them: what loads a row, and its label."""
+    """Rows of a file: how many, and how to go through them from one on: what loads a row, and its label.
+
+    ``seeks``: whether a walk that begins at a row does not read those before it.
+    """
 
     count: int
-    each: Callable[[], Iterator[ArrayRow]]
+    each: Callable[[int], Iterator[ArrayRow]]
     labelled: bool
+    seeks: bool = False
+
+
+@dataclass
+class RowCursor:
+    """Rows by their index, of which those that follow each other are read in one walk."""
+
+    rows: ArrayRows
+    walk: Iterator[ArrayRow] = field(default_factory=lambda: iter(()))
+    place: int | None = None
+
+    def at(self, index: int) -> ArrayRow:
+        """One row; InputError where the file has ended before it."""
+        if self.place is None or index < self.place or (self.rows.seeks and index > self.place + NEAR):
+            self.walk, self.place = self.rows.each(index), index
+        found = next(islice(self.walk, index - self.place, None), None)
+        self.place = index + 1
+        if found is None:
+            raise InputError(f"it has no row {index}")
+        return found
 
 
 def npy_rows(path: Path, model: Model) -> ArrayRows:
@@ -41,7 +66,11 @@ def npy_rows(path: Path, model: Model) -> ArrayRows:
         raise InputError(f"{path} is an .npz file; name it so")
     if array.ndim == 0:
         raise InputError(f"{path} holds one number, no samples")
-    return ArrayRows(len(array), lambda: ((partial(_copied, array, k), None) for k in range(len(array))), False)
+
+    def each(start: int) -> Iterator[ArrayRow]:
+        return ((partial(_copied, array, k), None) for k in range(start, len(array)))
+
+    return ArrayRows(len(array), each, False, seeks=True)
 
 
 def npz_rows(path: Path, model: Model) -> ArrayRows:
@@ -58,11 +87,12 @@ def npz_rows(path: Path, model: Model) -> ArrayRows:
     return ArrayRows(shapes[inputs[0]][0], partial(_npz_each, path, inputs, label), label is not None)
 
 
-def _npz_each(path: Path, inputs: list[str], label: str | None) -> Iterator[ArrayRow]:
+def _npz_each(path: Path, inputs: list[str], label: str | None, start: int) -> Iterator[ArrayRow]:
     with readable(path, KIND, InputError), ExitStack() as stack:
         file = stack.enter_context(zipfile.ZipFile(path))
         names = [*inputs, *([label] if label else [])]
-        for found in zip(*(_stream(file, f"{name}.npy", stack) for name in names), strict=True):
+        streams = zip(*(_stream(file, f"{name}.npy", stack) for name in names), strict=True)
+        for found in islice(streams, start, None):
             row = dict(zip(names, found, strict=True))
             arrays = {name: row[name] for name in inputs}
             given: Any = arrays if len(inputs) > 1 else arrays[inputs[0]]

@@ -6,10 +6,8 @@ and .parquet; in Python arrays, and pairs of inputs and labels, too.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -23,79 +21,14 @@ from ..data.found_files import find_files, sub_folders
 from ..data.labels import Labels, labels_of
 from ..errors import InputError
 from ..graph.model import Model
-from .array_files import ArrayRow, ArrayRows, npy_rows, npz_rows
-from .table_files import csv_rows, parquet_rows
+from .array_files import ArrayRow, ArrayRows
+from .locations import FilePart, TableRow, stamp_of
+from .sample import Sample, Samples
+from .tables import is_table, table_rows
 
-__all__ = ["Data", "Sample", "Samples", "modules_for", "open_samples"]
+__all__ = ["Data", "modules_for", "open_samples"]
 
 Data = Any  # what open_samples takes
-
-TABLES = {".npy": npy_rows, ".npz": npz_rows, ".csv": csv_rows, ".parquet": parquet_rows}
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One input: ``load`` reads it when its turn comes, as a picture or as arrays of one example."""
-
-    name: str
-    load: Callable[[], Any]
-    label: int | None = None
-    path: Path | None = None
-
-    def required_label(self) -> int:
-        """The label of a sample whose class is explained; an InputError where it has none."""
-        if self.label is None:
-            raise InputError("it has no label, which target 'label' needs")
-        return self.label
-
-    @property
-    def mark(self) -> str:
-        """The identity of a sample besides its name: its label, and its file's size and time or its numbers."""
-        if self.path is not None:
-            file = self.path.stat()
-            return f"{self.label} {self.path.resolve()} {file.st_size} {file.st_mtime_ns}"
-        given = self.load()
-        code = 0
-        for array in given.values() if isinstance(given, Mapping) else [given]:
-            code = zlib.crc32(np.asarray(array).tobytes(), code)
-        return f"{self.label} {code:08x}"
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Samples that can be gone through again and again; ``kept`` are the indices of those that were drawn.
-
-    ``at`` gives one sample by its index, where none before it need be read for that.
-    """
-
-    count: int
-    each: Callable[[], Iterator[Sample]]
-    labelled: bool
-    kept: frozenset[int] | None = None
-    at: Callable[[int], Sample] | None = None
-
-    def __len__(self) -> int:
-        return self.count if self.kept is None else len(self.kept)
-
-    def __iter__(self) -> Iterator[Sample]:
-        kept = self.kept
-        return (sample for index, sample in enumerate(self.each()) if kept is None or index in kept)
-
-    def between(self, start: int, stop: int) -> list[Sample]:
-        """The samples from one index up to another, in their order."""
-        if self.at is not None and self.kept is None:
-            return [self.at(index) for index in range(start, min(stop, self.count))]
-        return list(islice(self, start, stop))
-
-    def drawn(self, number: int | None, seed: int) -> Samples:
-        """So many of them at random, the same ones for the same seed, in their order; all where there are no more."""
-        if number is None or number >= len(self):
-            return self
-        if number < 1:
-            raise InputError(f"samples={number}: give a number from 1 up")
-        among = np.arange(self.count) if self.kept is None else np.sort(list(self.kept))
-        chosen = np.random.default_rng(seed).choice(among, number, replace=False)
-        return replace(self, kept=frozenset(chosen.tolist()))
 
 
 def modules_for(data: Data) -> tuple[str, ...]:
@@ -120,8 +53,8 @@ def open_samples(data: Data, model: Model, labels: Labels | None = None) -> Samp
 
 
 def _of_paths(paths: Sequence[Path], model: Model, labels: Labels) -> Samples:
-    if len(paths) == 1 and paths[0].is_file() and (read := TABLES.get(paths[0].suffix.lower())):
-        return _of_rows(read(paths[0], model), paths[0].name)
+    if len(paths) == 1 and is_table(paths[0]):
+        return _of_table(paths[0], model)
     files = _labelled_files(paths, labels)
     top = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
     return Samples(
@@ -134,7 +67,7 @@ def _of_paths(paths: Sequence[Path], model: Model, labels: Labels) -> Samples:
 
 def _of_file(file: Path, label: int | None, model: Model, top: Path | None) -> Sample:
     name = str(file.relative_to(top) if top else file)
-    return Sample(name, lambda: read_given(model, file).inputs, label, file)
+    return Sample(name, lambda: read_given(model, file).inputs, label, file, FilePart(str(file.absolute())))
 
 
 def _labelled_files(paths: Sequence[Path], labels: Labels) -> list[tuple[Path, int | None]]:
@@ -166,9 +99,21 @@ def _index(name: str, labels: Labels) -> int:
     return found
 
 
+def _of_table(file: Path, model: Model) -> Samples:
+    rows, stamp, whole = table_rows(file, model), stamp_of(file), str(file.absolute())
+
+    def at(index: int) -> Sample:
+        def load() -> Any:
+            return next(rows.each(index))[0]()
+
+        return Sample(f"{file.name}:{index}", load, location=TableRow(whole, index, stamp))
+
+    return replace(_of_rows(rows, file.name), at=at)
+
+
 def _of_rows(rows: ArrayRows, name: str) -> Samples:
     def each() -> Iterator[Sample]:
-        for index, (load, label) in enumerate(rows.each()):
+        for index, (load, label) in enumerate(rows.each(0)):
             yield Sample(f"{name}:{index}", load, label)
 
     if not rows.count:
@@ -187,7 +132,7 @@ def _of_arrays(data: Any, model: Model) -> Samples:
     def one(k: int) -> Any:
         return {n: a[k : k + 1] for n, a in arrays.items()} if isinstance(arrays, dict) else arrays[k : k + 1]
 
-    def each() -> Iterator[ArrayRow]:
-        return ((lambda k=k: one(k), None if labels is None else int(labels[k])) for k in range(count))
+    def each(start: int) -> Iterator[ArrayRow]:
+        return ((lambda k=k: one(k), None if labels is None else int(labels[k])) for k in range(start, count))
 
     return _of_rows(ArrayRows(count, each, labels is not None), "sample")

@@ -46,20 +46,32 @@ def parquet_rows(path: Path, model: Model) -> ArrayRows:
         first = next(file.iter_batches(FIRST_ROWS), None)
     found = columns_of(path, names, list(zip(*first.to_pydict().values(), strict=True)) if first else [], model)
     each = partial(_parquet_each, path, file, found.features, found.label)
-    return ArrayRows(file.metadata.num_rows, each, found.label is not None)
+    return ArrayRows(file.metadata.num_rows, each, found.label is not None, seeks=True)
 
 
-def _csv_each(path: Path, names: Sequence[str], features: Sequence[str], label: str | None) -> Iterator[ArrayRow]:
-    for row in islice(table_lines(path), 1, None):
+def _csv_each(
+    path: Path, names: Sequence[str], features: Sequence[str], label: str | None, start: int
+) -> Iterator[ArrayRow]:
+    for row in islice(table_lines(path), 1 + start, None):
         held = dict(zip(names, row, strict=False))
         yield partial(_numbers, held, features), _class(held, label)
 
 
-def _parquet_each(path: Path, file: Any, features: Sequence[str], label: str | None) -> Iterator[ArrayRow]:
+def _parquet_each(path: Path, file: Any, features: Sequence[str], label: str | None, start: int) -> Iterator[ArrayRow]:
     with readable(path, ".parquet file", InputError):
-        for batch in file.iter_batches(BATCH, columns=[*features, *([label] if label else [])]):
-            for held in batch.to_pylist():
-                yield partial(_numbers, held, features), _class(held, label)
+        groups, skipped = _groups_from(file, start)
+        batches = file.iter_batches(BATCH, groups, columns=[*features, *([label] if label else [])])
+        for held in islice((row for batch in batches for row in batch.to_pylist()), skipped, None):
+            yield partial(_numbers, held, features), _class(held, label)
+
+
+def _groups_from(file: Any, start: int) -> tuple[list[int], int]:
+    """The row groups from the one that holds a row on, and how many of its rows come before that."""
+    for group in range(file.num_row_groups):
+        if start < (rows := file.metadata.row_group(group).num_rows):
+            return list(range(group, file.num_row_groups)), start
+        start -= rows
+    return [], 0
 
 
 def _numbers(held: Mapping[str, Any], features: Sequence[str]) -> np.ndarray:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,21 @@ import numpy as np
 import onnxray
 import pytest
 from onnxray.models import path
-from onnxray.runs.explain_piece import PieceDone
+from onnxray.runs.executors.dispatch import dispatch
+from onnxray.runs.executors.executor_named import executor_named
 from onnxray.runs.pieces import Piece, pieces_in
-from onnxray.runs.worker_pool import in_workers
+from onnxray.runs.run_shard import PieceDone
+from PIL import Image
 
 POISON = 5
 SLOW: dict[str, Any] = {"window": 4, "stride": 1, "workers": 0, "piece": 8}  # enough work to be stopped in its midst
+NAMES = [
+    "process",
+    *(
+        pytest.param(name, marks=pytest.mark.skipif(find_spec(module) is None, reason=f"{module} is not installed"))
+        for name, module in (("ray", "ray"), ("dask", "distributed"))
+    ),
+]
 
 
 def deadly(piece: Piece, folder: Path) -> PieceDone:
@@ -34,7 +44,8 @@ def deadly(piece: Piece, folder: Path) -> PieceDone:
 
 
 @pytest.mark.slow
-def test_the_poison_is_found_and_the_rest_is_done(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_the_poison_is_found_and_the_rest_is_done(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     aside: list[Piece] = []
 
     def set_aside(piece: Piece) -> PieceDone:
@@ -43,10 +54,36 @@ def test_the_poison_is_found_and_the_rest_is_done(tmp_path: Path) -> None:
 
     pieces = [Piece(0, 4), Piece(4, 8), Piece(8, 12)]
     task: Any = lambda piece: (deadly, (piece, tmp_path))  # noqa: E731
-    done = list(in_workers(pieces, task, lambda: False, workers=2, batch=2, set_aside=set_aside))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # Ray's workers import this file
+
+    def written(piece: Piece) -> PieceDone | None:
+        return PieceDone(piece, 0) if (tmp_path / piece.file).exists() else None
+
+    with executor_named(name, 2, 1, None, 3) as executor:
+        calls: Any = {"executor": executor, "batch": 2, "written": written, "set_aside": set_aside}
+        done = list(dispatch(pieces, task, lambda: False, **calls))
     assert aside == [Piece(POISON, POISON + 1)]
-    assert sorted(one.piece for one in done) == [Piece(0, 4), Piece(4, 5), Piece(5, 6), Piece(6, 8), Piece(8, 12)]
-    assert pieces_in(tmp_path) == [Piece(0, 4), Piece(4, 5), Piece(6, 8), Piece(8, 12)]
+    assert sorted(k for one in done for k in range(one.piece.start, one.piece.stop)) == list(range(12))
+    assert sorted([*pieces_in(tmp_path), *aside]) == sorted(one.piece for one in done)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_another_executor_goes_on_with_the_same_rows(name: str, tmp_path: Path) -> None:
+    """Eight of 40 pictures by this process, one of which is bad, the others by two workers."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for k, plane in enumerate(np.random.default_rng(0).integers(0, 255, (40, 28, 28), np.uint8)):
+        Image.fromarray(plane).save(photos / f"{k:02}.png")
+    (photos / "30.png").write_text("no picture")
+    more: dict[str, Any] = {"piece": 8, "batch": 4, "method": "grad-cam"}
+    whole = onnxray.run(path("digits.onnx"), photos, tmp_path / "whole", workers=0, **more)
+    calls = iter([False, True])
+    onnxray.run(path("digits.onnx"), photos, tmp_path / "maps", workers=0, stopped=lambda: next(calls), **more)
+    report = onnxray.run(path("digits.onnx"), photos, tmp_path / "maps", workers=2, executor=name, **more)
+    assert (report.before, report.done, report.left, report.failed) == (8, 32, 0, 1)
+    found, expected = (onnxray.read_run(one.out).table.to_table() for one in (report, whole))
+    assert found.equals(expected)
 
 
 def started(folder: Path) -> subprocess.Popen[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import pytest
 from onnxray.cli.app import run as command
 from onnxray.errors import InputError
 from onnxray.models import path
-from onnxray.runs import explain_piece as piece_module
 from onnxray.runs.pieces import Piece, missing, pieces_in
+from onnxray.runs.rows import SampleRow, write_rows
 from onnxray.support.folder_lock import folder_lock
 from PIL import Image
 
@@ -106,17 +105,18 @@ def test_data_that_changed_are_refused(rows: Path) -> None:
         run(rows)
 
 
-def test_samples_that_are_others_in_the_worker_are_refused(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = piece_module.opened_run
+def test_a_table_that_changes_in_the_midst_of_a_run_is_refused(rows: Path) -> None:
+    calls = iter([False, True])
 
-    def shifted(pickled: bytes) -> Any:
-        found = opened(pickled)
-        samples = replace(found.samples, at=None, each=lambda: iter([*found.samples][1:]))
-        return replace(found, samples=samples)
+    def stopped() -> bool:
+        """Before the first piece nothing; then the table is another."""
+        first = next(calls)
+        if not first:
+            np.save(rows, X[::-1])
+        return first
 
-    monkeypatch.setattr(piece_module, "opened_run", shifted)
-    with pytest.raises(InputError, match="the data changed since the run began"):
-        run(rows)
+    with pytest.raises(InputError, match=r"data changed since the run began: .*x\.npy is another file now"):
+        run(rows, stopped=stopped)
 
 
 def test_two_processes_do_not_write_one_folder(finished: Path) -> None:
@@ -168,7 +168,23 @@ def test_what_is_missing(held: list[tuple[int, int]], left: list[tuple[int, int]
     assert missing(10, 4, [Piece(*one) for one in held]) == [Piece(*one) for one in left]
 
 
-def test_the_command(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_piece_that_came_late_is_no_second_row(rows: Path) -> None:
+    """Its worker was taken for dead, and it was split; a damaged file beside whole ones goes, too."""
+    whole, out = table(run(rows, "whole").out), run(rows).out
+    held = (out / Piece(4, 8).file).read_bytes()
+    (out / Piece(4, 8).file).unlink()
+    assert run(rows, stopped=lambda: True).left == 4
+    for piece in (Piece(4, 6), Piece(6, 8)):
+        write_rows(out / piece.file, [SampleRow(f"x.npy:{k}", error="") for k in range(piece.start, piece.stop)])
+    (out / Piece(4, 8).file).write_bytes(held)
+    assert table(out).equals(whole)
+    (out / Piece(6, 8).file).write_bytes(held[:50])
+    assert run(rows).done == 0
+    assert pieces_in(out) == [Piece(0, 4), Piece(4, 8), Piece(8, 10)]
+
+
+def test_the_command(rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(rows.parent)
     out = rows.parent / "maps"
     line = ["run", str(DIGITS), str(rows), "--out", str(out), "--workers", "0", "-m", "grad-cam", "--target", "3"]
     assert command([*line, "--json"]) == 0
@@ -178,6 +194,9 @@ def test_the_command(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "0 done, 10 done before, none failed" in capsys.readouterr().out
     assert command([*line, "--score", "output"]) == 2
     assert "holds another run: score 'logit'; name another folder with --out" in capsys.readouterr().err
+    cluster = ["--executor", "process", "--address", "here", "--workers", "1", "--out", "other"]
+    assert command([*line, *cluster]) == 2
+    assert "--address is that of a cluster: name --executor 'ray' or 'dask', too" in capsys.readouterr().err
     assert [one.file for one in pieces_in(out)] == ["000000000-000000010.parquet"]
     assert {row["label"] for row in onnxray.read_run(out).rows()} == {"3"}
 
@@ -185,6 +204,10 @@ def test_the_command(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_cannot_be_run_is_one_line(rows: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no folder of a run"):
         onnxray.read_run(tmp_path)
+    with pytest.raises(InputError, match="executor 'spark'"):
+        run(rows, executor="spark")
+    with pytest.raises(InputError, match="address= is that of a cluster"):
+        run(rows, workers=1, address="auto")
     with pytest.raises(InputError, match="batch=0"):
         run(rows, batch=0)
     with pytest.raises(InputError, match="there is no such file or folder"):

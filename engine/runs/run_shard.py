@@ -1,4 +1,4 @@
-"""A piece explained: its samples in batches, a row for each, one file. The same piece always gives the same rows."""
+"""A shard explained: its samples in batches, a row for each, one file. The same shard always gives the same rows."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from ..data.labels import Labels, labels_of
 from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
 from ..explainer import Explainer
 from ..samples.collate import collated
-from ..samples.sample_set import Sample, Samples
-from ..support.fingerprint import file_digest, fingerprint
+from ..samples.locations import Location
+from ..samples.reader import Content, DataChanged, Reader
 from .pieces import Piece
 from .rows import SampleRow, write_rows
 from .run_settings import RunSettings
 
-__all__ = ["OpenedRun", "PieceDone", "explain_piece", "opened_run"]
+__all__ = ["OpenedRun", "PieceDone", "Shard", "opened_run", "run_shard"]
 
 MOST_SCORES = 1024  # of one sample that are kept
+
+Named = tuple[str, Location]
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,20 @@ class PieceDone:
 
 
 @dataclass(frozen=True)
+class Shard:
+    """The samples of a piece: their names, and where each is."""
+
+    piece: Piece
+    names: Sequence[str]
+    locations: Sequence[Location]
+
+
+@dataclass(frozen=True)
 class OpenedRun:
-    """What a worker keeps from one piece to the next."""
+    """What a worker keeps from one shard to the next."""
 
     explainer: Explainer
-    samples: Samples
+    reader: Reader
     labels: Labels
     scores: ScoreAxes
     score: Score
@@ -53,86 +64,87 @@ class OpenedRun:
     batch: int
 
 
-def explain_piece(piece: Piece, names: Sequence[str], settings: bytes, folder: Path) -> PieceDone:
-    """Explains the samples of a piece and writes their rows as one file; a sample that fails is a row with its error.
+def run_shard(shard: Shard, settings: bytes, out: Path) -> PieceDone:
+    """Explains the samples of a shard and writes their rows as one file; a sample that fails is a row with its error.
 
-    ``settings`` are RunSettings, pickled: what they open is kept for the next piece. Raises InputError where the
-    samples do not have these ``names``, as the data changed since the run began.
+    ``settings`` are RunSettings, pickled: what they open is kept for the next shard. It depends on nothing else and may
+    be called again, anywhere, also twice at a time: the file is the same.
     """
     opened = opened_run(settings)
-    samples = opened.samples.between(piece.start, piece.stop)
-    if [one.name for one in samples] != list(names):
-        raise InputError(f"the data changed since the run began: samples {piece.start} to {piece.stop} are others now")
+    samples = list(zip(shard.names, shard.locations, strict=True))
     rows: list[SampleRow] = []
     for start in range(0, len(samples), opened.batch):
         rows += _batch(opened, samples[start : start + opened.batch])
-    write_rows(folder / piece.file, rows)
-    return PieceDone(piece, sum(row.error is not None for row in rows))
+    write_rows(out / shard.piece.file, rows)
+    return PieceDone(shard.piece, sum(row.error is not None for row in rows))
 
 
 @lru_cache(maxsize=1)
 def opened_run(pickled: bytes) -> OpenedRun:
     """What pickled settings open; the last one stays open."""
     settings: RunSettings = pickle.loads(pickled)
-    explainer, samples = settings.opened()
+    explainer = settings.opened()
     labels = labels_of(explainer.model) if settings.labels is None else settings.labels
     scores = score_axes(explainer.model, settings.score)
-    return OpenedRun(explainer, samples, labels, scores, score_of(settings.target), settings.reduce, settings.batch)
+    reader, score = Reader(explainer.model), score_of(settings.target)
+    return OpenedRun(explainer, reader, labels, scores, score, settings.reduce, settings.batch)
 
 
-def _batch(opened: OpenedRun, samples: Sequence[Sample]) -> list[SampleRow]:
+def _batch(opened: OpenedRun, samples: Sequence[Named]) -> list[SampleRow]:
     """The rows of samples that are explained together, or one by one where one of them cannot be."""
-    loaded = [_loaded(sample) for sample in samples]
-    good = [k for k, one in enumerate(loaded) if not isinstance(one, SampleRow)]
-    rows = [one if isinstance(one, SampleRow) else SampleRow(samples[k].name) for k, one in enumerate(loaded)]
-    for k, row in zip(good, _explained(opened, [samples[k] for k in good], [loaded[k] for k in good]), strict=True):
+    loaded = [_loaded(opened, sample) for sample in samples]
+    rows = [one if isinstance(one, SampleRow) else SampleRow(samples[k][0]) for k, one in enumerate(loaded)]
+    good = {k: one for k, one in enumerate(loaded) if isinstance(one, Content)}
+    for k, row in zip(good, _explained(opened, [samples[k] for k in good], [*good.values()]), strict=True):
         rows[k] = row
     return rows
 
 
-def _loaded(sample: Sample) -> Any:
+def _loaded(opened: OpenedRun, sample: Named) -> Content | SampleRow:
     """What a sample holds, or the row that says why it cannot be read."""
     try:
-        return sample.load()
+        return opened.reader.read(sample[1])
+    except DataChanged:
+        raise
     except OnnxrayError as error:
         return _failed(sample, error)
 
 
-def _explained(opened: OpenedRun, samples: Sequence[Sample], given: Sequence[Any]) -> list[SampleRow]:
+def _explained(opened: OpenedRun, samples: Sequence[Named], held: Sequence[Content]) -> list[SampleRow]:
     if not samples:
         return []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # faults are kept with each row
-            found, outputs = opened.explainer.with_outputs(collated(given), opened.score)
-        return list(_rows(opened, samples, given, found, outputs))
+            found, outputs = opened.explainer.with_outputs(collated([one.given for one in held]), opened.score)
+        return list(_rows(opened, samples, held, found, outputs))
     except (ModelError, RuntimeUnavailable):
         raise
     except OnnxrayError as error:
         if len(samples) == 1:
             return [_failed(samples[0], error)]
-        return [row for k, one in enumerate(samples) for row in _explained(opened, [one], [given[k]])]
+        return [row for k, one in enumerate(samples) for row in _explained(opened, [one], [held[k]])]
 
 
 def _rows(
     opened: OpenedRun,
-    samples: Sequence[Sample],
-    given: Sequence[Any],
+    samples: Sequence[Named],
+    held: Sequence[Content],
     found: Attribution,
     outputs: Mapping[str, np.ndarray],
 ) -> Iterator[SampleRow]:
     first, maps = next(iter(outputs.values())), found.map(opened.reduce)
     kept = len(first) == len(samples) and first[0].size <= MOST_SCORES
-    for k, (sample, told) in enumerate(zip(samples, found.target, strict=True)):
+    for k, ((name, location), told) in enumerate(zip(samples, found.target, strict=True)):
         fault = unusable(found[k].provenance) if "faults" in found.provenance else None
         if fault is not None:
-            yield _failed(sample, InputError(f"the {found.method} map {fault}"))
+            yield _failed((name, location), InputError(f"the {found.method} map {fault}"))
             continue
         index = opened.score.label_of(told)
         yield SampleRow(
-            sample.name,
-            source=None if sample.path is None else str(sample.path),
-            digest=fingerprint(given[k]) if sample.path is None else file_digest(sample.path),
+            name,
+            source=location.source,
+            digest=held[k].digest,
             target=opened.score.words(told, opened.labels, opened.scores),
             index=index,
             label=None if index is None else opened.labels.get(index),
@@ -154,5 +166,5 @@ def _map_of(found: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _failed(sample: Sample, error: OnnxrayError) -> SampleRow:
-    return SampleRow(sample.name, source=None if sample.path is None else str(sample.path), error=str(error))
+def _failed(sample: Named, error: OnnxrayError) -> SampleRow:
+    return SampleRow(sample[0], source=sample[1].source, error=str(error))

@@ -1,0 +1,49 @@
+"""Worker processes of this machine, each of which is replaced when it dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Collection, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any
+
+from ...optional import import_extra
+from ..run_shard import PieceDone
+from .dispatch import Executor, Work, WorkerDied
+
+__all__ = ["ProcessPool"]
+
+AHEAD = 2  # shards in hand for each worker, so that none waits for its next
+
+
+class ProcessPool(Executor):
+    """So many processes, by pebble: the standard library's pool is lost with its first worker that dies."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers, self._pebble = workers, import_extra("pebble")
+        context = multiprocessing.get_context("spawn")
+        self._pool: Any = self._pebble.ProcessPool(workers, initializer=_leave_signals, context=context)
+
+    def __exit__(self, *problem: object) -> None:
+        self._pool.__exit__(*problem)
+
+    def most(self) -> int:
+        return AHEAD * self._workers
+
+    def submit(self, work: Work) -> Future[PieceDone]:
+        return self._pool.schedule(work[0], args=work[1])
+
+    def finished(self, flying: Collection[Future[PieceDone]]) -> Iterable[Future[PieceDone]]:
+        return wait(flying, return_when=FIRST_COMPLETED).done
+
+    def result(self, future: Future[PieceDone]) -> PieceDone:
+        try:
+            return future.result()
+        except self._pebble.ProcessExpired as error:
+            raise WorkerDied from error
+
+
+def _leave_signals() -> None:
+    """Ctrl-C goes to every process of a terminal; the first one decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
