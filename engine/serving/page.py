@@ -1,23 +1,39 @@
-"""The page at ``/``: a form that explains one input, from files of this package."""
+"""The page at ``/``: a form that explains one input, from files of this package alone."""
 
 from __future__ import annotations
 
+from importlib import resources
+
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
+from ..drawing.html_page import render
 from .service import Service
 from .v1 import json_response
 
 __all__ = ["page_routes"]
 
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; \
+base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
 
 def page_routes(service: Service) -> APIRouter:
     """The page; a client that does not ask for HTML learns that the service is alive, as protocol v1 says."""
     routes = APIRouter(include_in_schema=False)
+    page = render(__name__, "page.html", "serve", models=list(service.entries))
+    script = resources.files(__package__ or "").joinpath("page.js").read_bytes()
 
     @routes.get("/")
-    async def page(request: Request) -> Response:
-        return json_response({"status": "alive"})
+    async def start(request: Request) -> Response:
+        if "text/html" not in request.headers.get("accept", ""):
+            return json_response({"status": "alive"}, headers={"vary": "accept"})
+        return HTMLResponse(page, headers={"content-security-policy": POLICY, "vary": "accept"})
+
+    @routes.get("/page.js")
+    async def code() -> Response:
+        return Response(script, media_type="text/javascript", headers={"cache-control": "no-cache"})
 
     return routes

@@ -1,0 +1,91 @@
+"""Models of other inputs in the service: texts with a tokenizer, rows of a table, several inputs, a fixed batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxray
+from late import late
+from onnxray import models
+from onnxray.serving import served_model
+from service_here import asked
+from text_nets import classifier, tokenizer_file
+from texts import parsed
+
+late("fastapi", "fastapi_offline", "uvicorn", "prometheus_client", "httpx2", "tokenizers")
+
+
+def test_texts_are_explained_word_by_word(tmp_path: Path) -> None:
+    """Of texts of different lengths, of a text as BYTES, and of tokens as arrays of integers."""
+    file = tokenizer_file(tmp_path)
+    model = served_model(classifier(), "texts", ["input-x-gradient"], tokenizer=file, threads=1)
+    texts = ["the film was good", "the film was not good"]
+    body = {"instances": [{"text": text} for text in texts], "parameters": {"target": [1, "top1"]}}
+    tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": [texts[0]]}
+    encoder = onnxray.TextEncoder(model.model, file)
+    ids = {name: array[0].tolist() for name, array in encoder(texts[0]).inputs.items()}
+    wide = {"instances": [{**ids, "input_ids": [2**40] * len(ids["input_ids"])}]}
+    one, two, three, four, five = asked(
+        model,
+        ("/v1/models/texts:explain", body),
+        ("/v2/models/texts/infer", {"inputs": [tensor]}),
+        ("/v1/models/texts:predict", {"instances": [ids]}),
+        ("/v1/models/texts:predict", wide),
+        ("/v1/models/texts:explain", {"instances": [{"text": " "}]}),
+    )
+    found: Any = one.json()["explanations"]
+    for text, said in zip(texts, found, strict=True):
+        explained = onnxray.explain(model.model, encoder(text).inputs, "input-x-gradient", target=said["target"])
+        assert [(word.text, word.attribution) for word in encoder(text).words(explained)] == [
+            (word["text"], word["attribution"]) for word in said["words"]
+        ]
+    assert (found[0]["target"], "warnings" in found[0]) == (1, False)
+    assert np.allclose(two.json()["outputs"][0]["data"], three.json()["predictions"][0], atol=1e-6)
+    assert (four.status_code, five.status_code) == (400, 400)
+    assert "the text is empty" in five.json()["error"]
+
+
+def test_what_a_text_loses_is_said(tmp_path: Path) -> None:
+    model = served_model(classifier(length=6), "texts", ["saliency"], tokenizer=tokenizer_file(tmp_path), threads=1)
+    (answer,) = asked(model, ("/v1/models/texts:explain", {"instances": [{"text": "the film was not good " * 3}]}))
+    (warning,) = answer.json()["explanations"][0]["warnings"]
+    assert warning.startswith("the text is longer than the model takes: it ends after ")
+
+
+def test_a_table_and_its_classes() -> None:
+    model = served_model(models.path("breast_cancer.onnx"), "table", ["saliency"], threads=1)
+    rows = np.loadtxt(models.path("breast_cancer.csv"), delimiter=",", skiprows=1, max_rows=3)[:, :30]
+    card, answer = asked(
+        model,
+        ("/v1/models/table",),
+        ("/v1/models/table:explain", {"instances": rows.tolist(), "parameters": {"draw": True}}),
+    )
+    assert (card.json()["takes"], len(card.json()["columns"])) == (["rows"], 30)
+    found = onnxray.explain(model.model, rows.astype(np.float32), threads=1)
+    assert [one["values"] for one in answer.json()["explanations"]] == found.values.tolist()
+    assert {one["label"] for one in answer.json()["explanations"]} <= {"malignant", "benign"}
+
+
+SUM = """two (real[2, 3] a, real[2, 3] b) => (real[2, 3] y) { c = Mul(a, b)  y = Add(c, a) }"""
+
+
+def test_several_inputs_and_a_fixed_batch() -> None:
+    """Rows are filled up to the batch of the model; requests are not joined."""
+    model = served_model(parsed(SUM), "two", ["input-x-gradient"], threads=1)
+    assert not model.joins
+    a, b = np.random.default_rng(3).random((2, 3, 3), np.float32)
+    instances = [{"a": x.tolist(), "b": y.tolist()} for x, y in zip(a, b, strict=True)]
+    predicted, explained, missing = asked(
+        model,
+        ("/v1/models/two:predict", {"instances": instances}),
+        ("/v1/models/two:explain", {"instances": instances, "parameters": {"target": [0, "top1", 2]}}),
+        ("/v1/models/two:explain", {"instances": [{"a": [1, 2, 3]}]}),
+    )
+    assert np.allclose(predicted.json()["predictions"], a * b + a, atol=1e-6)
+    top = int((a * b + a)[1].argmax())
+    found = onnxray.explain(model.model, {"a": a, "b": b}, "input-x-gradient", target=[0, top, 2])
+    told = explained.json()["explanations"]
+    assert all(np.allclose([one["values"][name] for one in told], found.values[name], atol=1e-6) for name in "ab")
+    assert (missing.status_code, missing.json()["error"]) == (400, "no array for input b; the model takes: a, b")
