@@ -100,6 +100,57 @@ def test_portable_maxima_are_found_by_comparisons(size, reached, attributes, lev
     np.testing.assert_allclose(found, plain, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("levels", [1, 2, 1000], ids=lambda n: f"{n} levels")
+@pytest.mark.parametrize(
+    ("size", "reached", "attributes"),
+    [
+        ((12, 10), (6, 5), {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
+        ((11, 10), (6, 9), {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 0]}),
+        ((9, 11), (4, 5), {"kernel_shape": [3, 3], "strides": [2, 2]}),
+    ],
+    ids=["pads", "oblong", "no pads"],
+)
+def test_overlapping_windows_send_ties_to_the_first(levels, size, reached, attributes):
+    """Of numbers below 0, too, beside which an edge of zeros would be the maximum."""
+    rng = np.random.default_rng(levels)
+    x = (rng.integers(-levels, levels, (2, 16, *size)).astype(np.float32) - 1) / levels
+    dy = rng.integers(-9, 9, (2, 16, *reached)).astype(np.float32)  # whose sums are exact in any order
+    proto = model("MaxPool", (16, *size), (16, *reached), **attributes)
+    (fast, quick), (plain, slow) = (gradient(proto, lowering, x, dy) for lowering in ("cpu", "cuda"))
+    assert "ScatterElements" not in quick
+    assert "ScatterElements" in slow
+    np.testing.assert_array_equal(fast, plain)
+
+
+def test_what_is_added_to_a_pooled_gradient_stays_in_blocks(tmp_path):
+    """The sum of a gradient and a convolution's is a part of that convolution, and nothing leaves the blocked layout
+    for it."""
+    rng = np.random.default_rng(0)
+    w = [numpy_helper.from_array((rng.standard_normal((32, 32, 1, 1)) / 6).astype(np.float32), f"w{k}") for k in "ab"]
+    nodes = [
+        helper.make_node("Conv", ["x", "wa"], ["a"]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "wb"], ["c"]),
+        helper.make_node("Add", ["b", "c"], ["d"]),
+        helper.make_node("Relu", ["d"], ["e"]),
+        helper.make_node("GlobalAveragePool", ["e"], ["y"]),
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", 32, s, s]) for n, s in (("x", 8), ("y", 1))]
+    proto = helper.make_model(
+        helper.make_graph(nodes, "g", ends[:1], ends[1:], w), opset_imports=[helper.make_opsetid("", 18)], ir_version=9
+    )
+    graph, options = onnxray.differentiate(proto, lowering="cpu"), ort.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "made.onnx"), 4
+    ort.InferenceSession(graph.model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    made = onnx.load(tmp_path / "made.onnx").graph.node
+    reordered = {node.output[0] for node in made if node.op_type == "ReorderOutput"}
+    assert "Add" not in {node.op_type for node in made}
+    assert not reordered.intersection(name for node in made if node.op_type == "Mul" for name in node.input)
+    x, dy = (rng.standard_normal((2, 32, n, n)).astype(np.float32) for n in (8, 1))
+    found = [gradient(proto, lowering, x, dy)[0] for lowering in ("cpu", "portable")]
+    assert distance(*found) <= 1e-6
+
+
 @pytest.mark.parametrize(
     ("size", "reached", "attributes"),
     [

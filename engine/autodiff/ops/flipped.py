@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
 from ...graph.shapes import static_shape
+from .blocked import in_blocks
 from .window import Window, remainder, spatial_shape
 from .winograd import minimal_filtering, pays
 
@@ -28,7 +29,7 @@ def as_convolution(
         return _unit_stride(g, w, dy, window, group)
     if rest is not None and all(k == 1 for k in window.kernel) and not any(window.pads):
         narrow = g.Conv(dy, _swap_channels(g, w, shape, group), group=group)
-        return _spread(g, narrow, shape[1] * group, window, rest)
+        return in_blocks(g, _spread(g, narrow, shape[1] * group, window, rest))
     if rest is not None and shape[:2] == (group, 1):
         return _unit_stride(g, w, _spread(g, dy, group, window, rest), window, group)
     return _by_phases(g, x, w, dy, window, group)

@@ -11,7 +11,9 @@ import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
 from ..registry import Gradients, Node, vjp
+from .blocked import each_plane
 from .flipped import interleave
+from .max_by_taps import by_taps, by_taps_pays
 from .scatter import scatter_flat
 from .window import Window, remainder, spatial_shape, window_of
 
@@ -25,6 +27,8 @@ def max_pool(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     channels = _channels_in_cells(node, x, dy) if g.lowering == "cpu" else None
     if channels is not None:
         return _by_quarters(g, x, node.outputs[0], dy, channels)
+    if by_taps_pays(g, node, x, dy):
+        return by_taps(g, node, x, dy)
     if g.lowering == "portable" and (found := _by_comparisons(g, node, x, dy)) is not None:
         return found
     _, indices = g.MaxPool(x, outputs=2, **{**node.attributes, "storage_order": None})
@@ -122,9 +126,9 @@ def _by_quarters(g: GraphBuilder, x: ir.Value, y: ir.Value, dy: ir.Value, channe
     above, left_above, left_below = (
         g.HardSigmoid(difference, alpha=_STEEP, beta=1.0)
         for difference in (
-            g.Add(_each_plane(g, y, channels, [[-1]]), highest_above),
-            _each_plane(g, x, channels, [[1, -1], [0, 0]]),
-            _each_plane(g, x, channels, [[0, 0], [1, -1]]),
+            g.Add(each_plane(g, y, [[-1]]), highest_above),
+            each_plane(g, x, [[1, -1], [0, 0]], strides=[2, 2]),
+            each_plane(g, x, [[0, 0], [1, -1]], strides=[2, 2]),
         )
     )
     upper, lower = _divide(g, dy, above)
@@ -132,12 +136,6 @@ def _by_quarters(g: GraphBuilder, x: ir.Value, y: ir.Value, dy: ir.Value, channe
     stacked = g.Concat(*(g.Unsqueeze(quarter, [2]) for quarter in quarters), axis=2)
     cells = g.Reshape(stacked, [-1, 4 * channels, *(spatial_shape(dy) or ())])
     return g.shaped_like(interleave(g, cells, channels, 2, [0, 0]), x)
-
-
-def _each_plane(g: GraphBuilder, x: ir.Value, channels: int, kernel: list[list[int]]) -> ir.Value:
-    """A kernel over every channel by itself, one step per window."""
-    w = g.constant(np.tile(np.array(kernel), (channels, 1, 1, 1)), x.dtype)
-    return g.Conv(x, w, group=channels, strides=[len(kernel)] * 2)
 
 
 def _divide(g: GraphBuilder, dy: ir.Value, mask: ir.Value) -> tuple[ir.Value, ir.Value]:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
 from ..registry import Gradients, Node, vjp
+from .blocked import expanded_in_blocks
 from .convolution import input_gradient
 from .scatter import zeros
 from .window import Window, spatial_shape, window_of
@@ -27,7 +28,7 @@ def global_average_pool(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     (x,) = node.inputs
     sizes = spatial_shape(x)
     area = math.prod(sizes) if sizes else g.CastLike(g.ReduceProd(g.Shape(x, start=2), keepdims=0), x)
-    return g.expand_like(g.Div(dy, area), x)
+    return expanded_in_blocks(g, g.Div(dy, area), x)
 
 
 @vjp("AveragePool")

@@ -9,6 +9,7 @@ import onnx_ir as ir
 from ...graph.builder import GraphBuilder
 from ...graph.shapes import constant_of
 from ..registry import Gradients, Node, vjp
+from .blocked import expanded_in_blocks
 from .zeros import divided, other_zeros
 
 
@@ -19,7 +20,9 @@ def reduce_sum(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
 
 @vjp("ReduceMean")
 def reduce_mean(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    return g.expand_like(_kept(g, node, g.Div(dy, _count(g, node))), node.inputs[0])
+    each, x = _kept(g, node, g.Div(dy, _count(g, node))), node.inputs[0]
+    pooled = x.shape is not None and len(x.shape) == 4 and sorted(a % 4 for a in _constant_axes(node) or ()) == [2, 3]
+    return expanded_in_blocks(g, each, x) if pooled else g.expand_like(each, x)
 
 
 @vjp("ReduceMax", "ReduceMin")

@@ -1,0 +1,48 @@
+"""onnxruntime's blocked layout on the CPU, in which channels lie together in blocks: where it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from ...graph.builder import GraphBuilder
+
+__all__ = ["blocked_channels", "each_plane", "expanded_in_blocks", "in_blocks"]
+
+_BLOCK = 16  # channels of the widest block; others have 8
+
+
+def in_blocks(g: GraphBuilder, image: ir.Value) -> ir.Value:
+    """An image as it is, on the CPU by a depthwise Conv by 1, which begins the blocked layout.
+
+    What is then added to it or multiplied with it stays in that layout, and the sum with a Conv becomes a part of it.
+    """
+    channels = blocked_channels(g, image)
+    return each_plane(g, image, [[1]]) if channels else image
+
+
+def blocked_channels(g: GraphBuilder, image: ir.Value) -> int | None:
+    """The channels of a float32 image that fill blocks, on the CPU; else None."""
+    shape = list(image.shape or ())
+    channels = shape[1] if len(shape) == 4 else None
+    fits = g.lowering == "cpu" and image.dtype == ir.DataType.FLOAT and isinstance(channels, int)
+    return channels if fits and not channels % _BLOCK else None
+
+
+def each_plane(
+    g: GraphBuilder, x: ir.Value, kernel: Sequence[Sequence[float]], bias: float = 0.0, **how: Any
+) -> ir.Value:
+    """A Conv by one kernel over every channel by itself; keywords are attributes of Conv."""
+    channels = int(list(x.shape or ())[1])  # pyright: ignore[reportArgumentType]
+    w = g.constant(np.tile(np.array(kernel), (channels, 1, 1, 1)), x.dtype)
+    b = g.constant(np.full(channels, bias), x.dtype) if bias else None
+    return g.Conv(x, w, b, group=channels, **how)
+
+
+def expanded_in_blocks(g: GraphBuilder, value: ir.Value, x: ir.Value) -> ir.Value:
+    """A value for each channel, at every place of the image x."""
+    wide = g.expand_like(value, x)
+    return wide if wide is value else g.shaped_like(in_blocks(g, wide), x)
