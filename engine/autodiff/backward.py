@@ -17,6 +17,7 @@ from .overlays import checked
 from .paths import depends_on, path_nodes, stops
 from .registry import FLOWS, NO_GRADIENT, Overlay, Pairs, Rule, as_rule, pairs_of, rule_for
 from .relu_policies import ACTIVATIONS
+from .shortcuts import shortcuts
 
 __all__ = ["BROADCASTING", "Activation", "Backward", "Builder", "backward"]
 
@@ -66,6 +67,8 @@ def backward(
     for node in path:
         if (rule := overlay.score_rule(node) if node in g.emitted else overlay.rule(node)) is not None:
             sweep.overrides[node] = as_rule(rule)
+    plain = [node for node in path if node not in sweep.overrides]
+    sweep.shortcuts |= shortcuts(plain, set(plain), set(wrt))
     for node in reversed(path):
         sweep.visit(node)
     ends = [node for node in path if node not in sweep.blockers and stops(node)]
@@ -84,6 +87,7 @@ class _Sweep:
     overlay: Overlay
     dependents: set[ir.Value]
     overrides: dict[ir.Node, Rule] = field(default_factory=dict)  # chosen before any node is emitted
+    shortcuts: dict[ir.Node, Rule] = field(default_factory=dict)
     parts: dict[ir.Value, ir.Value] = field(default_factory=dict)
     activations: list[Activation] = field(default_factory=list)
     blockers: list[ir.Node] = field(default_factory=list)
@@ -124,7 +128,7 @@ class _Sweep:
             )
         if other is None and (node.domain, node.op_type) in NO_GRADIENT:
             return []
-        rule = other or rule_for(node)
+        rule = other or self.shortcuts.get(node) or rule_for(node)
         if rule is None:
             raise UnsupportedOperator(f"{describe(node)} has no differentiation rule")
         taken = len(dys) if rule.outputs is None else rule.outputs
