@@ -22,6 +22,7 @@ from ..methods.base import EmitContext, Method
 from ..methods.explained import Explained
 from ..methods.samplers import Sampler, perturb, points_of
 from ..passes.cast_to_float32 import HALVES
+from ..passes.early_slices import slice_early
 from ..passes.fix_shapes import fix_shapes
 from .axes import score_axes
 from .features import Features, Inputs
@@ -120,6 +121,8 @@ def explanation_graph(
     explained = (features or Inputs()).explained(program, scores.whole, y_name)
     tensors = [about.tensor or name for name, about in explained.items()]
     bound = rounding_bound(program.value(y_name))
+    if not (method.has_layer or method.has_attention or method.layer_sized):
+        slice_early(program.program, [program.value(name) for name in (y_name, *tensors)])
     shadow = add_float32_shadow(program, y_name, tensors, getattr(method, "layer", None), rules)
     outputs = tuple(str(value.name) for value in program.outputs)
     g = GraphBuilder(program.graph, lowering, "explain")

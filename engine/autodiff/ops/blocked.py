@@ -28,8 +28,9 @@ def blocked_channels(g: GraphBuilder, image: ir.Value) -> int | None:
     """The channels of a float32 image that fill blocks, on the CPU; else None."""
     shape = list(image.shape or ())
     channels = shape[1] if len(shape) == 4 else None
-    fits = g.lowering == "cpu" and image.dtype == ir.DataType.FLOAT and isinstance(channels, int)
-    return channels if fits and not channels % _BLOCK else None
+    if g.lowering != "cpu" or image.dtype != ir.DataType.FLOAT or not isinstance(channels, int):
+        return None
+    return None if channels % _BLOCK else channels
 
 
 def each_plane(

@@ -55,7 +55,7 @@ def _with_edge(g: GraphBuilder, x: ir.Value, window: Window) -> ir.Value:
 
 def _put_back(g: GraphBuilder, x: ir.Value, parts: list[ir.Value], window: Window) -> ir.Value:
     """The sum over all windows of what each gives to its elements."""
-    count, channels = len(parts), g.dim(x, 1)
+    count, channels = len(parts), blocked_channels(g, x) or 1
     stacked = g.Concat(*(g.Unsqueeze(part, [2]) for part in parts), axis=2)
     cells = g.Reshape(stacked, [-1, count * channels, *(spatial_shape(parts[0]) or ())])
     units = np.tile(np.eye(count).reshape(count, 1, *window.kernel), (channels, 1, 1, 1))
