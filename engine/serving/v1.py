@@ -27,8 +27,16 @@ def json_response(content: Any, status: int = 200, headers: dict[str, str] | Non
 
 
 def v1_routes(service: Service) -> APIRouter:
-    """The routes of the protocol."""
+    """The routes of the protocol; those that are asked most come first, as they are tried in turn."""
     routes = APIRouter(prefix="/v1", tags=["KServe v1"])
+
+    @routes.post("/models/{name}:explain", summary="A map of each instance", openapi_extra=BODY)
+    async def explain(name: str, request: Request) -> Response:
+        return await service.answered(name, request, _explain)
+
+    @routes.post("/models/{name}:predict", summary="The model's outputs for each instance", openapi_extra=BODY)
+    async def predict(name: str, request: Request) -> Response:
+        return await service.answered(name, request, _predict)
 
     @routes.get("/models", summary="The names of all models")
     async def models() -> Response:
@@ -38,14 +46,6 @@ def v1_routes(service: Service) -> APIRouter:
     async def model(name: str) -> Response:
         entry = service.entry(name)
         return json_response({"name": name, "ready": entry.ready, **card(entry)}, 200 if entry.ready else 503)
-
-    @routes.post("/models/{name}:predict", summary="The model's outputs for each instance", openapi_extra=BODY)
-    async def predict(name: str, request: Request) -> Response:
-        return await service.answered(name, request, _predict)
-
-    @routes.post("/models/{name}:explain", summary="A map of each instance", openapi_extra=BODY)
-    async def explain(name: str, request: Request) -> Response:
-        return await service.answered(name, request, _explain)
 
     return routes
 

@@ -29,8 +29,17 @@ BODY: dict[str, Any] = {"requestBody": schema_of(InferBody)}
 
 
 def v2_routes(service: Service) -> APIRouter:
-    """The routes of the protocol."""
+    """The routes of the protocol; those that are asked most come first, as they are tried in turn."""
     routes = APIRouter(prefix="/v2", tags=["Open inference protocol (v2)"])
+
+    @routes.post("/models/{name}/infer", summary="Outputs, or with a method maps", openapi_extra=BODY)
+    async def infer(name: str, request: Request) -> Response:
+        length = request.headers.get(LENGTH)
+
+        async def work(entry: Entry, content: bytes) -> Response:
+            return await _infer(entry, content, length)
+
+        return await service.answered(name, request, work)
 
     @routes.get("", summary="The server and its extensions")
     async def server() -> Response:
@@ -53,15 +62,6 @@ def v2_routes(service: Service) -> APIRouter:
     async def model_ready(name: str) -> Response:
         ready = service.entry(name).ready
         return json_response({"name": name, "ready": ready}, 200 if ready else 503)
-
-    @routes.post("/models/{name}/infer", summary="Outputs, or with a method maps", openapi_extra=BODY)
-    async def infer(name: str, request: Request) -> Response:
-        length = request.headers.get(LENGTH)
-
-        async def work(entry: Entry, content: bytes) -> Response:
-            return await _infer(entry, content, length)
-
-        return await service.answered(name, request, work)
 
     return routes
 
