@@ -20,6 +20,7 @@ from .graph.model import Model
 from .graph.validity import model_error_if_unusable
 from .graph.weights import detached
 from .support.choice import choose, nearest
+from .support.heap import release
 
 __all__ = [
     "OPTIMIZATIONS",
@@ -133,6 +134,8 @@ def open_session(
     except Exception as error:
         raise load_failure(error) from error
     _check_came_up(wanted, native.get_providers())
+    if weights:  # of which onnxruntime made copies in several forms until it had those that it keeps
+        release()
     return Session(native, weights or {})
 
 

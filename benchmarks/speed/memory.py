@@ -52,10 +52,10 @@ def _asked(side: str, folder: str, method: str, settings: Settings) -> dict[str,
 
 
 def _onnxray(folder: Path, method: str, threads: int, provider: str, memory: str) -> Callable[[], Callable[[], Any]]:
-    import onnxray
+    from onnxray import Explainer
 
     def opened() -> Callable[[], Any]:
-        explainer = onnxray.Explainer(
+        explainer = Explainer(
             folder / "model.onnx", method, threads=threads, providers=provider, memory=memory, **options_of(method)
         )
         x = np.load(folder / "x.npy")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 from ..graph.model import Model
+from ..support.heap import release
 
 __all__ = ["KEPT", "Plans", "has_branches", "has_open_sizes"]
 
@@ -36,6 +37,7 @@ class Plans(Generic[P]):
                 self._held[key] = build()
                 if len(self._held) > KEPT:
                     self._held.popitem(last=False)
+                    release()  # or the heap, in pieces, would grow with each size
             self._held.move_to_end(key)
             return self._held[key]
 

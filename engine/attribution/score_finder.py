@@ -19,6 +19,8 @@ from .score_axes import ScoreAxes, axes_at
 
 __all__ = ["ScoreFinder"]
 
+REMEMBERED = 256  # shapes of inputs whose axes are kept
+
 
 @dataclass(frozen=True, eq=False)
 class ScoreFinder:
@@ -35,7 +37,10 @@ class ScoreFinder:
         several = given.batch.examples > 1
         key = (several, *((name, tuple(shape)) for name, shape in shapes.items()))
         if key not in self.found:
-            self.found[key] = self._find(given, shapes)
+            found = self._find(given, shapes)
+            if len(self.found) >= REMEMBERED:
+                self.found.pop(next(iter(self.found)))
+            self.found[key] = found
         scores = self.found[key]
         return scores if None not in scores.shape else self._sized(scores, given)
 

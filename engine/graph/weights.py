@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-__all__ = ["LIMIT", "detached", "embedded", "own", "put_back", "take_out", "weight_bytes"]
+__all__ = ["KINDS", "LARGE", "LIMIT", "detached", "embedded", "own", "put_back", "take_out", "weight_bytes"]
 
 LIMIT = 2**31 - 2**26  # bytes of weights in one message, with room for the graph
 LARGE = 2**16  # bytes of a tensor that nothing but the runtime looks into
-_KINDS = frozenset({"FLOAT", "DOUBLE", "FLOAT16", "INT8", "UINT8", "INT16", "INT32", "INT64"})  # as NumPy knows them
+KINDS = frozenset({"FLOAT", "DOUBLE", "FLOAT16", "INT8", "UINT8", "INT16", "INT32", "INT64"})  # as NumPy knows them
 
 
 def own(program: ir.Model) -> None:
@@ -104,4 +104,4 @@ def _held(program: ir.Model) -> Iterator[ir.Value]:
 
 
 def _is_large(tensor: ir.TensorProtocol) -> bool:
-    return tensor.nbytes > LARGE and tensor.dtype.name in _KINDS
+    return tensor.nbytes > LARGE and tensor.dtype.name in KINDS

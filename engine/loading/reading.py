@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator, MutableMapping
 from os import PathLike
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import google.protobuf.message
+import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass
@@ -16,6 +18,7 @@ from onnx_ir.passes.common import CheckerPass
 from ..errors import ModelError, UnsupportedOperator
 from ..graph.weights import own
 from .legacy_operators import isolate_legacy_operators
+from .weights_apart import parsed_apart, take_back
 from .wellformed import check_wellformed
 from .zipmap import unzipped
 
@@ -33,10 +36,11 @@ def read(source: str | PathLike[str] | bytes | onnx.ModelProto) -> tuple[ir.Mode
         raise ModelError(f"a {type(source).__name__} is no model; give a path, bytes, a ModelProto or a Model")
     path = Path(source) if isinstance(source, str | PathLike) else None
     where = name_of(source)
-    proto = source if isinstance(source, onnx.ModelProto) else _parse(_content(source), where)
+    proto, weights = (source, {}) if isinstance(source, onnx.ModelProto) else _parsed(source, where)
     _check_header(proto, where)
     check_wellformed(proto, where)
     program = _deserialized(unzipped(proto), where)
+    take_back(program, weights)
     _type_weights(program)
     _open_wrong_sizes(program)
     _locate_external_data(program, path, where)
@@ -52,11 +56,16 @@ def name_of(source: object) -> str:
     return str(Path(source)) if isinstance(source, str | PathLike) else "the given model"
 
 
-def _content(source: str | PathLike[str] | bytes) -> bytes:
-    if isinstance(source, bytes):
-        return source
+def _parsed(source: str | PathLike[str] | bytes, where: str) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    """The message, with large weights beside it where it is plain what they are."""
     try:
-        return Path(source).read_bytes()
+        with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
+            found = parsed_apart(file) if file.seekable() else None
+            if found is not None:
+                return found
+            if file.seekable():
+                file.seek(0)
+            return _parse(file.read(), where), {}
     except OSError as error:
         raise ModelError(f"{source}: cannot be read ({error.strerror}); give the path of an .onnx file") from error
 
