@@ -21,7 +21,7 @@ from .named_sizes import name_sizes
 from .pool_shapes import rewrite_pool
 from .sequence_types import type_sequences
 from .shapes import complete, static_shape
-from .weights import LIMIT, embedded, weight_bytes
+from .weights import LIMIT, content_of, embedded, take_out, weight_bytes
 
 __all__ = ["Layer", "Model", "Source", "infer_shapes", "is_float"]
 
@@ -98,10 +98,12 @@ class Model:
 
     @property
     def digest(self) -> str:
-        """The sha256 of the message, and of the weights that it cannot hold."""
-        found = hashlib.sha256(self.proto().SerializeToString(deterministic=True))
-        for value in self.graph.initializers.values() if self.large else ():
-            found.update(value.const_value.tobytes() if value.const_value is not None else b"")
+        """The sha256 of the message and of the large weights, wherever those lie."""
+        program = self.program.clone()
+        weights = take_out(program)
+        found = hashlib.sha256(ir.to_proto(program).SerializeToString(deterministic=True))
+        for tensor in weights.values():
+            found.update(content_of(tensor))
         return found.hexdigest()
 
     @property

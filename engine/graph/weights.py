@@ -12,7 +12,18 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-__all__ = ["KINDS", "LARGE", "LIMIT", "detached", "embedded", "own", "put_back", "take_out", "weight_bytes"]
+__all__ = [
+    "KINDS",
+    "LARGE",
+    "LIMIT",
+    "content_of",
+    "detached",
+    "embedded",
+    "own",
+    "put_back",
+    "take_out",
+    "weight_bytes",
+]
 
 LIMIT = 2**31 - 2**26  # bytes of weights in one message, with room for the graph
 LARGE = 2**16  # bytes of a tensor that nothing but the runtime looks into
@@ -87,6 +98,13 @@ def take_out(program: ir.Model) -> dict[str, ir.TensorProtocol]:
             graph.initializers.pop(name)
             value.const_value = None
     return taken
+
+
+def content_of(tensor: ir.TensorProtocol) -> bytes | np.ndarray:
+    """The bytes of a tensor, not copied where an array of numbers holds them."""
+    if tensor.dtype.name not in KINDS:
+        return tensor.tobytes()
+    return np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8)
 
 
 def put_back(program: ir.Model, taken: Mapping[str, ir.TensorProtocol]) -> None:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 import onnxray
 import onnxruntime as ort
 import pytest
-from onnxray.graph.weights import LIMIT
+from onnxray.graph.weights import LARGE, LIMIT
 from onnxray.loading.load import load
 from onnxray.runtime import open_model, open_session
 
@@ -114,6 +114,28 @@ def test_weights_that_the_optimiser_moves() -> None:
     model.graph.initializer.append(onnx.numpy_helper.from_array(w, "w"))
     found = onnxray.explain(model, np.ones((1, 32, 32, 32), np.float32), target=3).values[0]
     np.testing.assert_allclose(found[3], w[:, :, 3] / 1024, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:the file declares")
+def test_a_digest_is_that_of_the_model_wherever_its_weights_lie(tmp_path: Path) -> None:
+    """And another one where one number differs, of a weight that the message holds or of one that it does not."""
+    proto = dense(18)
+    found = {load(proto.SerializeToString()).digest}
+    onnx.save(onnx.ModelProto.FromString(proto.SerializeToString()), tmp_path / "one.onnx")
+    onnx.save(
+        onnx.ModelProto.FromString(proto.SerializeToString()), tmp_path / "two.onnx", save_as_external_data=True,
+        location="weights", size_threshold=0,
+    )  # fmt: skip
+    found |= {load(tmp_path / name).digest for name in ("one.onnx", "two.onnx")}
+    assert len(found) == 1
+    assert max(len(weight.raw_data) for weight in proto.graph.initializer) > LARGE
+    for weight in proto.graph.initializer:
+        last = onnx.ModelProto.FromString(proto.SerializeToString())
+        for one in last.graph.initializer:
+            if one.name == weight.name:
+                one.raw_data = one.raw_data[:-1] + bytes([one.raw_data[-1] ^ 1])
+        found.add(load(last).digest)
+    assert len(found) == 1 + len(proto.graph.initializer)
 
 
 def test_weights_that_no_message_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
