@@ -65,6 +65,28 @@ def test_minimal_filtering_is_left_where_it_does_not_pay(channels, size):
     assert "MatMul" not in {node.op_type for node in graph.model.graph.node}
 
 
+@pytest.mark.parametrize(
+    ("size", "reached", "kernel", "stride", "pads"),
+    [
+        ((14, 12), (7, 6), (3, 3), 2, (1, 1, 1, 1)),
+        ((13, 12), (6, 6), (3, 3), 2, (0, 0, 0, 1)),
+        ((9, 11), (5, 6), (5, 3), 2, (2, 1, 2, 1)),
+        ((17, 14), (5, 4), (5, 4), 3, (0, 0, 0, 0)),
+    ],
+    ids=["resnet's", "begins at the edge", "oblong", "three phases"],
+)
+def test_each_phase_of_a_strided_convolution_is_one(size, reached, kernel, stride, pads):
+    rng = np.random.default_rng(5)
+    w = rng.standard_normal((20, 16, *kernel)).astype(np.float32)
+    x = rng.standard_normal((2, 16, *size)).astype(np.float32)
+    dy = rng.standard_normal((2, 20, *reached)).astype(np.float32)
+    proto = model("Conv", (16, *size), (20, *reached), [w], pads=list(pads), strides=[stride] * 2)
+    (fast, quick), (plain, _), (own, _) = (gradient(proto, one, x, dy) for one in ("cpu", "portable", "cuda"))
+    assert quick.count("Conv") == 1 + stride**2
+    assert distance(fast, plain) <= 1e-6
+    assert distance(fast, own) <= 1e-6
+
+
 @pytest.mark.parametrize("levels", [1, 2, 5, 1000], ids=lambda n: f"{n} levels")
 def test_cells_of_two_by_two_send_ties_to_the_first(levels):
     rng = np.random.default_rng(levels)

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from ...graph.builder import GraphBuilder
 from ...graph.shapes import static_shape
 from .blocked import in_blocks
+from .phases import each_phase
 from .window import Window, remainder, spatial_shape
 from .winograd import minimal_filtering, pays
 
@@ -82,7 +83,7 @@ def interleave(g: GraphBuilder, value: ir.Value, channels: int, blocksize: int, 
 
 
 def _by_phases(g: GraphBuilder, x: ir.Value, w: ir.Value, dy: ir.Value, window: Window, group: int) -> ir.Value | None:
-    """One Conv that computes every phase of x modulo the stride as channels, which are then interleaved.
+    """One Conv that computes every phase of x modulo the stride as channels, or one for each; they are interleaved.
 
     Element i = s q + r takes dY[q + u] W[k] for all k = r + begin - s u, so a phase r is a correlation of dY with
     every s-th weight, u from ceil((begin - K + 1) / s) to ceil(begin / s).
@@ -98,7 +99,12 @@ def _by_phases(g: GraphBuilder, x: ir.Value, w: ir.Value, dy: ir.Value, window: 
     pads = [*(-u for u in first), *(q - o + u for q, o, u in zip(cells, reached, last, strict=True))]
     if min(pads) < 0:
         return None
-    phases = g.Conv(dy, _phase_weights(g, w, shape, window, group, first, last), group=group, pads=pads)
+    apart = each_phase(g, x, w, dy, window) if group == 1 and g.lowering == "cpu" else None
+    if apart is not None:
+        stacked = g.Concat(*(g.Unsqueeze(phase, [2]) for phase in apart), axis=2)
+        phases = g.Reshape(stacked, [-1, shape[1] * s * s, *cells])
+    else:
+        phases = g.Conv(dy, _phase_weights(g, w, shape, window, group, first, last), group=group, pads=pads)
     return interleave(g, phases, shape[1] * group, s, [q * s - n for q, n in zip(cells, sizes, strict=True)])
 
 
