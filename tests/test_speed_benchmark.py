@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -37,7 +38,17 @@ RESULTS: dict[str, Any] = {
             "best_peer": "Captum, eager", "distances": {"Captum, eager": 0.0041, "from float64": {"onnxray": 0.004}},
             "added": {"median": 0.512},
             "sides": {"onnxray": SIDE, "Captum, eager": SIDE | {"median": 240.8}, "forward": SIDE | {"median": 50.2}},
-        }
+        },
+        {
+            "net": "mobilenet", "method": "deep-lift", "batch": 1, "of_forward": 9.0, "of_reference": 1.55,
+            "distances": {}, "added": {"median": 0.5},
+            "sides": {"onnxray": SIDE, "forward": SIDE, "onnxray, saliency": SIDE},
+        },
+        {
+            "net": "mobilenet", "method": "rise", "batch": 1, "of_forward": 70.0, "share_of_model": 0.93,
+            "distances": {}, "added": {"median": 0.5},
+            "sides": {"onnxray": SIDE, "forward": SIDE, "the model alone": SIDE},
+        },
     ],
     "memory": [
         {
@@ -52,7 +63,9 @@ RESULTS: dict[str, Any] = {
 def test_every_method_has_the_options_of_its_peers_and_known_nets() -> None:
     assert {net for nets in settings.METHODS.values() for net in nets} == set(settings.TITLES)
     for name in settings.METHODS:
-        onnxray.METHODS[name].configured(settings.options_of(name))
+        onnxray.METHODS[settings.method_of(name)].configured(settings.options_of(name))
+    references = {reference for reference, _ in settings.GOALS.values()}
+    assert {*settings.GOALS, *references, *settings.SHARED, *settings.BLACK_BOXES} <= set(settings.METHODS)
 
 
 def test_methods_of_many_points_are_timed_at_the_smallest_batch() -> None:
@@ -75,6 +88,12 @@ def test_the_sides_take_turns() -> None:
     assert times["a"].median == sorted(times["a"].seconds)[1]
     told = times["a"].as_json
     assert told["lower_quartile"] <= told["median"] <= told["upper_quartile"]
+
+
+def test_the_clock_is_that_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(settings.CLOCKS, "processor", itertools.count(step=7).__next__)
+    chosen = settings.Settings(seconds=0, turns=(2, 2), pause=0, clock="processor")
+    assert take_turns({"a": lambda: None}, chosen)["a"].seconds == [7, 7]
 
 
 def test_no_side_takes_more_turns_than_may_be() -> None:
@@ -102,6 +121,17 @@ def test_the_tables() -> None:
     assert lines[-1] == "Failed: VGG-16: its process ended with 1"
 
 
+def test_goals_are_told_with_what_was_measured() -> None:
+    lines = report.goals_table(RESULTS["row"]).splitlines()
+    assert lines[0] == "2 of 3 goals are met. Missed: MobileNetV2, deep-lift: of the time of saliency 1.55 (1.5)."
+    assert lines[4:] == [
+        "| ResNet-50 | saliency | 8 | of the time of Captum, eager | 0.5 | 1 | yes |",
+        "| MobileNetV2 | deep-lift | 1 | of the time of saliency | 1.55 | 1.5 | no |",
+        "| MobileNetV2 | rise | 1 | share of the model | 0.93 | 0.9 | yes |",
+    ]
+    assert report.goals_table([]) == ""
+
+
 def test_the_machine_is_described() -> None:
     told = machine.one_line(machine.describe(2, "cpu"))
     for word in ("onnxruntime", "onnxray 0.1.0", "2 threads", "load", "Python"):
@@ -111,6 +141,8 @@ def test_the_machine_is_described() -> None:
 def test_words_that_are_unknown_are_refused() -> None:
     with pytest.raises(typer.BadParameter, match="resnet: choose from resnet50, vgg16"):
         command.main(nets="vgg16,resnet")
+    with pytest.raises(typer.BadParameter, match="sun: choose from wall, processor"):
+        command.main(clock="sun")
 
 
 @pytest.mark.slow
@@ -126,7 +158,8 @@ def test_a_page_is_renewed(tmp_path: Path) -> None:
     assert text.count("| ResNet-50 | saliency | 8 |") == 1
     assert "| 99.0 (110 to 130) |" in text
     assert "![" in text
-    assert "MobileNet" not in (tmp_path / "speed-cpu.svg").read_text()
+    assert "VGG" not in (tmp_path / "speed-cpu.svg").read_text()
+    assert "onnxray, saliency" not in (tmp_path / "speed-cpu.svg").read_text()
     assert "ResNet-50, saliency, batch 8" in (tmp_path / "speed-cpu.svg").read_text()
 
 

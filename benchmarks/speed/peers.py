@@ -14,8 +14,9 @@ import torch
 from captum import attr
 from torch import Tensor, nn
 
-from .settings import Settings
-from .subjects import Subject, last_maps
+from .sampled_peers import SAMPLED
+from .settings import CHANNEL_BY_CHANNEL, LRP, Settings
+from .subjects import NARROW, Subject, last_maps
 
 __all__ = ["Peer", "captum_attribute", "peers_of"]
 
@@ -28,6 +29,15 @@ CAMS = {
     "grad-cam++": "GradCAMPlusPlus",
     "xgrad-cam": "XGradCAM",
     "eigen-cam": "EigenCAM",
+    "eigen-grad-cam": "EigenGradCAM",
+    "ablation-cam": "AblationCAM",
+    "score-cam": "ScoreCAM",
+}
+ZENNIT = {
+    "lrp-epsilon-plus": "EpsilonPlus",
+    "lrp-epsilon-plus-flat": "EpsilonPlusFlat",
+    "lrp-epsilon-alpha2-beta1": "EpsilonAlpha2Beta1",
+    "lrp-epsilon-gamma-box": "EpsilonGammaBox",
 }
 
 
@@ -42,15 +52,16 @@ def peers_of(one: Subject, method: str, x: np.ndarray, settings: Settings) -> di
             found[f"Captum, {variant.replace('_', ' ')}"] = partial(captum, method, module, layer, x, variant, settings)
     if method in CAMS and one.name != "vit-b16" and (package := installed("pytorch_grad_cam")):
         found["pytorch-grad-cam"] = by_grad_cam(package, one, method, x, settings.provider)
-    if method == "lrp" and installed("zennit.attribution"):
-        found["Zennit"] = partial(by_zennit, *prepared(one, "eager", settings.provider)[:1], x, settings.provider)
+    if method in LRP and installed("zennit.attribution"):
+        module, _ = prepared(one, "eager", settings.provider)
+        found["Zennit"] = partial(by_zennit, method, module, x, settings.provider)
     return found
 
 
 @cache
-def prepared(one: Subject, variant: str, provider: str) -> tuple[nn.Module, nn.Module | None]:
-    """A copy of the module in the variant's form, and its last feature maps."""
-    where = [name for name, layer in one.module.named_modules() if len(one.shape) == 3 and layer is _maps(one)]
+def prepared(one: Subject, variant: str, provider: str, most: int | None = None) -> tuple[nn.Module, nn.Module | None]:
+    """A copy of the module in the variant's form, and its last feature maps, at ``most`` so many."""
+    where = [name for name, layer in one.module.named_modules() if len(one.shape) == 3 and layer is _maps(one, most)]
     module = copy.deepcopy(one.module).to(provider)
     layer = module.get_submodule(where[0]) if where else None
     if variant.endswith("channels_last"):
@@ -59,8 +70,8 @@ def prepared(one: Subject, variant: str, provider: str) -> tuple[nn.Module, nn.M
 
 
 @cache
-def _maps(one: Subject) -> nn.Module:
-    return last_maps(one)
+def _maps(one: Subject, most: int | None) -> nn.Module:
+    return last_maps(one, most)
 
 
 def captum(
@@ -82,24 +93,6 @@ def captum_attribute(method: str, module: nn.Module, layer: nn.Module | None, x:
     return CAPTUM[method](module, layer, x.requires_grad_(), rows)
 
 
-def _integrated(module: nn.Module, _: Any, x: Tensor, rows: int) -> Tensor:
-    return attr.IntegratedGradients(module).attribute(x, target=0, n_steps=50, internal_batch_size=max(rows, len(x)))
-
-
-def _smoothgrad(module: nn.Module, _: Any, x: Tensor, rows: int) -> Tensor:
-    spread = 0.15 * (x.max() - x.min()).item()
-    return attr.NoiseTunnel(attr.Saliency(module)).attribute(
-        x, target=0, abs=False, nt_samples=50, nt_samples_batch_size=max(1, rows // len(x)), stdevs=spread
-    )
-
-
-def _occlusion(module: nn.Module, _: Any, x: Tensor, rows: int) -> Tensor:
-    window = (x.shape[1], 32, 32)
-    return attr.Occlusion(module).attribute(
-        x, window, window, 0.0, target=0, perturbations_per_eval=max(1, rows // len(x))
-    )
-
-
 CAPTUM: Mapping[str, Callable[[nn.Module, Any, Tensor, int], Any]] = {
     "saliency": lambda module, _, x, rows: attr.Saliency(module).attribute(x, target=0, abs=False),
     "input-x-gradient": lambda module, _, x, rows: attr.InputXGradient(module).attribute(x, target=0),
@@ -112,29 +105,38 @@ CAPTUM: Mapping[str, Callable[[nn.Module, Any, Tensor, int], Any]] = {
     "guided-grad-cam": lambda module, layer, x, rows: attr.GuidedGradCam(module, layer).attribute(
         x, target=0, interpolate_mode="bilinear"
     ),
-    "integrated-gradients": _integrated,
-    "smoothgrad": _smoothgrad,
-    "occlusion": _occlusion,
+    **SAMPLED,
 }
 
 
 def by_grad_cam(package: Any, one: Subject, method: str, x: np.ndarray, provider: str) -> Peer:
     """pytorch-grad-cam's map, which it scales to the size of the picture and to 0 to 1."""
-    module, layer = prepared(one, "eager", provider)
+    module, layer = prepared(one, "eager", provider, NARROW if method in CHANNEL_BY_CHANNEL else None)
     targets = [import_module("pytorch_grad_cam.utils.model_targets").ClassifierOutputTarget(0)] * len(x)
     cam = getattr(package, CAMS[method])(model=module, target_layers=[layer])
     return lambda: cam(input_tensor=torch.from_numpy(x).to(provider).requires_grad_(), targets=targets)
 
 
-def by_zennit(module: nn.Module, x: np.ndarray, provider: str) -> np.ndarray:
+def by_zennit(method: str, module: nn.Module, x: np.ndarray, provider: str) -> np.ndarray:
     """The score of class 0, handed back; hooks, and BatchNorm merged into Conv, stand in the module for this run."""
-    merge = import_module("zennit.canonizers").SequentialMergeBatchNorm()
-    composite = import_module("zennit.composites").EpsilonPlus(canonizers=[merge])
     images = torch.from_numpy(x).to(provider).requires_grad_()
+    composite = _composite(method, images.detach())
     with import_module("zennit.attribution").Gradient(model=module, composite=composite) as gradient:
         chosen = torch.zeros(10, device=images.device)
         chosen[0] = 1
         return gradient(images, lambda scores: scores * chosen)[1].detach().cpu().numpy()
+
+
+def _composite(method: str, images: Tensor) -> Any:
+    composites, rules, types = (import_module(f"zennit.{name}") for name in ("composites", "rules", "types"))
+    options: dict[str, Any] = {"canonizers": [import_module("zennit.canonizers").SequentialMergeBatchNorm()]}
+    if method == "lrp-epsilon":
+        passed, layers = (types.Activation, rules.Pass()), ((types.Convolution, types.Linear), rules.Epsilon())
+        return composites.LayerMapComposite([passed, (types.AvgPool, rules.Norm()), layers], **options)
+    if method == "lrp-epsilon-gamma-box":
+        options |= {"low": images.amin((1, 2, 3), True), "high": images.amax((1, 2, 3), True)}
+        options["low"], options["high"] = (end.expand_as(images) for end in (options["low"], options["high"]))
+    return getattr(composites, ZENNIT[method])(**options)
 
 
 @cache

@@ -7,11 +7,9 @@ from typing import Any
 
 from ..generated import write_section
 from .machine import one_line
-from .settings import POINTS, TITLES
+from .settings import ALONE, GOALS, OURS, POINTS, SHARE, SHARED, TITLES
 
 __all__ = ["chart", "tables", "write_report"]
-
-OURS = "onnxray"
 
 
 def write_report(page: Path, results: dict[str, Any]) -> None:
@@ -25,13 +23,51 @@ def write_report(page: Path, results: dict[str, Any]) -> None:
 
 def tables(results: dict[str, Any]) -> str:
     """The machine in a sentence, a table of times, and one of memory and opening times."""
-    parts = [one_line(results["machine"]), times_table(results["row"])]
+    parts = [one_line(results["machine"]) + _clock(results["settings"]), goals_table(results["row"])]
+    parts.append(times_table(results["row"]))
     if results["settings"]["provider"] == "cuda":
         parts.insert(1, f"TF32 is {'on' if results['settings']['tf32'] else 'off'} on all sides.")
     if results["memory"]:
         parts.append(memory_table(results["memory"]))
+    parts = [part for part in parts if part]
     parts += [f"Failed: {TITLES.get(one['net'], one['net'])}: {one['error']}" for one in results["failure"]]
     return "\n\n".join(parts)
+
+
+def _clock(settings: dict[str, Any]) -> str:
+    return " Times are processor time, of all threads." if settings["clock"] == "processor" else ""
+
+
+def goals_table(rows: list[dict[str, Any]]) -> str:
+    """A line for each goal of a row: of its reference's time, of its time in the model, beside its quickest peer."""
+    goals = [(row, *goal) for row in rows for goal in _goals(row)]
+    missed = [
+        f"{TITLES[row['net']]}, {row['method']}: {what} {value} ({limit})"
+        for row, what, value, limit, met in goals
+        if not met
+    ]
+    if not goals:
+        return ""
+    said = f"{len(goals) - len(missed)} of {len(goals)} goals are met. Missed: {'; '.join(missed) or 'none'}."
+    lines = [
+        f"| {TITLES[row['net']]} | {row['method']} | {row['batch']} | {what} | {value} | {limit} | "
+        f"{'yes' if met else 'no'} |"
+        for row, what, value, limit, met in goals
+    ]
+    return "\n".join([said, "", "| net | method | batch | goal | measured | limit | met |", "|" + "---|" * 7, *lines])
+
+
+def _goals(row: dict[str, Any]) -> list[tuple[str, float, str, bool]]:
+    """What is measured, its value, the limit, and whether it is met."""
+    found: list[tuple[str, float, str, bool]] = []
+    if "of_reference" in row:
+        name, most = GOALS[row["method"]]
+        found.append((f"of the time of {name}", row["of_reference"], f"{most:g}", row["of_reference"] <= most))
+    if row["method"] in SHARED and "share_of_model" in row:
+        found.append(("share of the model", row["share_of_model"], f"{SHARE:g}", row["share_of_model"] >= SHARE))
+    if "ratio" in row:
+        found.append((f"of the time of {row['best_peer']}", row["ratio"], "1", row["ratio"] <= 1))
+    return found
 
 
 def times_table(rows: list[dict[str, Any]]) -> str:
@@ -110,5 +146,7 @@ def _draw(rows: list[dict[str, Any]], file: Path) -> None:
 
 
 def _peers(row: dict[str, Any]) -> list[str]:
-    """The sides but onnxray's; the forward pass is no measure of a method that runs many."""
-    return [name for name in row["sides"] if name != OURS and not (name == "forward" and row["method"] in POINTS)]
+    """The sides of other packages, and the forward pass, which is no measure of a method that runs many."""
+    hidden = ("forward",) if row["method"] in POINTS else ()
+    ours = [name for name in row["sides"] if name == ALONE or name.partition(",")[0] == OURS]
+    return [name for name in row["sides"] if name not in (*ours, *hidden)]

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 from nets import export, net
 
-__all__ = ["Subject", "last_convolution", "last_maps", "subject"]
+__all__ = ["NARROW", "Subject", "last_convolution", "last_maps", "subject"]
+
+NARROW = 320  # channels of the layer whose channels are looked at one by one
 
 POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 
@@ -61,12 +63,12 @@ def subject(name: str) -> Subject:
     return Subject(name, module, (128, 64))
 
 
-def last_maps(one: Subject) -> nn.Module:
-    """The last module but poolings whose output has maps; of a transformer the embedding of its patches."""
+def last_maps(one: Subject, most: int | None = None) -> nn.Module:
+    """The last module but poolings that makes maps, at ``most`` so many; of a transformer the embedding of patches."""
     found: list[nn.Module] = []
 
     def remember(layer: nn.Module, _: object, y: Tensor) -> None:
-        if y.dim() == 4 and y.shape[-1] > 1:
+        if y.dim() == 4 and y.shape[-1] > 1 and (most is None or y.shape[1] <= most):
             found.append(layer)
 
     leaves = [layer for layer in one.module.modules() if not (list(layer.children()) or isinstance(layer, POOLS))]
@@ -77,6 +79,8 @@ def last_maps(one: Subject) -> nn.Module:
     return found[-1]
 
 
-def last_convolution(one: Subject) -> str:
-    """The tensor that the last Conv of the exported model makes."""
-    return next(node.output[0] for node in reversed(one.proto.graph.node) if node.op_type == "Conv")
+def last_convolution(one: Subject, most: int | None = None) -> str:
+    """The tensor that the last Conv of the exported model makes, of at ``most`` so many channels."""
+    channels = {weights.name: weights.dims[0] for weights in one.proto.graph.initializer if weights.dims}
+    convolutions = [node for node in one.proto.graph.node if node.op_type == "Conv"]
+    return [node.output[0] for node in convolutions if most is None or channels[node.input[1]] <= most][-1]

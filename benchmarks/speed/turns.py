@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .settings import Settings
+from .settings import CLOCKS, Settings
 
 __all__ = ["Times", "take_turns"]
 
@@ -34,8 +34,10 @@ class Times:
 def take_turns(sides: Mapping[str, Callable[[], Any]], settings: Settings) -> dict[str, Times]:
     """One run of each side in each turn; each has run before, so that nothing is built or compiled any more.
 
-    A pause precedes each run: the threads of the side before wait actively for a while before they sleep.
+    A pause precedes each run: the threads of the side before wait actively for a while before they sleep. The clock
+    "processor" counts the seconds that all threads of the process worked.
     """
+    clock = CLOCKS[settings.clock]
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     least, most = settings.turns
     until = time.perf_counter() + settings.seconds
@@ -44,7 +46,7 @@ def take_turns(sides: Mapping[str, Callable[[], Any]], settings: Settings) -> di
             break
         for name, side in sides.items():
             time.sleep(settings.pause)
-            start = time.perf_counter()
+            start = clock()
             side()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     return {name: Times(values) for name, values in seconds.items()}

@@ -23,6 +23,10 @@ class Run:
     outputs: Sequence[str]
     seconds: float
 
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self.feeds.values())))
+
 
 @dataclass(frozen=True)
 class Watch:
@@ -32,16 +36,16 @@ class Watch:
 
 
 @contextmanager
-def watched() -> Iterator[Watch]:
+def watched(clock: Callable[[], float] = time.perf_counter) -> Iterator[Watch]:
     """Sessions run under a stopwatch meanwhile."""
     watch, run = Watch(), Session.run
 
     def timed(
         self: Session, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None
     ) -> dict[str, np.ndarray]:
-        start = time.perf_counter()
+        start = clock()
         results = run(self, feeds, outputs)
-        watch.runs.append(Run(self, feeds, list(results), time.perf_counter() - start))
+        watch.runs.append(Run(self, feeds, list(results), clock() - start))
         return results
 
     Session.run = timed
