@@ -51,7 +51,8 @@ class ExplanationGraph:
     If the graph has a float32 shadow, ``gap`` is the output with the difference of each row's scores from the model's,
     and ``bound`` the largest difference that rounding explains. ``layer`` is the name of the layer that the method
     looks at, if it does; ``layer_sized``: whether the totals are maps of its size. ``fed``: whether the tensors that
-    get the credit are those that the user feeds, not a layer inside the model.
+    get the credit are those that the user feeds, not a layer inside the model. ``shares_examples``: a run of several
+    turns takes the inputs, and gives the scores, of its examples once, see ``Emitted``.
     """
 
     model: Model
@@ -69,6 +70,7 @@ class ExplanationGraph:
     layer: str | None = None
     layer_sized: bool = False
     fed: bool = True
+    shares_examples: bool = False
     delta: str | None = None
     gap: str | None = None
     bound: float = 0.0
@@ -145,7 +147,8 @@ def explanation_graph(
         program, explained, target=str(wanted.name), reference=str(reference.name), totals=named, outputs=outputs,
         points={str(points[name].name): array for name, array in arrays.items()}, scores=scores,
         activations=emitted.activations, layer=emitted.layer, fed=features is None or features.inputs,
-        layer_sized=method.layer_sized and not emitted.input_sized, bound=bound, **names,
+        layer_sized=method.layer_sized and not emitted.input_sized, bound=bound,
+        shares_examples=emitted.shares_examples, **names,
     )  # fmt: skip
 
 

@@ -59,10 +59,12 @@ def run_samples(
     turns = limit // batch.examples * batch.examples or limit  # whole turns are summed at once
     for rows, places in _chunks(batch.examples, count, turns if batch.fixed is None else batch.fixed):
         filled = batch.fill(rows)
-        if not np.array_equal(filled, taken[0]):  # the examples of a run are often those of the run before
-            taken = filled, batch.take(filled)
-        feeds = _feeds(plan, taken[1], sums, filled, batch.fill(places))
+        fed = filled[: batch.examples] if plan.shares_examples else filled
+        if not np.array_equal(fed, taken[0]):  # the examples of a run are often those of the run before
+            taken = fed, batch.take(fed)
+        feeds = _feeds(plan, taken[1], sums, filled, batch.fill(places)) | {plan.target: sums.settled[fed]}
         results = session.run(feeds, plan.fetched(places[0] == 0, keep))
+        _check_examples(plan, results, len(fed))
         _collect(plan, batch, sums, rows, places, results)
         if missing and places[0] == 0 and (why := missing(sums.settled[rows], rows)):
             raise MissingTarget(why)
@@ -98,7 +100,15 @@ def _feeds(
     feeds = {**inputs} | {name: array[chosen] for name, array in plan.points.items()}
     if plan.points:
         feeds[plan.reference] = sums.scores[rows, 0]
-    return feeds | {plan.target: sums.settled[rows]}
+    return feeds
+
+
+def _check_examples(plan: ExplanationGraph, results: Mapping[str, np.ndarray], examples: int) -> None:
+    if (told := int(results[plan.examples][0])) != examples:
+        raise ModelError(
+            f"axis {plan.scores.axis} of the scores {plan.scores.tensor!r} was taken to count examples, but there were "
+            f"{told} for {examples} examples; name a tensor whose axis does by score="
+        )
 
 
 def _collect(
@@ -109,13 +119,8 @@ def _collect(
     places: np.ndarray,
     results: Mapping[str, np.ndarray],
 ) -> None:
-    keep, told = len(rows), int(results[plan.examples][0])
-    if told != len(batch.fill(rows)):
-        raise ModelError(
-            f"axis {plan.scores.axis} of the scores {plan.scores.tensor!r} was taken to count examples, but there were "
-            f"{told} for {len(batch.fill(rows))} examples; name a tensor whose axis does by score="
-        )
-    sums.scores[rows, places] = results[plan.score][:keep]
+    keep = len(rows)
+    sums.scores[rows, places] = np.resize(results[plan.score], keep)  # turn by turn where turns share them
     if places[0] == 0:  # the input itself settles the target; other points keep it
         sums.settled[rows] = results[plan.settled][:keep]
     if sums.delta is not None:

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from ..autodiff.streams import add_stream
 from ..graph.builder import GraphBuilder
 from .base import EmitContext
 from .channel_runs import TINY, Channel, ChannelMethod
@@ -22,17 +21,21 @@ class AblationCam(ChannelMethod):
     """A layer's feature maps, weighted by the fall of the score without each (Desai and Ramaswamy, 2020, WACV).
 
     Its doi is 10.1109/WACV45572.2020.9093360. The weight of a map is (y - y without it) / |y|; without it the map is
-    zero at all places. The model runs once for each channel. ``layer``, one alone, and ``relu`` as in grad-cam.
+    zero at all places. What lies behind the layer
+    runs once for each channel. ``layer``, one alone, and ``relu`` as in grad-cam.
     """
 
     name: ClassVar[str] = "ablation-cam"
     blank: ClassVar[str] = "without any one feature map of the layer the score stays the same; name another layer="
 
+    def start(self, context: EmitContext, layer: ir.Value) -> ir.Value:
+        return layer
+
     def emit_channel(self, context: EmitContext, channel: Channel) -> Mapping[str, ir.Value]:
         g = context.g
-        without = g.shaped_like(g.Mul(channel.value, g.Sub(1, channel.chosen)), channel.value)
-        instead = {channel.value: without, context.settled: context.settled}
-        score = add_stream(g, instead, [context.score])(context.score)
+        each = channel.rows(channel.value)
+        without = g.shaped_like(g.Mul(each, g.Sub(1, channel.chosen)), each)
+        score = channel.rows.stream(channel.value, without)
         fall = g.Div(g.Sub(context.reference, score), g.Max(g.Abs(context.reference), TINY))
         weight = g.Reshape(fall, [-1, *[1] * (g.rank(channel.own) - 1)])
         return {next(iter(context.inputs)): g.Mul(weight, channel.own)}

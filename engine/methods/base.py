@@ -78,7 +78,8 @@ class Emitted:
     The total of an input, by its name, is in the input's shape, or a layer's map. ``finish`` reads totals of other
     names, too. ``change`` (rows,) is what the attributions of a complete method of one point should add up to.
     ``layer`` is the name of the layer that the method looks at. ``input_sized``: the totals have the input's shape,
-    though maps of the method usually have that of a layer.
+    though maps of the method usually have that of a layer. ``shares_examples``: a run takes the inputs of its examples
+    once, and its points of each turn of these, so that the score that the graph gives is one of each example.
     """
 
     totals: Mapping[str, ir.Value]
@@ -86,6 +87,7 @@ class Emitted:
     change: ir.Value | None = None
     layer: str | None = None
     input_sized: bool = False
+    shares_examples: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from .cam_merged import settled
 from .explained import Explained
 from .grad_cam import folded
 from .option_help import LAYER, RELU
+from .repeated import Rows
 from .samplers import Sampler
 from .zero_maps import RECTIFIED
 
@@ -47,12 +48,14 @@ class Channels(Sampler):
 class Channel:
     """The channel of a row: its feature map (rows, *places), and the layer with 1 in that channel and 0 elsewhere.
 
-    At point 0 both are zero. ``value`` is the layer's tensor in the model itself, not in a float32 shadow.
+    At point 0 both are zero. ``value`` is the layer's tensor in the model itself, not in a float32 shadow; it has the
+    examples of a run, which ``rows`` repeats.
     """
 
     value: ir.Value
     own: ir.Value
     chosen: ir.Value
+    rows: Rows
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,10 @@ class ChannelMethod(Method):
         return True
 
     @abstractmethod
+    def start(self, context: EmitContext, layer: ir.Value) -> ir.Value:
+        """The tensor of the model that differs from row to row."""
+
+    @abstractmethod
     def emit_channel(self, context: EmitContext, channel: Channel) -> Mapping[str, ir.Value]:
         """The totals of the channel of a row."""
 
@@ -93,12 +100,15 @@ class ChannelMethod(Method):
         tensor = point.removeprefix(CHANNEL)
         value = context.model.value(tensor)
         axis = channel_axis(self.name, context.model, Layer(tensor, tensor), value)
-        maps = folded(g, g.as_float32(value), axis)
+        rows = Rows.of(context, number, self.start(context, value))
+        each = rows(value)
+        maps = folded(g, g.as_float32(each), axis)
         rank = g.rank(value)
         own = g.ReduceSum(g.Mul(maps.maps, _one_hot(g, number, maps.maps, maps.channels)), [maps.channels], keepdims=0)
-        channel = Channel(value, own, g.CastLike(_one_hot(g, number, value, axis % rank), value))
+        channel = Channel(value, own, g.CastLike(_one_hot(g, number, value, axis % rank), value), rows)
         layer = value.producer()
-        return Emitted(self.emit_channel(context, channel), layer=self.layer or (layer.name if layer else "") or tensor)
+        totals, name = self.emit_channel(context, channel), self.layer or (layer.name if layer else "") or tensor
+        return Emitted(totals, layer=name, shares_examples=rows.shared)
 
     def rectified(self, g: GraphBuilder, cam: ir.Value) -> ir.Value:
         return g.Relu(cam) if self.relu else cam

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from ..autodiff.streams import add_stream
 from ..graph.builder import GraphBuilder
 from .base import EmitContext
 from .channel_runs import TINY, Channel, ChannelMethod
@@ -25,22 +24,27 @@ class ScoreCam(ChannelMethod):
     """A layer's feature maps, weighted by the score of the input seen through each (Wang, 2020, arXiv:1910.01279).
 
     A feature map, enlarged bilinearly to the input and scaled to 0 to 1, multiplies the input; the weights are the
-    softmax of these scores over the channels. The model runs twice for each channel. ``layer``, one
+    softmax of these scores over the channels. The model runs once for each channel. ``layer``, one
     alone, and ``relu`` as in grad-cam.
     """
 
     name: ClassVar[str] = "score-cam"
     blank: ClassVar[str] = "the feature maps of the layer are zero everywhere; name another layer with layer="
 
+    def start(self, context: EmitContext, layer: ir.Value) -> ir.Value:
+        name, about = picture_of(self.name, context)
+        return context.model.value(about.tensor or name)
+
     def emit_channel(self, context: EmitContext, channel: Channel) -> Mapping[str, ir.Value]:
         g, (name, about) = context.g, picture_of(self.name, context, channel.own)
-        x = context.model.value(about.tensor or name)
+        seen = self.start(context, channel.value)
+        x = channel.rows(seen)
         wide = enlarged(g, channel.own, x, (about.channels or 0) + 1)
         places = list(range(1, g.rank(wide)))
         least, most = g.ReduceMin(wide, places, keepdims=1), g.ReduceMax(wide, places, keepdims=1)
         mask = g.Div(g.Sub(wide, least), g.Max(g.Sub(most, least), TINY))
         masked = g.shaped_like(g.Mul(x, g.CastLike(mask, x)), x)
-        score = add_stream(g, {x: masked, context.settled: context.settled}, [context.score])(context.score)
+        score = channel.rows.stream(seen, masked)
         drawn = g.ReduceMax(channel.chosen, list(range(1, g.rank(channel.chosen))), keepdims=0)  # 0 at point 0
         weight = g.Mul(g.as_float32(drawn), g.Exp(g.Sub(score, context.reference)))
         weight = g.Reshape(weight, [-1, *[1] * (g.rank(channel.own) - 1)])

@@ -103,3 +103,41 @@ def test_several_layers_are_refused() -> None:
     for method in METHODS:
         with pytest.raises(onnxray.InputError, match=f"{method} explains one layer"):
             onnxray.Explainer(CONV.proto(), method, layer=("conv", "relu"))
+
+
+NETS = {  # with how many examples the runs of all channels of two examples have
+    "behind the layer alone": (f"c = Conv(x, A) r = Relu(c) {HEAD}", (2, 2)),
+    "a sum with what is beside the layer": (
+        "s = Conv(x, A) c = Relu(s) d = Conv<pads=[1, 1, 1, 1]>(c, B) t = Add(s, d) r = Relu(t) " + HEAD,
+        (2, 2),
+    ),
+    "the number of rows beside the layer": (
+        "c = Conv(x, A) r = Relu(c) p = GlobalAveragePool(r) f = Flatten(p) n = Shape<end=1>(x) d = Div(n, n) "
+        "e = Cast<to=1>(d) h = Mul(f, e) y = MatMul(h, W)",
+        (8, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("method", METHODS)
+def test_the_model_runs_once_for_each_example_where_it_can(
+    name: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the map that one row in each run gives."""
+    text, examples = NETS[name]
+    given = WEIGHTS | ({"B": normal(4, 4, 3, 3)} if "B)" in text else {})
+    net = model(f"net (float[N, 3, 8, 6] x) => (float[N, 5] y) {{ {text} }}", given)
+    single = onnxray.Explainer(net, method, layer="c", memory=1)(X, target=[1, 2])
+    run, seen = onnxray.runtime.Session.run, list[int]()
+
+    def watched(self: object, feeds: dict[str, Array], outputs: object = None) -> object:
+        seen.extend(len(array) for name, array in feeds.items() if name == "x")
+        return run(self, feeds, outputs)
+
+    explainer = onnxray.Explainer(net, method, layer="c")
+    monkeypatch.setattr(onnxray.runtime.Session, "run", watched)
+    found = explainer(X, target=[1, 2])
+    assert max(seen) == examples[METHODS.index(method)]
+    assert distance(found.values, np.asarray(single.values)) <= TOLERANCE
+    assert np.any(found.values)
