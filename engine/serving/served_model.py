@@ -91,7 +91,13 @@ class ServedModel:
         """Whether rows of several requests may be run together: all inputs count rows on their first axis."""
         first = all(batch_axis(self.model, value) == 0 for value in self.model.inputs)
         known = self.scores.known and self.scores.count is not None and not self.scores.whole
-        return first and known and fixed_batch(self.model) is None and not is_mixed(self.model)
+        mixed = is_mixed(self.model) or any("Dynamic" in node.op_type for node in self.model.graph)  # quantisation
+        return first and known and fixed_batch(self.model) is None and not mixed
+
+    @cached_property
+    def one_by_one(self) -> Mapping[str, bool]:
+        """Of each method whether the map of an example is the same whatever is explained with it."""
+        return {name: explainer.method.one_by_one for name, explainer in self.side.explainers.items()}
 
     def explainer(self, method: str) -> Explainer:
         """The explainer of a method, opened where it is not; others are closed where memory is short."""
@@ -172,7 +178,9 @@ def served_model(
     side = _opened(side, named=bool(methods))
     shared = SharedMemory(parse_memory(memory), [side])
     encoder = None if tokenizer is None else TextEncoder(source, tokenizer)
-    return ServedModel(name, side, known_labels(source, score, labels), shared, read, encoder)
+    made = ServedModel(name, side, known_labels(source, score, labels), shared, read, encoder)
+    _ = made.one_by_one  # while all explainers are open
+    return made
 
 
 def _opened(side: ModelUnderTest, named: bool) -> ModelUnderTest:

@@ -35,7 +35,9 @@ LOGGING: dict[str, Any] = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {"onnxray.serving": {"level": "INFO"}, "uvicorn": {"level": "INFO"}},
 }
-LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+CLOSING = b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+LATE, LARGE = (b"HTTP/1.1 " + status + CLOSING for status in (b"408 Request Timeout", b"431 Headers Too Large"))
+HEADERS = 64 * 1024  # bytes
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -68,12 +70,13 @@ def run_server(service: Service, at: socket.socket) -> None:
 
 
 class Patient(HttpToolsProtocol):
-    """A connection that is closed where the headers of a request do not come in time."""
+    """A connection that is closed where the headers of a request do not come in time, or do not end."""
 
     def __init__(self, limits: Limits, /, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._seconds = limits.patience
         self._waits: asyncio.TimerHandle | None = None
+        self._read = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -87,20 +90,23 @@ class Patient(HttpToolsProtocol):
         if self._waits is None and (self.cycle is None or self.cycle.response_complete):
             self._wait()
         super().data_received(data)
+        self._read = self._read + len(data) if self._waits is not None else 0
+        if self._read > HEADERS:
+            self._end(LARGE)
 
     def on_headers_complete(self) -> None:
         self._wait_no_more()
         super().on_headers_complete()
 
     def _wait(self) -> None:
-        self._waits = self.loop.call_later(self._seconds, self._late)
+        self._waits = self.loop.call_later(self._seconds, self._end, LATE)
 
     def _wait_no_more(self) -> None:
         if self._waits is not None:
             self._waits.cancel()
             self._waits = None
 
-    def _late(self) -> None:
+    def _end(self, answer: bytes) -> None:
         if not self.transport.is_closing():
-            self.transport.write(LATE)
+            self.transport.write(answer)
             self.transport.close()

@@ -118,7 +118,10 @@ class Service:
                 self.failed = error
                 return
             entry.ready = True
-            log.info("ready", extra={"model": name, "methods": list(entry.model.methods)})
+            held, total = entry.model.memory.held, entry.model.memory.total
+            log.info("ready", extra={"model": name, "methods": list(entry.model.methods), "bytes": held})
+            if held > total:
+                log.warning("the sessions take more than the memory", extra={"model": name, "bytes": held, "of": total})
         self.metrics.ready.set(1)
 
     async def close(self) -> None:

@@ -35,8 +35,7 @@ async def warm_up(model: ServedModel, batcher: Batcher[Any, Any], sample: Any = 
 
 
 async def _explained(model: ServedModel, batcher: Batcher[Any, Any], method: str, given: Prepared) -> None:
-    more = model.side.explainers[method].method.one_by_one
-    used = given if more or given.batch.examples > 1 else _twice(given)
+    used = given if model.one_by_one[method] or given.batch.examples > 1 else _twice(given)
     try:
         target: Wanted = wanted(model, "top1" if model.scores.single else _first(model), used.batch.examples)
         await batcher(Explain(model, used, method, target), delay=0)

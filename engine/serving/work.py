@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class Predict:
     def rows(self) -> int:
         return self.given.batch.examples
 
-    @property
+    @cached_property
     def key(self) -> Hashable | None:
         """Equal for rows of equal shapes; None where an output may not count rows."""
         joins = self.model.joins and not self.model.singles
@@ -70,10 +71,10 @@ class Explain:
     def rows(self) -> int:
         return self.given.batch.examples
 
-    @property
+    @cached_property
     def key(self) -> Hashable | None:
         """Equal for rows of equal shapes, of one method and one kind of score; None for what is explained alone."""
-        if self.wanted.places is None or not self.model.side.explainers[self.method].method.one_by_one:
+        if self.wanted.places is None or not self.model.one_by_one[self.method]:
             return None
         return self.method, self.wanted.score.kind, _shapes(self.given)
 

@@ -89,3 +89,14 @@ def test_several_inputs_and_a_fixed_batch() -> None:
     told = explained.json()["explanations"]
     assert all(np.allclose([one["values"][name] for one in told], found.values[name], atol=1e-6) for name in "ab")
     assert (missing.status_code, missing.json()["error"]) == (400, "no array for input b; the model takes: a, b")
+
+
+ROUNDED = (
+    """dynamic (real[N, 3] x) => (real[N, 3] y) { q, s, z = DynamicQuantizeLinear(x)  y = DequantizeLinear(q, s, z) }"""
+)
+
+
+def test_rows_that_are_rounded_together_share_no_run() -> None:
+    """Dynamic quantisation takes the range of all rows: another's request would change the answer."""
+    model = served_model(parsed(ROUNDED), "dynamic", ["feature-ablation"], threads=1)
+    assert not model.joins

@@ -105,6 +105,16 @@ def test_slow_senders_are_let_go(tmp_path: Path) -> None:
         assert 'onnxray_errors_total{kind="slow",model="digits"} 20.0' in numbers
 
 
+def test_headers_without_an_end_are_refused(tmp_path: Path) -> None:
+    with (
+        started(tmp_path, "-m", "saliency", "--threads", "1") as service,
+        socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=30) as one,
+    ):
+        one.sendall(b"GET / HTTP/1.1\r\n" + b"x: " + b"y" * 70_000)
+        assert one.recv(4096).startswith(b"HTTP/1.1 431 ")
+        assert service.end() == 143
+
+
 def test_clients_that_leave_free_their_place(tmp_path: Path) -> None:
     """A hundred leave while a run is long; the next one is answered soon, and nothing is left in the queue."""
     options = ["-m", "occlusion", "--option", "window=2", "--option", "stride=1", "--threads", "1", "--queue", "200"]
