@@ -17,6 +17,7 @@ EXTRAS = {  # all others: gate
     **dict.fromkeys(("fastapi", "fastapi_offline", "httptools", "prometheus_client"), "serve"),
     "dask": "dask",
     "distributed": "dask",
+    "fsspec": "remote",
     "pebble": "run",
     "pyarrow": "parquet",
     "pythonjsonlogger": "serve",

@@ -33,7 +33,8 @@ DataPath = Annotated[
     list[Path],
     Argument(
         metavar="DATA...",
-        help="Pictures, a folder (its sub-folders are labels), or one .npy, .npz, .csv or .parquet file.",
+        help="Pictures, folders (sub-folders are labels), files of many samples (.npy, .npz, .csv, .parquet, .tar), "
+        "folders of Hugging Face's save_to_disk, or URLs such as s3://bucket/photos.",
         show_default=False,
     ),
 ]

@@ -14,7 +14,7 @@ from PIL import Image
 from ..errors import InputError
 from .files import ARRAYS
 
-__all__ = ["SOURCES", "files_in", "find_files", "sub_folders"]
+__all__ = ["SOURCES", "files_in", "find_files", "model_endings", "sub_folders"]
 
 SOURCES = "sources.json"  # in a folder of results, which is never searched: its pictures are maps
 NAMED = 4  # files that a warning names
@@ -41,7 +41,7 @@ def files_in(folder: Path) -> list[Path]:
     Hidden files and folders of results are left out; so is, with a warning, what no model takes, by its name's ending.
     InputError: there is none.
     """
-    endings, known, others = {"", *ARRAYS, *_picture_endings()}, [], []
+    endings, known, others = model_endings(), [], []
     for file in _walk(folder, set()):
         (known if file.suffix.lower() in endings else others).append(file)
     if not known:
@@ -87,6 +87,7 @@ def _walk(folder: Path, walked: set[str]) -> Iterator[Path]:
 
 
 @cache
-def _picture_endings() -> frozenset[str]:
-    """The endings of names that Pillow reads."""
-    return frozenset(ending for ending, name in Image.registered_extensions().items() if name in Image.OPEN)
+def model_endings() -> frozenset[str]:
+    """The endings of names of files that models take: arrays, what Pillow reads, and none."""
+    pictures = (ending for ending, name in Image.registered_extensions().items() if name in Image.OPEN)
+    return frozenset({"", *ARRAYS, *pictures})

@@ -17,7 +17,7 @@ from ..data.preprocess import Preprocess
 from ..errors import OnnxrayError
 from ..methods.checks import check_whole
 from ..samples.sample import Samples
-from ..samples.sample_set import open_samples
+from ..samples.sample_set import Data, open_samples
 from ..support.choice import choose
 from ..support.folder_lock import folder_lock
 from ..support.writing import make_folder, writing
@@ -76,7 +76,8 @@ def run(
 
     Args:
         model: Path of an .onnx file.
-        data: Pictures, folders of them, or one .npy, .npz, .csv or .parquet file of arrays.
+        data: Pictures, folders of them, files of many samples (.npy, .npz, .csv, .parquet, .tar), folders of Hugging
+            Face's ``save_to_disk``, or URLs of these; one of them, or several.
         out: Folder of the results, created if missing.
         method: Name of an attribution method.
         target: As in a call of an ``Explainer``; the same for each sample.
@@ -116,7 +117,6 @@ def run(
         (40, 0, 40)
     """
     began, folder = time.perf_counter(), make_folder(Path(out))
-    files = [Path(one) for one in ([data] if isinstance(data, str | PathLike) else data)]
     check_whole("batch", batch, 1)
     check_whole("piece", piece, 1)
     settings = RunSettings(
@@ -125,7 +125,7 @@ def run(
     )  # fmt: skip
     choose(executor, EXECUTORS, "executor")
     with folder_lock(folder, wait=False):
-        samples, names, held = _begin(settings, files, folder, piece)
+        samples, names, held = _begin(settings, data, folder, piece)
         todo = missing(len(names), piece, held)
         left = sum(map(len, todo))
         report = RunReport(folder, 0, len(names) - left, left, sum(held.values()), 0.0)
@@ -138,14 +138,12 @@ def run(
     return replace(report, seconds=time.perf_counter() - began)
 
 
-def _begin(
-    settings: RunSettings, files: Sequence[Path], folder: Path, size: int
-) -> tuple[Samples, list[str], dict[Piece, int]]:
+def _begin(settings: RunSettings, data: Data, folder: Path, size: int) -> tuple[Samples, list[str], dict[Piece, int]]:
     """All samples, their names, and the pieces that are there, with their errors, if the folder is this run's."""
     opened_run.cache_clear()  # the model may have changed since an earlier run of this process
     explainer = opened_run(pickle.dumps(settings)).explainer  # what is wrong is said before any worker starts
-    samples = open_samples(files, explainer.model, settings.labels)
-    names, listing = listing_digest(samples, files)
+    samples = open_samples(data, explainer.model, settings.labels)
+    names, listing = listing_digest(samples)
     digest = explainer.model.digest
     wanted = Manifest(FORMAT, digest, settings.identity(), len(names), listing, size, versions())
     settled_manifest(folder, wanted)

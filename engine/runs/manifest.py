@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,14 +37,13 @@ class Manifest:
     versions: dict[str, str]
 
 
-def listing_digest(samples: Samples, files: Sequence[Path]) -> tuple[list[str], str]:
-    """The names of all samples, and a digest of these with sizes and times, also those of the data's own files."""
+def listing_digest(samples: Samples) -> tuple[list[str], str]:
+    """The names of all samples, and a digest of these with sizes and times."""
     names, found = [], hashlib.sha256()
-    for file in files:
-        found.update(stamp_of(file).encode())
     for sample in samples.listed():
         names.append(sample.name)
-        found.update(f"{sample.name}\0{'' if sample.path is None else stamp_of(sample.path)}\n".encode())
+        stamp = sample.stamp if sample.path is None else stamp_of(sample.path)
+        found.update(f"{sample.name}\0{stamp}\n".encode())
     return names, found.hexdigest()
 
 

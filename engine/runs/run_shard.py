@@ -143,7 +143,7 @@ def _rows(
         index = opened.score.label_of(told)
         yield SampleRow(
             name,
-            source=location.source,
+            source=held[k].source,
             digest=held[k].digest,
             target=opened.score.words(told, opened.labels, opened.scores),
             index=index,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from ..errors import InputError
 from ..graph.model import Model
 from ..support.fingerprint import file_digest, fingerprint
 from .array_files import RowCursor
-from .locations import FilePart, Location, stamp_of
-from .tables import table_rows
+from .locations import FilePart, Location
+from .record_columns import Held
+from .remote import url_bytes, url_of
+from .tables import fetched, table_rows, table_stamp
 
 __all__ = ["Content", "DataChanged", "Reader"]
 
@@ -28,10 +31,11 @@ class DataChanged(InputError):
 
 @dataclass(frozen=True)
 class Content:
-    """What a sample holds, as an ``Explainer`` takes it, and the digest of its bytes or of its numbers."""
+    """What a sample holds, as an ``Explainer`` takes it, the digest of its bytes or of its numbers, and its file."""
 
     given: Any
     digest: str
+    source: str | None
 
 
 @dataclass
@@ -45,28 +49,54 @@ class Reader:
         """The sample; InputError where it cannot be read, DataChanged where its table is another."""
         if isinstance(location, FilePart):
             return self._file(location)
-        given = self._table(location.file, location.stamp).at(location.row)[0]()
-        return Content(given, fingerprint(given))
+        return self.content(self._table(location.file, location.stamp).at(location.row)[0]())
+
+    def content(self, held: Any) -> Content:
+        """What a row of a table holds: arrays, the bytes of a file, or where a file is."""
+        if isinstance(held, FilePart):
+            return self._file(held)
+        if isinstance(held, Held):
+            return self._decoded(held.content, held.name)
+        return Content(held, fingerprint(held), None)
+
+    def given(self, held: Any) -> Any:
+        """The same, without its digest."""
+        return self.content(held).given if isinstance(held, FilePart | Held) else held
 
     def _file(self, part: FilePart) -> Content:
         path = Path(part.file)
-        if not is_picture(path):
-            return Content(read_given(self.model, path).inputs, file_digest(path))
-        held = _bytes(path)
-        return Content(opened_picture(io.BytesIO(held), part.source), hashlib.sha256(held).hexdigest())
+        if url_of(part.file) is None and not part.name and not is_picture(path):
+            return Content(read_given(self.model, path).inputs, file_digest(path), part.source)
+        return self._decoded(_bytes(part), part.source)
+
+    def _decoded(self, held: bytes, source: str) -> Content:
+        digest = hashlib.sha256(held).hexdigest()
+        if is_picture(Path(source)):
+            return Content(opened_picture(io.BytesIO(held), source), digest, source)
+        with tempfile.TemporaryDirectory(prefix="onnxray-") as folder:
+            file = Path(folder) / Path(source).name
+            file.write_bytes(held)
+            try:
+                return Content(read_given(self.model, file).inputs, digest, source)
+            except InputError as error:
+                raise InputError(str(error).replace(str(file), source)) from error
 
     def _table(self, file: str, stamp: str) -> RowCursor:
         if (file, stamp) not in self.tables:
-            if stamp_of(Path(file)) != stamp:
+            if url_of(file) is None and table_stamp(Path(file)) != stamp:
                 raise DataChanged(f"the data changed since the run began: {file} is another file now")
             if len(self.tables) >= TABLES:
                 self.tables.pop(next(iter(self.tables)))
-            self.tables[file, stamp] = RowCursor(table_rows(Path(file), self.model))
+            self.tables[file, stamp] = RowCursor(table_rows(fetched(file), self.model))
         return self.tables[file, stamp]
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(part: FilePart) -> bytes:
+    if url_of(part.file) is not None:
+        return url_bytes(part.file, part.start, part.stop)
     try:
-        return path.read_bytes()
+        with Path(part.file).open("rb") as stream:
+            stream.seek(part.start)
+            return stream.read(-1 if part.stop is None else part.stop - part.start)
     except OSError as error:
-        raise InputError(f"{path} cannot be read as a picture: {error.strerror or error}") from error
+        raise InputError(f"{part.source} cannot be read as a picture: {error.strerror or error}") from error

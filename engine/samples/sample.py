@@ -20,7 +20,8 @@ __all__ = ["Sample", "Samples"]
 class Sample:
     """One input: ``load`` reads it when its turn comes, as a picture or as arrays of one example.
 
-    ``location`` is where another process finds it, of what is in files.
+    ``location`` is where another process finds it, of what is in files; ``stamp`` tells the file of a table, a tar file
+    or a URL from a later one.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Sample:
     label: int | None = None
     path: Path | None = None
     location: Location | None = None
+    stamp: str = ""
 
     def required_label(self) -> int:
         """The label of a sample whose class is explained; an InputError where it has none."""

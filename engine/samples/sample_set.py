@@ -1,13 +1,13 @@
 """The samples of a comparison, read one after another, so that memory does not grow with their number.
 
 Pictures, a folder (its sub-folders are labels), .npy and .npz arrays whose first axis counts samples, tables as .csv
-and .parquet; in Python arrays, and pairs of inputs and labels, too.
+and .parquet, WebDataset tar files, data sets of Hugging Face, URLs; in Python arrays, and pairs of inputs and labels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from itertools import groupby
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,13 @@ from ..data.labels import Labels, labels_of
 from ..errors import InputError
 from ..graph.model import Model
 from .array_files import ArrayRow, ArrayRows
-from .locations import FilePart, TableRow, stamp_of
+from .arrow_files import STATE
+from .data_parts import joined, rows_as_samples, table_samples, tar_file_samples, url_samples
+from .locations import FilePart
+from .reader import Reader
+from .remote import local_path, url_of
 from .sample import Sample, Samples
-from .tables import is_table, table_rows
+from .tables import is_table
 
 __all__ = ["Data", "modules_for", "open_samples"]
 
@@ -34,8 +38,10 @@ Data = Any  # what open_samples takes
 def modules_for(data: Data) -> tuple[str, ...]:
     """The modules of extras that reading the data takes."""
     paths = [data] if isinstance(data, str | PathLike) else data if isinstance(data, list) else []
-    tables = [one for one in paths if isinstance(one, str | PathLike) and Path(one).suffix.lower() == ".parquet"]
-    return ("pyarrow",) if tables else ()
+    named = [one for one in paths if isinstance(one, str | PathLike)]
+    tables = [one for one in named if Path(one).suffix.lower() == ".parquet" or (Path(one) / STATE).is_file()]
+    urls = [one for one in named if url_of(one) is not None]
+    return (*(("pyarrow",) if tables else ()), *(("fsspec",) if urls else ()))
 
 
 def open_samples(data: Data, model: Model, labels: Labels | None = None) -> Samples:
@@ -44,19 +50,46 @@ def open_samples(data: Data, model: Model, labels: Labels | None = None) -> Samp
     if isinstance(data, Samples):
         return data
     if isinstance(data, str | PathLike):
-        return _of_paths([Path(data)], model, known)
+        return _of_inputs([data], model, known)
     if isinstance(data, Sequence) and not isinstance(data, tuple) and all(isinstance(d, str | PathLike) for d in data):
-        return _of_paths([Path(one) for one in data], model, known)
+        return _of_inputs(data, model, known)
     if isinstance(data, Sequence) and data and all(isinstance(one, Image.Image) for one in data):
         return Samples(len(data), lambda: (Sample(f"picture {k}", lambda p=p: p) for k, p in enumerate(data)), False)
     return _of_arrays(data, model)
 
 
-def _of_paths(paths: Sequence[Path], model: Model, labels: Labels) -> Samples:
-    if len(paths) == 1 and is_table(paths[0]):
-        return _of_table(paths[0], model)
+def _of_inputs(given: Sequence[str | PathLike[str]], model: Model, labels: Labels) -> Samples:
+    """The samples of files, folders, patterns and URLs, in their order; those of neighbouring files found together."""
+    parts: list[Samples] = []
+    alone = len(given) == 1
+    for is_file, group in groupby(given, key=lambda one: _is_plain(one, model, alone)):
+        if is_file:
+            parts.append(_of_paths([local_path(one) for one in group], model, labels, alone))
+        else:
+            parts += [_of_many(one, model, alone) for one in group]
+    if not parts:
+        raise InputError("no data are given; name files, folders or URLs")
+    return joined(parts)
+
+
+def _is_plain(one: str | PathLike[str], model: Model, alone: bool) -> bool:
+    """Whether this is a file that is one sample, a folder of such files or a pattern."""
+    path = local_path(one)
+    tar = path.suffix.lower() == ".tar" and path.is_file()
+    return url_of(one) is None and not tar and not is_table(path, model, alone)
+
+
+def _of_many(one: str | PathLike[str], model: Model, alone: bool) -> Samples:
+    if (url := url_of(one)) is not None:
+        return url_samples(url, model, alone)
+    path = local_path(one)
+    name, whole = path.name if alone else str(path), str(path.absolute())
+    return tar_file_samples(whole, name, model) if path.suffix == ".tar" else table_samples(whole, name, model)
+
+
+def _of_paths(paths: Sequence[Path], model: Model, labels: Labels, alone: bool) -> Samples:
     files = _labelled_files(paths, labels)
-    top = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
+    top = paths[0] if alone and paths[0].is_dir() else None
     return Samples(
         len(files),
         lambda: (_of_file(file, label, model, top) for file, label in files),
@@ -99,28 +132,6 @@ def _index(name: str, labels: Labels) -> int:
     return found
 
 
-def _of_table(file: Path, model: Model) -> Samples:
-    rows, stamp, whole = table_rows(file, model), stamp_of(file), str(file.absolute())
-
-    def at(index: int) -> Sample:
-        def load() -> Any:
-            return next(rows.each(index))[0]()
-
-        return Sample(f"{file.name}:{index}", load, location=TableRow(whole, index, stamp))
-
-    return replace(_of_rows(rows, file.name), at=at)
-
-
-def _of_rows(rows: ArrayRows, name: str) -> Samples:
-    def each() -> Iterator[Sample]:
-        for index, (load, label) in enumerate(rows.each(0)):
-            yield Sample(f"{name}:{index}", load, label)
-
-    if not rows.count:
-        raise InputError(f"{name} holds no samples")
-    return Samples(rows.count, each, rows.labelled)
-
-
 def _of_arrays(data: Any, model: Model) -> Samples:
     """An array, a dict of them, or a pair of these and labels."""
     inputs, labels = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
@@ -135,4 +146,4 @@ def _of_arrays(data: Any, model: Model) -> Samples:
     def each(start: int) -> Iterator[ArrayRow]:
         return ((lambda k=k: one(k), None if labels is None else int(labels[k])) for k in range(start, count))
 
-    return _of_rows(ArrayRows(count, each, labels is not None), "sample")
+    return rows_as_samples(ArrayRows(count, each, labels is not None), "sample", Reader(model))
