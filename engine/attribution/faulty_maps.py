@@ -80,7 +80,7 @@ def faults_of(
 ) -> list[Fault]:
     """The faults of a batch, whose ``values`` by input count examples first; ``controls`` as from ``control_maps``.
 
-    A constant map is a fault where a layer is explained, as it says where evidence lies.
+    A constant map is a fault where a layer is explained, as it says where evidence lies, or a window covers all.
     """
     flat = [array.reshape(len(array), -1) for array in values]
     least, most = ([end(rows, 1) for rows in flat] for end in (np.min, np.max))  # of a row with a NaN both are NaN
@@ -88,7 +88,8 @@ def faults_of(
     if (finite & differ).all():
         return []
     zero = finite & ~np.any(least, axis=0) & ~np.any(most, axis=0)
-    same = finite & ~zero & ~differ & method.layer_sized
+    told = bool(method.uniform) and (method.layer_sized or any(rows.shape[1] > 1 for rows in flat))
+    same = finite & ~zero & ~differ & told
     found = [Fault(int(k), NOT_FINITE, _overflow(scores[k])) for k in np.flatnonzero(~finite)]
     found += [Fault(int(k), "is the same everywhere", method.uniform) for k in np.flatnonzero(same)]
     rows = np.flatnonzero(zero)

@@ -45,7 +45,7 @@ _KEPT = _MOVES | {
     *("ReduceMax", "ReduceMean", "ReduceSum", "Resize", "Sum", "Where"),
 }
 
-_OF_TRANSFORMERS = frozenset({"LayerNormalization", "RMSNormalization", "Softmax"})  # the composite attnlrp has rules
+_OF_TRANSFORMERS = frozenset({"Div", "LayerNormalization", "RMSNormalization", "Reciprocal", "Softmax", "Sqrt"})
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def _halve(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Unsettled:
 
 def _refused(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
     name = node.name or str(node.outputs[0].name)
-    elsewhere = "; the composite 'attnlrp' has one" if node.op_type in _OF_TRANSFORMERS else ""
+    elsewhere = "; composite='attnlrp' is for transformers" if node.op_type in _OF_TRANSFORMERS else ""
     raise UnsupportedOperator(f"operator {node.op_type} (node {name!r}) has no rule of relevance{elsewhere}")
 
 

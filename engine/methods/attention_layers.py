@@ -92,7 +92,7 @@ def _check_square(method: str, value: ir.Value, size: int | None) -> None:
     queries, keys = _size(value, -2), _size(value, -1)
     if rank < 3 or axis not in (-1, rank - 1):
         raise ModelError(f"{method}: {_name(value)!r} of shape {value.shape} is no attention of tokens x tokens")
-    if queries != keys or keys != size:
+    if queries not in (None, keys) or keys != size:  # None: open until the model runs
         wanted = f"{size} x {size}, as the last attention" if queries == keys else "as many as it reads"
         raise ModelError(
             f"{method}: {_name(value)!r} attends from {queries} to {keys} tokens, not {wanted}: the rollout needs "

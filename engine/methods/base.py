@@ -112,7 +112,7 @@ class Method(ABC):
         "the score does not change with the input near it: Relus that are off, saturated activations or operators that "
         "round block every path; occlusion needs no gradient"
     )  # the usual reason for a map that is zero everywhere, where no method of ``relaxed`` tells another
-    uniform: ClassVar[str] = "the layer's map has one value; name a layer with a larger map (layer=, --layer)"
+    uniform: ClassVar[str] = ""  # the usual reason for a map that is the same everywhere; none: that is no fault
 
     def samplers(self) -> Sequence[Sampler]:
         """Which points the method looks at; none: the input itself alone. Of several it looks at their product."""

@@ -64,6 +64,7 @@ class ChannelMethod(Method):
 
     has_layer: ClassVar[bool] = True
     layer_sized: ClassVar[bool] = True
+    uniform: ClassVar[str] = "the layer's map has one value; name a layer with a larger map by layer="
     differentiates: ClassVar[bool] = False
     layer: str | None = field(default=None, metadata=LAYER)
     relu: bool = field(default=True, metadata=RELU)

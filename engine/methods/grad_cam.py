@@ -50,6 +50,7 @@ class ClassActivationMap(Method):
 
     has_layer: ClassVar[bool] = True
     layer_sized: ClassVar[bool] = True
+    uniform: ClassVar[str] = "the layer's map has one value; name a layer with a larger map by layer="
     layer: Layers = field(default=None, metadata=LAYER)
     relu: bool = field(default=True, metadata=RELU)
 
@@ -88,10 +89,7 @@ class ClassActivationMap(Method):
 
     def relaxed(self) -> list[tuple[Method, str]]:
         named = self.layer if isinstance(self.layer, str) else ", ".join(self.layer or ["the default layer"])
-        beside = (
-            f"the score does not depend on {named!r} here, though on the input; name "
-            "another layer with layer= (--layer)"
-        )
+        beside = f"the score does not depend on {named!r} here, though on the input; name another layer with layer="
         rectified = [(replace(self, relu=False), RECTIFIED)] if self.relu else []
         return [*rectified, (Saliency(), beside)]
 

@@ -30,6 +30,7 @@ class Occlusion(Method):
     name: ClassVar[str] = "occlusion"
     reduction: ClassVar[Reduction] = "mean"
     differentiates: ClassVar[bool] = False
+    uniform: ClassVar[str] = "each window covers all of it: no place is told from another; choose a smaller window="
     blank: ClassVar[str] = "covering a window never changes the score; choose a larger window= or another baseline="
     window: Extent = field(
         default=None, metadata={"help": "size of the window, a number or one per axis as in 3,16,16"}

@@ -47,7 +47,7 @@ class TreeShap(GroupMethod):
         if self.baseline is None:
             raise InputError(
                 "tree-shap compares with background data; give baseline=, an array of rows such as 100 of the training "
-                "data (on the command line --baseline rows.npy)"
+                "data (a file of them: --baseline rows.npy)"
             )
         return (EveryBaseline(self.baseline),)
 

@@ -154,7 +154,7 @@ def test_a_map_of_one_value() -> None:
     (said,) = told("grad-cam", proto, CONV.x(1), layer="head", relu=False)
     assert said == (
         "the grad-cam map is the same everywhere: the layer's map has one value; name a layer with a larger map "
-        "(layer=, --layer)"
+        "by layer="
     )
 
 
@@ -187,3 +187,8 @@ def test_the_gate_tells_it_too() -> None:
     side = open_model_under_test(dead(), ["saliency"], threads=1)
     with pytest.warns(UserWarning, match="the saliency map is zero everywhere"):
         side.evidence(side.prepared(DENSE.x(1)), 0)
+
+
+def test_a_window_that_covers_all_tells_no_place_from_another() -> None:
+    with pytest.warns(UserWarning, match="is the same everywhere: each window covers all of it"):
+        onnxray.explain(CONV.proto(), CONV.x(), "occlusion", target=0, window=99)

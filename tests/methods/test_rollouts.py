@@ -13,6 +13,7 @@ import pytest
 from attention_nets import ATTENTION, ROLLOUTS, Attentive, attention_rollout, gradient_rollout, vision_transformer
 from by_hand import TOLERANCE, Array, model, normal
 from measures import distance
+from real_files import path
 
 METHODS = list(ROLLOUTS)
 SLOW = partial(pytest.param, marks=pytest.mark.slow)
@@ -157,6 +158,21 @@ def test_attention_spelt_otherwise(form: str) -> None:
     proto.graph.initializer.extend(onnx.numpy_helper.from_array(v, name) for name, v in MORE.items() if name in used)
     found = onnxray.explain(proto, x, "gradient-rollout", target=2)
     assert distance(found.values, plain()) <= TOLERANCE
+
+
+@words_note
+@pytest.mark.slow
+def test_queries_may_be_as_many_as_only_a_run_tells() -> None:
+    """As in exports of TensorFlow, whose shapes are computed: the keys alone are counted."""
+    file = path("ort_TFBertForQuestionAnswering_tiny")
+    if not file.exists():
+        pytest.skip(f"{file.name} of shared/data is not here")
+    ids, ones = np.arange(1, 8, dtype=np.int32)[None], np.ones((1, 7), np.int32)
+    given = {"input_ids": ids, "attention_mask": ones, "token_type_ids": 0 * ones}
+    found = onnxray.explain(file, given, "attention-rollout", target=3).map()
+    assert found.shape == (1, 7)
+    assert found.min() > 0
+    assert found.sum() == pytest.approx(1, abs=1e-5)  # as the rows of every layer's attention
 
 
 # What has no rollout ------------------------------------------------------------------------------------------

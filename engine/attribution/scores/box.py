@@ -9,15 +9,14 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 import onnx_ir as ir
 
-from ...data.arrays import as_array
 from ...data.labels import Labels
 from ...detection.detector import SIDES, Boxes
-from ...detection.suppression import Kept, kept_boxes, overlap_with
-from ...errors import InputError
+from ...detection.suppression import kept_boxes
 from ...graph.builder import GraphBuilder
 from ...methods.checks import check_whole
 from ...support.choice import choose
 from ..score_axes import ScoreAxes
+from .box_places import corners_near, found_at, order_of, row_at
 from .detector_score import DetectorScore
 from .selection import Selected
 
@@ -26,7 +25,6 @@ __all__ = ["Box"]
 Part = Literal["score", "x1", "y1", "x2", "y2"]
 PARTS: tuple[str, ...] = get_args(Part)
 ANY, OPEN = -1.0, -1.0  # any class; a box that the run finds
-SAME = 0.5  # overlap from which a box is the one that the user gave
 FIELDS = 3 + SIDES  # of a target: place among all boxes, class, rank, corners
 
 
@@ -83,10 +81,10 @@ class Box(DetectorScore):
         boxes = self.boxes(g, flat, scores)
         place, label, rank, near = g.Split(target, [1, 1, 1, SIDES], axis=1, outputs=4)
         kept = kept_boxes(g, boxes, self.overlap, self.least)
-        place_of_rank, there, count = _found(g, _order(g, boxes, kept, label, near), rank)
+        place_of_rank, there, count = found_at(g, order_of(g, boxes, kept, label, near), rank)
         known = g.GreaterOrEqual(place, 0.0)
         at = g.Where(known, g.Cast(place, to=ir.DataType.INT64), place_of_rank)
-        sides = g.Squeeze(_at(g, boxes.sides, at), [1])
+        sides = g.Squeeze(row_at(g, boxes.sides, at), [1])
         own = g.Cast(g.GatherElements(kept.labels, at, axis=1), to=ir.DataType.FLOAT)
         its = g.Where(known, label, own)
         there = g.Or(known, there)
@@ -99,9 +97,9 @@ class Box(DetectorScore):
     def _value(self, g: GraphBuilder, boxes: Boxes, at: ir.Value, label: ir.Value) -> ir.Value:
         """The explained number of the box at a place, (rows,)."""
         if self.part == "score":
-            row, index = _at(g, boxes.scores, at), g.Cast(label, to=ir.DataType.INT64)
+            row, index = row_at(g, boxes.scores, at), g.Cast(label, to=ir.DataType.INT64)
         else:
-            row, index = _at(g, boxes.sides, at), g.constant([[PARTS.index(self.part) - 1]], ir.DataType.INT64)
+            row, index = row_at(g, boxes.sides, at), g.constant([[PARTS.index(self.part) - 1]], ir.DataType.INT64)
             index = g.Expand(index, g.Shape(at))
         return g.Squeeze(g.GatherElements(g.Squeeze(row, [1]), index, axis=1), [1])
 
@@ -110,7 +108,7 @@ class Box(DetectorScore):
             self.check_class(self.label, scores)
         target = np.zeros((rows, FIELDS), np.float32)
         target[:, 0], target[:, 1], target[:, 2] = OPEN, ANY if self.label is None else self.label, self.rank
-        target[:, 3:] = np.nan if self.near is None else _corners(self.near, rows)
+        target[:, 3:] = np.nan if self.near is None else corners_near(self.near, rows)
         return target
 
     def missing(self, settled: np.ndarray, rows: np.ndarray, scores: ScoreAxes) -> str | None:
@@ -149,36 +147,3 @@ class Box(DetectorScore):
     def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
         """Rank, class, x1, y1, x2 and y2 of each example's box."""
         return settled[:, [2, 1, 3, 4, 5, 6]]
-
-
-def _order(g: GraphBuilder, boxes: Boxes, kept: Kept, label: ir.Value, near: ir.Value) -> ir.Value:
-    """What ranks the boxes of each example, zero for those that do not count, (rows, boxes)."""
-    given = g.Not(g.IsNaN(near))
-    overlap = overlap_with(g, boxes.sides, g.Where(given, near, 0.0))
-    close = g.Where(g.GreaterOrEqual(overlap, SAME), overlap, 0.0)
-    first = g.Slice(given, [0], [1], [1])
-    counts = g.Or(g.Less(label, 0.0), g.Equal(g.Cast(kept.labels, to=ir.DataType.FLOAT), label))
-    ranked = g.Where(g.Greater(kept.scores, 0.0), g.Where(first, close, kept.scores), 0.0)
-    return g.Where(counts, ranked, 0.0)
-
-
-def _found(g: GraphBuilder, order: ir.Value, rank: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """The place of the box of a rank, whether it is there, and how many are: (rows, 1) each."""
-    _, places = g.TopK(order, g.Shape(order, start=1, end=2), axis=1, outputs=2)
-    count = g.ReduceSum(g.Cast(g.Greater(order, 0.0), to=ir.DataType.FLOAT), [1], keepdims=1)
-    last = g.Cast(g.Sub(g.Shape(order, start=1, end=2), 1), to=ir.DataType.FLOAT)
-    index = g.Cast(g.Max(0.0, g.Min(rank, last)), to=ir.DataType.INT64)
-    return g.GatherElements(places, index, axis=1), g.Less(rank, count), count
-
-
-def _at(g: GraphBuilder, table: ir.Value, at: ir.Value) -> ir.Value:
-    """The row of each example at a place: (rows, boxes, k) and (rows, 1) to (rows, 1, k)."""
-    wide = g.Expand(g.Unsqueeze(at, [2]), g.Concat(g.Shape(at), g.Shape(table, start=2, end=3), axis=0))
-    return g.GatherElements(table, wide, axis=1)
-
-
-def _corners(near: Sequence[float] | np.ndarray, rows: int) -> np.ndarray:
-    box = as_array(near, "near")
-    if box.shape not in ((SIDES,), (rows, SIDES)) or box.dtype.kind not in "iuf" or not np.isfinite(box).all():
-        raise InputError(f"near of shape {box.shape}: give x1, y1, x2, y2 in pixels, one box or one for each of {rows}")
-    return box.astype(np.float32)
