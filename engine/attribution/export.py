@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 import onnx_ir as ir
@@ -14,21 +15,27 @@ from ..autodiff.registry import Overlay
 from ..graph.builder import GraphBuilder
 from ..methods.base import Method
 from ..passes.separate_weights import separate_weights
+from ..support.versions import installed_versions
 from .plan import ExplanationGraph
 
 __all__ = ["exported"]
 
 
-def exported(plan: ExplanationGraph, method: Method, rules: Overlay, takes: str) -> ir.Model:
+def exported(
+    plan: ExplanationGraph, method: Method, rules: Overlay, takes: str, about: Mapping[str, str] | None = None
+) -> ir.Model:
     """The file of an explainer: the model's inputs and ``target`` in; its outputs, score and attributions out.
 
-    ``takes`` says what the target holds, as the description of that input in the file.
+    ``takes`` says what the target holds, as the description of that input in the file. Metadata name the method, the
+    input that takes the target, the layer if there is one, onnxray's version, and what ``about`` has.
     """
     program = _looped(plan, method) if plan.points else _plain(plan)
     separate_weights(program)
     next(value for value in program.graph.inputs if value.name == plan.target).doc_string = takes
     program.producer_name = "onnxray"
-    program.metadata_props["onnxray.method"] = repr(method)
+    told = {"method": repr(method), "target": plan.target, "version": installed_versions(["onnxray"])["onnxray"]}
+    told |= {**(about or {}), **({} if plan.layer is None else {"layer": plan.layer})}
+    program.metadata_props.update({f"onnxray.{name}": value for name, value in told.items()})
     if rules is not EXACT:
         program.metadata_props["onnxray.rules"] = rules.name
     if not plan.fed:

@@ -65,6 +65,10 @@ class InputReader:
     def _recipe(self) -> Preprocess | None:
         return self.named or Preprocess.from_metadata(self.model.metadata)
 
+    def to_metadata(self) -> dict[str, str]:
+        """The preprocessing that was named, as an entry of a model's metadata; empty where none was."""
+        return {} if self.named is None else self.named.to_metadata()
+
     def __call__(self, inputs: Inputs) -> Prepared:
         """The arrays, checked.
 

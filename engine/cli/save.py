@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import onnx_ir as ir
+import typer
 from typer import Argument, Option
 
 from ..attribution.axes import score_axes
@@ -15,14 +17,19 @@ from ..attribution.box_classes import known_labels
 from ..attribution.scores import SCORES, Score, score_of
 from ..attribution.target_text import names_class
 from ..attribution.target_words import target_of
-from ..data.labels import read_labels
+from ..data.labels import Labels, read_labels
+from ..diagnostics.portability import Portability, portability
+from ..diagnostics.verification import random_inputs
 from ..errors import InputError
 from ..explainer import Explainer
+from ..graph.metadata import LABELS
+from ..graph.model import Model
 from ..loading.load import load
 from ..loading.saving import write_model
 from .flatten_options import flatten_options
-from .options import LabelsFile, ModelFile, Setup
-from .terminal import say
+from .options import LabelsFile, ModelFile, Preset, Setup
+from .preprocess_option import preprocess_from_option
+from .terminal import print_table, say
 
 __all__ = ["save"]
 
@@ -43,6 +50,15 @@ def save(
         ),
     ] = None,
     labels: LabelsFile = None,
+    preprocess: Preset = None,
+    check: Annotated[
+        bool,
+        Option(
+            "--check",
+            help="Run the file on every runtime that is installed (onnxruntime, OpenVINO, onnxruntime-node "
+            "and onnxruntime-web in a node_modules folder) and print how far it agrees, and its time.",
+        ),
+    ] = False,
     **options: Any,
 ) -> None:
     """Write model and method as one ONNX file, which onnxruntime runs without onnxray.
@@ -58,22 +74,63 @@ def save(
     Example:
       onnxray save model.onnx explainer.onnx --method integrated-gradients --steps 20
       onnxray save yolo.onnx explainer.onnx --target box:dog
+      onnxray save model.onnx explainer.onnx --check
     """
     if output.resolve() == model.resolve():
         raise InputError(f"{output} is the model itself; give the explainer a file of its own")
     source = load(model)
-    explainer = Explainer(source, setup.method, score=setup.score, layer=setup.layer or None, **options)
+    named = preprocess_from_option(source, preprocess, [Path("picture")]) if preprocess else None
+    explainer = Explainer(
+        source, setup.method, score=setup.score, layer=setup.layer or None, preprocess=named, **options
+    )
+    names = read_labels(labels) if labels else None
+    made, lines, wanted = _made(source, explainer, setup.score, target, names)
+    if names:
+        made.metadata_props[LABELS] = json.dumps(dict(names))
+    say(str(write_model(made, output)), *lines)
+    if check:
+        value = {made.metadata_props["onnxray.target"]: explainer.target_input(wanted)}
+        _check(output, random_inputs(source, np.random.default_rng(0)) | value)
+
+
+def _made(
+    source: Model, explainer: Explainer, score: str, target: str | None, labels: Labels | None
+) -> tuple[ir.Model, list[str], Any]:
+    """The explainer of a kind of target, the lines that say its inputs, and the target."""
     if target is None:
-        say(str(explainer.save(output)))
-        return
-    axes = score_axes(source, setup.score)
-    known = known_labels(source, setup.score, read_labels(labels) if labels else None)
+        return explainer.exported(), [], "top1"
+    axes = score_axes(source, score)
+    known = known_labels(source, score, labels)
     kind = target in SCORES and target != "norm" and not names_class(target, known)  # "norm" is a word, too
     wanted: Score = SCORES[target] if kind else score_of(target_of(target, known, axes))
     value = None if kind else explainer.target_input(wanted)
     made = explainer.exported(wanted)
-    written = write_model(made, output)
-    say(str(written), *_inputs(made.graph.inputs, [str(value.name) for value in source.inputs], target, value))
+    return made, _inputs(made.graph.inputs, [str(value.name) for value in source.inputs], target, value), wanted
+
+
+def _check(file: Path, feeds: Mapping[str, np.ndarray]) -> None:
+    """Prints what every runtime makes of the file; exit code 1 where one gives another attribution."""
+    found = portability(file, feeds)
+    rows = [
+        (f"{one.runtime} {one.version}".strip(), _number(one.attribution), _number(one.outputs), _time(one), _mark(one))
+        for one in found
+    ]
+    say("")
+    print_table(["runtime", "attribution is off by", "scores are off by", "time", ""], rows)
+    if any(not one.agrees for one in found if one.attribution is not None):
+        raise typer.Exit(1)
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1e}"
+
+
+def _time(one: Portability) -> str | None:
+    return None if one.seconds is None else f"{1000 * one.seconds:.1f} ms"
+
+
+def _mark(one: Portability) -> str:
+    return one.note or ("ok" if one.agrees else "WRONG")
 
 
 def _inputs(inputs: Sequence[ir.Value], own: list[str], target: str, value: np.ndarray | None) -> list[str]:

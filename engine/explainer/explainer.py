@@ -233,7 +233,8 @@ class Explainer:
                 anything.
 
         Returns:
-            Path: The file.
+            Path: The file. Its metadata name method, score, layer, the target's input, how pictures become inputs,
+                labels, onnxray's version, and the sha256 of the model.
 
         Raises:
             OutputError: The file cannot be written.
@@ -255,7 +256,10 @@ class Explainer:
         lowering = "cuda" if self._runs.lowering == "cuda" else "portable"
         runs = self._runs.reading(kind)
         plan = runs.open_plan(lowering, runs.score_finder.known, kind)
-        return exported(plan, self.method, runs.rules, kind.takes)
+        about = {"score": self.score, "model": self._runs.model.digest}
+        program = exported(plan, self.method, runs.rules, kind.takes, about)
+        program.metadata_props.update(self._reader.to_metadata())
+        return program
 
     def target_input(self, target: Any, examples: int = 1) -> np.ndarray:
         """The value of a saved file's input ``target``, ``(examples, ...)``, that means the ``target`` of a call.

@@ -228,12 +228,27 @@ class GraphBuilder:
         return self.reshape_like(self.ReduceSum(value, axes, keepdims=1) if axes else value, x)
 
     def _sum_to_runtime_shape(self, value: ir.Value, x: ir.Value) -> ir.Value:
+        if value.shape is not None and x.shape is not None and len(value.shape) >= len(x.shape):
+            return self._sum_axis_by_axis(value, x)
         missing = self.Sub(self.Size(self.Shape(value)), self.Size(self.shape(x)))
         ones = self.Expand(self.constant([1], ir.DataType.INT64), self.Reshape(missing, [1]))
         padded = self.Concat(ones, self.shape(x), axis=0)
         axes = self.Reshape(self.NonZero(self.Equal(padded, 1)), [-1])
         summed = self.ReduceSum(value, axes, keepdims=1, noop_with_empty_axes=1)
         return self.shaped_like(self.Reshape(summed, self.shape(x)), x)
+
+    def _sum_axis_by_axis(self, value: ir.Value, x: ir.Value) -> ir.Value:
+        """Every axis whose size is open is summed and cut to that size: OpenVINO takes no axes that a run computes."""
+        lead = self.rank(value) - self.rank(x)
+        found = self.ReduceSum(value, [*range(lead)], keepdims=0) if lead else value
+        for axis, (had, wanted) in enumerate(zip(list(value.shape or ())[lead:], list(x.shape or ()), strict=True)):
+            if wanted == 1:
+                found = self.ReduceSum(found, [axis], keepdims=1)
+            elif not isinstance(wanted, int) and (had != wanted or had == ir.SymbolicDim(None)):
+                size = self.vector([self.dim(x, axis)])
+                whole = self.ReduceSum(found, [axis], keepdims=1)
+                found = self.Slice(self.Where(self.Equal(size, 1), whole, found), [0], size, [axis])
+        return self.shaped_like(found, x)
 
     def swap_last(self, x: ir.Value) -> ir.Value:
         """x with its last two axes exchanged."""
