@@ -22,10 +22,12 @@ __all__ = ["bytes_held", "bytes_per_row", "parse_memory", "rows_in_cache"]
 WORKING = 2.2
 # Far beyond what a processor's last cache holds, more rows make each row slower. With a cache of 32 MB, the digits net
 # took per picture, by 20 steps of integrated gradients, 7.4 ms in runs of 16 rows, 5.9 in 64 and 128 (20 and 40 MB),
-# 6.3 in 256, 6.6 in 640; by occlusion 9.0 in 128 (27 MB), 8.1 in 256, 8.5 in 640. With few rows, what a run costs apart
-# from its rows counts more.
+# 6.3 in 256, 6.6 in 640; by occlusion 9.0 in 128 (27 MB), 8.1 in 256, 8.5 in 640. A row that is as large fills a run
+# by itself: one of MobileNetV2 (53 MB) took 30, 30, 33, 35, 36 and 37 ms of one thread in runs of 1, 2, 4, 8, 16 and
+# 32 with AVX-512 and 2 MB of second cache, the same in all of them elsewhere (AVX2). Few share what a run costs apart
+# from its rows.
 CACHE = 64 * 2**20
-FEW = 32
+FEW = 4
 # operators whose weights onnxruntime copies in an order of its own
 _PACKED = frozenset(
     {
