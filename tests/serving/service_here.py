@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ METHODS = ("saliency", "grad-cam", "feature-permutation")
 Ask = Callable[..., Awaitable[Any]]
 
 
+@cache
 def opened() -> ServedModel:
     """The digits with three methods."""
     return served_model(DIGITS, "digits", METHODS, threads=1, options={"samples": 1, "cells": 2})
