@@ -77,6 +77,7 @@ class Patient(HttpToolsProtocol):
         self._seconds = limits.patience
         self._waits: asyncio.TimerHandle | None = None
         self._read = 0
+        self._in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -87,7 +88,7 @@ class Patient(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._waits is None and (self.cycle is None or self.cycle.response_complete):
+        if self._waits is None and not self._in_body:
             self._wait()
         super().data_received(data)
         self._read = self._read + len(data) if self._waits is not None else 0
@@ -95,8 +96,13 @@ class Patient(HttpToolsProtocol):
             self._end(LARGE)
 
     def on_headers_complete(self) -> None:
+        self._in_body = True
         self._wait_no_more()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False  # of a request that was refused early, the body ends later than the answer
+        super().on_message_complete()
 
     def _wait(self) -> None:
         self._waits = self.loop.call_later(self._seconds, self._end, LATE)
