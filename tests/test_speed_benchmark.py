@@ -132,6 +132,11 @@ def test_goals_are_told_with_what_was_measured() -> None:
     assert report.goals_table([]) == ""
 
 
+def test_the_tables_say_of_which_clock_they_are() -> None:
+    told = report.tables(RESULTS | {"settings": settings.Settings(clock="processor").as_json}).splitlines()[0]
+    assert told.endswith("Times are processor time, of all threads.")
+
+
 def test_the_machine_is_described() -> None:
     told = machine.one_line(machine.describe(2, "cpu"))
     for word in ("onnxruntime", "onnxray 0.1.0", "2 threads", "load", "Python"):
@@ -155,9 +160,12 @@ def test_a_page_is_renewed(tmp_path: Path) -> None:
         report.write_report(page, RESULTS)
     text = page.read_text()
     assert text.startswith("# Times\n")
-    assert text.count("| ResNet-50 | saliency | 8 |") == 1
+    assert text.count("| ResNet-50 | saliency | 8 | of the time") == 1
     assert "| 99.0 (110 to 130) |" in text
     assert "![" in text
+    report.write_report(page, RESULTS | {"settings": settings.Settings(clock="processor").as_json})
+    assert page.read_text().count("| ResNet-50 | saliency | 8 | of the time") == 2
+    assert (tmp_path / "speed-cpu-processor.svg").exists()
     assert "VGG" not in (tmp_path / "speed-cpu.svg").read_text()
     assert "onnxray, saliency" not in (tmp_path / "speed-cpu.svg").read_text()
     assert "ResNet-50, saliency, batch 8" in (tmp_path / "speed-cpu.svg").read_text()

@@ -13,12 +13,12 @@ __all__ = ["chart", "tables", "write_report"]
 
 
 def write_report(page: Path, results: dict[str, Any]) -> None:
-    """Writes the tables into the page, and the chart, "speed-cpu.svg" or "speed-cuda.svg", beside it."""
-    provider = results["settings"]["provider"]
-    picture = page.with_name(f"speed-{provider}.svg")
+    """Writes the tables into the page, and the chart, such as "speed-cpu.svg", beside it; each clock has its own."""
+    provider, by_processor = results["settings"]["provider"], results["settings"]["clock"] == "processor"
+    picture = page.with_name(f"speed-{provider}{'-processor' if by_processor else ''}.svg")
     chart(results, picture)
     text = f"![Times over onnxray's]({picture.name})\n\n{tables(results)}"
-    write_section(page, f"speed on {provider}", text)
+    write_section(page, f"speed on {provider}{', processor time' if by_processor else ''}", text)
 
 
 def tables(results: dict[str, Any]) -> str:
