@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         RuntimeUnavailable,
         UnsupportedOperator,
     )
-    from .explainer import DetectedBox, Explainer, detect, explain, jacobian
+    from .explainer import DetectedBox, Explainer, detect, explain, explain_recording, jacobian
     from .gate import Comparison, Evaluation, compare, evaluate
     from .gradient_graph import GradientGraph, TangentGraph, differentiate, hvp, jvp
     from .gradient_nodes import lower_gradients
@@ -66,6 +66,7 @@ __all__ = [
     "differentiate",
     "evaluate",
     "explain",
+    "explain_recording",
     "hvp",
     "jacobian",
     "jvp",
@@ -86,7 +87,7 @@ _PLACES = {
         "BuilderError", "ConversionError", "ExecutionError", "InputError", "ModelError", "NoGradientPath",
         "OnnxrayError", "OutputError", "RuntimeUnavailable", "UnsupportedOperator",
     ),
-    "explainer": ("DetectedBox", "Explainer", "detect", "explain", "jacobian"),
+    "explainer": ("DetectedBox", "Explainer", "detect", "explain", "explain_recording", "jacobian"),
     "gate": ("Comparison", "Evaluation", "compare", "evaluate"),
     "gradient_graph": ("GradientGraph", "TangentGraph", "differentiate", "hvp", "jvp"),
     "gradient_nodes": ("lower_gradients",),

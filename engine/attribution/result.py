@@ -50,9 +50,9 @@ class Attribution(Shown):
         pictures: What the maps are drawn over, one PIL image per example, or none.
         provenance: How the attribution was made: options, score, layer, and faults of its maps.
         reduction: How ``map`` reduces channels unless told otherwise.
-        inputs: Floating-point inputs by name, ``(N, *input)``, over which series and volumes are drawn; none where
-            pictures were given, and of states that were left out.
-        columns, explained: The names of the columns of a table, and words for each target that is no class; or none.
+        inputs: Floating-point inputs by name, ``(N, *input)``, that maps are drawn over; no pictures or omitted states.
+        columns: The names of the columns of a table, or none.
+        explained: Words for each target where it is no class, or none.
 
     Raises:
         InputError: Pictures that are not one per example, or an unknown layout; of the methods, an example, input or

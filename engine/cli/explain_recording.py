@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -141,9 +140,7 @@ def _place(at: str, chunks: Chunks, rate: float | None) -> int | str:
         time = float(at)
     except ValueError:
         raise InputError(f"--at {at!r}: give best, all or a time in {'seconds' if rate else 'samples'}") from None
-    if not 0 <= time * (rate or 1) < chunks.samples:
-        raise InputError(f"--at {at}: the recording ends at {chunks.samples / (rate or 1):g}")
-    return math.floor(time * (rate or 1)) // chunks.hop
+    return chunks.at(time * (rate or 1), f"--at {at}: the recording ends at {chunks.samples / (rate or 1):g}")
 
 
 def _arrays(model: Model, given: Given) -> dict[str, np.ndarray]:

@@ -37,6 +37,12 @@ class Chunks:
         """The first sample of a chunk, below zero where it starts before the recording."""
         return (k + 1) * self.hop - self.length
 
+    def at(self, sample: float, otherwise: str) -> int:
+        """The chunk whose new samples hold one of the recording; ``otherwise`` is the InputError where it has none."""
+        if not 0 <= sample < self.samples:
+            raise InputError(otherwise)
+        return int(sample) // self.hop
+
     def take(self, recording: NDArray, k: int) -> NDArray:
         """A chunk of a recording."""
         places = self.start(k) + np.arange(self.length)
