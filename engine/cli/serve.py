@@ -108,11 +108,11 @@ def serve(
 ) -> None:
     """Serve predictions and explanations over HTTP, by KServe's protocols v1 and v2.
 
-    A page to try it is at /, the operations are at /docs, numbers for Prometheus at
-    /metrics; the log is JSON on stderr. It is ready (/v2/health/ready) when every
-    model has run once. It has no users and no TLS: a gateway before it has. At
-    SIGTERM or Ctrl-C it takes no more requests, answers those that it has, and
-    ends with exit code 143 or 130.
+    A page to try it is at /, the operations are at /docs, numbers for Prometheus
+    at /metrics; the log is JSON on stderr. It is ready (/v2/health/ready) when
+    every model has run once. It has no users and no TLS: a gateway before it
+    has. At SIGTERM or Ctrl-C it takes no more requests, answers those that it
+    has, and ends with exit code 143 or 130.
 
     \b
     Example:

@@ -20,7 +20,7 @@ X = np.random.default_rng(7).random(SHAPE, np.float32)
 
 async def by_kserve(url: str, picture: str) -> dict[str, Any]:
     """Protocols v1 and v2 by InferenceRESTClient."""
-    from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+    from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig  # pyright: ignore[reportMissingImports]
 
     found: dict[str, Any] = {}
     async with InferenceRESTClient(RESTConfig(protocol="v1")) as one:
@@ -51,7 +51,7 @@ async def by_kserve(url: str, picture: str) -> dict[str, Any]:
 
 def by_triton(address: str) -> dict[str, Any]:
     """Protocol v2 with binary tensors by tritonclient."""
-    from tritonclient import http
+    from tritonclient import http  # pyright: ignore[reportMissingImports]
 
     client = http.InferenceServerClient(address)
     given = http.InferInput("image", list(SHAPE), "FP32")
