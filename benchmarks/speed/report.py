@@ -136,7 +136,9 @@ def _draw(rows: list[dict[str, Any]], file: Path) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
-    axes.set_xticks([x for x in (0.1, 0.2, 0.5, 1, 2, 5, 10) if axes.get_xlim()[0] <= x <= axes.get_xlim()[1]])
+    axes.set_xticks(
+        [x for x in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if axes.get_xlim()[0] <= x <= axes.get_xlim()[1]]
+    )
     axes.set_xlabel("time over onnxray's: right of 1, onnxray is faster")
     axes.set_yticks(range(len(rows)), [f"{TITLES[row['net']]}, {row['method']}, batch {row['batch']}" for row in rows])
     axes.invert_yaxis()
