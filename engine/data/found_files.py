@@ -56,9 +56,9 @@ def files_in(folder: Path) -> list[Path]:
 
 def sub_folders(folder: Path) -> list[Path]:
     """The folders in a folder, by name: those that are neither hidden nor hold results."""
-    return sorted(
-        one for one in folder.iterdir() if one.is_dir() and one.name[0] != "." and not (one / SOURCES).is_file()
-    )
+    with os.scandir(folder) as entries:  # which knows of most systems what is a folder, without a look at each file
+        found = sorted(Path(one.path) for one in entries if one.name[0] != "." and one.is_dir())
+    return [one for one in found if not (one / SOURCES).is_file()]
 
 
 def _is_file(path: Path) -> bool:
@@ -81,7 +81,9 @@ def _walk(folder: Path, walked: set[str]) -> Iterator[Path]:
     if real in walked:
         return
     walked.add(real)
-    yield from sorted(file for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
+    with os.scandir(folder) as entries:
+        names = sorted(one.name for one in entries if one.name[0] != "." and one.is_file())
+    yield from (folder / name for name in names)
     for below in sub_folders(folder):
         yield from _walk(below, walked)
 

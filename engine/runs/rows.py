@@ -18,6 +18,8 @@ __all__ = ["SampleRow", "count_rows", "row_schema", "write_rows"]
 
 STATISTICS = ("least", "largest", "mean", "norm")
 GROUP = 64  # rows of a row group: what a reader of single rows decodes
+REPEATED = ["target", "label", "error"]  # columns of few values: a dictionary of maps takes longer than zstd
+SOUGHT = ["id", "source", "digest", "target", "label", "error", "index", "score", "delta"]  # what rows are looked up by
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,25 @@ class SampleRow:
 def write_rows(path: Path, rows: Sequence[SampleRow]) -> None:
     """Writes a Parquet file of rows, whole or not at all."""
     arrow, parquet, schema = import_extra("pyarrow"), import_extra("pyarrow.parquet"), row_schema()
-    columns = {one.name: [getattr(row, one.name) for row in rows] for one in fields(SampleRow)}
+    columns: dict[str, Any] = {one.name: [getattr(row, one.name) for row in rows] for one in fields(SampleRow)}
+    columns |= {name: _lists(columns[name], schema.field(name).type) for name in ("map", "scores")}
     columns |= {name: [row.statistics.get(name) for row in rows] for name in STATISTICS}
     table = arrow.table({name: columns[name] for name in schema.names}, schema=schema)
     with replacing(path) as temporary:
-        parquet.write_table(table, temporary, compression="zstd", row_group_size=GROUP)
+        parquet.write_table(
+            table, temporary, compression="zstd", row_group_size=GROUP, use_dictionary=REPEATED, write_statistics=SOUGHT
+        )
+
+
+def _lists(arrays: Sequence[np.ndarray | None], kind: Any) -> Any:
+    """A column of arrays, which pyarrow would convert number by number."""
+    arrow, held = import_extra("pyarrow"), [one for one in arrays if one is not None]
+    ends = np.cumsum([0, *(0 if one is None else one.size for one in arrays)])
+    if ends[-1] >= 2**31:
+        raise InputError(f"the maps of a file of results have {ends[-1]} numbers in all; give a smaller piece=")
+    offsets = arrow.array(ends.astype(np.int32), mask=np.array([*(one is None for one in arrays), False]))
+    values = np.concatenate(held) if held else np.zeros(0)
+    return arrow.ListArray.from_arrays(offsets, arrow.array(values, kind.value_type), type=kind)
 
 
 def row_schema() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +43,5 @@ Location = FilePart | TableRow
 
 def stamp_of(file: Path) -> str:
     """Size and time of a local file; of a folder, whose own time says nothing of its files, none."""
-    if file.is_dir():
-        return ""
     known = file.stat()
-    return f"{known.st_size} {known.st_mtime_ns}"
+    return "" if stat.S_ISDIR(known.st_mode) else f"{known.st_size} {known.st_mtime_ns}"

@@ -110,6 +110,8 @@ def _labelled_files(paths: Sequence[Path], labels: Labels) -> list[tuple[Path, i
         if not file.exists():
             raise InputError(f"{file}: there is no such file or folder")
     known = {part: label for path in paths if path.is_dir() for part, label in _labels_in(path, labels).items()}
+    if not known:
+        return [(file, None) for file in found]
     return [(file, next((known[part] for part in file.parents if part in known), None)) for file in found]
 
 

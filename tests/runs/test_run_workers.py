@@ -126,3 +126,60 @@ def test_a_run_that_is_killed_or_told_to_stop_goes_on_with_the_same_rows(tmp_pat
     whole = onnxray.run(path("digits.onnx"), tmp_path / "x.npy", tmp_path / "whole", "occlusion", **SLOW)
     found, expected = (onnxray.read_run(one).table.to_table() for one in (out, whole.out))
     assert found.equals(expected)
+
+
+CRASH = """import os
+from PIL import Image
+opened = Image.open
+def crashing(file, *rest, **more):
+    if b"CRASH" in getattr(file, "getvalue", bytes)():
+        os.abort()
+    return opened(file, *rest, **more)
+Image.open = crashing
+"""
+
+
+@pytest.mark.slow
+def test_a_picture_that_crashes_the_decoder_is_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In every worker that opens it, each time; all others have their maps."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for k, plane in enumerate(np.random.default_rng(0).integers(0, 255, (8, 28, 28), np.uint8)):
+        Image.fromarray(plane).save(photos / f"{k}.png")
+    more: dict[str, Any] = {"piece": 4, "batch": 2, "method": "grad-cam"}
+    whole = onnxray.run(path("digits.onnx"), photos, tmp_path / "whole", workers=0, **more)
+    (photos / "5.png").write_bytes(b"CRASH" * 9)
+    (tmp_path / "sitecustomize.py").write_text(CRASH)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    report = onnxray.run(path("digits.onnx"), photos, tmp_path / "maps", workers=2, **more)
+    assert (report.done, report.left, report.failed) == (8, 0, 1)
+    found, expected = (list(onnxray.read_run(one.out).rows()) for one in (report, whole))
+    assert [row["id"] for row in found] == [row["id"] for row in expected]
+    assert found[5]["error"] == "the worker process died of this sample, twice"
+    assert found[5]["source"] == str(photos / "5.png")
+    others = [k for k in range(8) if k not in (4, 5)]  # 4 was in its batch, and is now explained alone
+    assert [found[k] for k in others] == [expected[k] for k in others]
+    assert found[4]["score"] == pytest.approx(expected[4]["score"], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_the_run_with_one_line_and_the_next_goes_on(tmp_path: Path) -> None:
+    """Files may have 20,000 bytes, as if nothing more fitted on the disk."""
+    resource = pytest.importorskip("resource")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((40, 1, 28, 28), np.float32))
+    line = ["run", str(path("digits.onnx")), "x.npy", "--out", "maps", "--workers", "1", "--piece", "20"]
+    call = [sys.executable, "-c", "from onnxray.cli.app import main; main()", *line]
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    ended = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=120, preexec_fn=limited)
+    assert ended.returncode == 2
+    assert "parquet cannot be written: " in ended.stderr
+    assert "File too large" in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert [file.name for file in (tmp_path / "maps").iterdir()] == ["run.json"]
+    assert subprocess.run(call, cwd=tmp_path, capture_output=True, timeout=120, check=True).returncode == 0
+    whole = onnxray.run(path("digits.onnx"), tmp_path / "x.npy", tmp_path / "whole", workers=0, piece=20)
+    found, expected = (onnxray.read_run(one).table.to_table() for one in (tmp_path / "maps", whole.out))
+    assert found.equals(expected)
