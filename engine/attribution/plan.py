@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..graph.builder import GraphBuilder, Lowering
 from ..graph.model import Model
 from ..graph.traversal import ancestors
+from ..graph.weights import weight_bytes
 from ..methods.base import EmitContext, Method
 from ..methods.explained import Explained
 from ..methods.samplers import Sampler, perturb, points_of
@@ -84,6 +85,11 @@ class ExplanationGraph:
     def held_bytes(self) -> int:
         """The most memory that a session holds in addition to the weights, in bytes."""
         return bytes_held(self.model)
+
+    @cached_property
+    def weight_bytes(self) -> int:
+        """The memory of the weights, in bytes."""
+        return weight_bytes(self.model.program)
 
     def fetched(self, first: bool, outputs: bool) -> list[str]:
         """The outputs that a run of rows is asked for: those of the ``first`` point settle the target, and have the

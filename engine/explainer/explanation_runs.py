@@ -34,6 +34,7 @@ from ..graph.model import Model, Source
 from ..loading.load import load
 from ..methods import Method, method_named
 from ..runtime import OpenSession, Provider, blaming_model
+from ..support.processor import cores
 from .assemble import Described, attribution_of, described
 
 __all__ = ["ExplanationRuns", "open_runs"]
@@ -99,7 +100,9 @@ class ExplanationRuns:
     def _rows(self, plan: ExplanationGraph) -> int:
         """Rows per run: those that the memory holds, and on a CPU no more than are quickest."""
         most = plan.rows_within(self.memory)
-        return most if self.lowering == "cuda" else min(most, rows_in_cache(plan.row_bytes))
+        if self.lowering == "cuda":
+            return most
+        return min(most, rows_in_cache(plan.row_bytes, plan.weight_bytes, self.threads or cores()))
 
     def reading(self, score: Score) -> ExplanationRuns:
         """The runs on the model with what a score reads; these here, where that is the model's scores, which an

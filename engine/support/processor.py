@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-__all__ = ["Processor", "this_processor"]
+__all__ = ["Processor", "cores", "this_processor"]
 
 TELLING = (  # in archspec's words, which are the kernel's
     *("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "amx_bf16", "avx512_bf16", "avx512_fp16"),  # x86
@@ -29,9 +29,9 @@ def this_processor() -> Processor:
     import archspec.cpu  # looks at the processor when it is imported, which most commands never need
 
     host = archspec.cpu.host()
-    return Processor(host.name, host.vendor, tuple(one for one in TELLING if one in host.features), _cores())
+    return Processor(host.name, host.vendor, tuple(one for one in TELLING if one in host.features), cores())
 
 
-def _cores() -> int:
+def cores() -> int:
     """The cores left to the process, where the system restricts them."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,7 +10,7 @@ from itertools import pairwise
 import onnxray
 import pytest
 from by_hand import model, normal
-from onnxray.attribution.memory import CACHE, FEW, WORKING, bytes_per_row, rows_in_cache
+from onnxray.attribution.memory import CACHE, WORKING, bytes_per_row, rows_in_cache
 
 ROW = 4 * 100  # bytes
 CHAIN = """net (float[N, 100] x) => (float[N, 100] y) {
@@ -58,16 +58,16 @@ def test_values_of_a_body_count_as_long_as_its_node_runs() -> None:
 
 
 def test_a_run_on_a_cpu_has_no_more_rows_than_its_cache_holds() -> None:
-    explainer = onnxray.Explainer(model(SQUARE), "integrated-gradients", steps=2)
+    explainer = onnxray.Explainer(model(SQUARE), "integrated-gradients", steps=2, threads=1)
     few, done = normal(9, 100), [0]
     whole = explainer(few, progress=lambda rows, _: done.append(rows)).values
     assert done == [0, 9, 36]  # the inputs themselves, then all other points at once
     (plan,) = explainer.plans
-    vars(plan)["row_bytes"] = CACHE // (FEW + 1)
-    many, done = normal(FEW + 2, 100), [0]
+    vars(plan)["row_bytes"] = CACHE // 5
+    many, done = normal(6, 100), [0]
     explainer(many, progress=lambda rows, _: done.append(rows))
-    assert max(b - a for a, b in pairwise(done)) == FEW + 1
-    assert rows_in_cache(CACHE) == FEW
+    assert max(b - a for a, b in pairwise(done)) == 5
+    assert [rows_in_cache(CACHE, *others) for others in ((0, 1), (0, 4), (3 * CACHE, 2))] == [1, 4, 3]
     assert whole.shape == few.shape
 
 
