@@ -24,6 +24,7 @@ __all__ = ["RUNTIMES", "Run", "run_on"]
 
 SCRIPT = Path(__file__).with_name("run_in_node.cjs")
 LIMIT = 600  # seconds that a model may take in Node
+OPERATORS = "Conversion is failed for:"  # where OpenVINO names the operators that it refuses
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}  # OpenVINO takes bfloat16 where the processor has it
 Arrays = Mapping[str, np.ndarray]
 
@@ -115,6 +116,9 @@ def _timed(run: Callable[[], Any], runs: int) -> tuple[Any, float]:
 def _said(text: str) -> str:
     """The last telling line of an error: runtimes say the cause after the places that it went through."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    refused = [line.partition(OPERATORS)[2].strip() for line in lines if OPERATORS in line]
+    if refused:
+        return f"refuses {', '.join(refused)}"
     telling = [line for line in lines if not line.startswith(("Exception from", "Check '", "at "))]
     return (telling or lines or [""])[0][:300]
 

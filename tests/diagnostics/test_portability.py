@@ -20,6 +20,7 @@ from onnxray.diagnostics.portability import portability
 from onnxray.errors import ExecutionError
 
 DIGITS = str(models.path("digits.onnx"))
+PAGE = Path(__file__).parents[2] / "docs" / "portability.md"
 FEEDS = {"image": np.random.default_rng(0).random((1, 1, 28, 28), np.float32), "target": np.array([3])}
 
 
@@ -97,8 +98,28 @@ def test_what_openvino_refuses_is_one_line(tmp_path: Path) -> None:
         "{ y = ReduceSum(x, axes) }"
     )
     onnx.save(model, tmp_path / "open.onnx")
-    with pytest.raises(ExecutionError, match=r"^[^\n]+$"):
+    with pytest.raises(ExecutionError, match=r"^refuses ReduceSum-18$"):
         run_on("OpenVINO", tmp_path / "open.onnx", {"x": np.zeros((2, 3), np.float32)}, ["y"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "architecture", ["CNN (ResNet)", "MobileNetV2", "ViT", "detector (YOLOv8)", "LSTM", "int8 CNN (QDQ)"]
+)
+@pytest.mark.parametrize("method", ["saliency", "integrated-gradients", "grad-cam", "occlusion"])
+def test_the_page_says_which_files_openvino_runs(architecture: str, method: str, tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    import portability_table
+
+    assert architecture in portability_table.ARCHITECTURES
+    found = portability_table.checked(architecture, method, tmp_path, ("onnxruntime", "OpenVINO"))
+    part = PAGE.read_text().partition(f"## {architecture}\n")[2].partition("\n## ")[0]
+    row = next(line for line in part.splitlines() if line.startswith(f"| {method} |")).split("|")
+    if found is None:
+        assert row[3].strip() == "-"
+        return
+    assert found[0].agrees
+    assert ("e-" in row[3] and "(!)" not in row[3]) == found[1].agrees, (row, found)
 
 
 @pytest.mark.slow
