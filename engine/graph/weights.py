@@ -100,11 +100,11 @@ def take_out(program: ir.Model) -> dict[str, ir.TensorProtocol]:
     return taken
 
 
-def content_of(tensor: ir.TensorProtocol) -> bytes | np.ndarray:
+def content_of(tensor: ir.TensorProtocol) -> bytes | memoryview:
     """The bytes of a tensor, not copied where an array of numbers holds them."""
     if tensor.dtype.name not in KINDS:
         return tensor.tobytes()
-    return np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8)
+    return np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8).data
 
 
 def put_back(program: ir.Model, taken: Mapping[str, ir.TensorProtocol]) -> None:
