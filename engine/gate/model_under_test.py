@@ -22,6 +22,7 @@ from ..data.preprocess import Preprocess
 from ..errors import InputError
 from ..graph.model import Model, Source, is_float
 from ..loading.load import load
+from ..methods import METHODS, Method
 from ..methods.catalogue import method_options
 from ..runtime import Provider, provider_names
 from .explained_target import ExplainedTarget
@@ -242,7 +243,13 @@ def one_example(given: Prepared) -> Prepared:
 
 
 def map_of(found: Attribution) -> NDArray[np.floating]:
-    """The map of the only example; of embedded tokens one number each."""
+    """The map of the only example; of embedded tokens one number each. A part that is the same everywhere, which would
+    turn magnitudes round where it is negative, is taken off."""
+    values = _numbers(found)
+    return values - values.min() if METHODS.get(found.method, Method).from_least else values
+
+
+def _numbers(found: Attribution) -> NDArray[np.floating]:
     if found.layout != TOKENS:
         return flat_map(found.values)
     names = list(found.values) if isinstance(found.values, Mapping) else []

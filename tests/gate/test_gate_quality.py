@@ -11,8 +11,10 @@ import onnx_ir as ir
 import onnxray
 import pytest
 from measures import distance
+from onnx import parser
 from onnxray import InputError, evaluate
 from onnxray.attribution.memory import bytes_per_row
+from onnxray.gate.metrics.attribution_map import AttributionMap
 from onnxray.gate.metrics.quality import QUALITIES
 from onnxray.gate.metrics.quality_case import QualityCase
 from onnxray.gate.model_under_test import open_model_under_test
@@ -153,6 +155,25 @@ def test_a_randomised_model_without_signal_tells_nothing(metric: str, net: onnxr
     subject = QualityCase(side, given, found.target, METHOD, found.maps[METHOD], rng, {1.0: dead, 0.5: dead})
     with warnings.catch_warnings(action="error"):  # of random weights there is nothing to warn
         assert QUALITIES[metric].measure(subject) is None
+
+
+def test_a_part_that_is_the_same_everywhere_turns_no_map_round() -> None:
+    """RISE's mean scores are negative where the score is; the strongest place is still the one that raises it."""
+    corner = parser.parse_model("""<ir_version: 10, opset_import: ["" : 18]>
+        net (float[N,1,8,8] x) => (float[N,1] y)
+        <int64[2] start = {0, 0}, int64[2] end = {2, 2}, int64[2] axes = {2, 3}, int64[3] all = {1, 2, 3},
+         float low = {9}, int64[1] one = {1}> {
+            c = Slice(x, start, end, axes)
+            s = ReduceMean<keepdims = 0>(c, all)
+            m = Sub(s, low)
+            y = Unsqueeze(m, one)
+        }""")
+    side = open_model_under_test(onnxray.load(corner), ["rise"], threads=1)
+    given = side.prepared(np.ones((1, 1, 8, 8), np.float32))
+    strong = AttributionMap(side.evidence(given, 0).maps["rise"]).strength
+    assert side.scores(given)[0] == -8
+    assert max(np.unravel_index(strong.argmax(), strong.shape)) < 3
+    assert strong.min() == 0
 
 
 def test_a_map_without_numbers_is_refused() -> None:
