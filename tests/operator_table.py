@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import onnx
+import onnxray.explainer
+import onnxray.gradient_nodes  # noqa: F401  both register what they replace
 from onnxray.autodiff.registry import FLOWS, NO_GRADIENT, RULES
 from onnxray.passes.decompose import DECOMPOSITIONS
 from onnxray.passes.sequences import RESOLVED

@@ -94,7 +94,8 @@ def _self_tests(model: str | bytes) -> list[ProviderTest]:
     outputs = open_session(source.proto()).run(feeds)
     feeds |= {seed: draw.standard_normal(outputs[y].shape).astype(np.float32) for y, seed in graph.seeds.items()}
     names = list(graph.gradients.values())
-    truth = [np.asarray(one) for one in ReferenceEvaluator(graph.model).run(names, feeds)]
+    other = differentiate(source, lowering="cuda")  # the reference runs no ConvTranspose of unequal groups (onnx 1.23)
+    truth = [np.asarray(one) for one in ReferenceEvaluator(other.model).run(names, feeds)]
     return [_self_test(one, graph, feeds, dict(zip(names, truth, strict=True))) for one in available_providers()]
 
 

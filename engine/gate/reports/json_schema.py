@@ -84,7 +84,7 @@ def _schema(record: type) -> dict[str, Any]:
 
 def _with_null(part: Any) -> Any:
     """Numbers that may be null, as JSON has no word for NaN."""
-    if isinstance(part, list):
+    if isinstance(part, list | tuple):
         return [_with_null(one) for one in part]
     if not isinstance(part, dict):
         return part
