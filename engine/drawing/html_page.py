@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
@@ -18,7 +19,8 @@ __all__ = ["address", "render", "tile"]
 def render(module: str, template: str, extra: str, **values: Any) -> str:
     """A page from a template beside a module, which may include those of this package, such as ``style.html``.
 
-    All text is escaped. Raises RuntimeUnavailable without jinja2, which names the extra that has it.
+    All text is escaped; ``in_words`` says a setting. Raises RuntimeUnavailable without jinja2, which names the extra
+    that has it.
     """
     folders = [resources.files(name) for name in (module.rpartition(".")[0], __package__ or "")]
     jinja = import_extra("jinja2", extra)
@@ -31,7 +33,16 @@ def render(module: str, template: str, extra: str, **values: Any) -> str:
         loader=jinja.FunctionLoader(source),
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined,
     )  # fmt: skip
-    return environment.get_template(template).render(**values)
+    return environment.get_template(template).render(in_words=_in_words, **values)
+
+
+def _in_words(value: Any) -> str:
+    """A setting in words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_in_words(one)}" for key, one in value.items()) or "–"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_in_words, value)) or "–"
+    return "–" if value is None else str(value)
 
 
 def address(picture: Image.Image) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,17 +65,8 @@ def write_report(comparison: ComparisonRecord, folder: Path, worst: int = 6) -> 
 
 def render(template: str, **values: Any) -> str:
     """A page from a template of this package; all text is escaped."""
-    helpers = {"sign": lambda metric: "↑" if rises(metric) else "↓", "said_of": _said_of}
+    helpers = {"sign": lambda metric: "↑" if rises(metric) else "↓"}
     return html_page.render(__name__, template, "gate", **helpers, **values)
-
-
-def _said_of(value: Any) -> str:
-    """A setting in words."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_said_of(one)}" for key, one in value.items()) or "–"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_said_of, value)) or "–"
-    return "–" if value is None else str(value)
 
 
 def _measured(comparison: ComparisonRecord, metric: str) -> bool:

@@ -39,7 +39,7 @@ def write_run_report(run: RunTable, file: Path, examples: int = 6) -> Path:
         __name__, "run_report.html", "run", found=found, manifest=run.manifest, left=run.manifest.samples - found.rows,
         charts=dict(_charts(found)), classes=[(one, _pictures(one.mean)) for one in found.classes],
         groups=[(title, said, list(map(_shown, held))) for title, said, held in (outliers, *kinds) if held],
-        settings={name: _in_words(value) for name, value in run.manifest.settings.items()},
+        settings=run.manifest.settings,
     )  # fmt: skip
     return write_text(file, page)
 
@@ -86,11 +86,3 @@ def _source(source: str | None) -> Image.Image | None:
             return picture.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
-
-
-def _in_words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_in_words(one)}" for name, one in value.items()) or "–"
-    if isinstance(value, list):
-        return ", ".join(map(_in_words, value)) or "–"
-    return "–" if value is None else str(value)
