@@ -43,6 +43,10 @@ npm install onnxruntime-node onnxruntime-web && pip install 'onnxray[openvino]'
 onnxray save model.onnx explainer.onnx --check
 ```
 
+[examples/node/explain.mjs](../examples/node/explain.mjs) runs such a file in Node, in ten lines. In C#, C++, Rust and Java the
+session of the model serves as well: the inputs are those of the model and `target`, int64 `(N)` (-1: the top class), the outputs
+`attribution`, `score`, and `delta` where the method has it.
+
 The table has the relative L2 difference of the attribution by method, net and runtime (float32, one thread, one example).
 The goal is 1e-3. The nets are small and have random weights. **-**: the method does not apply to the net.
 """
