@@ -98,6 +98,8 @@ def test_axes_of_matplotlib() -> None:
 def test_comparisons_and_evaluations_have_a_line() -> None:
     digits, x = models.path("digits.onnx"), np.random.default_rng(0).random((3, 1, 28, 28), np.float32)
     compared = onnxray.compare(digits, digits, x, methods=["saliency"], layers=False)
-    assert repr(compared).startswith("Comparison(digits.onnx with digits.onnx: PASS, 3 samples, saliency spearman 1 ")
+    assert repr(compared).startswith(
+        "Comparison(digits.onnx with digits.onnx: PASS, 3 samples, saliency spearman passes: 1 is "
+    )
     found = onnxray.evaluate(digits, x, methods=["saliency", "grad-cam"], metrics=["sparseness"])
     assert re.fullmatch(r"Evaluation\(digits.onnx: 3 samples, \S+ > \S+ by sparseness\)", repr(found))

@@ -65,14 +65,16 @@ def test_digits_vanilla_gradient(digits, recipes, distance, measured):
 
     found = onnxray.explain(to_onnx(net), x)
     assert (found.target == y).mean() > 0.85
-    wanted = recipes.gradient(net, x, found.target)
-    gaps = {"gradient": distance(found.values, wanted)}
-    wanted_maps = wanted.max(-1)  # the signed maximum over the channels
-    maps = found.map("max")
-    both = [np.stack([script.scaled(one) for one in found]) for found in (maps, wanted_maps)]
-    gaps["map, 0 to 1"] = distance(*both)
+    exact = recipes.in_double(net, lambda: recipes.copy(net))  # a pooling at a kink goes either way in float32
+    wanted = recipes.gradient(exact, x.astype(np.float64), found.target)
+    own = recipes.gradient(net, x, found.target)
+    gaps = {"gradient": [distance(one, wanted) for one in (found.values, own)]}
+    maps = [one.max(-1) for one in (found.values, own, wanted)]  # the signed maximum over the channels
+    np.testing.assert_array_equal(found.map("max"), maps[0])
+    scaled = [np.stack([script.scaled(one) for one in each]) for each in maps]
+    gaps["map, 0 to 1"] = [distance(one, scaled[2]) for one in scaled[:2]]
     measured(str(gaps))
-    assert max(gaps.values()) < LIMIT
+    check(gaps)
 
 
 @pytest.mark.slow
