@@ -144,6 +144,23 @@ def test_overlapping_windows_send_ties_to_the_first(levels, size, reached, attri
     np.testing.assert_array_equal(fast, plain)
 
 
+@pytest.mark.parametrize("lowering", ["portable", "cpu", "cuda"])
+@pytest.mark.parametrize("sizes", [("h", "w"), (11, "w"), ("h", 10)], ids=["both", "columns", "rows"])
+@pytest.mark.parametrize("how", [{"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"ceil_mode": 1}], ids=str)
+def test_maxima_over_an_image_of_open_size_need_no_pads(how, sizes, lowering):
+    """They give what those over an image of known size do."""
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((2, 16, 11, 10)).astype(np.float32)
+    reached = (6, 5) if "auto_pad" in how else (5, 5)
+    dy = rng.integers(-9, 9, (2, 16, *reached)).astype(np.float32)
+    how = {"kernel_shape": [3, 3], "strides": [2, 2], **how}
+    made = [n if isinstance(s, int) else f"{s}2" for s, n in zip(sizes, reached, strict=True)]
+    ends = [(sizes, made), ((11, 10), reached)]
+    protos = [model("MaxPool", (16, *size), (16, *result), **how) for size, result in ends]
+    found, truth = (gradient(proto, lowering, x, dy)[0] for proto in protos)
+    np.testing.assert_array_equal(found, truth)
+
+
 def test_what_is_added_to_a_pooled_gradient_stays_in_blocks(tmp_path):
     """The sum of a gradient and a convolution's is a part of that convolution, and nothing leaves the blocked layout
     for it."""

@@ -2,7 +2,7 @@
 
 from gradcheck import Case, distinct, normal
 
-_SIZE = "ceil_mode and auto_pad with a stride need the image's size"
+_SIZE = "ceil_mode and auto_pad of a mean with a stride need the image's size"
 
 
 def _max(shape, symbolic="all", id="", **attributes):
@@ -19,7 +19,7 @@ CASES = [
     _max((2, 3, 7, 6), kernel_shape=[2, 3], id="unit-stride"),
     _max((2, 3, 7, 6), kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1, id="ceil"),
     _max((2, 3, 9, 8), kernel_shape=[3, 3], dilations=[2, 2], strides=[2, 1], id="dilated"),
-    _max((2, 3, 7, 6), "batch", kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_UPPER", id="SAME_UPPER"),
+    _max((2, 3, 7, 6), kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_UPPER", id="SAME_UPPER"),
     _max((2, 3, 9), kernel_shape=[3], strides=[2], id="1d"),
     _max((2, 2, 5, 4, 6), kernel_shape=[2, 2, 3], strides=[2, 1, 2], id="3d"),
     Case("GlobalMaxPool", [distinct(2, 3, 4, 5)]),

@@ -24,15 +24,22 @@ _MANY = 25  # elements of a window: each of them takes three nodes
 @vjp("MaxPool")
 def max_pool(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
     (x,) = node.inputs
+    if (found := _without_indices(g, node, x, dy)) is not None:
+        return found
+    _, indices = g.MaxPool(x, outputs=2, **{**node.attributes, "storage_order": None})
+    return scatter_flat(g, x, indices, dy)
+
+
+def _without_indices(g: GraphBuilder, node: Node, x: ir.Value, dy: ir.Value) -> ir.Value | None:
+    """dX in the form that is fastest for the lowering; None where it has none, and where the size of x is open."""
+    if spatial_shape(x) is None:  # then the pads of auto_pad are open too
+        return None
     channels = _channels_in_cells(node, x, dy) if g.lowering == "cpu" else None
     if channels is not None:
         return _by_quarters(g, x, node.outputs[0], dy, channels)
     if by_taps_pays(g, node, x, dy):
         return by_taps(g, node, x, dy)
-    if g.lowering == "portable" and (found := _by_comparisons(g, node, x, dy)) is not None:
-        return found
-    _, indices = g.MaxPool(x, outputs=2, **{**node.attributes, "storage_order": None})
-    return scatter_flat(g, x, indices, dy)
+    return _by_comparisons(g, node, x, dy) if g.lowering == "portable" else None
 
 
 def _by_comparisons(g: GraphBuilder, node: Node, x: ir.Value, dy: ir.Value) -> ir.Value | None:
@@ -109,7 +116,7 @@ def _padded(g: GraphBuilder, x: ir.Value, window: Window) -> ir.Value:
 def _channels_in_cells(node: Node, x: ir.Value, dy: ir.Value) -> int | None:
     """The channels of a float32 image whose 2x2 cells the windows are, with no row or column left over; else None."""
     channels = None if x.shape is None else x.shape[1]
-    if not isinstance(channels, int) or spatial_shape(x) is None or x.dtype != ir.DataType.FLOAT:
+    if not isinstance(channels, int) or x.dtype != ir.DataType.FLOAT:
         return None
     window = window_of(node, x, node.attributes.get_ints("kernel_shape"))
     plain = window.kernel == window.strides == (2, 2) and window.dilations == (1, 1) and not any(window.pads)
