@@ -6,14 +6,14 @@ point, each at the next. A value of the model is repeated for every turn where r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
 from ..autodiff.streams import Stream, add_stream, shared_values
 from ..graph.builder import GraphBuilder
-from ..graph.traversal import DependsOn
+from ..graph.traversal import DependsOn, subgraphs
 from .base import EmitContext
 
 __all__ = ["Rows"]
@@ -56,7 +56,7 @@ class Rows:
             g, {start: instead, settled: self(settled)}, [score], lambda value: self(value) if varies(value) else value
         )
         if self.shared:
-            _name_rows(found, start.shape[0] if start.shape else None, self.point)
+            _name_rows(found, g.graph.inputs, start.shape[0] if start.shape else None, self.point)
         return found(score)
 
     def _repeated(self, g: GraphBuilder, value: ir.Value) -> ir.Value:
@@ -74,9 +74,26 @@ def _count_examples(values: Sequence[ir.Value], batch: object) -> bool:
     return all(value.shape and value.shape[0] == batch for value in values if varies(value))
 
 
-def _name_rows(stream: Stream, batch: object, point: ir.Value) -> None:
-    """Values of the stream have the rows where the model's have the examples: runtimes compare the names of sizes."""
+def _name_rows(stream: Stream, given: Sequence[ir.Value], batch: object, point: ir.Value) -> None:
+    """Values of the stream have the rows where the model's have the examples: runtimes compare the names of sizes.
+
+    Other sizes keep their names where the ``given`` inputs have them; else they may grow with the rows too, as where
+    examples and heads are one axis, and are left open.
+    """
     rows = list(point.shape or ())
+    kept = {size for x in given for size in x.shape or ()} - {batch} | {*rows}
+    for value in _values(stream):
+        if value.shape is not None:
+            first = rows if value.shape and value.shape[0] == batch else list(value.shape)[:1]
+            sizes = [*first, *list(value.shape)[1:]]
+            value.shape = ir.Shape([size if isinstance(size, int) or size in kept else None for size in sizes])
+
+
+def _values(stream: Stream) -> Iterator[ir.Value]:
+    """The values of a stream, those in subgraphs of its nodes included."""
     for value in stream.values.values():
-        if value.shape and value.shape[0] == batch:
-            value.shape = ir.Shape([*rows, *list(value.shape)[1:]])
+        yield value
+        maker = value.producer()
+        for graph in subgraphs(maker) if maker else ():
+            yield from graph.inputs
+            yield from (inner for node in graph.all_nodes() for inner in node.outputs)
