@@ -120,7 +120,7 @@ NETS = {  # with how many examples the runs of all channels of two examples have
         "m = Constant<value_ints=[-1, 24]>() n = Constant<value_ints=[-1, 4, 6, 4]>() c = Conv(x, A) "
         "k = Reshape(c, m) q = Transpose<perm=[1, 0]>(k) s = Softmax<axis=0>(q) "
         "u = Transpose<perm=[1, 0]>(s) t = Reshape(u, n) r = Mul(c, t) " + HEAD,
-        (3, 3),  # those of the run that looks whether examples mix
+        (3, 3),  # those of the run that finds which axis counts examples
     ),
 }
 
