@@ -9,6 +9,7 @@ import sys
 import tarfile
 import urllib.request
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,7 @@ def test_every_kind_holds_the_same_samples(kind: str, files: dict[str, Path], mo
     assert [one.label for one in samples] == list(range(6))
     reader = Reader(model)
     order = [4, 5, 0, 3, 2, 1]
+    assert samples.locations is not None
     for k, location in zip(order, (samples.locations(k, k + 1)[0] for k in order), strict=True):
         assert_plane(reader.read(location).given, k)
     for k, one in enumerate(samples):
@@ -225,8 +227,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.mark.slow
 def test_an_object_store(s3: str, files: dict[str, Path], tmp_path: Path) -> None:
     """Pictures, a tar file and a table of a bucket, by two worker processes, as the same files of the disk."""
-    import s3fs
-
+    s3fs = import_module("s3fs")
     store = s3fs.S3FileSystem(endpoint_url=s3)
     folder = files["paths.csv"].parent
     store.put(f"{folder}/p/", "data/photos/", recursive=True)
