@@ -118,13 +118,14 @@ def test_every_kind_holds_the_same_samples(kind: str, files: dict[str, Path], mo
     assert [one.label for one in samples] == list(range(6))
     reader = Reader(model)
     order = [4, 5, 0, 3, 2, 1]
-    located = samples.locations
+    located, at = samples.locations, samples.at
     assert located is not None
+    assert at is not None
     for k, location in [(k, located(k, k + 1)[0]) for k in order]:
         assert_plane(reader.read(location).given, k)
     for k, one in enumerate(samples):
         assert_plane(one.load(), k)
-        assert one.name == samples.at(k).name
+        assert one.name == at(k).name
 
 
 def assert_plane(given: Any, k: int) -> None:
