@@ -69,7 +69,8 @@ def _answer(file: Path, where: str, limits: Limits) -> dict[str, str]:
     lines = done.stdout.decode(errors="replace").splitlines()
     if done.returncode or not lines:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise ModelError(f"{where}: the process that loaded it failed: {said[-1][:300]}")
+        room = " (its memory is limited)" if "failed to map segment" in said[-1] else ""  # of a library, loaded late
+        raise ModelError(f"{where}: the process that loaded it failed: {said[-1][:300]}{room}")
     return json.loads(lines[-1])
 
 
