@@ -130,6 +130,19 @@ def test_float_models_have_no_gap() -> None:
     assert "gap" not in found.provenance
 
 
+def test_weights_alone_are_quantised_in_silence() -> None:
+    """Nothing rounds on the way: the two scores differ by what float32 leaves, of which no line tells."""
+    layers = "".join(
+        f"f{k} = DequantizeLinear(w{k}, s) m{k} = MatMul(h{k}, f{k}) h{k + 1} = Tanh(m{k})\n" for k in range(3)
+    )
+    text = f"{HEAD} net (float[N,256] h0) => (float[N,256] h3) <float s = {{1e-3}}> {{ {layers} }}"
+    model, weights = onnx.parser.parse_model(text), np.random.default_rng(2).integers(-127, 128, (3, 256, 256), np.int8)
+    model.graph.initializer.extend(numpy_helper.from_array(one, f"w{k}") for k, one in enumerate(weights))
+    found, heard = explained(model, normal(4, 256, seed=1).astype(np.float32))
+    assert heard == []
+    assert found.provenance["gap"] < 1e-5
+
+
 def test_a_saved_explainer_has_the_outputs_it_had(tmp_path: Path) -> None:
     model = quantised(tmp_path, gain=1, reduce_range=True)
     for method, options in (("saliency", {}), ("integrated-gradients", {"steps": 2})):
