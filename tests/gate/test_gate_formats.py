@@ -73,16 +73,20 @@ def test_markdown_has_the_verdict_and_every_metric(found: Comparison, tmp_path: 
     assert {line.count(" | ") for line in rows} == {4}
 
 
-def test_node_data_name_tensors_of_the_reference(found: Comparison, tmp_path: Path) -> None:
-    assert found.layers is not None
-    write_node_data(found.layers, tmp_path)
-    tensors = {name for node in onnx.load(DIGITS).graph.node for name in node.output}
+def test_node_data_name_nodes_of_the_reference(tmp_path: Path) -> None:
+    """Which have other names than their tensors."""
+    model = onnx.load(DIGITS)
+    for node in model.graph.node:
+        node.name = f"/features/{node.name or node.output[0]}"
+    found = compare(model, randomised(onnxray.load(model), 0, share=0.2), X, methods="saliency", threads=1).layers
+    assert found is not None
+    write_node_data(found, tmp_path)
     for name in ("activations-by-node.json", "evidence-by-node.json"):
         results = json.loads((tmp_path / name).read_text())["results"]
         assert results
-        assert set(results) <= tensors
+        assert set(results) <= {node.name for node in model.graph.node}
         assert all(np.isfinite(one["value"]) for one in results.values())
-    evidence = {one.tensor: one.attribution for one in found.layers.layers}
+    evidence = {one.node: one.attribution for one in found.layers}
     assert all(one["value"] == pytest.approx(1 - evidence[key]) for key, one in results.items())
 
 

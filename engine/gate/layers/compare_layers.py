@@ -27,9 +27,10 @@ SHARE = 0.5  # of the largest own loss: what else counts as a break
 class LayerLoss:
     """A matched layer: relative L2 difference of its activations, what of it arises in the layer itself, that of its
     weights, and the cosine of the attributions (gradient times activation) at it; None where there is no such.
-    ``tensor`` is the output of the reference's node, ``candidate`` that of the candidate's."""
+    ``node`` is the reference's, ``tensor`` its output, ``candidate`` that of the candidate's node."""
 
     layer: str
+    node: str
     tensor: str
     candidate: str | None
     operator: str
@@ -161,7 +162,7 @@ def _losses(matched: Iterable[Matched], sums: _Sums, weights: Mapping[str, float
         own = None if error is None else max(0.0, error - _arrived(one.reference, matched, errors))
         found.append(
             LayerLoss(
-                one.layer, one.reference, one.candidate, one.operator, one.how, error, own,
+                one.layer, one.node, one.reference, one.candidate, one.operator, one.how, error, own,
                 weights.get(one.reference), None if held is None else float(np.mean(held)),
             )
         )  # fmt: skip

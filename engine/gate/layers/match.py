@@ -21,11 +21,13 @@ ENOUGH = 0.5  # of the reference's layers: fewer of one name, and the order deci
 
 @dataclass(frozen=True)
 class Matched:
-    """A layer of both models: its tensors, how it was matched, the matched layers before it, and the tensors of its
-    weights, in pairs of reference and candidate. ``candidate`` is None where a fusion took its tensor away: onnxruntime
-    drops a Relu whose range a quantisation clips, and calls the convolution's output by the Relu's name."""
+    """A layer of both models: the name of the reference's node, its tensors, how it was matched, the matched layers
+    before it, and the tensors of its weights, in pairs of reference and candidate. ``candidate`` is None where a fusion
+    took its tensor away: onnxruntime drops a Relu whose range a quantisation clips, and calls the convolution's output
+    by the Relu's name."""
 
     layer: str
+    node: str
     reference: str
     candidate: str | None
     operator: str
@@ -45,7 +47,7 @@ def match_layers(reference: Model, candidate: Model) -> list[Matched]:
     before = _before(reference, {_tensor(x) for x, _, _ in pairs})
     return [
         Matched(
-            called.get(_tensor(x), x.name or _tensor(x)), _tensor(x), tensor, x.op_type, how,
+            called.get(_tensor(x), x.name or _tensor(x)), x.name or _tensor(x), _tensor(x), tensor, x.op_type, how,
             before[_tensor(x)], _weights(x, y),
         )
         for x, y, tensor in pairs

@@ -1,6 +1,7 @@
 """What each layer loses, as node data of Model Explorer, which colours the graph of the reference by it.
 
-Format: https://github.com/google-ai-edge/model-explorer/wiki/2.-User-Guide (custom node data).
+Format: https://github.com/google-ai-edge/model-explorer/wiki/2.-User-Guide (custom node data). The keys are names of
+nodes, which are the ids that its adapter of ONNX gives them.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ GRADIENT = [{"stop": 0, "bgColor": "#ffffff"}, {"stop": 1, "bgColor": "#b2182b"}
 def write_node_data(layers: LayerReport, folder: Path) -> list[Path]:
     """Writes a file for the loss of activations and one for that of evidence; none of what was not measured."""
     wanted = {
-        "activations-by-node.json": {one.tensor: one.activation for one in layers.layers},
-        "evidence-by-node.json": {one.tensor: _lost(one) for one in layers.layers},
+        "activations-by-node.json": {one.node: one.activation for one in layers.layers},
+        "evidence-by-node.json": {one.node: _lost(one) for one in layers.layers},
     }
     found = {name: {key: value for key, value in each.items() if value is not None} for name, each in wanted.items()}
     return [write_text(folder / name, json_text(_data(each), indent=1)) for name, each in found.items() if each]
