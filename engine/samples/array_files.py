@@ -58,7 +58,7 @@ class RowCursor:
         return found
 
 
-def npy_rows(path: Path, model: Model) -> ArrayRows:
+def npy_rows(path: Path, model: Model, file: str) -> ArrayRows:
     """The rows of an .npy array, mapped into memory, so that only the row in hand is read."""
     with readable(path, KIND, InputError):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -73,10 +73,10 @@ def npy_rows(path: Path, model: Model) -> ArrayRows:
     return ArrayRows(len(array), each, False, seeks=True)
 
 
-def npz_rows(path: Path, model: Model) -> ArrayRows:
+def npz_rows(path: Path, model: Model, file: str) -> ArrayRows:
     """The rows of the arrays of an .npz file: one, or one for each input by its name; and one of labels."""
-    with readable(path, KIND, InputError), zipfile.ZipFile(path) as file:
-        shapes = {name.removesuffix(".npy"): _header(file, name)[0] for name in file.namelist()}
+    with readable(path, KIND, InputError), zipfile.ZipFile(path) as held:
+        shapes = {name.removesuffix(".npy"): _header(held, name)[0] for name in held.namelist()}
     label = next((name for name in LABELS if name in shapes), None)
     inputs = [name for name in shapes if name != label]
     if not inputs or len({shapes[name][:1] for name in shapes}) > 1:

@@ -38,12 +38,12 @@ def arrow_files(folder: Path) -> list[Path]:
     return [folder / one.filename for one in state._data_files]
 
 
-def arrow_rows(folder: Path, model: Model) -> ArrayRows:
+def arrow_rows(folder: Path, model: Model, file: str) -> ArrayRows:
     """The rows of such a folder, mapped into memory; its columns are those of a .parquet file."""
-    tables = [_table(file) for file in arrow_files(folder)]
-    if not tables or not sum(table.num_rows for table in tables):
+    tables = [table for one in arrow_files(folder) if (table := _table(one)).num_rows]
+    if not tables:
         raise InputError(f"{folder} holds no samples")
-    columns = record_columns(folder, tables[0].schema, tables[0].slice(0, 50).to_pylist, model)
+    columns = record_columns(folder, file, tables[0].schema, tables[0].slice(0, 50).to_pylist, model)
     count = sum(table.num_rows for table in tables)
     return ArrayRows(count, partial(_each, folder, tables, columns), columns.label is not None, seeks=True)
 

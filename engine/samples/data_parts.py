@@ -17,7 +17,7 @@ from .locations import FilePart, TableRow, stamp_of
 from .reader import Reader
 from .remote import full_url, listed_urls
 from .sample import Sample, Samples
-from .tables import fetched, is_table_name, table_rows, table_stamp
+from .tables import is_table_name, table_rows, table_stamp
 from .tar_files import tar_samples
 
 __all__ = ["joined", "listed", "rows_as_samples", "table_samples", "tar_file_samples", "url_samples"]
@@ -25,8 +25,8 @@ __all__ = ["joined", "listed", "rows_as_samples", "table_samples", "tar_file_sam
 
 def table_samples(file: str, name: str, model: Model, stamp: str | None = None) -> Samples:
     """The rows of a table, by absolute path or URL."""
-    path = fetched(file)
-    rows, known, reader = table_rows(path, model), table_stamp(path) if stamp is None else stamp, Reader(model)
+    known = table_stamp(Path(file)) if stamp is None else stamp
+    rows, reader = table_rows(file, model, known), Reader(model)
 
     def at(index: int) -> Sample:
         def load() -> Any:

@@ -18,7 +18,7 @@ from .array_files import RowCursor
 from .locations import FilePart, Location
 from .record_columns import Held
 from .remote import url_bytes, url_of
-from .tables import fetched, table_rows, table_stamp
+from .tables import table_rows, table_stamp
 
 __all__ = ["Content", "DataChanged", "Reader"]
 
@@ -87,7 +87,7 @@ class Reader:
                 raise DataChanged(f"the data changed since the run began: {file} is another file now")
             if len(self.tables) >= TABLES:
                 self.tables.pop(next(iter(self.tables)))
-            self.tables[file, stamp] = RowCursor(table_rows(fetched(file), self.model))
+            self.tables[file, stamp] = RowCursor(table_rows(file, self.model, stamp))
         return self.tables[file, stamp]
 
 

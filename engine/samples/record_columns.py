@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from ..errors import InputError
 from ..graph.model import Model
 from .array_files import ArrayRow
 from .locations import FilePart
-from .remote import url_of
+from .remote import local_path, url_of
 
 __all__ = ["Held", "RecordColumns", "numbers_of", "path_column", "paths_of", "record_columns"]
 
@@ -51,16 +52,19 @@ def path_column(names: Sequence[str], first: Sequence[Mapping[str, Any]]) -> str
     return next((name for name in found if first and all(_is_text(row.get(name)) for row in first)), None)
 
 
-def paths_of(folder: Path, names: Sequence[str], column: str) -> RecordColumns:
-    """Of a column of paths, which are relative to a folder unless they are absolute, or URLs."""
-    return _labelled(names, [column], partial(_file, folder, column))
+def paths_of(file: str, names: Sequence[str], column: str) -> RecordColumns:
+    """Of a column of paths, which are relative to the table unless they are absolute, or URLs."""
+    return _labelled(names, [column], partial(_file, file, column))
 
 
-def record_columns(path: Path, schema: Any, first: Callable[[], list[dict[str, Any]]], model: Model) -> RecordColumns:
+def record_columns(
+    path: Path, file: str, schema: Any, first: Callable[[], list[dict[str, Any]]], model: Model
+) -> RecordColumns:
     """The columns of a pyarrow Schema that a model takes. InputError: none, or several that may be meant.
 
     A column of paths, of pictures as bytes (binary, or with ``bytes`` and ``path``, as Hugging Face has them) or of
-    arrays is the sample; arrays of several inputs have their names; else each column of numbers is a feature.
+    arrays is the sample; arrays of several inputs have their names; else each column of numbers is a feature. ``file``
+    is where the table is: a path, or the URL that it was copied from.
     """
     names = list(schema.names)
     kinds = {name: str(schema.field(name).type) for name in names}
@@ -68,9 +72,9 @@ def record_columns(path: Path, schema: Any, first: Callable[[], list[dict[str, A
     arrays = [name for name in names if "list<" in kinds[name] or "extension<" in kinds[name]]
     text = [name for name in names if "string" in kinds[name]]
     if pictures:
-        return _labelled(names, [_only(path, pictures)], partial(_bytes, path, _only(path, pictures)))
+        return _labelled(names, [_only(path, pictures)], partial(_bytes, file, _only(path, pictures)))
     if (column := path_column(text, rows := first())) is not None:
-        return paths_of(path.parent if path.is_file() else path, names, column)
+        return paths_of(file, names, column)
     if arrays:
         return _labelled(names, arrays, partial(_arrays, path, arrays, model))
     return numbers_of(columns_of(path, names, [tuple(row.values()) for row in rows], model))
@@ -103,21 +107,31 @@ def _only(path: Path, names: Sequence[str]) -> str:
     return names[0]
 
 
-def _file(folder: Path, column: str, held: Mapping[str, Any]) -> FilePart:
+def _file(file: str, column: str, held: Mapping[str, Any]) -> FilePart:
     named = held.get(column)
     if not named:
         raise InputError(f"nothing under {column!r}")
-    return FilePart(url_of(named) or str((folder / named).absolute()))
+    return _named(file, named)
 
 
-def _bytes(path: Path, column: str, held: Mapping[str, Any]) -> Held | FilePart:
+def _named(file: str, named: str) -> FilePart:
+    """A file that a table names; a relative path begins at the folder of the table, or at the folder that is one."""
+    if (url := url_of(named)) is not None:
+        return FilePart(url)
+    if url_of(file) is not None and not local_path(named).is_absolute():
+        return FilePart(f"{posixpath.dirname(file)}/{named}")
+    folder = Path(file) if Path(file).is_dir() else Path(file).parent
+    return FilePart(str((folder / local_path(named)).absolute()))
+
+
+def _bytes(file: str, column: str, held: Mapping[str, Any]) -> Held | FilePart:
     value = held.get(column)
     content, name = (value.get("bytes"), value.get("path")) if isinstance(value, Mapping) else (value, None)
     if content is None and name:
-        return FilePart(url_of(name) or str((path / name).absolute()))
+        return _named(file, name)
     if content is None:
         raise InputError(f"nothing under {column!r}")
-    return Held(content, f"{path}/{name or column}")
+    return Held(content, f"{file}/{name or column}")
 
 
 def _arrays(path: Path, columns: Sequence[str], model: Model, held: Mapping[str, Any]) -> Any:

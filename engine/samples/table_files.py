@@ -22,7 +22,7 @@ __all__ = ["csv_rows", "parquet_rows"]
 BATCH = 256  # rows of a .parquet file that are read at once
 
 
-def csv_rows(path: Path, model: Model) -> ArrayRows:
+def csv_rows(path: Path, model: Model, file: str) -> ArrayRows:
     """The rows of a .csv file; a column named label, labels, target or y holds classes, one named path or so files."""
     try:
         lines = table_lines(path)
@@ -30,31 +30,31 @@ def csv_rows(path: Path, model: Model) -> ArrayRows:
         count = len(first) + sum(1 for _ in lines)
     except NO_TABLE as error:
         raise InputError(f"{path} cannot be read as a table with a line of names first") from error
-    columns = _csv_columns(path, [name.strip() for name in header], first, model)
+    columns = _csv_columns(path, file, [name.strip() for name in header], first, model)
     return ArrayRows(count, partial(_csv_each, path, columns), columns.label is not None)
 
 
-def _csv_columns(path: Path, names: list[str], first: list[list[str]], model: Model) -> RecordColumns:
+def _csv_columns(path: Path, file: str, names: list[str], first: list[list[str]], model: Model) -> RecordColumns:
     column = path_column(names, [dict(zip(names, row, strict=False)) for row in first])
     if column is not None:
-        return paths_of(path.parent, names, column)
+        return paths_of(file, names, column)
     return numbers_of(columns_of(path, names, first, model))
 
 
-def parquet_rows(path: Path, model: Model) -> ArrayRows:
+def parquet_rows(path: Path, model: Model, file: str) -> ArrayRows:
     """The rows of a .parquet file; its columns as ``record_columns`` takes them."""
     parquet = import_extra("pyarrow.parquet")
 
     def first() -> list[dict[str, Any]]:
         with readable(path, ".parquet file", InputError):
-            batch = next(file.iter_batches(FIRST_ROWS), None)
+            batch = next(held.iter_batches(FIRST_ROWS), None)
             return [] if batch is None else batch.to_pylist()
 
     with readable(path, ".parquet file", InputError):
-        file = parquet.ParquetFile(path)
-    columns = record_columns(path, file.schema_arrow, first, model)
-    each = partial(_parquet_each, path, file, columns)
-    return ArrayRows(file.metadata.num_rows, each, columns.label is not None, seeks=True)
+        held = parquet.ParquetFile(path)
+    columns = record_columns(path, file, held.schema_arrow, first, model)
+    each = partial(_parquet_each, path, held, columns)
+    return ArrayRows(held.metadata.num_rows, each, columns.label is not None, seeks=True)
 
 
 def _csv_each(path: Path, columns: RecordColumns, start: int) -> Iterator[ArrayRow]:

@@ -18,9 +18,9 @@ from .locations import stamp_of
 from .remote import opened_url, url_of
 from .table_files import csv_rows, parquet_rows
 
-__all__ = ["fetched", "is_table", "is_table_name", "table_rows", "table_stamp"]
+__all__ = ["is_table", "is_table_name", "table_rows", "table_stamp"]
 
-TABLES: Mapping[str, Callable[[Path, Model], ArrayRows]] = {
+TABLES: Mapping[str, Callable[[Path, Model, str], ArrayRows]] = {
     ".npy": npy_rows,
     ".npz": npz_rows,
     ".csv": csv_rows,
@@ -45,9 +45,11 @@ def is_table(path: Path, model: Model, alone: bool) -> bool:
     return alone or path.suffix.lower() in (".csv", ".parquet") or _counts_samples(path, model)
 
 
-def table_rows(path: Path, model: Model) -> ArrayRows:
-    """The rows of such a file; InputError where it cannot be read."""
-    return arrow_rows(path, model) if path.is_dir() else TABLES[path.suffix.lower()](path, model)
+def table_rows(file: str, model: Model, stamp: str) -> ArrayRows:
+    """The rows of such a file, by path or URL; InputError where it cannot be read."""
+    path = _fetched(file, stamp)
+    read = arrow_rows if path.is_dir() else TABLES[path.suffix.lower()]
+    return read(path, model, file)
 
 
 def table_stamp(path: Path) -> str:
@@ -56,8 +58,8 @@ def table_stamp(path: Path) -> str:
 
 
 @lru_cache(maxsize=4)
-def fetched(file: str) -> Path:
-    """The path of a table; one behind a URL is copied, until this process ends."""
+def _fetched(file: str, stamp: str) -> Path:
+    """The path of a table; one behind a URL is copied, until this process ends, and again once it has another stamp."""
     if url_of(file) is None:
         return Path(file)
     folder = tempfile.mkdtemp(prefix="onnxray-")

@@ -178,6 +178,27 @@ def test_urls(model: Any) -> None:
             open_samples(url, model)
 
 
+def test_a_table_behind_a_url_is_what_it_names(files: dict[str, Path], tmp_path: Path) -> None:
+    """Its files are beside it, its rows name the URL and not a copy, and a later table is read again."""
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    for name in ("paths.csv", "structs.parquet", *(f"p/{k}.png" for k in range(6))):
+        memory.pipe(f"/d/{name}", (files["paths.csv"].parent / name).read_bytes())
+    given = ["memory://d/paths.csv", "memory://d/structs.parquet"]
+    rows = list(onnxray.read_run(onnxray.run(DIGITS, given, tmp_path / "maps", workers=0).out).rows())
+    assert [row["error"] for row in rows] == [None] * 12
+    assert (rows[0]["source"], rows[6]["source"]) == ("memory:///d/p/0.png", "memory:///d/structs.parquet/image")
+    memory.pipe("/d/paths.csv", b"file_name\np/5.png\n")
+    (row,) = onnxray.read_run(onnxray.run(DIGITS, given[0], tmp_path / "later", workers=0).out).rows()
+    assert row["source"] == "memory:///d/p/5.png"
+
+
+def test_a_table_may_name_a_picture_instead_of_holding_it(files: dict[str, Path], model: Any) -> None:
+    structs = [{"bytes": None, "path": f"p/{k}.png"} for k in range(6)]
+    file = parquet(files["paths.csv"].parent / "named.parquet", image=structs)
+    for k, one in enumerate(open_samples(file, model)):
+        assert_plane(one.load(), k)
+
+
 def test_a_file_url_is_a_path(files: dict[str, Path], model: Any) -> None:
     assert len(open_samples(files["set.tar"].as_uri(), model)) == 6
     assert len(open_samples((files["paths.csv"].parent / "p").as_uri(), model)) == 6
