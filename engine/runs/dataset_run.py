@@ -119,6 +119,8 @@ def run(
     began, folder = time.perf_counter(), make_folder(Path(out))
     check_whole("batch", batch, 1)
     check_whole("piece", piece, 1)
+    if workers is not None:
+        check_whole("workers", workers, 0)
     settings = RunSettings(
         Path(model).absolute(), method, target, score, _several(layer), preprocess, labels, reduce, batch,
         _several(providers), threads, memory, options,

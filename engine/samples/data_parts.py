@@ -17,8 +17,8 @@ from .locations import FilePart, TableRow, stamp_of
 from .reader import Reader
 from .remote import full_url, listed_urls
 from .sample import Sample, Samples
-from .tables import is_table_name, table_rows, table_stamp
-from .tar_files import tar_samples
+from .tables import holds_many, is_table_name, table_rows, table_stamp
+from .tar_files import is_tar, tar_samples
 
 __all__ = ["joined", "listed", "rows_as_samples", "table_samples", "tar_file_samples", "url_samples"]
 
@@ -67,9 +67,9 @@ def url_samples(url: str, model: Model, alone: bool) -> Samples:
     found = listed_urls(url)
     for file, stamp in found.items():
         name = file.removeprefix(folder) if alone else file
-        if file.lower().endswith(".tar"):
+        if is_tar(file):
             parts.append(tar_file_samples(file, name, model, stamp))
-        elif is_table_name(file) and (len(found) == 1 or not file.lower().endswith((".npy", ".npz"))):
+        elif is_table_name(file) and (len(found) == 1 or holds_many(file)):
             parts.append(table_samples(file, name, model, stamp))
         elif Path(file).suffix.lower() in model_endings():
             part = FilePart(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,19 @@ class Content:
     source: str | None
 
 
+class _Tables(threading.local):
+    """Those that a thread has open: a walk through rows is of one thread."""
+
+    def __init__(self) -> None:
+        self.opened: dict[tuple[str, str], RowCursor] = {}
+
+
 @dataclass
 class Reader:
-    """Reads for one model, and keeps the last tables open."""
+    """Reads for one model, and keeps the last tables of each thread open."""
 
     model: Model
-    tables: dict[tuple[str, str], RowCursor] = field(default_factory=dict)
+    tables: _Tables = field(default_factory=_Tables)
 
     def read(self, location: Location) -> Content:
         """The sample; InputError where it cannot be read, DataChanged where its table is another."""
@@ -82,13 +90,14 @@ class Reader:
                 raise InputError(str(error).replace(str(file), source)) from error
 
     def _table(self, file: str, stamp: str) -> RowCursor:
-        if (file, stamp) not in self.tables:
+        opened = self.tables.opened
+        if (file, stamp) not in opened:
             if url_of(file) is None and table_stamp(Path(file)) != stamp:
                 raise DataChanged(f"the data changed since the run began: {file} is another file now")
-            if len(self.tables) >= TABLES:
-                self.tables.pop(next(iter(self.tables)))
-            self.tables[file, stamp] = RowCursor(table_rows(file, self.model, stamp))
-        return self.tables[file, stamp]
+            if len(opened) >= TABLES:
+                opened.pop(next(iter(opened)))
+            opened[file, stamp] = RowCursor(table_rows(file, self.model, stamp))
+        return opened[file, stamp]
 
 
 def _bytes(part: FilePart) -> bytes:

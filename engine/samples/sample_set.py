@@ -6,6 +6,8 @@ and .parquet, WebDataset tar files, data sets of Hugging Face, URLs; in Python a
 
 from __future__ import annotations
 
+import glob
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from os import PathLike
@@ -28,7 +30,8 @@ from .locations import FilePart
 from .reader import Reader
 from .remote import local_path, url_of
 from .sample import Sample, Samples
-from .tables import is_table
+from .tables import holds_many, is_table
+from .tar_files import is_tar
 
 __all__ = ["Data", "modules_for", "open_samples"]
 
@@ -60,6 +63,7 @@ def open_samples(data: Data, model: Model, labels: Labels | None = None) -> Samp
 
 def _of_inputs(given: Sequence[str | PathLike[str]], model: Model, labels: Labels) -> Samples:
     """The samples of files, folders, patterns and URLs, in their order; those of neighbouring files found together."""
+    given = [one for each in given for one in _of_pattern(each)]
     parts: list[Samples] = []
     alone = len(given) == 1
     for is_file, group in groupby(given, key=lambda one: _is_plain(one, model, alone)):
@@ -72,10 +76,18 @@ def _of_inputs(given: Sequence[str | PathLike[str]], model: Model, labels: Label
     return joined(parts)
 
 
+def _of_pattern(one: str | PathLike[str]) -> Sequence[str | PathLike[str]]:
+    """What a pattern of tables or tar files fits; everything else as it is."""
+    if url_of(one) is not None or not glob.has_magic(os.fspath(one)) or local_path(one).exists():
+        return [one]
+    found = find_files([local_path(one)])
+    return found if any(holds_many(file.name) for file in found) else [one]
+
+
 def _is_plain(one: str | PathLike[str], model: Model, alone: bool) -> bool:
     """Whether this is a file that is one sample, a folder of such files or a pattern."""
     path = local_path(one)
-    tar = path.suffix.lower() == ".tar" and path.is_file()
+    tar = is_tar(path.name) and path.is_file()
     return url_of(one) is None and not tar and not is_table(path, model, alone)
 
 
@@ -84,7 +96,7 @@ def _of_many(one: str | PathLike[str], model: Model, alone: bool) -> Samples:
         return url_samples(url, model, alone)
     path = local_path(one)
     name, whole = path.name if alone else str(path), str(path.absolute())
-    return tar_file_samples(whole, name, model) if path.suffix == ".tar" else table_samples(whole, name, model)
+    return tar_file_samples(whole, name, model) if is_tar(path.name) else table_samples(whole, name, model)
 
 
 def _of_paths(paths: Sequence[Path], model: Model, labels: Labels, alone: bool) -> Samples:

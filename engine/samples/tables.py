@@ -17,8 +17,9 @@ from .arrow_files import INFO, STATE, arrow_files, arrow_rows
 from .locations import stamp_of
 from .remote import opened_url, url_of
 from .table_files import csv_rows, parquet_rows
+from .tar_files import TAR
 
-__all__ = ["is_table", "is_table_name", "table_rows", "table_stamp"]
+__all__ = ["holds_many", "is_table", "is_table_name", "table_rows", "table_stamp"]
 
 TABLES: Mapping[str, Callable[[Path, Model, str], ArrayRows]] = {
     ".npy": npy_rows,
@@ -33,6 +34,11 @@ def is_table_name(name: str) -> bool:
     return Path(name).suffix.lower() in TABLES
 
 
+def holds_many(name: str) -> bool:
+    """Whether a file of a name always holds samples rather than being one: a table with columns, or a tar file."""
+    return Path(name).suffix.lower() in (TAR, ".csv", ".parquet")
+
+
 def is_table(path: Path, model: Model, alone: bool) -> bool:
     """Whether a path is that of rows that are samples: a table, or a data set of Hugging Face.
 
@@ -42,7 +48,7 @@ def is_table(path: Path, model: Model, alone: bool) -> bool:
         return (path / STATE).is_file() and (path / INFO).is_file()
     if not path.is_file() or not is_table_name(path.name):
         return False
-    return alone or path.suffix.lower() in (".csv", ".parquet") or _counts_samples(path, model)
+    return alone or holds_many(path.name) or _counts_samples(path, model)
 
 
 def table_rows(file: str, model: Model, stamp: str) -> ArrayRows:

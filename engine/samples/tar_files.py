@@ -14,8 +14,9 @@ from ..support.damaged import readable
 from .locations import FilePart
 from .remote import opened_url, url_of
 
-__all__ = ["TarSample", "tar_samples"]
+__all__ = ["TAR", "TarSample", "is_tar", "tar_samples"]
 
+TAR = ".tar"
 LABEL = ".cls"
 
 
@@ -25,6 +26,11 @@ class TarSample:
 
     part: FilePart
     label: int | None
+
+
+def is_tar(name: str) -> bool:
+    """Whether a file of a name is a tar file."""
+    return Path(name).suffix.lower() == TAR
 
 
 def tar_samples(file: str) -> list[TarSample]:

@@ -9,6 +9,7 @@ import sys
 import tarfile
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -151,6 +152,25 @@ def test_several_inputs_are_one_run(files: dict[str, Path], tmp_path: Path) -> N
     assert rows[6]["digest"] == rows[0]["digest"] == rows[24]["digest"]
     assert rows[12]["source"] is None
     assert rows[24]["source"] == f"{files['hf']}/image"
+
+
+def test_a_pattern_of_tar_files_is_these(files: dict[str, Path], tmp_path: Path, model: Any) -> None:
+    for name in ("a.tar", "b.TAR"):
+        (tmp_path / name).write_bytes(files["set.tar"].read_bytes())
+    assert [len(open_samples(str(tmp_path / name), model)) for name in ("*.tar", "b.TAR", "[ab].*")] == [6, 6, 12]
+
+
+def test_threads_share_a_reader(files: dict[str, Path], model: Any) -> None:
+    """As tasks of a Dask worker with several threads do."""
+    reader, locations = Reader(model), open_samples(files["paths.csv"], model).locations(0, 6)
+
+    def planes(start: int) -> list[tuple[int, Any]]:
+        return [(k, reader.read(locations[k]).given) for k in [*range(start, 6), *range(start)] * 40]
+
+    with ThreadPoolExecutor(4) as pool:
+        for held in pool.map(planes, range(4)):
+            for k, given in held:
+                assert_plane(given, k)
 
 
 def test_urls(model: Any) -> None:

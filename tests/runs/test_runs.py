@@ -210,5 +210,7 @@ def test_what_cannot_be_run_is_one_line(rows: Path, tmp_path: Path) -> None:
         run(rows, workers=1, address="auto")
     with pytest.raises(InputError, match="batch=0"):
         run(rows, batch=0)
+    with pytest.raises(InputError, match="workers=-1: give a whole number from 0 up"):
+        run(rows, workers=-1)
     with pytest.raises(InputError, match="there is no such file or folder"):
         run(tmp_path / "missing")
