@@ -47,7 +47,7 @@ def _root(value: ir.Value | None) -> tuple[ir.Value | None, bool]:
     """The value that one is, or whose transposed matrix it is, and which of the two."""
     turned = False
     while value is not None and (made := value.producer()) is not None and made.op_type in ("Transpose", "Identity"):
-        turned ^= made.op_type == "Transpose"
+        turned ^= made.op_type == "Transpose" and list(made.attributes.get_ints("perm", (1, 0))) == [1, 0]
         value = made.inputs[0]
     return value, turned
 
@@ -62,7 +62,8 @@ def _read_copy(node: ir.Node, place: int, root: ir.Value) -> None:
     name = f"{node.outputs[0].name}/weight{place}"
     copy, turned = _transposed(node, root, name), _root(node.inputs[place])[1]
     if node.op_type == "Einsum":
-        node.attributes["equation"] = ir.AttrString("equation", _turned(node, place))
+        if not turned:
+            node.attributes["equation"] = ir.AttrString("equation", _turned(node, place))
     elif node.op_type == "Gemm":
         node.attributes["transB"] = ir.AttrInt64("transB", int(turned == bool(_attribute(node, "transB"))))
     elif not turned:

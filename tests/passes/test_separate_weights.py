@@ -19,6 +19,11 @@ BODIES = {
     "matmul": "MatMul(x, w) t = Transpose<perm=[1, 0]>(w) z = MatMul(d, t)",
     "the other first": "MatMul(x, t) u = Transpose<perm=[1, 0]>(w) t = Identity(u) z = MatMul(d, w)",
     "einsum": 'Einsum<equation="abi,ij->abj">(x, w) z = Einsum<equation="abi, ji -> abj">(d, w)',
+    "einsum of a transpose": 'MatMul(x, w) t = Transpose(w) z = Einsum<equation="abi,ij->abj">(d, t)',
+    "a transpose that moves nothing": (
+        "MatMul(x, w) t = Transpose<perm=[0, 1]>(w) u = Transpose<perm=[1, 0]>(t) z = MatMul(d, u)"
+    ),
+    "moves nothing, then einsum": 'MatMul(x, w) t = Transpose<perm=[0, 1]>(w) z = Einsum<equation="abi,ji->abj">(d, t)',
     "thrice": "MatMul(x, w) t = Transpose<perm=[1, 0]>(w) u = MatMul(d, t) z = MatMul(u, w)",
 }
 PLAIN = """<ir_version: 8, opset_import: ["" : 18]>
