@@ -144,6 +144,20 @@ def test_overlapping_windows_send_ties_to_the_first(levels, size, reached, attri
     np.testing.assert_array_equal(fast, plain)
 
 
+@pytest.mark.parametrize("kernel", [2, 3])
+def test_maxima_over_infinite_pads_have_finite_gradients(kernel):
+    """Exporters of windows with uneven pads put -inf round the image; a window may have nothing else."""
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal((2, 16, 8, 8)).astype(np.float32)
+    x[:, :, 0], x[:, :, :, -1], x[0, :, 2:6, 2:6] = -np.inf, -np.inf, -np.inf
+    dy = rng.integers(-9, 9, (2, 16, 4, 4)).astype(np.float32)
+    how = {"kernel_shape": [kernel] * 2, "strides": [2, 2], "pads": [0, 0, kernel - 2, kernel - 2]}
+    proto = model("MaxPool", (16, 8, 8), (16, 4, 4), **how)
+    fast, compared, plain = (gradient(proto, lowering, x, dy)[0] for lowering in ("cpu", "portable", "cuda"))
+    np.testing.assert_array_equal(fast, plain)
+    np.testing.assert_array_equal(compared[x > -np.inf], plain[x > -np.inf])
+
+
 @pytest.mark.parametrize("lowering", ["portable", "cpu", "cuda"])
 @pytest.mark.parametrize("sizes", [("h", "w"), (11, "w"), ("h", 10)], ids=["both", "columns", "rows"])
 @pytest.mark.parametrize("how", [{"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"ceil_mode": 1}], ids=str)

@@ -9,10 +9,13 @@ import numpy as np
 import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
+from ..signs import never_negative
 
-__all__ = ["blocked_channels", "each_plane", "expanded_in_blocks", "in_blocks"]
+__all__ = ["blocked_channels", "each_plane", "expanded_in_blocks", "finite", "in_blocks", "step"]
 
 _BLOCK = 16  # channels of the widest block; others have 8
+_STEEP = 2.0**126  # times any float32 that is not denormal it is at least 1
+_HUGE = 2.0**126  # twice as much is still finite
 
 
 def in_blocks(g: GraphBuilder, image: ir.Value) -> ir.Value:
@@ -47,3 +50,13 @@ def expanded_in_blocks(g: GraphBuilder, value: ir.Value, x: ir.Value) -> ir.Valu
     """A value for each channel, at every place of the image x."""
     wide = g.expand_like(value, x)
     return wide if wide is value else g.shaped_like(in_blocks(g, wide), x)
+
+
+def step(g: GraphBuilder, difference: ir.Value) -> ir.Value:
+    """1 where a difference is 0 or more, else 0."""
+    return g.HardSigmoid(difference, alpha=_STEEP, beta=1.0)
+
+
+def finite(g: GraphBuilder, image: ir.Value) -> ir.Value:
+    """An image without -inf, as pads of a maximum are and a kernel's zeros would make NaN of; it costs a pass."""
+    return image if never_negative(image) else g.Clip(image, -_HUGE, _HUGE)

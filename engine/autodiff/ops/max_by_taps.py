@@ -9,13 +9,12 @@ import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
 from ..registry import Node
-from .blocked import blocked_channels, each_plane
+from .blocked import blocked_channels, each_plane, finite, step
 from .window import Window, remainder, spatial_shape, window_of
 
 __all__ = ["by_taps", "by_taps_pays"]
 
-_STEEP = 2.0**126  # HardSigmoid(_STEEP d + 1) is 1 where d >= 0 and 0 where d < 0
-_LOW = 2.0**126  # below any element by far
+_LOW = 2.0**127  # below any element of a `finite` image
 _FEW = 9  # elements of a window of which each takes some passes
 
 
@@ -33,11 +32,12 @@ def by_taps(g: GraphBuilder, node: Node, x: ir.Value, dy: ir.Value) -> ir.Value:
     Depthwise convolutions take the elements and subtract the maximum. It takes half the time of MaxPool with its
     indices and ScatterElements.
     """
-    window, least, parts = _window(node, x), each_plane(g, node.outputs[0], [[-1]]), []
-    image = _with_edge(g, x, window) if any(window.pads) else x
+    window, parts = _window(node, x), []
+    image, least = finite(g, x), each_plane(g, finite(g, node.outputs[0]), [[-1]])
+    image = _with_edge(g, image, window) if any(window.pads) else image
     for tap in np.eye(math.prod(window.kernel)).reshape(-1, *window.kernel)[:-1]:
         below = g.Add(each_plane(g, image, tap, strides=[*window.strides]), least)
-        parts.append(g.Mul(dy, g.HardSigmoid(below, alpha=_STEEP, beta=1.0)))
+        parts.append(g.Mul(dy, step(g, below)))
         dy = g.Add(each_plane(g, parts[-1], [[-1]]), dy)
     return _put_back(g, x, [*parts, dy], window)
 

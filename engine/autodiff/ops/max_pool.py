@@ -11,13 +11,12 @@ import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
 from ..registry import Gradients, Node, vjp
-from .blocked import each_plane
+from .blocked import each_plane, finite, step
 from .flipped import interleave
 from .max_by_taps import by_taps, by_taps_pays
 from .scatter import scatter_flat
 from .window import Window, remainder, spatial_shape, window_of
 
-_STEEP = 2.0**126  # HardSigmoid(_STEEP d + 1) is 1 where d >= 0 and 0 where d < 0
 _MANY = 25  # elements of a window: each of them takes three nodes
 
 
@@ -129,9 +128,10 @@ def _by_quarters(g: GraphBuilder, x: ir.Value, y: ir.Value, dy: ir.Value, channe
     Depthwise convolutions make the differences: they stay in onnxruntime's blocked layout, and the whole takes a third
     of the time of MaxPool with its indices and ScatterElements.
     """
+    x, y = finite(g, x), finite(g, y)
     highest_above = g.MaxPool(x, kernel_shape=[1, 2], strides=[2, 2])
     above, left_above, left_below = (
-        g.HardSigmoid(difference, alpha=_STEEP, beta=1.0)
+        step(g, difference)
         for difference in (
             g.Add(each_plane(g, y, [[-1]]), highest_above),
             each_plane(g, x, [[1, -1], [0, 0]], strides=[2, 2]),
