@@ -85,13 +85,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     with warnings_on_stderr(), record_files() as record, speaking_of() as options:
         try:
             left = [one for one in given if one != TRACEBACK]
-            code = app(left, prog_name="onnxray", standalone_mode=False, obj=options) or 0
-            if code == Interrupted().code:  # which typer makes of a KeyboardInterrupt
-                raise Interrupted
-            return code
+            return app(left, prog_name="onnxray", standalone_mode=False, obj=options) or 0
         except ReaderGone:
             return CLOSED
-        except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
+        except (Interrupted, typer.Abort) as error:
             end = error if isinstance(error, Interrupted) else Interrupted()
             record.discard()
             say_error(interruption(record), end.kind)

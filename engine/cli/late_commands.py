@@ -11,6 +11,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
+from .ending import Interrupted
+
 __all__ = ["LateGroup"]
 
 # The file of each command and the function or the group in it, in the order of the help.
@@ -55,6 +57,12 @@ class LateGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(PLACES)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # of which typer makes an exit code, as of a command that has told of its end itself
+            raise Interrupted from None
 
 
 @cache

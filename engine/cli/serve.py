@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument, Exit, Option
 
 from ..attribution.memory import parse_memory
 from ..data.files import read_given
@@ -141,7 +141,7 @@ def serve(
             run_server(service, at)
     except Interrupted as end:
         say_error("what was accepted is answered", end.kind)
-        raise SystemExit(end.code) from None  # of 130, as an Exit, it would be said again
+        raise Exit(end.code) from None
 
 
 def named_file(text: str) -> tuple[str, Path]:
