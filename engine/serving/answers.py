@@ -20,7 +20,15 @@ from .served_model import ServedModel
 __all__ = ["explanations", "predictions", "size_of"]
 
 
-def predictions(outputs: Mapping[str, np.ndarray], rows: int, columns: bool) -> dict[str, Any]:
+def predictions(outputs: Sequence[Mapping[str, np.ndarray]], rows: Sequence[int], columns: bool) -> dict[str, Any]:
+    """The outputs of the parts of a request, each with so many rows; several parts are an instance each."""
+    told = [_of_part(one, count, columns) for one, count in zip(outputs, rows, strict=True)]
+    if len(told) == 1:
+        return told[0]
+    return {"predictions": [one for part in told for one in part.get("predictions", [part.get("outputs")])]}
+
+
+def _of_part(outputs: Mapping[str, np.ndarray], rows: int, columns: bool) -> dict[str, Any]:
     """Outputs by row, or by column where that was asked, or where one of them has not a row for each instance."""
     named = {name: array.tolist() for name, array in outputs.items()}
     if columns or any(not array.ndim or len(array) != rows for array in outputs.values()):

@@ -122,13 +122,16 @@ class ServedModel:
         names = [str(value.name) for value in self.model.outputs]
         batch = given.batch
         size = batch.fixed or (batch.examples if not self.joins else self._rows)
-        if batch.examples <= size and batch.fixed is None:
+        if batch.examples <= size and batch.fixed in (None, batch.examples):
             return session.run(batch.feeds, names)
         parts = []
         for start in range(0, batch.examples, size):
             rows = np.arange(start, min(start + size, batch.examples))
-            found = session.run(batch.take(batch.fill(rows)), names)
-            parts.append({name: array[: len(rows)] if array.ndim else array for name, array in found.items()})
+            filled = batch.fill(rows)
+            found = session.run(batch.take(filled), names)
+            if apart := [name for name, array in found.items() if not array.ndim or len(array) != len(filled)]:
+                raise InputError(f"output {apart[0]!r} has no row for each instance; send {size} in a request")
+            parts.append({name: array[: len(rows)] for name, array in found.items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
     @property

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -71,17 +69,10 @@ async def _read(entry: Entry, content: bytes) -> tuple[InstancesBody, list[Part]
 
 async def _predict(entry: Entry, content: bytes) -> Response:
     body, parts = await _read(entry, content)
-    outputs = _stacked(await entry.predict(parts))
-    columns, rows = body.inputs is not msgspec.UNSET, sum(part.rows for part in parts)
-    size = sum(array.size for array in outputs.values())
+    outputs = await entry.predict(parts)
+    columns, rows = body.inputs is not msgspec.UNSET, [part.rows for part in parts]
+    size = sum(array.size for one in outputs for array in one.values())
     return await off_loop(size, lambda: json_response(predictions(outputs, rows, columns)))
-
-
-def _stacked(outputs: Sequence[Any]) -> dict[str, np.ndarray]:
-    """The outputs of all parts of a request."""
-    return (
-        dict(outputs[0]) if len(outputs) == 1 else {k: np.concatenate([one[k] for one in outputs]) for k in outputs[0]}
-    )
 
 
 async def _explain(entry: Entry, content: bytes) -> Response:

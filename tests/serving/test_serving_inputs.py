@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxray
+import pytest
 from late import late
 from onnxray import models
 from onnxray.serving import served_model
 from service_here import asked
-from text_nets import classifier, tokenizer_file
+from text_nets import TABLE, VOCABULARY, classifier, tokenizer_file
 from texts import parsed
 
 late("fastapi", "fastapi_offline", "uvicorn", "prometheus_client", "httpx2", "tokenizers")
@@ -45,6 +47,24 @@ def test_texts_are_explained_word_by_word(tmp_path: Path) -> None:
     assert np.allclose(two.json()["outputs"][0]["data"], three.json()["predictions"][0], atol=1e-6)
     assert (four.status_code, five.status_code) == (400, 400)
     assert "the text is empty" in five.json()["error"]
+
+
+def test_texts_whose_outputs_have_a_row_for_each_token(tmp_path: Path) -> None:
+    """Of different lengths, they are no one array; protocol v2, whose outputs are, says so."""
+    net = parsed("net (int64[N, L] input_ids) => (real[N, L, 4] y) { w = Gather(table, input_ids)  y = Mul(w, w) }")
+    net.graph.initializer.append(onnx.numpy_helper.from_array(TABLE, "table"))
+    model = served_model(net, "words", ["saliency"], tokenizer=tokenizer_file(tmp_path), threads=1)
+    texts = ["fine", "fine film"]
+    tensor = {"name": "text", "shape": [2], "datatype": "BYTES", "data": texts}
+    one, two = asked(
+        model,
+        ("/v1/models/words:predict", {"instances": [{"text": text} for text in texts]}),
+        ("/v2/models/words/infer", {"inputs": [tensor]}),
+    )
+    assert [len(rows) for rows in one.json()["predictions"]] == [3, 4]
+    places = [VOCABULARY.index(token) for token in ("[CLS]", "fine", "film", "[SEP]")]
+    assert np.allclose(one.json()["predictions"][1], TABLE[places] ** 2)
+    assert (two.status_code, "differ in their number of tokens" in two.json()["error"]) == (400, True)
 
 
 def test_what_a_text_loses_is_said(tmp_path: Path) -> None:
@@ -89,6 +109,22 @@ def test_several_inputs_and_a_fixed_batch() -> None:
     told = explained.json()["explanations"]
     assert all(np.allclose([one["values"][name] for one in told], found.values[name], atol=1e-6) for name in "ab")
     assert (missing.status_code, missing.json()["error"]) == (400, "no array for input b; the model takes: a, b")
+
+
+FOUND = """found (real[1, 4] x) => (real[1, 4] y, real[K] boxes) {
+    y = Mul(x, x)  zero = Constant <value = real {0}>()  some = Greater(x, zero)  boxes = Compress(x, some) }"""
+
+
+def test_outputs_that_have_no_row_for_each_instance_of_a_fixed_batch() -> None:
+    """They come whole; more instances than one would cut them, and are refused."""
+    with pytest.warns(UserWarning, match="outputs"):
+        one, two = asked(
+            served_model(parsed(FOUND), "found", ["saliency"], threads=1),
+            ("/v1/models/found:predict", {"instances": [[1, -1, 2, 3]]}),
+            ("/v1/models/found:predict", {"instances": [[1, -1, 2, 3], [1, 2, 3, 4]]}),
+        )
+    assert one.json() == {"outputs": {"y": [[1, 1, 4, 9]], "boxes": [1, 2, 3]}}
+    assert (two.status_code, "'boxes' has no row for each instance; send 1 in" in two.json()["error"]) == (400, True)
 
 
 ROUNDED = (
