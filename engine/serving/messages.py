@@ -13,10 +13,11 @@ from .request_refusal import Refusal
 __all__ = ["Asked", "InferBody", "InstancesBody", "OutputWanted", "TensorGiven", "decoded_body", "schema_of"]
 
 
-class Asked(Struct, frozen=True):
+class Asked(Struct, frozen=True, forbid_unknown_fields=True):
     """What is asked of the model; without a method in v2, its outputs.
 
-    ``target`` is as on the command line, one for all rows or a list; ``draw``: pictures of the maps, too (v1).
+    ``target`` is as on the command line, one for all rows or a list; ``draw``: pictures of the maps, too (v1). A name
+    that is none of these is refused, as a misspelt target would give the map of another.
     """
 
     method: str | None = None
@@ -25,7 +26,7 @@ class Asked(Struct, frozen=True):
     binary_data_output: bool = False
 
 
-class InstancesBody(Struct):
+class InstancesBody(Struct, forbid_unknown_fields=True):
     """A request of protocol v1: a list of instances, or columns by input.
 
     An instance is the array of the only input, an object of arrays by input, ``{"b64": ...}`` with a picture's file
