@@ -16,8 +16,8 @@ from .score_axes import ScoreAxes
 __all__ = ["fitting_labels", "names_class", "names_element", "parse_target"]
 
 
-_INDEX = re.compile(r"-?\d+")
-_TUPLE = re.compile(r"-?\d+(\s*,\s*-?\d+)+")
+_INDEX = re.compile(r"-?\d{1,18}")  # no more digits than 64 bits hold; Python itself reads 4300
+_TUPLE = re.compile(r"-?\d{1,18}(\s*,\s*-?\d{1,18})+")
 
 
 def fitting_labels(model: Model, scores: ScoreAxes, given: Labels | None) -> Labels:

@@ -110,7 +110,7 @@ def _box(text: str, labels: Labels) -> Score:
     first, colon, rest = text.partition(":")
     if colon:
         return Box(_number(first), label=_label(rest, labels))
-    return Box(int(first)) if first.isdecimal() else Box(label=_label(first, labels))
+    return Box(_number(first)) if first.isdecimal() else Box(label=_label(first, labels))
 
 
 def _class_boxes(text: str, labels: Labels) -> Score:

@@ -55,7 +55,8 @@ class Entry:
     ) -> list[tuple[Part, Attribution, Wanted]]:
         """The maps of each part, and their target."""
         method = self.method(method)
-        targets = self._targets(parts, said)
+        looks = len(self.model.labels) * (len(said) if isinstance(said, list | str) else 1)
+        targets = await off_loop(looks, self._targets, parts, said)
         works = [Explain(self.model, part.given, method, target) for part, target in zip(parts, targets, strict=True)]
         found = await asyncio.gather(*map(self.batcher, works))
         return list(zip(parts, found, targets, strict=True))

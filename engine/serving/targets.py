@@ -18,6 +18,7 @@ from .served_model import ServedModel
 __all__ = ["Wanted", "wanted"]
 
 FILES = ("mask",)  # words of targets that would read a file of the server
+LONGEST = 300  # letters: a hyphen may part two labels, and each of many is tried
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,8 @@ def _parsed(model: ServedModel, said: Any) -> Any:
     if isinstance(said, bool) or not isinstance(said, int | str):
         raise InputError('a target is a number or a text, such as 6, "top1", a label or "6-8"; or a list of these')
     text = str(said)
+    if len(text) > LONGEST:
+        raise InputError(f"a target has {len(text)} letters; at most {LONGEST} are taken")
     if text.partition(":")[0] in FILES and not names_class(text, model.labels):
         raise InputError("a target in a request names no file, so masks are not taken here")
     return target_of(text, model.labels, model.scores)

@@ -106,7 +106,7 @@ async def _infer(entry: Entry, content: bytes, length: str | None) -> Response:
 def _json_size(told: str | None, size: int) -> int:
     if told is None:
         return size
-    if not told.isdecimal() or not told.isascii() or int(told) > size:
+    if not told.isdecimal() or not told.isascii() or len(told) > 18 or int(told) > size:
         raise Refusal(400, "Inference-Header-Content-Length does not fit the body", "body")
     return int(told)
 

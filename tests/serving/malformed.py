@@ -121,7 +121,7 @@ def wrong_bytes(draw: random.Random) -> Request:
     one = {**tensor(draw), "parameters": {"binary_data_size": size}}
     del one["data"]
     head = as_json({"inputs": [one]})
-    told = draw.choice([str(len(head)), str(10**9), "-3", "x", "0"])
+    told = draw.choice([str(len(head)), str(10**9), "9" * 5000, "-3", "x", "0"])
     return V2, head + bytes(3136), {"inference-header-content-length": told}
 
 

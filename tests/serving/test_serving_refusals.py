@@ -44,6 +44,10 @@ BAD: list[tuple[Any, str]] = [
     (rows(X, method="../../model"), "is not served; choose from saliency"),
     (rows(X, target="token:1"), "not those of a sequence"),
     (rows(X[:1], method="feature-permutation"), "two or more examples"),
+    (rows(X, targt=3), r"unknown field `targt` - at `\$\.parameters`"),
+    ({**rows(X), "method": "grad-cam"}, "unknown field `method`"),
+    (rows(X, target="-" * 100_000), "at most 300 are taken"),
+    (rows(X, target="9" * 30), "is no index"),
 ]
 
 
