@@ -51,7 +51,7 @@ class Bounds:
     ] = 10.0
 
     def limits(self, memory: int) -> Limits:
-        """The same as limits; the bodies of all requests share a quarter of the memory."""
+        """The same as limits of a model; the bodies of its requests share a quarter of its memory."""
         body = parse_memory(self.body)
         bodies = max(memory // 4, body)
         return Limits(self.batch, self.delay / 1000, self.queue, self.timeout, body, bodies, self.patience)
@@ -123,13 +123,13 @@ def serve(
     from ..serving.server import listen, run_server
     from ..serving.service import Service
 
-    memory = parse_memory(runtime.memory)
     files = dict(map(named_file, models))
     if len(files) < len(models):
         raise InputError("two models have one name; give each a name of its own, as in cats=cats.onnx")
+    memory = parse_memory(runtime.memory) // len(files)  # that of each model
     settings: dict[str, Any] = {
         "score": score, "layer": layer, "providers": runtime.provider, "threads": runtime.threads,
-        "memory": memory // len(files), "options": parse_options(option or ()),
+        "memory": memory, "options": parse_options(option or ()),
     }  # fmt: skip
     opened = [_opened(name, file, tuple(files), method or (), each, settings) for name, file in files.items()]
     samples = {one.name: _sample(one, tuple(files), each) for one in opened}
