@@ -81,6 +81,7 @@ def open_picture(file: bytes) -> Image.Image:
         picture = Image.open(io.BytesIO(file), formats=FORMATS)
     except Exception as error:
         raise InputError(f"a picture cannot be read; send the file of one as {', '.join(FORMATS)}") from error
+    picture.filename = "a picture"  # what errors call it when it is decoded
     if picture.width * picture.height > PIXELS:
         raise InputError(f"a picture has {picture.width} x {picture.height} pixels; at most {PIXELS} are taken")
     return picture
