@@ -13,6 +13,7 @@ from typer import Option
 
 from ..attribution.axes import score_axes
 from ..attribution.box_classes import known_labels
+from ..attribution.preprocess_text import preprocess_of
 from ..attribution.target_words import target_of
 from ..data.labels import read_labels
 from ..loading.load import load
@@ -22,7 +23,6 @@ from .ending import Interrupted, finishing_at_a_signal
 from .flatten_options import flatten_options
 from .gate_options import DataPath
 from .options import Json, LabelsFile, ModelFile, Preset, Reduce, Runtime, Setup, TargetText
-from .preprocess_option import preprocess_from_option
 from .terminal import Step, print_json, progress_bar, say, say_error
 
 __all__ = ["run_on_data"]
@@ -76,7 +76,7 @@ def run_on_data(
     with progress_bar(1, worth=True) as step, finishing_at_a_signal() as stop:
         found = run(
             model, data, out, setup.method, wanted, score=setup.score, layer=setup.layer, labels=known, reduce=reduce,
-            preprocess=preprocess_from_option(source, preprocess, [Path("picture")]) if preprocess else None,
+            preprocess=preprocess_of(source, preprocess) if preprocess else None,
             batch=batch, piece=piece, workers=workers, executor=executor, address=address,
             providers=runtime.provider, threads=runtime.threads or 1,
             memory=runtime.memory, progress=_rated(step), stopped=lambda: stop.number is not None, **options,

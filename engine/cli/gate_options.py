@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from typer import Argument, BadParameter, Option
 
+from ..attribution.preprocess_text import preprocess_of
 from ..data.preprocess import Preprocess
 from ..loading.load import load
 from ..support.name_value import name_and_value
 from .flatten_options import numbers
-from .preprocess_option import preprocess_from_option
 
 __all__ = [
     "DataPath",
@@ -95,4 +95,4 @@ def _option(text: str) -> tuple[str, Any]:
 
 def named_preprocess(model: Path, text: str | None) -> Preprocess | None:
     """The value of --preprocess; None leaves it to the models."""
-    return preprocess_from_option(load(model), text, [Path("picture")]) if text else None
+    return preprocess_of(load(model), text) if text else None

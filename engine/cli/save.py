@@ -28,7 +28,6 @@ from ..loading.load import load
 from ..loading.saving import write_model
 from .flatten_options import flatten_options
 from .options import LabelsFile, ModelFile, Preset, Setup
-from .preprocess_option import preprocess_from_option
 from .terminal import print_table, say
 
 __all__ = ["save"]
@@ -79,9 +78,8 @@ def save(
     if output.resolve() == model.resolve():
         raise InputError(f"{output} is the model itself; give the explainer a file of its own")
     source = load(model)
-    named = preprocess_from_option(source, preprocess, [Path("picture")]) if preprocess else None
     explainer = Explainer(
-        source, setup.method, score=setup.score, layer=setup.layer or None, preprocess=named, **options
+        source, setup.method, score=setup.score, layer=setup.layer or None, preprocess=preprocess, **options
     )
     names = read_labels(labels) if labels else None
     made, lines, wanted = _made(source, explainer, setup.score, target, names)
