@@ -37,8 +37,8 @@ _VIEWS = RESHAPING | {"Identity"}  # their results take no memory
 _UNITS = {"KB": 2**10, "MB": 2**20, "GB": 2**30, "B": 1}
 
 
-def parse_memory(memory: str | int) -> int:
-    """Bytes from a number or a text such as "512MB"."""
+def parse_memory(memory: str | int, name: str = "memory") -> int:
+    """Bytes from a number or a text such as "512MB"; ``name`` is what the error calls it."""
     text = str(memory).strip().upper()
     unit = next((unit for unit in _UNITS if text.endswith(unit)), "")
     try:
@@ -47,7 +47,7 @@ def parse_memory(memory: str | int) -> int:
             return number
         raise ValueError
     except (ValueError, OverflowError):
-        raise InputError(f"memory={memory!r}: give bytes, or a text such as '512MB' or '2GB'") from None
+        raise InputError(f"{name}={memory!r}: give bytes, or a text such as '512MB' or '2GB'") from None
 
 
 def bytes_per_row(model: Model) -> int:

@@ -52,7 +52,7 @@ class Bounds:
 
     def limits(self, memory: int) -> Limits:
         """The same as limits of a model; the bodies of its requests share a quarter of its memory."""
-        body = parse_memory(self.body)
+        body = parse_memory(self.body, "body")
         bodies = max(memory // 4, body)
         return Limits(self.batch, self.delay / 1000, self.queue, self.timeout, body, bodies, self.patience)
 
@@ -127,14 +127,14 @@ def serve(
     if len(files) < len(models):
         raise InputError("two models have one name; give each a name of its own, as in cats=cats.onnx")
     memory = parse_memory(runtime.memory) // len(files)  # that of each model
+    limits = bounds.limits(memory)
     settings: dict[str, Any] = {
         "score": score, "layer": layer, "providers": runtime.provider, "threads": runtime.threads,
         "memory": memory, "options": parse_options(option or ()),
     }  # fmt: skip
     opened = [_opened(name, file, tuple(files), method or (), each, settings) for name, file in files.items()]
-    samples = {one.name: _sample(one, tuple(files), each) for one in opened}
+    service = Service.of(opened, limits, {one.name: _sample(one, tuple(files), each) for one in opened})
     at = listen(host, port)
-    service = Service.of(opened, bounds.limits(memory), samples)
     say(f"serving {', '.join(files)} at http://{host if ':' not in host else f'[{host}]'}:{at.getsockname()[1]}")
     try:
         with leaving_signals():

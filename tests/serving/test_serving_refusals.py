@@ -108,6 +108,7 @@ def test_targets_names_and_settings_of_the_command_line() -> None:
         (["-m", "attention-rollout"], "attention-rollout found no attention"),
         (["--host", "203.0.113.7", "--port", "9"], "it cannot be listened on"),
         (["--memory", "x"], "--memory 'x'"),
+        (["--body", "0"], "--body '0'"),
         ([f"digits={DIGITS}"], "two models have one name"),
     ],
 )
