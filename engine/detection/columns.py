@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from ..graph.shapes import constant_of
+from ..graph.shapes import axis_before, constant_of
 
 __all__ = ["columns"]
 
@@ -67,13 +67,12 @@ def _joined(g: GraphBuilder, parts: Sequence[ir.Value], axis: int) -> ir.Value:
 def _reshaped(g: GraphBuilder, node: ir.Node, axis: int, start: int, stop: int) -> ir.Value | None:
     """Of a Reshape that keeps all axes up to this one, or all from it on."""
     x, shape = node.inputs[:2]
-    if x is None or shape is None or x.shape is None or node.attributes.get_int("allowzero", 0):
+    if x is None or shape is None or node.attributes.get_int("allowzero", 0):
         return None
-    before, after = list(x.shape), list(node.outputs[0].shape or ())
-    own = axis if before[: axis + 1] == after[: axis + 1] else axis - len(after)
-    if own < 0 and (before[own:] != after[own:] or None in after[own:]):
+    own = axis_before(x, node.outputs[0], axis)
+    if own is None:
         return None
-    return g.Reshape(columns(g, x, own % len(before), start, stop), _with_size(g, shape, axis, stop - start))
+    return g.Reshape(columns(g, x, own, start, stop), _with_size(g, shape, axis, stop - start))
 
 
 def _with_size(g: GraphBuilder, shape: ir.Value, axis: int, size: int) -> ir.Value:

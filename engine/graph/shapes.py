@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx
 import onnx_ir as ir
 
-__all__ = ["complete", "constant_of", "dims_of", "repeated_axes", "same_shape", "static_shape"]
+__all__ = ["axis_before", "complete", "constant_of", "dims_of", "repeated_axes", "same_shape", "static_shape"]
 
 
 def static_shape(value: ir.Value) -> tuple[int, ...] | None:
@@ -16,9 +18,11 @@ def static_shape(value: ir.Value) -> tuple[int, ...] | None:
 
 def same_shape(a: ir.Value, b: ir.Value) -> bool:
     """Whether two values surely have one shape: equal integers or equal symbols, no unknown dimension."""
-    if a.shape is None or b.shape is None or len(a.shape) != len(b.shape):
-        return False
-    return all(p == q and _known(p) for p, q in zip(a.shape, b.shape, strict=True))
+    return a.shape is not None and b.shape is not None and _same(list(a.shape), list(b.shape))
+
+
+def _same(a: list[int | ir.SymbolicDim], b: list[int | ir.SymbolicDim]) -> bool:
+    return len(a) == len(b) and all(p == q and _known(p) for p, q in zip(a, b, strict=True))
 
 
 def _known(dim: int | ir.SymbolicDim) -> bool:
@@ -46,6 +50,24 @@ def repeated_axes(wide: ir.Value, narrow: ir.Value) -> list[int] | None:
         elif not (isinstance(n, int) or (w == n and _known(n))):
             return None
     return axes
+
+
+def axis_before(x: ir.Value, y: ir.Value, axis: int) -> int | None:
+    """The axis of x whose places a Reshape to y keeps as this axis: all sizes up to it stay, or all from it on."""
+    old, new = _counted(list(x.shape or ()), list(y.shape or ()))
+    if _same(old[: axis + 1], new[: axis + 1]):
+        return axis
+    back = axis - len(new)
+    return len(old) + back if _same(old[back:], new[back:]) else None
+
+
+def _counted(*shapes: list[int | ir.SymbolicDim]) -> list[list[int | ir.SymbolicDim]]:
+    """Shapes of as many elements, with a -1 for the open size of each where that is surely the same."""
+    counts = [[size for size in shape if isinstance(size, int)] for shape in shapes]
+    single = all(len(count) == len(shape) - 1 for count, shape in zip(counts, shapes, strict=True))
+    if not single or len({math.prod(count) for count in counts}) > 1 or 0 in counts[0]:
+        return [*shapes]
+    return [[size if isinstance(size, int) else -1 for size in shape] for shape in shapes]
 
 
 def dims_of(tensor: onnx.TypeProto.Tensor) -> list[int | str | None] | None:

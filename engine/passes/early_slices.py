@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from ..graph.shapes import constant_of
+from ..graph.shapes import axis_before, constant_of
 from ..graph.traversal import inputs_of, subgraphs
 
 __all__ = ["slice_early"]
@@ -169,15 +169,10 @@ def _aligned(node: ir.Node, which: Iterable[int], part: _Part) -> dict[int, _Par
 
 
 def _reshaped(x: ir.Value, y: ir.Value, part: _Part) -> dict[int, _Part]:
-    """The same places before a Reshape that keeps the axis with all before or all behind it, and its new sizes."""
-    old, new = list(x.shape or ()), list(y.shape or ())
-    back = part.axis - len(new)
-    named = all(isinstance(size, int) or size.value is not None for size in (*old, *new))
-    if not named or sum(not isinstance(size, int) for size in new) > 1 or 0 in new:
-        return {}
-    if old[: part.axis + 1] == new[: part.axis + 1]:
-        return {0: part}
-    return {0: replace(part, axis=len(old) + back)} if -back <= len(old) and old[back:] == new[back:] else {}
+    """The same places before a Reshape that keeps the axis, and whose new sizes can be told."""
+    sizes, own = list(y.shape or ()), axis_before(x, y, part.axis)
+    told = 0 not in sizes and sum(not isinstance(size, int) for size in sizes) <= 1
+    return {0: replace(part, axis=own)} if own is not None and told else {}
 
 
 def _size(x: ir.Value, axis: int) -> int:

@@ -26,6 +26,7 @@ BODIES = {
     "cast": ("9, 4, 5", "y = Cast <to = 1> (c)", 1),
     "other": ("9, 4, 5", "y = Neg(c)", 1),
 }
+HALVES = {"halves": np.array([-1, 6, 4])}
 SHAPES = {"flat": np.array([0, 9, -1]), "rows": np.array([0, -1, 9])}
 
 
@@ -43,6 +44,19 @@ def test_columns_are_those_of_a_slice(name: str, start: int, stop: int) -> None:
     TopologicalSortPass()(loaded.program)
     whole, part = run(ir.to_proto(loaded.program), x)
     np.testing.assert_array_equal(part, whole.take(range(start, stop), axis))
+
+
+def test_open_sizes_without_a_name_are_not_taken_for_equal() -> None:
+    """Here the examples and a half of each column become one axis, in front of columns that are others."""
+    proto, x = model("net (float[?, 6, 8] x) => (float[?, 6, 4] y) { y = Reshape(x, halves) }", HALVES), normal(2, 6, 8)
+    loaded = onnxray.load(proto).copy()
+    y = loaded.outputs[0]
+    y.shape = ir.Shape([None, 6, 4])
+    g = GraphBuilder(loaded.graph, prefix="t")
+    g.output(columns(g, y, 1, 1, 3), "found")
+    TopologicalSortPass()(loaded.program)
+    whole, part = run(ir.to_proto(loaded.program), x)
+    np.testing.assert_array_equal(part, whole[:, 1:3])
 
 
 def run(proto: onnx.ModelProto, x: Array) -> list[Array]:
