@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from ..attribution.axes import fixed_batch
+from ..attribution.axes import batch_axis, fixed_batch
 from ..attribution.run import MissingTarget
 from ..data.batch import Prepared
 from ..errors import InputError, OnnxrayError
@@ -69,9 +69,9 @@ def _zeros(value: ir.Value, model: ServedModel, rows: int) -> np.ndarray:
         raise InputError(f"input {value.name!r} has no known shape")
     pictures = model.takes_pictures
     size = model.side.preprocess.size if pictures and model.side.preprocess else None
-    open_side = iter(size or (SIDE, SIDE))
+    open_side, counting = iter(size or (SIDE, SIDE)), batch_axis(model.model, value)
     sizes = [
-        one if isinstance(one, int) else rows if axis == 0 else next(open_side, LENGTH) if pictures else LENGTH
+        one if isinstance(one, int) else rows if axis == counting else next(open_side, LENGTH) if pictures else LENGTH
         for axis, one in enumerate(value.shape)
     ]
     return np.zeros(sizes, None if value.dtype is None else value.dtype.numpy())

@@ -127,6 +127,16 @@ def test_outputs_that_have_no_row_for_each_instance_of_a_fixed_batch() -> None:
     assert (two.status_code, "'boxes' has no row for each instance; send 1 in" in two.json()["error"]) == (400, True)
 
 
+STATE = """late (real[N, 3] x, real[2, N, 3] h) => (real[N, 3] y) {
+    first = Constant <value = int64[1] {0}>()  s = ReduceSum <keepdims = 0>(h, first)  y = Mul(x, s) }"""
+
+
+def test_an_input_whose_second_axis_counts_examples_has_as_many_zeros_there() -> None:
+    model = served_model(parsed(STATE), "late", ["saliency"], threads=1)
+    (ready,) = asked(model, ("/v2/health/ready",))
+    assert ready.status_code == 200
+
+
 ROUNDED = (
     """dynamic (real[N, 3] x) => (real[N, 3] y) { q, s, z = DynamicQuantizeLinear(x)  y = DequantizeLinear(q, s, z) }"""
 )
