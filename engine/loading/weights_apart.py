@@ -80,17 +80,15 @@ def _read(file: BinaryIO, proto: onnx.ModelProto, index: int, place: _Field) -> 
 
 def _message(file: BinaryIO, size: int, places: dict[int, _Field]) -> bytes:
     """The model's message without its large weights, whose places by their number among the initializers are noted."""
-    count, parts, looked = 0, [], 0
-    for field in _fields(file, 0, size):
+    count, parts, left = 0, [], iter(range(_MOST))
+    for field in _fields(file, 0, size, left):
         if field.number != _GRAPH or field.kind != _BYTES:
             parts.append(_bytes(file, field.begin, field.end))
             continue
         inner = []
-        for one in _fields(file, field.content, field.end):
-            if (looked := looked + 1) > _MOST:
-                raise ValueError
+        for one in _fields(file, field.content, field.end, left):
             if one.number == _INITIALIZER and one.kind == _BYTES:
-                inner.append(_tensor(file, one, count, places))
+                inner.append(_tensor(file, one, count, places, left))
                 count += 1
             else:
                 inner.append(_bytes(file, one.begin, one.end))
@@ -98,12 +96,12 @@ def _message(file: BinaryIO, size: int, places: dict[int, _Field]) -> bytes:
     return b"".join(parts)
 
 
-def _tensor(file: BinaryIO, field: _Field, index: int, places: dict[int, _Field]) -> bytes:
+def _tensor(file: BinaryIO, field: _Field, index: int, places: dict[int, _Field], left: Iterator[int]) -> bytes:
     """A weight's field, without its numbers where they are many."""
     if field.end - field.content <= LARGE:
         return _bytes(file, field.begin, field.end)
     parts = []
-    for one in _fields(file, field.content, field.end):
+    for one in _fields(file, field.content, field.end, left):
         if one.number == _RAW_DATA and one.kind == _BYTES and one.end - one.content > LARGE:
             if index in places:  # the last one would count
                 raise ValueError
@@ -113,8 +111,11 @@ def _tensor(file: BinaryIO, field: _Field, index: int, places: dict[int, _Field]
     return _enclosed(_INITIALIZER, b"".join(parts))
 
 
-def _fields(file: BinaryIO, begin: int, end: int) -> Iterator[_Field]:
+def _fields(file: BinaryIO, begin: int, end: int, left: Iterator[int]) -> Iterator[_Field]:
+    """The fields of a message, each of which takes one of those ``left``; a ValueError where none is."""
     while begin < end:
+        if next(left, None) is None:
+            raise ValueError
         file.seek(begin)
         tag = _varint(file)
         number, kind = tag >> 3, tag & 7

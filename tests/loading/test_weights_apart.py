@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx.helper import make_tensor
 from onnxray.errors import ModelError
+from onnxray.loading import weights_apart
 from onnxray.loading.load import load
 from onnxray.loading.weights_apart import parsed_apart
 
@@ -106,3 +107,15 @@ def test_others_are_left_to_the_parser(kind: str) -> None:
     assert result(LEFT[kind]) == (
         result(whole) if whole else f"not an ONNX model, or a truncated one ({len(LEFT[kind]):,} bytes)"
     )
+
+
+def test_a_file_of_very_many_fields_is_left_to_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the model, of the graph and of a weight: each field takes Python a microsecond or more."""
+    monkeypatch.setattr(weights_apart, "_MOST", 40)
+    assert parsed_apart(io.BytesIO(TAKEN["unknown fields"])) is not None
+    of_graph, of_weight = model(raw()), model(raw())
+    of_graph.graph.value_info.extend(onnx.ValueInfoProto(name=str(k)) for k in range(50))
+    of_weight.graph.initializer[0].external_data.extend(onnx.StringStringEntryProto(key=str(k)) for k in range(50))
+    of_model = model(raw()).SerializeToString() + b"\xf8\x07\x05" * 50
+    for content in (of_model, of_graph.SerializeToString(), of_weight.SerializeToString()):
+        assert parsed_apart(io.BytesIO(content)) is None
