@@ -67,8 +67,7 @@ def backward(
     for node in path:
         if (rule := overlay.score_rule(node) if node in g.emitted else overlay.rule(node)) is not None:
             sweep.overrides[node] = as_rule(rule)
-    plain = [node for node in path if node not in sweep.overrides]
-    sweep.shortcuts |= shortcuts(plain, set(plain), set(wrt))
+    sweep.shortcuts |= shortcuts(set(path) - set(sweep.overrides), wrt)
     for node in reversed(path):
         sweep.visit(node)
     ends = [node for node in path if node not in sweep.blockers and stops(node)]

@@ -17,14 +17,14 @@ __all__ = ["shortcuts"]
 _MOST = 3  # products that make up the factors of one
 
 
-def shortcuts(nodes: Iterable[ir.Node], plain: Set[ir.Node], kept: Set[ir.Value]) -> dict[ir.Node, Rule]:
+def shortcuts(plain: Set[ir.Node], kept: Iterable[ir.Value]) -> dict[ir.Node, Rule]:
     """Rules for the last node of each such step, which give the gradient of its first value.
 
     All nodes of a step are ``plain``: they have the registry's rules. None of its values is ``kept``, as the gradients
     inside of it are left out.
     """
-    found = {}
-    for node in nodes:
+    found, kept = {}, set(kept)
+    for node in plain:
         find = _FINDERS.get(node.op_type) if node.domain == "" else None
         step = find(node) if find is not None else None
         if step is not None and plain >= {*step.nodes} and kept.isdisjoint(step.between):

@@ -22,7 +22,7 @@ from .grad_cam import folded
 from .option_help import LAYER, RELU
 from .repeated import Rows
 from .samplers import Sampler
-from .zero_maps import RECTIFIED
+from .zero_maps import ONE_PLACE, RECTIFIED
 
 __all__ = ["TINY", "Channel", "ChannelMethod"]
 
@@ -64,7 +64,7 @@ class ChannelMethod(Method):
 
     has_layer: ClassVar[bool] = True
     layer_sized: ClassVar[bool] = True
-    uniform: ClassVar[str] = "the layer's map has one value; name a layer with a larger map by layer="
+    uniform: ClassVar[str] = ONE_PLACE
     differentiates: ClassVar[bool] = False
     layer: str | None = field(default=None, metadata=LAYER)
     relu: bool = field(default=True, metadata=RELU)

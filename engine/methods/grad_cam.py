@@ -20,7 +20,7 @@ from .cam_merged import Layers, merged, names_of, settled
 from .cam_tokens import grid_of
 from .option_help import LAYER, RELU
 from .saliency import Saliency
-from .zero_maps import RECTIFIED
+from .zero_maps import ONE_PLACE, RECTIFIED
 
 __all__ = ["ClassActivationMap", "FeatureMaps", "GradCam", "WeightedMaps", "folded"]
 
@@ -50,7 +50,7 @@ class ClassActivationMap(Method):
 
     has_layer: ClassVar[bool] = True
     layer_sized: ClassVar[bool] = True
-    uniform: ClassVar[str] = "the layer's map has one value; name a layer with a larger map by layer="
+    uniform: ClassVar[str] = ONE_PLACE
     layer: Layers = field(default=None, metadata=LAYER)
     relu: bool = field(default=True, metadata=RELU)
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from ...graph.builder import GraphBuilder
 from ...graph.shapes import constant_of
 from ..registry import Gradients, Node, Unsettled, vjp
-from ..signs import STEEP
+from ..signs import STEEP, takes_steps
 
 
 @vjp("Relu")
@@ -49,7 +49,7 @@ def _gate(g: GraphBuilder, y: ir.Value, dy: ir.Value, low: float, high: float) -
     On the CPU as steep HardSigmoids, which, other than Where, stay in onnxruntime's blocked layout.
     """
     sides = [(1.0, -low)] * (low > -math.inf) + [(-1.0, high)] * (high < math.inf)
-    if g.lowering == "cpu" and y.dtype == ir.DataType.FLOAT and all(abs(end) <= 64 for _, end in sides):
+    if takes_steps(g, y) and all(abs(end) <= 64 for _, end in sides):
         for sign, end in sides:
             dy = g.Mul(dy, g.HardSigmoid(y, alpha=sign * STEEP, beta=end * STEEP))
         return dy
