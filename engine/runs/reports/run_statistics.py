@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -170,15 +170,11 @@ def _distances(
 
 
 def _examples(run: RunTable, wanted: set[int], distances: Mapping[int, float]) -> dict[int, Example]:
-    maps = dict(_maps_of(run, wanted))
-    rows = run.table.take(sorted(wanted), columns=[name for name in run.table.schema.names if name != "map"])
-    told = zip(sorted(wanted), rows.to_pylist(), strict=True)
-    return {k: Example(row, maps[k], distances.get(k)) for k, row in told}
-
-
-def _maps_of(run: RunTable, wanted: set[int]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    for batch in map_batches(run):
-        yield from ((int(k), one.copy()) for k, one in zip(batch.rows, batch.maps, strict=True) if int(k) in wanted)
+    order = sorted(wanted)
+    held = run.table.take(order)
+    maps = (one.values.to_numpy(zero_copy_only=False).astype(np.float32) for one in held["map"])
+    told = zip(order, held.drop_columns(["map"]).to_pylist(), maps, strict=True)
+    return {k: Example(row, one.reshape(row["shape"]), distances.get(k)) for k, row, one in told}
 
 
 def _class_maps(
