@@ -12,7 +12,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
@@ -236,17 +236,7 @@ class Recorder:
 
     def watch(self, side: ModelUnderTest) -> ModelUnderTest:
         """The side, whose evidence is recorded as it is given."""
-        return _Watched(
-            side.model,
-            side.explainers,
-            side.passes,
-            side.score,
-            side.preprocess,
-            side.providers,
-            side.threads,
-            side.optimization,
-            record=self.add,
-        )
+        return _Watched(**{one.name: getattr(side, one.name) for one in fields(side)}, record=self.add)
 
 
 @dataclass(frozen=True, eq=False)

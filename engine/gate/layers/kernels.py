@@ -23,6 +23,7 @@ from ..model_under_test import ModelUnderTest
 from ..pair import Reference
 from .compare_layers import KernelLoss, LayerReport
 from .randomise import LEARNED
+from .recorder import with_outputs
 
 __all__ = ["is_one_model", "kernel_losses", "with_kernels"]
 
@@ -57,7 +58,7 @@ def kernel_losses(
     tensors = quantised_tensors(reference.model)
     if not tensors:
         return ()
-    whole = _opened(_with_outputs(reference.model, tensors), reference)
+    whole = _opened(with_outputs(reference.model, tensors), reference)
     a, b = (_opened(cut_at(side.model, tensors), side) for side in (reference, candidate))
     most: dict[str, tuple[float, int]] = {}
     for load in islice(loads, SAMPLES):
@@ -95,14 +96,6 @@ def cut_at(model: Model, tensors: Sequence[str]) -> Model:
         program.graph.inputs.append(given)
         program.graph.outputs.append(own)
     RemoveUnusedNodesPass()(program.program)
-    return program
-
-
-def _with_outputs(model: Model, tensors: Sequence[str]) -> Model:
-    program = model.copy()
-    values = ir.convenience.create_value_mapping(program.graph)
-    known = {value.name for value in program.graph.outputs}
-    program.graph.outputs.extend(values[name] for name in tensors if name not in known)
     return program
 
 

@@ -22,7 +22,7 @@ from ..model_under_test import ModelUnderTest
 from .dequantise import quantised_forms
 from .match import is_fixed
 
-__all__ = ["LayerRecorder", "open_layer_recorder"]
+__all__ = ["LayerRecorder", "open_layer_recorder", "with_outputs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ def open_layer_recorder(side: ModelUnderTest, tensors: Sequence[str]) -> LayerRe
     quantised = quantised_forms(model)
     constants = _constants(model)
     rounded = [name for pair in quantised.items() for name in pair]
-    program = _with_outputs(model, [*tensors, *rounded, *constants])
+    program = with_outputs(model, [*tensors, *rounded, *constants])
     wrt = [name for name in tensors if name != logits]
     try:
         graph = differentiate(program, of=[logits], wrt=wrt)
@@ -95,7 +95,8 @@ def open_layer_recorder(side: ModelUnderTest, tensors: Sequence[str]) -> LayerRe
     return LayerRecorder(session, tensors, quantised, seed, gradients, held, behind, logits, pair)
 
 
-def _with_outputs(model: Model, names: Sequence[str]) -> Model:
+def with_outputs(model: Model, names: Sequence[str]) -> Model:
+    """A copy that also gives these tensors, of those that a node makes."""
     program = model.copy()
     values = ir.convenience.create_value_mapping(program.graph)
     present = {value.name for value in program.outputs}

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 from ..pieces import Piece
 from ..run_shard import PieceDone
 
-__all__ = ["Executor", "Task", "Work", "WorkerDied", "dispatch", "in_this_process"]
+__all__ = ["AHEAD", "Executor", "Task", "Work", "WorkerDied", "dispatch", "in_this_process"]
 
 LIVES = 2  # workers that may die of a piece before it is split, or its only sample is set aside
+AHEAD = 2  # shards in hand for each worker, so that none waits for its next
 
 Work = tuple[Callable[..., PieceDone], tuple[Any, ...]]  # a function that can be called anywhere, and its arguments
 Task = Callable[[Piece], Work]

@@ -10,11 +10,9 @@ from typing import Any
 
 from ...optional import import_extra
 from ..run_shard import PieceDone
-from .dispatch import Executor, Work, WorkerDied
+from .dispatch import AHEAD, Executor, Work, WorkerDied
 
 __all__ = ["ProcessPool"]
-
-AHEAD = 2  # shards in hand for each worker, so that none waits for its next
 
 
 class ProcessPool(Executor):
