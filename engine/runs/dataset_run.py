@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +13,7 @@ from typing import Any
 
 from ..data.labels import Labels
 from ..data.preprocess import Preprocess
-from ..errors import OnnxrayError
+from ..errors import InputError, OnnxrayError
 from ..methods.checks import check_whole
 from ..samples.sample import Samples
 from ..samples.sample_set import Data, open_samples
@@ -116,6 +115,8 @@ def run(
         >>> report.done, report.failed, len(onnxray.read_run("maps"))
         (40, 0, 40)
     """
+    if not isinstance(model, str | PathLike):
+        raise InputError(f"model={type(model).__name__}: workers open it themselves; give the path of an .onnx file")
     began, folder = time.perf_counter(), make_folder(Path(out))
     check_whole("batch", batch, 1)
     check_whole("piece", piece, 1)
@@ -143,7 +144,8 @@ def run(
 def _begin(settings: RunSettings, data: Data, folder: Path, size: int) -> tuple[Samples, list[str], dict[Piece, int]]:
     """All samples, their names, and the pieces that are there, with their errors, if the folder is this run's."""
     opened_run.cache_clear()  # the model may have changed since an earlier run of this process
-    explainer = opened_run(pickle.dumps(settings)).explainer  # what is wrong is said before any worker starts
+    explainer = opened_run(settings.pickled()).explainer  # what is wrong is said before any worker starts
+    settings.check(explainer.model)
     samples = open_samples(data, explainer.model, settings.labels)
     names, listing = listing_digest(samples)
     digest = explainer.model.digest
@@ -173,7 +175,7 @@ def _errors_in(folder: Path, piece: Piece) -> int | None:
 
 
 def _task(settings: RunSettings, samples: Samples, names: Sequence[str], out: Path) -> Task:
-    pickled = pickle.dumps(settings)
+    pickled = settings.pickled()
 
     def task(piece: Piece) -> Work:
         shard = Shard(piece, names[piece.start : piece.stop], samples.locations(piece.start, piece.stop))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
+from ..methods.checks import check_whole
 from ..optional import import_extra
 from .manifest import read_manifest
 from .pieces import disjoint, pieces_in
@@ -29,6 +30,7 @@ class FinishedRun(RunTable):
         shown. Memory does not grow with the number of maps. Returns the file. Raises RuntimeUnavailable without the
         extra ``run``, InputError for a folder without rows, OutputError for a file that cannot be written.
         """
+        check_whole("examples", examples, 0)
         return write_run_report(self, self.folder / "report.html" if file is None else Path(file), examples)
 
 

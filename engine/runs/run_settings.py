@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..attribution.axes import score_axes
+from ..attribution.reductions import REDUCTIONS
+from ..attribution.scores import score_of
 from ..data.labels import Labels
 from ..data.preprocess import Preprocess
+from ..errors import InputError
 from ..explainer import Explainer
+from ..graph.model import Model
 from ..loading.load import load
+from ..support.choice import choose
 from ..support.fingerprint import fingerprint
 
 __all__ = ["RunSettings"]
@@ -50,6 +57,23 @@ class RunSettings:
             "provider": list(self.provider),
             "options": {name: _plain(value) for name, value in self.options.items()},
         }
+
+    def check(self, model: Model) -> None:
+        """What would be an error of every sample. InputError: a target that the model has not, or a list of targets,
+        which each batch would begin anew; a reduction that there is not."""
+        if self.reduce is not None:
+            choose(self.reduce, REDUCTIONS, "reduction")
+        wanted = score_of(self.target)
+        axes = score_axes(wanted.prepared(model), self.score if wanted.tensor is None else wanted.tensor)
+        if axes.known and axes.count is not None:
+            wanted.resolve(1, axes)
+
+    def pickled(self) -> bytes:
+        """As workers get it; an InputError of a function that they could not find."""
+        try:
+            return pickle.dumps(self)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise InputError(f"workers cannot be given target and options: {error}; name no lambda") from error
 
     def opened(self) -> Explainer:
         """The explainer."""

@@ -15,9 +15,9 @@ from ..support.schema import Struct, decoded
 from .array_files import ArrayRow, ArrayRows
 from .record_columns import RecordColumns, record_columns
 
-__all__ = ["INFO", "STATE", "arrow_files", "arrow_rows"]
+__all__ = ["INFO", "SPLITS", "STATE", "arrow_files", "arrow_rows"]
 
-STATE, INFO = "state.json", "dataset_info.json"
+STATE, INFO, SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
 BATCH = 256  # rows that are decoded at once
 KIND = "Hugging Face data set, as save_to_disk writes it"
 
@@ -28,6 +28,7 @@ class _File(Struct):
 
 class _State(Struct):
     _data_files: list[_File]
+    _indices_data_files: list[_File] | None = None
 
 
 def arrow_files(folder: Path) -> list[Path]:
@@ -35,6 +36,8 @@ def arrow_files(folder: Path) -> list[Path]:
     with readable(folder / STATE, KIND, InputError):
         text = (folder / STATE).read_bytes()
     state = decoded(text, _State, f"{folder / STATE}: no state of a data set; it", InputError)
+    if state._indices_data_files:  # as old releases wrote them
+        raise InputError(f"{folder} is a selection of the rows of its files; save it again with a later datasets")
     return [folder / one.filename for one in state._data_files]
 
 

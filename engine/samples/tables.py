@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import InputError
 from ..graph.model import Model
 from .array_files import ArrayRows, npy_rows, npz_rows
-from .arrow_files import INFO, STATE, arrow_files, arrow_rows
+from .arrow_files import INFO, SPLITS, STATE, arrow_files, arrow_rows
 from .locations import stamp_of
 from .remote import opened_url, url_of
 from .table_files import csv_rows, parquet_rows
@@ -45,6 +46,8 @@ def is_table(path: Path, model: Model, alone: bool) -> bool:
     Beside others, unless it is ``alone``, an array without an axis that counts samples is one sample itself.
     """
     if path.is_dir():
+        if (path / SPLITS).is_file():
+            raise InputError(f"{path} holds several data sets, such as train and test; name the folder of one")
         return (path / STATE).is_file() and (path / INFO).is_file()
     if not path.is_file() or not is_table_name(path.name):
         return False

@@ -250,6 +250,17 @@ def test_what_holds_no_samples_is_one_line(tmp_path: Path, model: Any, files: di
         open_samples([], model)
 
 
+def test_what_is_not_the_rows_of_one_data_set_is_refused(tmp_path: Path, model: Any) -> None:
+    one = hugging_face(tmp_path / "train", pixels=X.tolist())
+    state = json.loads((one / "state.json").read_text())
+    (one / "state.json").write_text(json.dumps(state | {"_indices_data_files": [{"filename": "indices.arrow"}]}))
+    with pytest.raises(InputError, match="is a selection of the rows of its files"):
+        open_samples(one, model)
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["train"]}')
+    with pytest.raises(InputError, match="holds several data sets, such as train and test"):
+        open_samples(tmp_path, model)
+
+
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of an S3 server of this machine."""

@@ -210,6 +210,16 @@ def test_what_cannot_be_run_is_one_line(rows: Path, tmp_path: Path) -> None:
         run(rows, workers=1, address="auto")
     with pytest.raises(InputError, match="batch=0"):
         run(rows, batch=0)
+    with pytest.raises(InputError, match="target 99 is out of range"):
+        run(rows, target=99)
+    with pytest.raises(InputError, match="2 targets for 1"):  # each batch would begin them anew
+        run(rows, target=[1, 2])
+    with pytest.raises(InputError, match="no reduction 'most'"):
+        run(rows, reduce="most")
+    with pytest.raises(InputError, match="name no lambda"):
+        run(rows, method="integrated-gradients", baseline=lambda x: x)
+    with pytest.raises(InputError, match="give the path of an "):
+        onnxray.run(onnxray.load(DIGITS), rows, tmp_path / "maps")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="workers=-1: give a whole number from 0 up"):
         run(rows, workers=-1)
     with pytest.raises(InputError, match="there is no such file or folder"):
