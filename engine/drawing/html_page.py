@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from PIL import Image
@@ -13,7 +14,7 @@ from PIL import Image
 from ..optional import import_extra
 from . import heatmap
 
-__all__ = ["address", "render", "tile"]
+__all__ = ["address", "render", "script", "tile"]
 
 
 def render(module: str, template: str, extra: str, **values: Any) -> str:
@@ -22,18 +23,31 @@ def render(module: str, template: str, extra: str, **values: Any) -> str:
     All text is escaped; ``in_words`` says a setting. Raises RuntimeUnavailable without jinja2, which names the extra
     that has it.
     """
-    folders = [resources.files(name) for name in (module.rpartition(".")[0], __package__ or "")]
     jinja = import_extra("jinja2", extra)
 
     def source(name: str) -> str | None:
-        found = [folder.joinpath(name) for folder in folders]
-        return next((one.read_text(encoding="utf-8") for one in found if one.is_file()), None)
+        found = _beside(module, name)
+        return None if found is None else found.read_text(encoding="utf-8")
 
     environment = jinja.Environment(
         loader=jinja.FunctionLoader(source),
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined,
     )  # fmt: skip
     return environment.get_template(template).render(in_words=_in_words, **values)
+
+
+def script(module: str, name: str) -> bytes:
+    """A script of a page, which lies beside a module or is one of this package that several pages share."""
+    found = _beside(module, name)
+    if found is None:
+        raise FileNotFoundError(name)
+    return found.read_bytes()
+
+
+def _beside(module: str, name: str) -> Traversable | None:
+    """A file beside a module, else one of this package."""
+    places = [resources.files(one).joinpath(name) for one in (module.rpartition(".")[0], __package__ or "")]
+    return next((one for one in places if one.is_file()), None)
 
 
 def _in_words(value: Any) -> str:

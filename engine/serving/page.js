@@ -1,8 +1,9 @@
-"use strict";
 // The page of a service: sends what is given to the operations of protocol v1, and shows what comes back.
 
-const of = (id) => document.getElementById(id);
-const TOP = 5;
+import {
+  givePictures, inWords, of, places, save, saveNumbers, savePicture, showClasses, showMap, showNumbers, strongest,
+} from "./explain_parts.js";
+
 const ASKING = { headers: { "content-type": "application/json" }, method: "POST" };
 let card = null; // what the model takes and has
 let picture = null; // the file of the picture, in base64
@@ -85,62 +86,33 @@ async function explain(anew) {
 }
 
 function classes(scores) {
-  const flat = card.classes && Array.isArray(scores) ? scores.flat(9) : [];
-  const ranked = flat.map((score, k) => [score ?? -Infinity, k]).sort((a, b) => b[0] - a[0]);
-  const sum = flat.reduce((a, b) => a + b, 0);
-  const shares = flat.length > 1 && flat.every((one) => one >= 0 && one <= 1) && Math.abs(sum - 1) < 0.01;
-  of("top").replaceChildren(...ranked.slice(0, TOP).map(([score, k], rank) => {
-    const label = document.createElement("label"), radio = document.createElement("input");
-    const name = document.createElement("span"), value = document.createElement("b");
-    Object.assign(radio, { type: "radio", name: "class", value: String(k), checked: rank === 0 });
-    name.textContent = card.labels[k] ?? `class ${k}`;
-    value.textContent = shares ? `${(100 * score).toFixed(1)} %` : score.toPrecision(4);
-    label.append(radio, name, value);
-    return label;
-  }));
-  of("classes").hidden = !ranked.length;
+  showClasses(card.classes && Array.isArray(scores) ? scores.flat(9) : [], card.labels);
   of("other").hidden = false;
 }
 
 function show(explanation) {
   found = explanation;
-  const score = explanation.score === null ? "not a number" : explanation.score.toPrecision(4);
   const { drawn } = explanation;
-  of("status").textContent = `${explanation.method} of ${explanation.explained}, score ${score}.`;
+  of("status").textContent = `${explanation.method} of ${explanation.explained}, score ${inWords(explanation.score)}.`;
   of("result").hidden = false;
   of("picture").hidden = !drawn.picture;
   of("words").hidden = !explanation.words;
   of("bars").hidden = Boolean(drawn.picture || explanation.words || !drawn.map);
-  const parts = explanation.words ? ofWords(explanation.words) : drawn.picture ? places(explanation) : ofColumns(explanation);
+  const parts = explanation.words ? ofWords(explanation.words) : drawn.picture ? ofPlaces(explanation) : ofColumns(explanation);
   if (drawn.picture) {
-    of("seen").src = `data:image/png;base64,${drawn.picture}`;
-    of("seen").onload = () => of("stack").classList.toggle("small", of("seen").naturalWidth < 200);
-    of("map").src = `data:image/png;base64,${drawn.map}`;
-    of("map").alt = `Map of ${explanation.explained}; the strongest part is ${parts[0][0]}`;
-    overlay();
+    showMap(png(drawn.picture), png(drawn.map), explanation.explained, parts);
   } else if (drawn.map) {
-    of("chart").src = `data:image/png;base64,${drawn.map}`;
+    of("chart").src = png(drawn.map);
     of("chart").alt = `Chart of ${explanation.explained}; the numbers are in the table below`;
   }
   of("png").disabled = !drawn.map;
-  of("legend").textContent = explanation.words
+  const legend = explanation.words
     ? "Red words raise the score, blue ones lower it."
     : "The stronger the colour, the more it counts; of two colours red raises the score, blue lowers it.";
-  of("warnings").replaceChildren(...(explanation.warnings || []).map((text) => {
-    const item = document.createElement("li");
-    item.textContent = text;
-    return item;
-  }));
-  of("values").replaceChildren(...parts.map(([name, value]) => {
-    const row = document.createElement("tr"), [left, right] = [document.createElement("td"), document.createElement("td")];
-    left.textContent = name;
-    right.textContent = value.toPrecision(4);
-    row.append(left, right);
-    return row;
-  }));
+  showNumbers(legend, parts, explanation.warnings || []);
 }
 
-const strongest = (pairs) => pairs.sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, 20);
+const png = (bytes) => `data:image/png;base64,${bytes}`;
 
 function ofWords(words) {
   const nodes = [];
@@ -164,52 +136,23 @@ function ofColumns(explanation) {
   return strongest(pairs);
 }
 
-// The shares of the nine parts of a picture in all that the map says, for those who do not see it.
-function places(explanation) {
+function ofPlaces(explanation) {
   const depth = (one) => (Array.isArray(one) ? 1 + depth(one[0]) : 0);
   let { values } = explanation;
   const last = depth(values) === 3 && values.length > 4; // channels behind height and width
   if (depth(values) === 2) values = [values];
   const [height, width] = last ? [values.length, values[0].length] : [values[0].length, values[0][0].length];
   const at = (y, x) => (last ? values[y][x] : values.map((plane) => plane[y][x])).reduce((a, b) => a + Math.abs(b), 0);
-  const names = ["upper", "middle", "lower"].flatMap((a) => ["left", "centre", "right"].map((b) => `${a} ${b}`));
-  const sums = names.map((name) => [name, 0]);
-  for (let y = 0; y < height; y += 1)
-    for (let x = 0; x < width; x += 1) sums[3 * Math.floor((3 * y) / height) + Math.floor((3 * x) / width)][1] += at(y, x);
-  const all = sums.reduce((a, one) => a + one[1], 0) || 1;
-  return strongest(sums.map(([name, sum]) => [name, sum / all]));
-}
-
-function overlay() {
-  of("map").style.opacity = of("overlay").value / 100;
-  of("overlay").setAttribute("aria-valuetext", `${of("overlay").value} percent map`);
-}
-
-function save(name, blob) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  return places(height, width, at);
 }
 
 const stem = () => `${of("model").value}-${found.method}`;
 
-function savePicture() {
+function download() {
   const [seen, map] = found.drawn.picture ? [of("seen"), of("map")] : [null, found.words ? null : of("chart")];
-  if (!seen && !map) {
-    const bytes = Uint8Array.from(atob(found.drawn.map), (letter) => letter.charCodeAt(0));
-    save(`${stem()}.png`, new Blob([bytes], { type: "image/png" }));
-    return;
-  }
-  const canvas = document.createElement("canvas"), context = canvas.getContext("2d");
-  canvas.width = Math.max(map.naturalWidth, seen ? seen.naturalWidth : 0);
-  canvas.height = Math.max(map.naturalHeight, seen ? seen.naturalHeight : 0);
-  context.imageSmoothingEnabled = !of("stack").classList.contains("small");
-  if (seen) context.drawImage(seen, 0, 0, canvas.width, canvas.height);
-  context.globalAlpha = seen ? of("overlay").value / 100 : 1;
-  context.drawImage(map, 0, 0, canvas.width, canvas.height);
-  canvas.toBlob((blob) => save(`${stem()}.png`, blob), "image/png");
+  if (seen || map) return savePicture(stem(), seen, map);
+  const bytes = Uint8Array.from(atob(found.drawn.map), (letter) => letter.charCodeAt(0));
+  return save(`${stem()}.png`, new Blob([bytes], { type: "image/png" }));
 }
 
 async function take(file) {
@@ -236,21 +179,10 @@ of("top").addEventListener("change", () => {
   explain(false);
 });
 of("target").addEventListener("change", () => found && explain(false));
-of("overlay").addEventListener("input", overlay);
-of("file").addEventListener("change", () => take(of("file").files[0]));
 of("json").addEventListener("click", () => {
   const { drawn, ...rest } = found;
-  save(`${stem()}.json`, new Blob([JSON.stringify(rest)], { type: "application/json" }));
+  saveNumbers(stem(), rest);
 });
-of("png").addEventListener("click", savePicture);
-document.addEventListener("paste", (event) => {
-  const item = [...event.clipboardData.items].find((one) => one.type.startsWith("image/"));
-  if (item) take(item.getAsFile());
-});
-for (const [kind, over] of Object.entries({ dragover: true, dragleave: false, drop: false }))
-  of("drop").addEventListener(kind, (event) => {
-    event.preventDefault();
-    of("drop").classList.toggle("over", over);
-    if (kind === "drop") take(event.dataTransfer.files[0]);
-  });
+of("png").addEventListener("click", download);
+givePictures(take);
 choose().catch((error) => told(error.message));
