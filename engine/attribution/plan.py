@@ -21,7 +21,8 @@ from ..graph.traversal import ancestors
 from ..graph.weights import weight_bytes
 from ..methods.base import EmitContext, Method
 from ..methods.explained import Explained
-from ..methods.samplers import Sampler, perturb, points_of
+from ..methods.sampler_products import perturb, points_of
+from ..methods.samplers import Sampler
 from ..passes.cast_to_float32 import HALVES
 from ..passes.early_slices import slice_early
 from ..passes.fix_shapes import fix_shapes

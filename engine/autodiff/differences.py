@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import onnx_ir as ir
@@ -15,9 +14,9 @@ from .ops.quantization import saturated
 from .registry import Gradients, rule_for
 from .streams import Stream
 
-__all__ = ["Ends", "normalised", "quantised", "quotient", "share_above_zero", "softened"]
+__all__ = ["SMALL", "Ends", "quantised", "ratio", "share_above_zero"]
 
-_SMALL = 1e-3  # of a curve, below which the mean derivative is nearer than a quotient of rounded differences
+SMALL = 1e-3  # of a curve, below which the mean derivative is nearer than a quotient of rounded differences
 _SHARE = 1e-4  # likewise, as a share of the values, for what has a kink or a pole at zero
 _TINY = 1e-37  # added to what may be 0; it changes no other float32
 _AT_ZERO = frozenset(
@@ -59,7 +58,7 @@ class Ends:
         """The difference of y over that of x, elementwise; where that of x is small, the mean derivative."""
         (x, x_), (y, y_) = self.x, self.y
         if self.node.op_type == "Sqrt":  # a difference of roots loses digits
-            return _ratio(g, g.Sub(x, x_), g.Mul(g.Sub(x, x_), g.Add(y, y_)), g.constant(0, x.dtype), 0)
+            return ratio(g, g.Sub(x, x_), g.Mul(g.Sub(x, x_), g.Add(y, y_)), g.constant(0, x.dtype), 0)
         if self.node.op_type == "Relu":
             return share_above_zero(g, (x, x_), (y, y_))
         if self.node.op_type == "Clip":
@@ -87,7 +86,7 @@ class Ends:
         (x, x_), op = self.x, self.node.op_type
         if op in _AT_ZERO:
             return g.LessOrEqual(g.Abs(difference), g.Mul(g.Add(g.Abs(x), g.Abs(x_)), _SHARE))
-        return g.LessOrEqual(g.Abs(difference), _SMALL)
+        return g.LessOrEqual(g.Abs(difference), SMALL)
 
 
 def share_above_zero(g: GraphBuilder, ends: tuple[Any, Any], above: tuple[Any, Any]) -> ir.Value:
@@ -99,66 +98,10 @@ def share_above_zero(g: GraphBuilder, ends: tuple[Any, Any], above: tuple[Any, A
     return g.Div(g.Add(y, y_), g.Add(g.Abs(x), g.Add(g.Abs(x_), _TINY)))
 
 
-def quotient(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
-    """a / b: da by the mean of the reciprocals, db by -(a + a') / (2 b b')."""
-    (a, a_), (b, b_) = ends.pairs
-    da = g.Mul(dy, g.Mul(g.Add(g.Reciprocal(b), g.Reciprocal(b_)), 0.5))
-    return [da, g.Neg(g.Mul(dy, g.Div(g.Mul(g.Add(a, a_), 0.5), g.Mul(b, b_))))]
-
-
-def softened(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
-    """Softmax is e / s, s the sum of e = exp(x - c), LogSoftmax x - c - log s; both ends share c, their maximum."""
-    (x, x_), axes = ends.x, [ends.node.attributes.get_int("axis", -1)]
-    most = g.Max(g.ReduceMax(x, axes, keepdims=1), g.ReduceMax(x_, axes, keepdims=1))
-    e, e_ = (g.Exp(g.Sub(value, most)) for value in (x, x_))
-    s, s_ = (g.ReduceSum(value, axes, keepdims=1) for value in (e, e_))
-    slope = _ratio(g, g.Sub(e, e_), g.Sub(x, x_), g.Mul(g.Add(e, e_), 0.5), _SMALL)
-    if ends.node.op_type == "LogSoftmax":
-        total = g.Mul(g.ReduceSum(dy, axes, keepdims=1), _log_ratio(g, s, s_))
-        return g.Sub(dy, g.Mul(total, slope))
-    of_e = g.Mul(dy, g.Mul(g.Add(g.Reciprocal(s), g.Reciprocal(s_)), 0.5))
-    total = g.ReduceSum(g.Mul(dy, g.Mul(g.Add(e, e_), 0.5)), axes, keepdims=1)
-    return g.Mul(g.Sub(of_e, g.Div(total, g.Mul(s, s_))), slope)
-
-
-def _ratio(g: GraphBuilder, over: ir.Value, under: ir.Value, instead: ir.Value, small: float) -> ir.Value:
+def ratio(g: GraphBuilder, over: ir.Value, under: ir.Value, instead: ir.Value, small: float) -> ir.Value:
+    """A quotient of differences; where the lower one is small, what is said instead."""
     near = g.LessOrEqual(g.Abs(under), small)
     return g.Where(near, instead, g.Div(over, g.Where(near, g.constant(1, under.dtype), under)))
-
-
-def _log_ratio(g: GraphBuilder, s: ir.Value, s_: ir.Value) -> ir.Value:
-    """log(s / s') over s - s'."""
-    mean = g.Mul(g.Add(g.Reciprocal(s), g.Reciprocal(s_)), 0.5)
-    return _ratio(g, g.Sub(g.Log(s), g.Log(s_)), g.Sub(s, s_), mean, _SMALL)
-
-
-def normalised(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
-    """u / s times a scale, with u = x - its mean (x for RMSNormalization) and s the root of the mean of u squared.
-
-    The difference of 1 / s is that of the variance over -s s' (s + s'), the difference of u squared is du (u + u').
-    """
-    node, ((x, x_), (scale, _), *rest) = ends.node, ends.pairs
-    rank, per_channel = g.rank(x), node.op_type == "InstanceNormalization"
-    axes = list(range(2 if per_channel else node.attributes.get_int("axis", -1) % rank, rank))
-    if per_channel:
-        scale = g.Reshape(scale, [-1, *[1] * (rank - 2)])
-    less = (lambda v: v) if node.op_type == "RMSNormalization" else partial(_centred, g, axes)
-    u, u_ = less(x), less(x_)
-    s, s_ = (_deviation(g, value, axes, node.attributes.get_float("epsilon", 1e-5)) for value in (u, u_))
-    du, mean_u = g.Mul(dy, scale), g.Mul(g.Add(u, u_), 0.5)
-    direct = g.Mul(du, g.Mul(g.Add(g.Reciprocal(s), g.Reciprocal(s_)), 0.5))
-    of_inverse = g.ReduceMean(g.Mul(du, mean_u), axes, keepdims=1)
-    of_variance = g.Div(of_inverse, g.Mul(g.Mul(s, s_), g.Add(s, s_)))
-    found = g.Sub(direct, g.Mul(of_variance, g.Mul(mean_u, 2)))
-    return [less(found), None, *[None] * len(rest)]
-
-
-def _centred(g: GraphBuilder, axes: list[int], value: ir.Value) -> ir.Value:
-    return g.Sub(value, g.ReduceMean(value, axes, keepdims=1))
-
-
-def _deviation(g: GraphBuilder, u: ir.Value, axes: list[int], epsilon: float) -> ir.Value:
-    return g.Sqrt(g.Add(g.ReduceMean(g.Mul(u, u), axes, keepdims=1), epsilon))
 
 
 def quantised(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
@@ -169,5 +112,5 @@ def quantised(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
     """
     node, ((x, x_), dtype) = ends.node, (ends.x, dy.dtype)
     (step, x, y), (_, x_, y_) = (saturated(g, node, value, dtype) for value in (x, x_))
-    slope = _ratio(g, g.Sub(y, y_), g.Sub(x, x_), g.Cast(g.Equal(x, y), to=dtype), 0)
+    slope = ratio(g, g.Sub(y, y_), g.Sub(x, x_), g.Cast(g.Equal(x, y), to=dtype), 0)
     return [g.Mul(g.Div(dy, step), slope), *[None] * (len(node.inputs) - 1)]

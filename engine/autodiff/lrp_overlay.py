@@ -19,42 +19,15 @@ import onnx_ir as ir
 
 from ..errors import UnsupportedOperator
 from ..graph.builder import GraphBuilder
-from ..graph.shapes import constant_of
 from .layer_finder import LayerFinder
-from .layers import LinearLayer, SeenNode
-from .ops.quantization import dequantised, saturated
-from .registry import NO_GRADIENT, Gradients, Node, Overlay, Rule, RuleFunction, Unsettled, as_rule, rule_for
-from .relevance import STABILISER, LayerRule, stable
+from .layers import LinearLayer
+from .passed_relevance import Passed, behind, hand_on, round_on, straight_on
+from .registry import NO_GRADIENT, Gradients, Overlay, Rule, RuleFunction, Unsettled, as_rule, rule_for
+from .relevance import LayerRule
+from .relevance_operators import KEPT, PASSED, PRODUCTS, SUMS, WEIGHTED, refused
+from .relevance_shares import STABILISER
 
-__all__ = ["MOVED", "Composite"]
-
-_WEIGHTED = frozenset({"BatchNormalization", "Conv", "ConvTranspose", "Gemm"})
-_PRODUCTS = frozenset({"MatMul", "Mul"})
-_SUMS = frozenset({"Add", "Sub"})
-_PASSED = frozenset(
-    {"Celu", "Clip", "Elu", "Gelu", "HardSigmoid", "HardSwish", "Mish", "Selu", "Sigmoid", "Softplus", "Softsign"}
-    | {"Swish", "Tanh", "ThresholdedRelu"}
-)
-_MOVES = frozenset(
-    {"Cast", "Concat", "DepthToSpace", "DequantizeLinear", "Dropout", "Expand", "Flatten", "Gather", "GatherElements"}
-    | {"GatherND", "Identity", "Pad", "QuantizeLinear", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze"}
-    | {"Tile", "Transpose", "Unsqueeze"}
-)
-_KEPT = _MOVES | {
-    *("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LeakyRelu", "MaxPool", "Mean", "Neg", "PRelu", "Relu"),
-    *("ReduceMax", "ReduceMean", "ReduceSum", "Resize", "Sum", "Where"),
-}
-
-_OF_TRANSFORMERS = frozenset({"Div", "LayerNormalization", "RMSNormalization", "Reciprocal", "Softmax", "Sqrt"})
-
-
-@dataclass(frozen=True)
-class Passed:
-    """What an activation handed on to its input x: the relevance y dy, by its two factors."""
-
-    x: ir.Value | None
-    y: ir.Value
-    dy: ir.Value
+__all__ = ["Composite"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +66,7 @@ class Composite(Overlay):
         if (node.domain, node.op_type) in NO_GRADIENT or (node.domain and rule_for(node) is None):
             return None
         finder = self.finder or LayerFinder()
-        found = super().rule(node) or (self._of_layer(node, finder) if node.domain == "" else as_rule(_refused))
+        found = super().rule(node) or (self._of_layer(node, finder) if node.domain == "" else as_rule(refused))
         return found if found is not None else self._chosen(node, finder)
 
     def first_layers(self, nodes: Iterable[ir.Node]) -> list[tuple[LinearLayer, LayerRule]]:
@@ -113,90 +86,36 @@ class Composite(Overlay):
 
     def _chosen(self, node: ir.Node, finder: LayerFinder) -> Rule | None:
         op, varies = node.op_type, finder.varies
-        if op in _PASSED:
-            return as_rule(self._pass, "pass")
+        if op in PASSED:
+            return as_rule(partial(hand_on, self.passed, self.epsilon), "pass")
         if op == "QuantizeLinear":
-            return as_rule(self._round, "pass") if self.layers or self.first else as_rule(self._straight, "straight")
-        if op in _PRODUCTS and all(map(varies, node.inputs)):
+            rule, name = (round_on, "pass") if self.layers or self.first else (straight_on, "straight")
+            return as_rule(partial(rule, self.epsilon), name)
+        if op in PRODUCTS and all(map(varies, node.inputs)):
             gate = next((k for k in (0, 1) if op == "Mul" and finder.is_gate(node.inputs[1 - k], node.inputs[k])), None)
             return as_rule(_halve, "half each") if gate is None else as_rule(partial(_gated, gate), "pass")
-        if op in _WEIGHTED and varies(node.inputs[1]):
-            return as_rule(_refused)
-        if op in _WEIGHTED or op == "MatMul" or (op in _SUMS and not all(map(varies, node.inputs))):
+        if op in WEIGHTED and varies(node.inputs[1]):
+            return as_rule(refused)
+        if op in WEIGHTED or op == "MatMul" or (op in SUMS and not all(map(varies, node.inputs))):
             return None if finder.goes_on(node) else as_rule(self._stabilise, "epsilon")
-        linear = op in _KEPT or op in _SUMS or op == "Mul" or (op == "Div" and not varies(node.inputs[1]))
-        return None if linear else as_rule(_refused)
+        linear = op in KEPT or op in SUMS or op == "Mul" or (op == "Div" and not varies(node.inputs[1]))
+        return None if linear else as_rule(refused)
 
     def _stabilise(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Unsettled:
-        if _behind(self.passed, dy, node.outputs[0]):  # which divided by the same sum, kept away from zero
+        if behind(self.passed, dy, node.outputs[0]):  # which divided by the same sum, kept away from zero
             return _registered(g, node, dy)
         size = g.Abs(node.outputs[0])
         return _registered(g, node, g.Mul(dy, g.Div(size, g.Add(size, self.epsilon))))
-
-    def _pass(self, g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-        """The relevance y dy over x; what Clip(0, c) makes of negative x is 0, whatever the sign of x."""
-        x, y = node.inputs[0], node.outputs[0]
-        moved = g.Add(g.Abs(x), self.epsilon) if _is_capped_relu(node) else stable(g, x, self.epsilon)
-        dx = g.Mul(dy, g.Div(y, moved))
-        self.passed[dx] = Passed(x, y, dy)
-        return [dx, *[None] * (len(node.inputs) - 1)]
-
-    def _straight(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
-        """Rounding has the slope 1, as its gradient has; a number that was clipped hands its relevance on."""
-        step, x, kept = saturated(g, node, node.inputs[0], dy.dtype)
-        share = g.Where(g.Equal(x, kept), g.constant(1, dy.dtype), g.Div(kept, stable(g, x, self.epsilon)))
-        return [g.Mul(g.Div(dy, step), share), *[None] * (len(node.inputs) - 1)]
-
-    def _round(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
-        """Rounding hands on the relevance of what it rounds to; what it rounds to 0 has none.
-
-        Rules that look at signs divide by sums which are 0 where all that they add was rounded to 0.
-        """
-        step, x, _ = saturated(g, node, node.inputs[0], dy.dtype)
-        seen = SeenNode(node.name, "DequantizeLinear", [node.outputs[0], *node.inputs[1:]], [x], node.attributes)
-        share = g.Div(dequantised(g, seen), stable(g, x, self.epsilon))
-        return [g.Mul(g.Div(dy, step), share), *[None] * (len(node.inputs) - 1)]
-
-
-@dataclass(frozen=True)
-class _Moved(Overlay):
-    """From the relevance of a first layer's input back to the model's: moved, and passed on by scales and offsets."""
-
-    finder: LayerFinder | None = field(default=None, repr=False, compare=False)
-
-    def for_pass(self) -> _Moved:
-        return replace(self, finder=LayerFinder())
-
-    def rule(self, node: ir.Node) -> Rule | None:
-        if (node.domain, node.op_type) in NO_GRADIENT or (node.domain == "" and node.op_type in _MOVES):
-            return None
-        offsets = node.domain == "" and node.op_type in {"Add", "Sub", "Mul", "Div", "BatchNormalization"}
-        varying = [*map((self.finder or LayerFinder()).varies, node.inputs)]
-        return as_rule(partial(_hand_on, varying) if offsets and sum(varying) == 1 else _refused)
-
-
-MOVED = _Moved("relevance of the first layer's input")
 
 
 def _by(layer: LinearLayer, rule: LayerRule, passed: Mapping[ir.Value, Passed]) -> RuleFunction:
     """An activation behind the layer handed its relevance on: read there, none is lost, and y need not be kept."""
 
     def emit(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
-        found = _behind(passed, dy, layer.y)
+        found = behind(passed, dy, layer.y)
         return {layer.x: rule(g, layer, g.Mul(found.y, found.dy) if found else g.Mul(layer.y, dy))}
 
     return emit
-
-
-def _behind(passed: Mapping[ir.Value, Passed], dy: ir.Value, y: ir.Value) -> Passed | None:
-    """What the activation behind y handed on to y; a sum hands the same gradient on to all that it adds up."""
-    found = passed.get(dy)
-    return found if found and found.x is y else None
-
-
-def _is_capped_relu(node: Node) -> bool:
-    low = constant_of(node.inputs[1]) if node.op_type == "Clip" and len(node.inputs) > 1 else None
-    return low is not None and bool((low == 0).all())
 
 
 def _stopped(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
@@ -210,10 +129,6 @@ def _needs_method(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
     )
 
 
-def _hand_on(varying: Sequence[bool], g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
-    return [dy if one else None for one in varying]
-
-
 def _gated(place: int, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
     """x times a function of x alone is one activation of x, which passes its relevance on."""
     dx = g.Mul(dy, node.inputs[1 - place])
@@ -222,12 +137,6 @@ def _gated(place: int, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradient
 
 def _halve(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Unsettled:
     return _registered(g, node, g.Mul(dy, 0.5))
-
-
-def _refused(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
-    name = node.name or str(node.outputs[0].name)
-    elsewhere = "; composite='attnlrp' is for transformers" if node.op_type in _OF_TRANSFORMERS else ""
-    raise UnsupportedOperator(f"operator {node.op_type} (node {name!r}) has no rule of relevance{elsewhere}")
 
 
 def _registered(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Unsettled:

@@ -5,7 +5,7 @@ layers keeps the registry's rules; where x is zero, these rules give no relevanc
 ``z_box`` do, so they are rules of the first layer, and give the relevance itself.
 
 Of a share, x gets x_i w_ij R_j / (sum_i x_i w_ij + b_j), with weights that the rule changes, and which may differ for
-positive and negative x. The denominator is kept away from zero by ``STABILISER``, with sign(0) = +1.
+positive and negative x: see ``relevance_shares``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from .layers import LinearLayer
-from .signs import negative_part, never_negative, on_one_side, positive_part, takes_steps, where_negative
+from .relevance_shares import share, stable
+from .signs import on_one_side
 
-__all__ = ["FLAT", "STABILISER", "W_SQUARE", "Z_PLUS", "LayerRule", "alpha_beta", "gamma", "stable", "z_box"]
+__all__ = ["FLAT", "W_SQUARE", "Z_PLUS", "LayerRule", "alpha_beta", "gamma", "z_box"]
 
-STABILISER = 1e-6
 Emit = Callable[[GraphBuilder, LinearLayer, ir.Value], ir.Value]
 
 
@@ -59,13 +59,13 @@ def z_box(low: float | None = None, high: float | None = None) -> LayerRule:
 def _z_plus(g: GraphBuilder, layer: LinearLayer, relevance: ir.Value) -> ir.Value:
     """Positive contributions alone (Montavon et al., 2017, arXiv:1512.02479)."""
     w, b = layer.weights(g)
-    return _share(g, layer, relevance, _positive(g, w), _negative(g, w), _positive(g, b), 1)
+    return share(g, layer, relevance, _positive(g, w), _negative(g, w), _positive(g, b), 1)
 
 
 def _alpha_beta(g: GraphBuilder, layer: LinearLayer, relevance: ir.Value, alpha: float, beta: float) -> ir.Value:
     w, b = layer.weights(g)
-    for_it = _share(g, layer, relevance, _positive(g, w), _negative(g, w), _positive(g, b), 1)
-    against = _share(g, layer, relevance, _negative(g, w), _positive(g, w), _negative(g, b), -1)
+    for_it = share(g, layer, relevance, _positive(g, w), _negative(g, w), _positive(g, b), 1)
+    against = share(g, layer, relevance, _negative(g, w), _positive(g, w), _negative(g, b), -1)
     return g.Sub(g.Mul(for_it, alpha), g.Mul(against, beta))
 
 
@@ -73,46 +73,9 @@ def _gamma(g: GraphBuilder, layer: LinearLayer, relevance: ir.Value, factor: flo
     (w, b), y = layer.weights(g), layer.y
     more, less = g.Add(w, g.Mul(_positive(g, w), factor)), g.Add(w, g.Mul(_negative(g, w), factor))
     above, below = (None if b is None else g.Add(b, g.Mul(part(g, b), factor)) for part in (_positive, _negative))
-    of_positive = _share(g, layer, on_one_side(g, y, relevance, 1), more, less, above)
-    of_negative = _share(g, layer, on_one_side(g, y, relevance, -1), less, more, below)
+    of_positive = share(g, layer, on_one_side(g, y, relevance, 1), more, less, above)
+    of_negative = share(g, layer, on_one_side(g, y, relevance, -1), less, more, below)
     return g.Add(of_positive, of_negative)
-
-
-def _share(
-    g: GraphBuilder,
-    layer: LinearLayer,
-    relevance: ir.Value,
-    above: ir.Value,
-    below: ir.Value,
-    b: ir.Value | None,
-    sign: int = 0,
-) -> ir.Value:
-    """The gradient in x by weights ``above`` for positive and ``below`` for negative x; ``sign`` is that of the sum.
-
-    Where it is known, the bias is moved in the place of every sum.
-    """
-    x, moved = layer.x, b is not None and sign != 0
-    b = g.Add(b, sign * STABILISER) if moved else b
-
-    def part_of(z: ir.Value) -> ir.Value:
-        return g.Div(relevance, z if moved else stable(g, z, sign=sign))
-
-    if never_negative(x):
-        return layer.adjoint(g, x, above, part_of(layer.forward(g, x, above, b)))
-    above_zero, below_zero = positive_part(g, x), negative_part(g, x)
-    if _takes_one(g, layer):
-        w, both = g.Concat(above, below, axis=1), g.Concat(above_zero, below_zero, axis=1)
-        found = layer.adjoint(g, both, w, part_of(layer.forward(g, both, w, b)))
-        of_positive, of_negative = g.Split(found, axis=1, num_outputs=2, outputs=2)
-        return where_negative(g, x, of_negative, of_positive)
-    part = part_of(g.Add(layer.forward(g, above_zero, above, b), layer.forward(g, below_zero, below)))
-    return where_negative(g, x, layer.adjoint(g, x, below, part), layer.adjoint(g, x, above, part))
-
-
-def _takes_one(g: GraphBuilder, layer: LinearLayer) -> bool:
-    """Whether one convolution of twice the channels costs less than two, whose sum a runtime's blocked layout has."""
-    whole = layer.node.op_type == "Conv" and layer.node.attributes.get_int("group", 1) == 1
-    return whole and not takes_steps(g, layer.x)
 
 
 def _flat(g: GraphBuilder, layer: LinearLayer, relevance: ir.Value) -> ir.Value:
@@ -147,13 +110,6 @@ def _z_box(g: GraphBuilder, layer: LinearLayer, relevance: ir.Value, low: float 
     for end, part in ends:
         found = g.Sub(found, g.Mul(end, layer.adjoint(g, x, part, shared)))
     return found
-
-
-def stable(g: GraphBuilder, z: ir.Value, epsilon: float = STABILISER, sign: int = 0) -> ir.Value:
-    """z, moved away from zero; ``sign`` where all of z is known to have one."""
-    if sign:
-        return g.Add(z, sign * epsilon)
-    return g.Add(z, g.Where(g.Less(z, 0), g.constant(-epsilon, z.dtype), g.constant(epsilon, z.dtype)))
 
 
 def _positive(g: GraphBuilder, value: ir.Value | None) -> ir.Value:

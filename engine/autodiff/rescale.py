@@ -28,7 +28,8 @@ from ..errors import UnsupportedOperator
 from ..graph.builder import GraphBuilder
 from ..graph.model import is_float
 from ..graph.moving_operators import PASSING
-from .differences import Ends, normalised, quantised, quotient, softened
+from .differences import Ends, quantised
+from .differences_of_quotients import normalised, quotient, softened
 from .maxima import larger, pooled
 from .registry import NO_GRADIENT, Gradients, Overlay, Rule, as_rule
 from .relu_policies import ACTIVATIONS

@@ -60,7 +60,7 @@ class ExplainedTarget:
     @property
     def elsewhere(self) -> Score:
         """The score of the same thing in another model."""
-        return self.score.elsewhere(self.settled, self.told)
+        return self.score.elsewhere(self.settled, self.told) or self.again
 
     @property
     def corners(self) -> NDArray[Any] | None:

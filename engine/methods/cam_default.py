@@ -9,9 +9,9 @@ import onnx_ir as ir
 from ..autodiff.paths import depends_on, reached_nodes
 from ..errors import ModelError
 from ..graph.model import Layer, Model
-from ..graph.traversal import ancestors
+from .cam_default_tokens import default_tokens, is_first
 from .cam_layers import KEEPS_AXES, as_floats, has_one_place, nameable, order_of
-from .cam_tokens import CONVOLUTIONS, TOKEN_NORMS, attends, grid_of, tokens_of
+from .cam_tokens import CONVOLUTIONS, TOKEN_NORMS
 
 __all__ = ["default_layer"]
 
@@ -39,10 +39,10 @@ def default_layer(method: str, model: Model, of: ir.Value, wrt: Iterable[ir.Valu
     convolution = _last_convolution(nodes, common)
     if convolution is None:
         raise ModelError(f"{method} found no convolution between input and score; name a layer with layer=")
-    tokens, is_transformer = _tokens(nodes, convolution, behind, common)
+    tokens, is_transformer = default_tokens(nodes, convolution, behind, common)
     if tokens is not None:
         return _as_layer(tokens)
-    if is_transformer and _is_first(convolution):
+    if is_transformer and is_first(convolution):
         raise ModelError(
             f"{method}: the last convolution, {convolution.name or convolution.outputs[0].name!r}, embeds the patches "
             f"of a transformer, and no tokens behind it fold to a grid of patches; {nameable(model)}"
@@ -131,41 +131,3 @@ def _axis(node: ir.Node, axis: int) -> int | None:
     if node.op_type == "MatMul":
         return axis if axis == rank - 1 else None
     return axis if node.op_type in _KEEPS_PLACES else None
-
-
-def _tokens(
-    nodes: list[ir.Node], convolution: ir.Node, behind: set[ir.Value], common: set[ir.Value]
-) -> tuple[ir.Value | None, bool]:
-    """The tokens that the last attention behind a convolution reads, or without one the last that a norm gives; and
-    whether there is any attention or norm of tokens."""
-    made = _readers(nodes, convolution)
-    attentions = [node for node in made if attends(node, behind)]
-    found = [value for node in attentions if (value := tokens_of(node, behind)) is not None]
-    norms = [node.outputs[0] for node in made if node.op_type in TOKEN_NORMS]
-    norms = [value for value in norms if len(value.shape or ()) == 3 and len(convolution.outputs[0].shape or ()) > 3]
-    candidates = found if attentions else [value for value in norms if value in common]
-    return next(filter(_has_maps, reversed(candidates)), None), bool(attentions or norms)
-
-
-def _readers(nodes: Iterable[ir.Node], start: ir.Node) -> list[ir.Node]:
-    """The nodes that read, directly or not, what a node gives."""
-    known, found = set(start.outputs), []
-    for node in nodes:
-        if node is not start and any(x in known for x in node.inputs):
-            known.update(node.outputs)
-            found.append(node)
-    return found
-
-
-def _is_first(convolution: ir.Node) -> bool:
-    """Whether no other convolution is before a convolution, as before one that embeds patches."""
-    makers = {
-        node
-        for one in ancestors([x for x in convolution.inputs[:1] if x is not None])
-        if (node := one.producer()) is not None
-    }
-    return not any(node.op_type in CONVOLUTIONS for node in makers)
-
-
-def _has_maps(value: ir.Value) -> bool:
-    return bool(grid_of(value)) or len(value.shape or ()) == 4

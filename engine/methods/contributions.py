@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..autodiff.backward import Activation, Backward, connected
 from ..autodiff.layers import LinearLayer
-from ..autodiff.lrp_overlay import MOVED
+from ..autodiff.moved_relevance import MOVED
 from ..autodiff.overlays import EXACT, overlay_of
 from ..autodiff.registry import Overlay
 from ..autodiff.relevance import LayerRule

@@ -20,7 +20,8 @@ from .explained import Explained
 from .integrated_gradients import IntegratedGradients
 from .option_help import SEED
 from .saliency import Deconvnet, GuidedBackprop, InputXGradient, Saliency
-from .samplers import Noise, Sampler, of_sampler, perturb
+from .sampler_products import of_sampler, perturb
+from .samplers import Noise, Sampler
 
 __all__ = ["SmoothGrad"]
 

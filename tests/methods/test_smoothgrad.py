@@ -14,7 +14,8 @@ from measures import distance
 from onnxray.errors import InputError
 from onnxray.methods.explained import Explained
 from onnxray.methods.integrated_gradients import IntegratedGradients
-from onnxray.methods.samplers import Noise, points_of
+from onnxray.methods.sampler_products import points_of
+from onnxray.methods.samplers import Noise
 from onnxray.methods.smoothgrad import SmoothGrad
 from replicas import REPLICAS
 

@@ -14,7 +14,8 @@ from .mask import Mask
 from .norm import Norm
 from .not_score import Not
 from .reference_distance import Distance
-from .selection import Score, Selected, Settled
+from .selection import Score, Selected
+from .settled import Settled
 from .token import Token
 from .weighted import Weighted
 

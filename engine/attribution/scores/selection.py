@@ -19,7 +19,7 @@ from ...graph.builder import GraphBuilder
 from ...graph.model import Model
 from ..score_axes import ScoreAxes
 
-__all__ = ["Score", "Selected", "Settled"]
+__all__ = ["Score", "Selected"]
 
 
 @dataclass(frozen=True)
@@ -102,53 +102,11 @@ class Score(ABC):
         None where no text does."""
         return None
 
-    def elsewhere(self, settled: np.ndarray, told: np.ndarray) -> Score:
-        """The score of the same thing in another model, of what a run of this one settled for its only example."""
-        return Settled(self, settled)
+    def elsewhere(self, settled: np.ndarray, told: np.ndarray) -> Score | None:
+        """The score of the same thing in another model, of what a run of this one settled for its only example; None
+        where the settled target means it there, too."""
+        return None
 
     def length(self, g: GraphBuilder, target: ir.Value) -> ir.Value | float:
         """The length of the gradient of the score with respect to the scores: 1 for one of them."""
         return 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Settled(Score):
-    """A score whose target an earlier run has settled: ``resolve`` gives that target."""
-
-    score: Score
-    settled: np.ndarray
-
-    @property
-    def kind(self) -> object:
-        return self.score.kind
-
-    @property
-    def tensor(self) -> str | None:
-        return self.score.tensor
-
-    def prepared(self, model: Model) -> Model:
-        return self.score.prepared(model)
-
-    def refusal(self, model: Model) -> str | None:
-        return self.score.refusal(model)
-
-    def told(self, settled: np.ndarray, scores: ScoreAxes) -> np.ndarray:
-        return self.score.told(settled, scores)
-
-    def words(self, told: np.ndarray, labels: Labels, scores: ScoreAxes) -> str:
-        return self.score.words(told, labels, scores)
-
-    def explained(self, told: np.ndarray, scores: ScoreAxes) -> tuple[str, ...]:
-        return self.score.explained(told, scores)
-
-    def target(self, g: GraphBuilder, scores: ScoreAxes) -> ir.Value:
-        return self.score.target(g, scores)
-
-    def emit(self, g: GraphBuilder, flat: ir.Value, target: ir.Value, scores: ScoreAxes) -> Selected:
-        return self.score.emit(g, flat, target, scores)
-
-    def resolve(self, rows: int, scores: ScoreAxes) -> np.ndarray:
-        return self.settled
-
-    def length(self, g: GraphBuilder, target: ir.Value) -> ir.Value | float:
-        return self.score.length(g, target)
