@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -48,23 +50,32 @@ def spread_windows(g: GraphBuilder, x: ir.Value, share: ir.Value, window: Window
 
 
 def covering_window(node: Node, x: ir.Value) -> Window:
-    """A pool's window with pads at the end that reach as far as ceil_mode lets the last one reach."""
+    """A pool's window with pads at the end that reach as far as the last window does.
+
+    It reaches beyond x in ceil_mode; and onnxruntime makes one window of a kernel that is larger than x by less than a
+    stride.
+    """
     window = window_of(node, x, node.attributes.get_ints("kernel_shape"))
-    if not node.attributes.get_int("ceil_mode", 0):
-        return window
     sizes, made = spatial_shape(x), spatial_shape(node.outputs[0])
+    if not node.attributes.get_int("ceil_mode", 0):
+        return window if sizes is None else _reaching(window, sizes, [1] * window.rank, window.end)
     if sizes is None or made is None:
         raise ValueError("ceil_mode needs a spatial size that is known before the model runs")
-    end = [
-        max(s * (o - 1) + span - n - b, 0)
-        for s, o, span, n, b in zip(window.strides, made, window.span, sizes, window.begin, strict=True)
-    ]
-    return Window(window.kernel, window.strides, window.dilations, window.begin, tuple(end))
+    return _reaching(window, sizes, made, [0] * window.rank)
+
+
+def _reaching(window: Window, sizes: Sequence[int], made: Sequence[int], least: Sequence[int]) -> Window:
+    """The window with pads at the end, at least these, up to the last element of as many windows as are made."""
+    places = zip(window.strides, made, window.span, sizes, window.begin, least, strict=True)
+    return replace(window, end=tuple(max(s * (o - 1) + span - n - b, e) for s, o, span, n, b, e in places))
 
 
 def _count(g: GraphBuilder, node: Node, x: ir.Value, window: Window) -> float | ir.Value:
-    """How many elements each window counts: their sum over ones, by what the pool itself makes of ones."""
-    if not any(window.pads):
+    """How many elements each window counts: their sum over ones, by what the pool itself makes of ones.
+
+    Where the size of x is open, a kernel may be larger than x: then the Conv fails, and no wrong count is taken.
+    """
+    if not any(window.pads) and spatial_shape(x) is not None:
         return math.prod(window.kernel)
     plane = g.Slice(x, [0, 0], [1, 1], [0, 1])
     ones = g.Expand(g.constant(1, x.dtype), g.shape(plane))

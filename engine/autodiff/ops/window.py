@@ -53,7 +53,11 @@ def window_of(node: Node, x: ir.Value, kernel: Sequence[int]) -> Window:
     half = len(kernel)
     window = Window(*map(tuple, (kernel, strides, dilations, pads[:half], pads[half:])))
     auto_pad = node.attributes.get_string("auto_pad", "NOTSET")
-    return _same(window, x, auto_pad == "SAME_UPPER") if auto_pad.startswith("SAME") else window
+    if not auto_pad.startswith("SAME"):
+        return window
+    if "Pool" in node.op_type and max(window.dilations) > 1:
+        raise ValueError("onnxruntime pads a dilated pool with auto_pad otherwise than the standard says")
+    return _same(window, x, auto_pad == "SAME_UPPER")
 
 
 def _same(window: Window, x: ir.Value, upper: bool) -> Window:
