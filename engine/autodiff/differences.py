@@ -84,9 +84,8 @@ class Ends:
 
     def _near(self, g: GraphBuilder, difference: ir.Value) -> ir.Value:
         (x, x_), op = self.x, self.node.op_type
-        if op in _AT_ZERO:
-            return g.LessOrEqual(g.Abs(difference), g.Mul(g.Add(g.Abs(x), g.Abs(x_)), _SHARE))
-        return g.LessOrEqual(g.Abs(difference), SMALL)
+        least = g.Mul(g.Add(g.Abs(x), g.Abs(x_)), _SHARE) if op in _AT_ZERO else SMALL
+        return g.Not(g.Greater(g.Abs(difference), least))  # of equal infinities the difference is NaN
 
 
 def share_above_zero(g: GraphBuilder, ends: tuple[Any, Any], above: tuple[Any, Any]) -> ir.Value:
@@ -99,8 +98,8 @@ def share_above_zero(g: GraphBuilder, ends: tuple[Any, Any], above: tuple[Any, A
 
 
 def ratio(g: GraphBuilder, over: ir.Value, under: ir.Value, instead: ir.Value, small: float) -> ir.Value:
-    """A quotient of differences; where the lower one is small, what is said instead."""
-    near = g.LessOrEqual(g.Abs(under), small)
+    """A quotient of differences; where the lower one is small, or NaN, as of equal infinities, what is said instead."""
+    near = g.Not(g.Greater(g.Abs(under), small))
     return g.Where(near, instead, g.Div(over, g.Where(near, g.constant(1, under.dtype), under)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import onnx_ir as ir
 
@@ -21,18 +22,32 @@ def quotient(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
 
 
 def softened(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
-    """Softmax is e / s, s the sum of e = exp(x - c), LogSoftmax x - c - log s; both ends share c, their maximum."""
-    (x, x_), axes = ends.x, [ends.node.attributes.get_int("axis", -1)]
-    most = g.Max(g.ReduceMax(x, axes, keepdims=1), g.ReduceMax(x_, axes, keepdims=1))
-    e, e_ = (g.Exp(g.Sub(value, most)) for value in (x, x_))
+    """LogSoftmax is x - L with L = log(sum(exp(x))), Softmax its Exp.
+
+    No reciprocal of a sum is a factor: sums of both ends with one shift differ by a factor of exp(20) where the largest
+    x moves by 20, and float32 has no digits for what is left of their difference.
+    """
+    (x, x_), (y, y_), axes = ends.x, ends.y, [ends.node.attributes.get_int("axis", -1)]
+    tops, highest = ([g.ReduceMax(value, axes, keepdims=1) for value in pair] for pair in ((x, x_), (y, y_)))
+    soft = ends.node.op_type == "Softmax"
+    in_logs = [g.Log(value) for value in highest] if soft else highest
+    of_sum = g.Sub(g.Sub(*tops), g.Sub(*in_logs))  # the difference of L
+    difference = g.Sub(x, x_)
+    if soft:
+        dy = g.Mul(dy, ratio(g, g.Sub(y, y_), g.Sub(difference, of_sum), g.Mul(g.Add(y, y_), 0.5), SMALL))
+    share = _share_of_sum(g, (x, x_), g.Max(*tops), axes, of_sum, difference)
+    return g.Sub(dy, g.Mul(share, g.ReduceSum(dy, axes, keepdims=1)))
+
+
+def _share_of_sum(
+    g: GraphBuilder, ends: tuple[ir.Value, ir.Value], most: ir.Value, axes: list[int], of_log: Any, difference: Any
+) -> ir.Value:
+    """The multipliers of log(sum(exp(x))), whose difference is ``of_log``: those of Exp times that of Log."""
+    e, e_ = (g.Exp(g.Sub(value, most)) for value in ends)
     s, s_ = (g.ReduceSum(value, axes, keepdims=1) for value in (e, e_))
-    slope = ratio(g, g.Sub(e, e_), g.Sub(x, x_), g.Mul(g.Add(e, e_), 0.5), SMALL)
-    if ends.node.op_type == "LogSoftmax":
-        total = g.Mul(g.ReduceSum(dy, axes, keepdims=1), _log_ratio(g, s, s_))
-        return g.Sub(dy, g.Mul(total, slope))
-    of_e = g.Mul(dy, g.Mul(g.Add(g.Reciprocal(s), g.Reciprocal(s_)), 0.5))
-    total = g.ReduceSum(g.Mul(dy, g.Mul(g.Add(e, e_), 0.5)), axes, keepdims=1)
-    return g.Mul(g.Sub(of_e, g.Div(total, g.Mul(s, s_))), slope)
+    mean = g.Mul(g.Add(g.Reciprocal(s), g.Reciprocal(s_)), 0.5)
+    of_exp = ratio(g, g.Sub(e, e_), difference, g.Mul(g.Add(e, e_), 0.5), SMALL)
+    return g.Mul(of_exp, ratio(g, of_log, g.Sub(s, s_), mean, SMALL))
 
 
 def normalised(g: GraphBuilder, ends: Ends, dy: ir.Value) -> Gradients:
@@ -62,9 +77,3 @@ def _centred(g: GraphBuilder, axes: list[int], value: ir.Value) -> ir.Value:
 
 def _deviation(g: GraphBuilder, u: ir.Value, axes: list[int], epsilon: float) -> ir.Value:
     return g.Sqrt(g.Add(g.ReduceMean(g.Mul(u, u), axes, keepdims=1), epsilon))
-
-
-def _log_ratio(g: GraphBuilder, s: ir.Value, s_: ir.Value) -> ir.Value:
-    """log(s / s') over s - s'."""
-    mean = g.Mul(g.Add(g.Reciprocal(s), g.Reciprocal(s_)), 0.5)
-    return ratio(g, g.Sub(g.Log(s), g.Log(s_)), g.Sub(s, s_), mean, SMALL)

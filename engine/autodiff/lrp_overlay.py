@@ -104,8 +104,8 @@ class Composite(Overlay):
     def _stabilise(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Unsettled:
         if behind(self.passed, dy, node.outputs[0]):  # which divided by the same sum, kept away from zero
             return _registered(g, node, dy)
-        size = g.Abs(node.outputs[0])
-        return _registered(g, node, g.Mul(dy, g.Div(size, g.Add(size, self.epsilon))))
+        share = g.Add(g.Div(self.epsilon, g.Abs(node.outputs[0])), 1)  # inverse, so that 0 and -inf, a mask, have one
+        return _registered(g, node, g.Div(dy, share))
 
 
 def _by(layer: LinearLayer, rule: LayerRule, passed: Mapping[ir.Value, Passed]) -> RuleFunction:

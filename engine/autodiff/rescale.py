@@ -7,7 +7,7 @@ dx is small the mean derivative of both ends; and so that nothing is lost elsewh
 
 * a product of two factors has da (b + b') / 2 and db (a + a') / 2, the registry's rule half way;
 * a quotient is a product with the reciprocal, of which the difference is -db / (b b');
-* Softmax is Exp, whose shift both ends share, over its sum, and a normalisation u / s with ds = dvar / (s + s');
+* Softmax is Exp of x - log(sum(exp(x))), and a normalisation u / s with ds = dvar / (s + s');
 * a maximum that grows gives all to what holds it at the input, one that falls to what held it at the reference;
 * of QuantizeLinear the clipping is an elementwise function, and rounding passes straight through: what it adds to the
   difference of the score is left over, as it is for a gradient.
