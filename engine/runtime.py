@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass, field
@@ -17,10 +18,14 @@ import onnx_ir as ir
 from .errors import InputError, OnnxrayError, RuntimeUnavailable
 from .graph.failure import load_failure, run_failure
 from .graph.model import Model
+from .graph.placed_nodes import CPU, Placement, in_words, left_to_cpu, nodes_by_provider
 from .graph.validity import model_error_if_unusable
 from .graph.weights import detached
-from .support.choice import choose, nearest
+from .support.caller import warn_caller
+from .support.choice import choose
+from .support.execution_providers import full_name, how_to_get, short_name
 from .support.heap import release
+from .support.provider_plugins import add_providers, check_device, has_plugin, register_plugins
 
 __all__ = [
     "OPTIMIZATIONS",
@@ -52,6 +57,11 @@ class OpenSession(Protocol):
         """The named outputs, all by default."""
         ...
 
+    @property
+    def placement(self) -> Placement | None:
+        """By provider, how many nodes of each operator it runs; None where that is not known."""
+        ...
+
     def close(self) -> None:
         """Frees what is held for it."""
         ...
@@ -67,6 +77,11 @@ class Session:
     @property
     def providers(self) -> list[str]:
         return self.native.get_providers()
+
+    @property
+    def placement(self) -> Placement | None:
+        """By provider, how many nodes of each operator it runs; None of a session that is on the CPU alone."""
+        return nodes_by_provider(self.native)
 
     @cached_property
     def input_shapes(self) -> dict[str, list[int | str | None]]:
@@ -99,7 +114,7 @@ def open_session(
     profile: str | None = None,
     optimization: str = "all",
 ) -> Session:
-    """Loads a model; ``providers`` are names such as "cpu" or "cuda", in order of preference.
+    """Loads a model; ``providers`` are names such as "cpu", "cuda" or "openvino", in order of preference.
 
     ``folder`` is where external data lies, ``weights`` those of it that are in memory, where they stay; ``profile`` is
     the beginning of the name of a file to which onnxruntime writes what each node took, and where it ran;
@@ -127,10 +142,15 @@ def open_session(
         options.add_external_initializers(list(weights), values)  # add_initializer would undo what the optimiser moved
     if any("CUDA" in str(one) for one in wanted):
         _find_cuda(ort)
+    if not _only_cpu(wanted):
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if plugged := has_plugin(ort, wanted):
+        add_providers(ort, options, wanted, threads)
     source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
     try:
         # the fallback to the CPU prints to stdout, and is no help where the CPU itself refused
-        native = ort.InferenceSession(source, options, providers=wanted, enable_fallback=not _only_cpu(wanted))
+        given = {} if plugged else {"providers": wanted}  # which would undo what the options have
+        native = ort.InferenceSession(source, options, enable_fallback=not _only_cpu(wanted), **given)
     except Exception as error:
         raise load_failure(error) from error
     _check_came_up(wanted, native.get_providers())
@@ -145,9 +165,21 @@ def open_model(
     threads: int | None = None,
     optimization: str = "all",
 ) -> Session:
-    """Loads a model that is in memory, as ``open_session`` does; its weights are not copied for that."""
+    """Loads a model that is in memory, as ``open_session`` does; its weights are not copied for that.
+
+    Warns in one line of nodes that a provider left to the CPU, unless the CPU was asked for, too.
+    """
     proto, weights = detached(model.program)
-    return open_session(proto, providers, threads, model.folder, weights, optimization=optimization)
+    session = open_session(proto, providers, threads, model.folder, weights, optimization=optimization)
+    names = provider_names(providers)
+    if CPU not in names and (left := left_to_cpu(session.native, model.graph)) is not None and left[0]:
+        warn_caller(_fallback(names, *left))
+    return session
+
+
+def _fallback(names: Sequence[str], left: Counter[str], own: int, nodes: int) -> str:
+    who = " and ".join(map(short_name, names))
+    return f"{who} runs {own} of {nodes} nodes; the CPU runs the others: {in_words(left)}"
 
 
 def blaming_model(model: Model) -> AbstractContextManager[None]:
@@ -173,17 +205,19 @@ def _zeros(value: ir.Value) -> np.ndarray:
 
 
 def available_providers() -> list[str]:
-    """The execution providers that this onnxruntime was built with; one that is listed need not start."""
-    return list(_onnxruntime().get_available_providers())
+    """The execution providers of this onnxruntime and of its plugins; one that is listed need not start."""
+    ort = _onnxruntime()
+    register_plugins(ort)
+    return [name for name in ort.get_available_providers() if "." not in name]  # which is a choice among devices
 
 
 def resolve_providers(providers: Sequence[Provider] | Provider | None) -> list[Provider]:
     """Full provider names, each available; the CPU by default."""
-    available = _onnxruntime().get_available_providers()
+    ort = _onnxruntime()
     given: Any = ["cpu"] if providers is None else [providers] if isinstance(providers, str | tuple) else providers
     if not isinstance(given, Sequence) or not given:
         raise InputError(f"providers={providers!r}: give a name such as 'cpu' or 'cuda', or a list of them")
-    return [_resolve(provider, available) for provider in given]
+    return [_resolve(provider, ort) for provider in given]
 
 
 def provider_names(providers: Sequence[Provider] | Provider | None) -> list[str]:
@@ -191,18 +225,16 @@ def provider_names(providers: Sequence[Provider] | Provider | None) -> list[str]
     return [one if isinstance(one, str) else one[0] for one in resolve_providers(providers)]
 
 
-def _resolve(provider: Provider, available: Sequence[str]) -> Provider:
+def _resolve(provider: Provider, ort: Any) -> Provider:
     if not isinstance(provider, str | tuple):
         raise InputError(f"provider {provider!r}: give a name such as 'cpu' or 'cuda', or (name, options)")
     name, options = (provider, None) if isinstance(provider, str) else provider
-    short = {full.removesuffix("ExecutionProvider").lower(): full for full in available}
-    full = short.get(name.removesuffix("ExecutionProvider").lower())
-    if full is None:
-        hint = "; pip install 'onnxray[gpu]' in an environment without onnxruntime" if "cuda" in name.lower() else ""
-        near = "".join(f"; did you mean {one!r}?" for one in nearest(name, short))
-        raise RuntimeUnavailable(
-            f"no execution provider {name!r} here: onnxruntime has {', '.join(sorted(short))}{near or hint}"
-        )
+    full = full_name(name, ort.get_available_providers())
+    if full is not None and full not in ort.get_available_providers():
+        register_plugins(ort, full)
+        check_device(ort, full)
+    if full is None or full not in ort.get_available_providers():
+        raise RuntimeUnavailable(how_to_get(name, ort.get_available_providers()))
     return full if options is None else (full, options)
 
 

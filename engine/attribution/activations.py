@@ -36,7 +36,7 @@ def activations(
         inputs: An array ``(N, *input)``, a dict of arrays by input name, or pictures (paths or PIL images).
         layers: Name of a layer, or several: of a node, of a tensor, or of a layer in the framework that the model is
             from.
-        providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
+        providers: Execution providers, "cpu", "cuda", "openvino" or as onnxruntime names them; None for the CPU.
         preprocess: How pictures become inputs, also in words: "imagenet"; None for what the model carries.
 
     Returns:

@@ -36,10 +36,12 @@ from .options import (
     Setup,
     TargetText,
     TextOptions,
+    Verbose,
 )
 from .preprocess_option import preprocess_from_option
 from .print_each import print_each
 from .result_index import open_index
+from .say_placement import placement_said
 
 __all__ = ["explain"]
 
@@ -63,6 +65,7 @@ def explain(
     recording: Recording = Recording(),  # noqa: B008  a frozen value
     drawing: Drawing = Drawing(),  # noqa: B008  a frozen value
     runtime: Runtime = Runtime(),  # noqa: B008
+    verbose: Verbose = False,
     **options: Any,
 ) -> None:
     """Show which parts of pictures, arrays, table rows or texts a model used for a score.
@@ -105,13 +108,15 @@ def explain(
     kinds = save | {"npz"} if npz else save
     job = Job(explainer, wanted, known, scores, make_folder(out), drawing, kinds, batching.batch_size, recording)
     if encoded is not None:
-        explain_text(job, encoded, as_json)
+        with placement_said(explainer, verbose):
+            explain_text(job, encoded, as_json)
         return
     settings = fingerprint([
         source.digest, explainer.method, setup, target, wanted, known, explainer.preprocess, drawing, kinds,
         recording, runtime.provider, installed_versions(SOFTWARE),
     ])  # fmt: skip
-    with open_index(job.out, explainer.method.name, settings, batching.resume) as index:
+    index_of = open_index(job.out, explainer.method.name, settings, batching.resume)
+    with placement_said(explainer, verbose), index_of as index:
         print_each(files, job, job.out, as_json, len(files) > 1 or job.long, index)
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "Setup",
     "TargetText",
     "TextOptions",
+    "Verbose",
     "one_of",
 ]
 
@@ -121,7 +122,16 @@ Reduce = Annotated[
     _choice("How channels become one number, by default abs-max, of tokens what suits the method", *REDUCTIONS),
 ]
 Providers = Annotated[
-    list[str] | None, Option("--provider", metavar="NAME", help="Where to run: cpu, cuda, ...; repeat it for several.")
+    list[str] | None,
+    Option(
+        "--provider",
+        metavar="NAME",
+        help="Where to run: cpu, cuda, tensorrt, openvino, coreml, qnn, directml, webgpu or another that onnxruntime "
+        "has; repeat it for several.",
+    ),
+]
+Verbose = Annotated[
+    bool, Option("--verbose", help="Also say on stderr which provider ran which nodes, and which fell back to the CPU.")
 ]
 
 

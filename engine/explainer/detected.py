@@ -84,7 +84,7 @@ def detect(
         inputs: An array ``(N, *input)``, a dict of arrays by input name, or pictures (paths or PIL images).
         box: The settings ``least``, ``overlap`` and ``detector`` are those of this score; None for their defaults.
         preprocess: How pictures become inputs; None for what the model carries.
-        providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
+        providers: Execution providers, "cpu", "cuda", "openvino" or as onnxruntime names them; None for the CPU.
         threads: CPU threads of one run; None for all cores.
 
     Returns:

@@ -27,6 +27,7 @@ from ..autodiff.overlays import Rules
 from ..data.batch import Prepared
 from ..data.preprocess import Preprocess
 from ..graph.model import Source
+from ..graph.placed_nodes import Placement
 from ..loading.saving import write_model
 from ..methods import Method
 from ..runtime import Provider
@@ -63,7 +64,7 @@ class Explainer:
             inputs.
         rules: Rules of differentiation laid over the method's own: an ``Overlay``, its name, or a mapping of operators
             to functions ``rule(g, node, dy)``.
-        providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
+        providers: Execution providers, "cpu", "cuda", "openvino" or as onnxruntime names them; None for the CPU.
         builder: "portable", or "ort-training" for the gradient graph of onnxruntime-training.
         runtime: "onnxruntime", or "training" to run the graph of "ort-training" in onnxruntime-training itself.
         threads: CPU threads of one run; None for all cores.
@@ -196,6 +197,12 @@ class Explainer:
     def memory(self, limit: int) -> None:
         for runs in self._runs.all:
             runs.memory = limit
+
+    @property
+    def placement(self) -> Placement | None:
+        """By execution provider, how many nodes of each operator it runs in the graphs that are open; what a provider
+        cannot run is at "CPUExecutionProvider". None where the runtime does not tell, as onnxruntime-training."""
+        return self._runs.placement
 
     @property
     def activations(self) -> tuple[Activation, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -31,6 +32,7 @@ from ..data.batch import Prepared
 from ..errors import InputError, OnnxrayError
 from ..graph.builder import Lowering
 from ..graph.model import Model, Source
+from ..graph.placed_nodes import CPU, Placement, operators
 from ..loading.load import load
 from ..methods import Method, method_named
 from ..runtime import OpenSession, Provider, blaming_model
@@ -170,6 +172,19 @@ class ExplanationRuns:
     def lowering(self) -> Lowering:
         """The runtime that the nodes are chosen for."""
         return self.backend.lowering(self.providers)
+
+    @property
+    def placement(self) -> Placement | None:
+        """By provider, how many nodes of each operator of the open graphs it runs; None where that is not known."""
+        found: dict[str, Counter[str]] = {}
+        for plan in (plan for runs in self.all for plan in runs.plans):
+            alone = all(one == CPU for one in self.providers)
+            told = {CPU: operators(plan.graph.model.graph)} if alone else plan.session.placement
+            if told is None:
+                return None
+            for name, counted in told.items():
+                found.setdefault(name, Counter()).update(counted)
+        return found
 
     @property
     def ruled(self) -> bool:

@@ -47,7 +47,7 @@ def explain(
         score: "logit" (before a final Softmax, LogSoftmax or Sigmoid), "output" (as it is), or the name of a tensor.
         layer: Layer that class activation maps explain, or several, whose maps are merged; None for the last feature
             maps before pooling, behind their activation, or of transformers the tokens that the last attention reads.
-        providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
+        providers: Execution providers, "cpu", "cuda", "openvino" or as onnxruntime names them; None for the CPU.
         builder: "portable", or "ort-training" for the gradient graph of onnxruntime-training.
         **options: Options of the method, which ``onnxray methods`` lists, such as ``steps=20``; and ``features``,
             ``rules``, ``runtime``, ``threads``, ``memory``, ``optimization`` and ``preprocess`` of ``Explainer``.

@@ -101,7 +101,7 @@ def compare(
         score: "logit" (before a final Softmax or Sigmoid), "output", or the name of a tensor.
         layer: Layer that class activation maps explain; None for the last feature maps before pooling.
         preprocess: How pictures become inputs; None for what the models carry.
-        providers: Execution providers of both models, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
+        providers: Execution providers of both models, "cpu", "openvino" or as onnxruntime names them; None for the CPU.
         candidate_providers: Those of the candidate; None for ``providers``.
         reference_session: Settings of the reference's sessions alone, ``{"optimization": "off"}`` or
             ``["optimization=off"]``: ``provider``, ``threads``, and ``optimization``, how far onnxruntime rewrites the

@@ -82,7 +82,7 @@ def evaluate(
         score: "logit" (before a final Softmax or Sigmoid), "output", or the name of a tensor.
         layer: Layer that class activation maps explain; None for the last feature maps before pooling.
         preprocess: How pictures become inputs; None for what the model carries.
-        providers: Execution providers, "cpu", "cuda" or as onnxruntime names them; None for the CPU.
+        providers: Execution providers, "cpu", "cuda", "openvino" or as onnxruntime names them; None for the CPU.
         threads: CPU threads of one run; None for all cores.
         memory: Bytes, or text such as "512MB", that sessions and one run may take beside the weights.
         steps: Points on the path of integrated-gradients. For this and the next seventeen, which ``compare`` tells more

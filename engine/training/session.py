@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from ..errors import BuilderError, ModelError, RuntimeUnavailable
 from ..graph.model import Model
+from ..support.execution_providers import full_name, short_name
 from ..support.writing import temporary_folder, writing
 from .client import Worker, worker
 from .request import IR_VERSION, OPSET
@@ -42,6 +43,11 @@ class TrainingSession:
             raise BuilderError(f"the process that held the gradient of {self.name} has ended; open it again")
         results = self.by.ask("run", self.key, dict(feeds), names, about=f"while running the gradient of {self.name}")
         return dict(zip(names, results, strict=True))
+
+    @property
+    def placement(self) -> None:
+        """Not known: the library's onnxruntime is too old to tell."""
+        return None
 
     def close(self) -> None:
         """Frees what the worker holds for it."""
@@ -89,16 +95,13 @@ def at_training_opset(model: Model) -> Model:
 def training_providers(providers: Sequence[Any] | Any, by: Worker | None = None) -> list[Any]:
     """Full names of providers that the library has; the CPU by default."""
     given = ["cpu"] if providers is None else [providers] if isinstance(providers, str | tuple) else list(providers)
-    short = {
-        full.removesuffix("ExecutionProvider").lower(): full for full in (by or worker()).ask("available", about="")
-    }
+    available = list((by or worker()).ask("available", about=""))
     found = []
     for provider in given:
         plain, options = (provider, None) if isinstance(provider, str) else provider
-        full = short.get(plain.removesuffix("ExecutionProvider").lower())
-        if full is None:
-            raise RuntimeUnavailable(
-                f"no execution provider {plain!r} in onnxruntime-training: it has {', '.join(short)}"
-            )
+        full = full_name(plain, available)
+        if full not in available:
+            there = ", ".join(map(short_name, available))
+            raise RuntimeUnavailable(f"no execution provider {plain!r} in onnxruntime-training: it has {there}")
         found.append(full if options is None else (full, options))
     return found
