@@ -235,3 +235,25 @@ def test_other_windows_keep_the_indices(size, reached, attributes):
     graph = onnxray.differentiate(proto, lowering="cpu")
     assert "ScatterElements" in {node.op_type for node in graph.model.graph.node}
     onnx.checker.check_model(graph.model, full_check=True)
+
+
+@pytest.mark.parametrize("high", [6.0, 1.0, 0.3, 64.0])
+def test_a_mask_between_zero_and_a_bound_keeps_what_is_a_hair_inside(high):
+    ends = [np.float32(0), np.float32(high)]
+    inside = [np.nextafter(ends[1], ends[0]), np.float32(1e-20), np.float32(1e-7), np.float32(high / 2)]
+    x = np.array([*ends, *inside, -1e-20, -1, np.nextafter(ends[1], np.float32(100)), 100, -1e30, 1e30], np.float32)
+    x = np.broadcast_to(x, (2, 16, 3, len(x))).copy()
+    dy = np.random.default_rng(2).standard_normal(x.shape).astype(np.float32)
+    proto = model("Clip", x.shape[1:], x.shape[1:], [np.array(end, np.float32) for end in ends])
+    dx, operators = gradient(proto, "cpu", x, dy)
+    assert operators.count("HardSigmoid") == 1
+    np.testing.assert_array_equal(dx, np.where(np.isin(x, inside), dy, 0))
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 1e-4), (0.0, 3e4)])
+def test_other_bounds_keep_their_masks(low, high):
+    x = np.linspace(low - high, 2 * high, 2 * 16 * 9).reshape(2, 16, 3, 3).astype(np.float32)
+    proto = model("Clip", x.shape[1:], x.shape[1:], [np.array(end, np.float32) for end in (low, high)])
+    dx, operators = gradient(proto, "cpu", x, np.ones_like(x))
+    assert "LeakyRelu" not in operators
+    np.testing.assert_array_equal(dx, (x > np.float32(low)) & (x < np.float32(high)))

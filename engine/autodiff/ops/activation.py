@@ -11,6 +11,7 @@ from ...graph.builder import GraphBuilder
 from ...graph.shapes import constant_of
 from ..registry import Gradients, Node, Unsettled, vjp
 from ..signs import STEEP, takes_steps
+from .blocked import within, within_pays
 
 
 @vjp("Relu")
@@ -46,8 +47,11 @@ def _cut_above(g: GraphBuilder, x: Any, dy: ir.Value, low: Any, high: Any) -> ir
 def _gate(g: GraphBuilder, y: ir.Value, dy: ir.Value, low: float, high: float) -> ir.Value:
     """dy where low < y < high.
 
-    On the CPU as steep HardSigmoids, which, other than Where, stay in onnxruntime's blocked layout.
+    On the CPU as steep HardSigmoids, which, other than Where, stay in onnxruntime's blocked layout: one for each bound,
+    or one for both.
     """
+    if low == 0 and within_pays(g, y, high):
+        return g.Mul(dy, within(g, y, high))
     sides = [(1.0, -low)] * (low > -math.inf) + [(-1.0, high)] * (high < math.inf)
     if takes_steps(g, y) and all(abs(end) <= 64 for _, end in sides):
         for sign, end in sides:

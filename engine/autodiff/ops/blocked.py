@@ -9,12 +9,15 @@ import numpy as np
 import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
-from ..signs import never_negative
+from ..signs import STEEP, never_negative
 
-__all__ = ["blocked_channels", "each_plane", "expanded_in_blocks", "finite", "in_blocks", "step"]
+__all__ = [
+    "blocked_channels", "each_plane", "expanded_in_blocks", "finite", "in_blocks", "step", "within", "within_pays",
+]  # fmt: skip
 
 _BLOCK = 16  # channels of the widest block; others have 8
 _STEEP = 2.0**126  # times any float32 that is not denormal it is at least 1
+_TINY = 2.0**-56  # lost beside 1, and not denormal when squared: MLAS then takes 30 times as long
 _HUGE = 2.0**126  # twice as much is still finite
 
 
@@ -60,3 +63,19 @@ def step(g: GraphBuilder, difference: ir.Value) -> ir.Value:
 def finite(g: GraphBuilder, image: ir.Value) -> ir.Value:
     """An image without -inf, as pads of a maximum are and a kernel's zeros would make NaN of; it costs a pass."""
     return image if never_negative(image) else g.Clip(image, -_HUGE, _HUGE)
+
+
+def within_pays(g: GraphBuilder, y: ir.Value, high: float) -> bool:
+    """Whether ``within`` has its place: on an image in the blocked layout, with a bound of a usual size."""
+    return blocked_channels(g, y) is not None and 2**-10 <= high <= 64
+
+
+def within(g: GraphBuilder, y: ir.Value, high: float) -> ir.Value:
+    """1 where 0 < y < high, else 0, of an image whose elements are from 0 to high.
+
+    A depthwise Conv with a LeakyRelu, which onnxruntime makes one node, is a valley as high at 0 as at the bound; one
+    step finds what is lower. Its bottom is so close to 0 that no y in float32 is rounded on the way there.
+    """
+    bottom = high * _TINY
+    valley = g.LeakyRelu(each_plane(g, y, [[-1]], bias=bottom), alpha=-_TINY)
+    return g.HardSigmoid(valley, alpha=-STEEP, beta=bottom * STEEP)
