@@ -51,6 +51,20 @@ def vision_transformer(blocks: int = 2, registers: int = 0, head: str = "token",
     return model(text, weights | integers)
 
 
+def with_computed_sizes(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same, where the patches are flattened to [N, WIDTH, -1] and N is read at the run, as exporters write it."""
+    found = next(k for k, node in enumerate(proto.graph.node) if node.output[0] == "f")
+    made = [
+        onnx.helper.make_node("Shape", ["c"], ["sizes"], end=2),
+        onnx.helper.make_node("Concat", ["sizes", "rest"], ["computed"], axis=0),
+    ]
+    proto.graph.node[found].input[1] = "computed"
+    for node in reversed(made):
+        proto.graph.node.insert(found, node)
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([-1]), "rest"))
+    return proto
+
+
 # Two heads, with values known in numpy -----------------------------------------------------------------------
 
 HEADS, VOCABULARY, CLASSES = 2, 11, 5

@@ -15,6 +15,7 @@ from ..graph.model import Model, is_float
 from ..graph.traversal import ancestors
 from ..methods.explained import Explained
 from ..passes.fix_shapes import fix_shapes
+from ..passes.settle_sizes import settle_sizes
 from .score import row_scores
 from .score_axes import ScoreAxes, axes_at
 
@@ -29,6 +30,7 @@ __all__ = [
     "leading_input",
     "probed_axes",
     "score_axes",
+    "with_settled_sizes",
 ]
 
 EXAMPLES = "onnxray_examples"  # stands for the number of examples while shapes are inferred
@@ -65,6 +67,13 @@ def batch_axis(model: Model, value: ir.Value) -> int | None:
     if named and batch in dims:
         return dims.index(batch)
     return 0 if not isinstance(dims[0], int) else None
+
+
+def with_settled_sizes(model: Model) -> Model:
+    """A copy with the sizes that do not depend on how many examples there are: by them layers and tokens are found."""
+    copied = model.copy()
+    settle_sizes(copied, {str(x.name): batch_axis(model, x) for x in model.inputs})
+    return copied
 
 
 def score_axes(model: Model, score: str) -> ScoreAxes:

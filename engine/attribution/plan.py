@@ -26,7 +26,7 @@ from ..methods.samplers import Sampler
 from ..passes.cast_to_float32 import HALVES
 from ..passes.early_slices import slice_early
 from ..passes.fix_shapes import fix_shapes
-from .axes import score_axes
+from .axes import score_axes, with_settled_sizes
 from .features import Features, Inputs
 from .heads import logits
 from .memory import bytes_held, bytes_per_row
@@ -126,6 +126,8 @@ def explanation_graph(
     """Emits the graph of a method round a model; ``shapes`` fix open dimensions, ``scores`` the axis of examples."""
     scores = _checked(scores or score_axes(model, score), method)
     program = _with_shapes(model, shapes)
+    if method.has_layer or method.has_attention:
+        program = with_settled_sizes(program)
     y_name = str(row_scores(program, score).name)
     explained = (features or Inputs()).explained(program, scores.whole, y_name)
     tensors = [about.tensor or name for name, about in explained.items()]

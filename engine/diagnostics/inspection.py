@@ -11,7 +11,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from ..attribution.axes import score_axes
+from ..attribution.axes import score_axes, with_settled_sizes
 from ..attribution.heads import find_head
 from ..attribution.output_choice import check_output
 from ..attribution.plan import explanation_graph
@@ -115,7 +115,7 @@ def _inspected(model: Model) -> Inspection:
     y = _score_of(model)
     gradient, activations = differentiation(model, y)
     gradient = _as_explained(model, gradient)
-    program = model.program
+    program, sized = model.program, with_settled_sizes(model)
     return Inspection(
         model=str(model.path) if model.path else None,
         producer=f"{program.producer_name or ''} {program.producer_version or ''}".strip(),
@@ -129,7 +129,7 @@ def _inspected(model: Model) -> Inspection:
         note=note_of(model),
         at_risk=_at_risk(model),
         activations=activations,
-        layers=_layers(model, y),
+        layers=_layers(sized, _score_of(sized)),
         preprocess=Preprocess.from_metadata(model.metadata),
         labels=_label_texts(model),
         detector=found.name if (found := recognised(model)) is not None else None,

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from ..graph.model import Model, infer_shapes
 
-__all__ = ["fix_shapes"]
+__all__ = ["fix_shapes", "settled"]
 
 
 def fix_shapes(model: Model, shapes: Mapping[str, Sequence[int | str | None]]) -> None:
@@ -29,10 +29,10 @@ def fix_shapes(model: Model, shapes: Mapping[str, Sequence[int | str | None]]) -
     infer_shapes(model.program)
     for output, known in before.items():
         dims = [d if isinstance(d, int) else renamed.get(str(d.value), d) for d in known]
-        output.shape = ir.Shape(dims if output.shape is None else _settled(output.shape, dims))
+        output.shape = ir.Shape(dims if output.shape is None else settled(output.shape, dims))
 
 
-def _settled(inferred: ir.Shape, before: list[int | ir.SymbolicDim]) -> list[int | ir.SymbolicDim]:
+def settled(inferred: ir.Shape, before: Sequence[int | ir.SymbolicDim]) -> list[int | ir.SymbolicDim]:
     """Inferred sizes; a size that inference leaves open keeps its known value."""
     if len(inferred) != len(before):
         return list(inferred)

@@ -12,13 +12,13 @@ import onnx_ir as ir
 from ..graph.moving_operators import CASTING
 from ..graph.shapes import constant_of, static_shape
 
-__all__ = ["fold_shapes"]
+__all__ = ["fold_shapes", "known_value"]
 
 _MOST = 1024  # elements of a constant that is worth computing
 _COMPARISONS = {"And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or", "Where"}
 _SUMS = {"Add", "Div", "Max", "Min", "Mod", "Mul", "Neg", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "Sub"}
 _MOVES = CASTING - {"Flatten", "Transpose"} | {"Concat", "Expand", "Gather", "Slice"}  # of lists of sizes
-_OPS = _COMPARISONS | _SUMS | _MOVES | {"Constant", "Range"}
+_OPS = _COMPARISONS | _SUMS | _MOVES | {"Constant", "ConstantOfShape", "Range"}
 
 
 def fold_shapes(program: ir.Model) -> bool:
@@ -33,13 +33,13 @@ def fold_shapes(program: ir.Model) -> bool:
             and node.outputs[0].uses()
             and not node.outputs[0].is_graph_output()
         ):
-            found = _value(node, opset)
+            found = known_value(node, opset)
             if found is not None:
                 node.outputs[0].replace_all_uses_with(_constant(graph, node.outputs[0], found))
     return decided
 
 
-def _value(node: ir.Node, opset: int) -> np.ndarray | None:
+def known_value(node: ir.Node, opset: int) -> np.ndarray | None:
     """The integers or truth values that a node gives, None where only the run will tell."""
     shape = static_shape(node.inputs[0]) if node.inputs and node.inputs[0] is not None else None
     if node.op_type in ("Shape", "Size") and shape is not None:
@@ -48,6 +48,8 @@ def _value(node: ir.Node, opset: int) -> np.ndarray | None:
     read = [constant_of(x) for x in node.inputs if x is not None]
     arrays = [x for x in read if x is not None and x.size <= _MOST and x.dtype.kind in "iub"]
     if node.op_type not in _OPS or len(arrays) < len(read) or not (read or node.op_type == "Constant"):
+        return None
+    if node.op_type == "ConstantOfShape" and arrays[0].prod() > _MOST:
         return None
     from onnx.reference import ReferenceEvaluator  # imported late: few models need it
 

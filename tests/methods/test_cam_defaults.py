@@ -9,10 +9,11 @@ import onnx
 import onnxray
 import onnxruntime
 import pytest
-from attention_nets import BLOCK, SAFE, WIDTH, vision_transformer
+from attention_nets import BLOCK, SAFE, WIDTH, vision_transformer, with_computed_sizes
 from by_hand import Array, model, normal
 from cam_formulas import FORMULAS
 from measures import distance
+from onnxray.diagnostics.inspection import inspect
 from onnxray.gate.layers.cam_layer import default_layer, same_layer
 from onnxray.methods.cam_tokens import grid_of
 
@@ -37,6 +38,17 @@ def test_tokens_before_the_last_attention_are_the_default(registers: int, head: 
         found = onnxray.explain(proto, X, method, target=TARGET, relu=False)
         assert distance(found.values, FORMULAS[method](a, d)) < 1e-5
         assert found.provenance["layer"] == "norm1"
+
+
+def test_tokens_are_found_where_the_batch_leaves_their_number_open() -> None:
+    """By grad-cam, by the gate and by inspect alike."""
+    proto, same = vision_transformer(), with_computed_sizes(vision_transformer())
+    first, second = (onnxray.explain(one, X, "grad-cam", target=TARGET) for one in (proto, same))
+    assert distance(first.values, second.values) < 1e-6
+    assert second.provenance["layer"] == "norm1"
+    assert default_layer(onnxray.load(same)) == "n1"
+    (told,) = [layer for layer in inspect(onnxray.load(same)).layers if layer.default]
+    assert (told.tensor, told.shape) == ("n1", ("N", 10, 8))
 
 
 def test_a_map_of_tokens_is_saved(tmp_path: Path) -> None:

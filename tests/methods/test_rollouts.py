@@ -10,7 +10,15 @@ import onnx
 import onnxray
 import onnxruntime
 import pytest
-from attention_nets import ATTENTION, ROLLOUTS, Attentive, attention_rollout, gradient_rollout, vision_transformer
+from attention_nets import (
+    ATTENTION,
+    ROLLOUTS,
+    Attentive,
+    attention_rollout,
+    gradient_rollout,
+    vision_transformer,
+    with_computed_sizes,
+)
 from by_hand import TOLERANCE, Array, model, normal
 from measures import distance
 from real_files import path
@@ -88,6 +96,16 @@ def test_the_target_changes_the_gradients_rollout_alone() -> None:
     for method in METHODS:
         first, second = (onnxray.explain(net.proto(), net.x(), method, target=k).values for k in (1, 2))
         assert (distance(first, second) == 0) == (method == "attention-rollout")
+
+
+def test_patches_may_be_as_many_as_only_a_batch_tells() -> None:
+    """The -1 of a Reshape is open while the batch is: the tokens are told all the same."""
+    net, x = Attentive(), Attentive().x(2)
+    first, second = (
+        onnxray.explain(proto, x, "attention-rollout").values
+        for proto in (net.proto(), with_computed_sizes(net.proto()))
+    )
+    assert distance(first, second) <= TOLERANCE
 
 
 def test_registers_are_dropped() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from ...attribution.axes import explained_inputs
+from ...attribution.axes import explained_inputs, with_settled_sizes
 from ...attribution.score import score_tensor
 from ...autodiff.ops.window import spatial_shape
 from ...errors import ModelError
@@ -22,9 +22,10 @@ __all__ = ["default_layer", "same_layer", "usable_methods"]
 
 def default_layer(model: Model) -> str | None:
     """The tensor that Grad-CAM takes where no layer is named; None where it takes none."""
-    inputs = [value for value in model.inputs if str(value.name) in explained_inputs(model)]
+    sized = with_settled_sizes(model)
+    inputs = [value for value in sized.inputs if str(value.name) in explained_inputs(model)]
     try:
-        return find("grad-cam", model, score_tensor(model, "output"), inputs).tensor
+        return find("grad-cam", sized, score_tensor(sized, "output"), inputs).tensor
     except ModelError:
         return None
 
