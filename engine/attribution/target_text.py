@@ -13,7 +13,7 @@ from ..graph.metadata import letters
 from ..graph.model import Model
 from .score_axes import ScoreAxes
 
-__all__ = ["fitting_labels", "names_class", "names_element", "parse_target"]
+__all__ = ["fitting_labels", "label_hint", "names_class", "names_element", "parse_target"]
 
 
 _INDEX = re.compile(r"-?\d{1,18}")  # no more digits than 64 bits hold; Python itself reads 4300
@@ -83,7 +83,7 @@ def parse_target(text: str, labels: Labels) -> int | str | tuple[int, ...]:
         return found[0]
     if _TUPLE.fullmatch(text):
         return tuple(map(int, text.split(",")))
-    raise InputError(f"target {text!r} is no index, tuple of indices or label; {_hint(text, labels)}")
+    raise InputError(f"target {text!r} is no index, tuple of indices or label; {label_hint(text, labels)}")
 
 
 def _named(text: str, labels: Labels) -> list[int]:
@@ -97,7 +97,8 @@ def _names(label: str) -> list[str]:
     return [name.strip().casefold() for name in label.split(",")]
 
 
-def _hint(text: str, labels: Labels) -> str:
+def label_hint(text: str, labels: Labels) -> str:
+    """What may be meant by a text that names no label."""
     if not labels:
         return "no labels are known, name their file with --labels"
     names = {name: label for label in labels.values() for name in [*_names(label), label.casefold()]}

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..attribution.target_text import parse_target
+from ..attribution.target_text import label_hint, names_class, parse_target
 from ..data.files import read_given
 from ..data.found_files import find_files, sub_folders
 from ..data.labels import Labels, labels_of
@@ -140,9 +140,12 @@ def _classes(names: Sequence[str], labels: Labels) -> Mapping[str, int]:
 
 
 def _index(name: str, labels: Labels) -> int:
-    found = parse_target(name, labels)
+    found = parse_target(name, labels) if names_class(name, labels) else None
     if not isinstance(found, int):
-        raise InputError(f"sub-folder {name!r} is no class; name sub-folders after labels or indices")
+        raise InputError(
+            f"sub-folder {name!r} is no class, {label_hint(name, labels)}; name them after labels or indices, or give "
+            "the files by a pattern, such as 'photos/**/*.png', for samples without labels"
+        )
     return found
 
 

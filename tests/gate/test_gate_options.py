@@ -57,7 +57,11 @@ def test_targets_and_labels(target: str, other: str, folder: str, asked: Asked) 
 
 def test_sub_folders_must_be_classes(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["compare", DIGITS, DIGITS, folder, *FAST]) == 2  # the model calls its classes 0 to 9
-    assert capsys.readouterr().err.count("\n") == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "sub-folder" in said
+    assert "the labels are 0, 1" in said
+    assert "pattern" in said
 
 
 def test_samples_and_seed(folder: str, asked: Asked) -> None:
