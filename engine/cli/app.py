@@ -88,6 +88,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
             return app(left, prog_name="onnxray", standalone_mode=False, obj=options) or 0
         except ReaderGone:
             return CLOSED
+        except SystemExit as end:  # of typer, whose help found a broken pipe
+            if isinstance(end.__context__, BrokenPipeError):
+                return CLOSED
+            raise
         except (Interrupted, typer.Abort) as error:
             end = error if isinstance(error, Interrupted) else Interrupted()
             record.discard()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -33,6 +34,7 @@ ERROR, UNEXPECTED = 2, 3  # 0: done; 1: a check failed, or some of several input
 CLOSED = 141  # the reader of stdout has gone: the code of a program that SIGPIPE ended
 KINDS = {int(signal.SIGINT): "interrupted", int(signal.SIGTERM): "terminated"}
 TRACEBACK = "--traceback"
+FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.ENOSPC})  # no room is left, or none for this user or file
 GRACE = 1.0  # seconds in which Python code has to unwind; native code never does
 
 
@@ -40,6 +42,8 @@ def say_failure(error: Exception | str) -> int:
     """One line for whatever ended a command, and the exit code; a text is said as it is."""
     if isinstance(error, MemoryError):
         error = "out of memory; give --memory a smaller size, or explain fewer samples at once"
+    if isinstance(error, OSError) and error.errno in FULL:  # where a library writes, as rich does for --help
+        error = f"{error.filename or 'stdout or a temporary file'} cannot be written: {error.strerror}"
     if isinstance(error, str | OnnxrayError):
         say_error(error)
         return ERROR

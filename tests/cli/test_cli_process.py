@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import subprocess
@@ -32,6 +34,31 @@ def test_interrupted_between_images(capsys: pytest.CaptureFixture[str], monkeypa
     out, err = capsys.readouterr()
     assert Path(records(out)[0]["files"][0]).is_file()
     assert "Traceback" not in err
+
+
+class Refusing(io.StringIO):
+    """A stdout that takes nothing."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number, self.nowhere = number, Path(os.devnull).open("w")  # noqa: SIM115  rich redirects its descriptor
+
+    def fileno(self) -> int:
+        return self.nowhere.fileno()
+
+    def write(self, text: str) -> int:
+        raise OSError(self.number, os.strerror(self.number))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["save", "--help"], ["methods"], ["--version"]], ids=" ".join)
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 2), (errno.EPIPE, 141)], ids=["full", "gone"])
+def test_whatever_prints_says_what_became_of_stdout(
+    arguments: list[str], number: int, code: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Refusing(number))
+    assert run(arguments) == code
+    said = capsys.readouterr().err
+    assert ("stdout" in said and os.strerror(number) in said) if code == 2 else not said
 
 
 def command(*arguments: str) -> list[str]:
