@@ -24,7 +24,8 @@ WORKING = 2.2
 # took per picture, by 20 steps of integrated gradients, 7.4 ms in runs of 16 rows, 5.9 in 64 and 128 (20 and 40 MB),
 # 6.3 in 256, 6.6 in 640; by occlusion 9.0 in 128 (27 MB), 8.1 in 256, 8.5 in 640. A row that is as large fills a run
 # by itself: one of MobileNetV2 (53 MB) took 30, 30, 33, 35, 36 and 37 ms of one thread in runs of 1, 2, 4, 8, 16 and
-# 32 with AVX-512 and 2 MB of second cache, the same in all of them elsewhere (AVX2).
+# 32 with AVX-512 and 2 MB of second cache, the same in all of them elsewhere (AVX2). Two threads that share a row beat
+# two with one each: each of them then holds half a row.
 CACHE = 64 * 2**20
 # operators whose weights onnxruntime copies in an order of its own
 _PACKED = frozenset(
@@ -64,11 +65,11 @@ def bytes_per_row(model: Model) -> int:
 def rows_in_cache(row_bytes: int, weights: int, threads: int) -> int:
     """The rows of a run on a CPU beyond which more make each of them slower.
 
-    Each thread has one at least, and the values of the rows are no fewer bytes than the ``weights``, which a run reads
+    Two threads have one at least, and the values of the rows are no fewer bytes than the ``weights``, which a run reads
     once for all of them.
     """
     row = max(1, row_bytes)
-    return max(1, threads, CACHE // row, math.ceil(weights / row))
+    return max(1, threads // 2, CACHE // row, math.ceil(weights / row))
 
 
 def _most_alive(graph: ir.Graph) -> int:
