@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ __all__ = [
     "table_lines",
 ]
 
-ARRAYS = frozenset({".npy", ".npz", ".csv", WAV})
+ARRAYS = (".npy", ".npz", ".csv", WAV)
 NO_TABLE = (OSError, ValueError, csv.Error)  # what a file that cannot be read as a table raises; no text: ValueError
 
 
@@ -41,9 +42,9 @@ class Given:
     rate: float | None = None
 
 
-def is_picture(path: Path) -> bool:
+def is_picture(path: str | os.PathLike[str]) -> bool:
     """Whether a file is read as a picture, which all are that do not hold arrays."""
-    return path.suffix.lower() not in ARRAYS
+    return not os.fspath(path).lower().endswith(ARRAYS)
 
 
 def read_given(model: Model, path: Path, rate: float | None = None) -> Given:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from ..explainer import Explainer
 from ..samples.collate import collated
 from ..samples.locations import Location
 from ..samples.reader import Content, DataChanged, Reader
+from .kept_maps import kept_maps
 from .pieces import Piece
 from .rows import SampleRow, write_rows
 from .run_settings import RunSettings
@@ -133,37 +133,29 @@ def _rows(
     found: Attribution,
     outputs: Mapping[str, np.ndarray],
 ) -> Iterator[SampleRow]:
-    first, maps = next(iter(outputs.values())), found.map(opened.reduce)
+    first, maps = next(iter(outputs.values())), kept_maps(found.map(opened.reduce))
     kept = len(first) == len(samples) and first[0].size <= MOST_SCORES
+    words: dict[bytes, str] = {}  # of each target once
     for k, ((name, location), told) in enumerate(zip(samples, found.target, strict=True)):
         fault = unusable(found[k].provenance) if "faults" in found.provenance else None
         if fault is not None:
             yield _failed((name, location), InputError(f"the {found.method} map {fault}"))
             continue
+        if (mark := told.tobytes()) not in words:
+            words[mark] = opened.score.words(told, opened.labels, opened.scores)
         index = opened.score.label_of(told)
         yield SampleRow(
             name,
             source=held[k].source,
             digest=held[k].digest,
-            target=opened.score.words(told, opened.labels, opened.scores),
+            target=words[mark],
             index=index,
             label=None if index is None else opened.labels.get(index),
             score=float(found.score[k]),
             delta=None if found.delta is None else float(found.delta[k]),
             scores=first[k].ravel().astype(np.float32) if kept else None,
-            **_map_of(maps[k]),
+            **maps[k],
         )
-
-
-def _map_of(found: np.ndarray) -> dict[str, Any]:
-    unit = float(np.abs(found).max(initial=0)) or 1.0
-    statistics = {"least": found.min(), "largest": found.max(), "mean": found.mean(), "norm": np.linalg.norm(found)}
-    return {
-        "map": (found / unit).astype(np.float16).ravel(),
-        "shape": found.shape,
-        "unit": unit,
-        "statistics": {name: float(number) for name, number in statistics.items()},
-    }
 
 
 def _failed(sample: Named, error: OnnxrayError) -> SampleRow:

@@ -72,14 +72,15 @@ class Reader:
         return self.content(held).given if isinstance(held, FilePart | Held) else held
 
     def _file(self, part: FilePart) -> Content:
-        path = Path(part.file)
-        if url_of(part.file) is None and not part.name and not is_picture(path):
-            return Content(read_given(self.model, path).inputs, file_digest(path), part.source)
-        return self._decoded(_bytes(part), part.source)
+        source = part.source
+        if not part.name and not is_picture(source) and url_of(part.file) is None:
+            path = Path(part.file)
+            return Content(read_given(self.model, path).inputs, file_digest(path), source)
+        return self._decoded(_bytes(part), source)
 
     def _decoded(self, held: bytes, source: str) -> Content:
         digest = hashlib.sha256(held).hexdigest()
-        if is_picture(Path(source)):
+        if is_picture(source):
             return Content(opened_picture(io.BytesIO(held), source), digest, source)
         with tempfile.TemporaryDirectory(prefix="onnxray-") as folder:
             file = Path(folder) / Path(source).name
@@ -104,7 +105,7 @@ def _bytes(part: FilePart) -> bytes:
     if url_of(part.file) is not None:
         return url_bytes(part.file, part.start, part.stop)
     try:
-        with Path(part.file).open("rb") as stream:
+        with open(part.file, "rb") as stream:  # noqa: PTH123  a Path takes a tenth of the time of a small picture
             stream.seek(part.start)
             return stream.read(-1 if part.stop is None else part.stop - part.start)
     except OSError as error:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
@@ -101,30 +102,52 @@ def _of_many(one: str | PathLike[str], model: Model, alone: bool) -> Samples:
 
 def _of_paths(paths: Sequence[Path], model: Model, labels: Labels, alone: bool) -> Samples:
     files = _labelled_files(paths, labels)
-    top = paths[0] if alone and paths[0].is_dir() else None
+    named = _named_in(paths[0]) if alone and paths[0].is_dir() else _named
     return Samples(
         len(files),
-        lambda: (_of_file(file, label, model, top) for file, label in files),
+        lambda: (_of_file(file, label, model, named) for file, label in files),
         all(label is not None for _, label in files),
-        at=lambda index: _of_file(*files[index], model, top),
+        at=lambda index: _of_file(*files[index], model, named),
     )
 
 
-def _of_file(file: Path, label: int | None, model: Model, top: Path | None) -> Sample:
-    name = str(file.relative_to(top) if top else file)
-    return Sample(name, lambda: read_given(model, file).inputs, label, file, FilePart(str(file.absolute())))
+def _of_file(file: Path, label: int | None, model: Model, named: Callable[[Path], tuple[str, str]]) -> Sample:
+    name, whole = named(file)
+    return Sample(name, lambda: read_given(model, file).inputs, label, file, FilePart(whole))
+
+
+def _named(file: Path) -> tuple[str, str]:
+    """The name of a sample and its absolute path."""
+    return str(file), str(file.absolute())
+
+
+def _named_in(top: Path) -> Callable[[Path], tuple[str, str]]:
+    """The same for the files of one folder, which are named from there; by their texts, as there may be millions."""
+    skipped, whole = len(str(top / "_")) - 1, str(top.absolute() / "_")[:-1]
+
+    def named(file: Path) -> tuple[str, str]:
+        name = str(file)[skipped:]
+        return name, whole + name
+
+    return named
 
 
 def _labelled_files(paths: Sequence[Path], labels: Labels) -> list[tuple[Path, int | None]]:
     """Files and labels: those of sub-folders by their names, or in order where the names are no labels of the model."""
-    found = find_files(paths)
-    for file in found:
+    found, folders = find_files(paths), [path for path in paths if path.is_dir()]
+    for file in found if len(folders) < len(paths) else ():  # what a folder holds was seen there
         if not file.exists():
             raise InputError(f"{file}: there is no such file or folder")
-    known = {part: label for path in paths if path.is_dir() for part, label in _labels_in(path, labels).items()}
+    known = {part: label for path in folders for part, label in _labels_in(path, labels).items()}
     if not known:
         return [(file, None) for file in found]
-    return [(file, next((known[part] for part in file.parents if part in known), None)) for file in found]
+
+    @cache
+    def label_in(folder: str) -> int | None:
+        inside = Path(folder)
+        return next((known[part] for part in (inside, *inside.parents) if part in known), None)
+
+    return [(file, label_in(os.path.dirname(file))) for file in found]  # noqa: PTH120  a Path for each takes as long as a stat
 
 
 def _labels_in(folder: Path, labels: Labels) -> dict[Path, int]:

@@ -163,6 +163,16 @@ def test_a_picture_that_crashes_the_decoder_is_one_row(tmp_path: Path, monkeypat
 
 
 @pytest.mark.slow
+def test_a_script_that_its_workers_would_run_again_says_so(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((2, 1, 28, 28), np.float32))
+    digits = str(path("digits.onnx"))
+    (tmp_path / "script.py").write_text(f"import onnxray\nonnxray.run({digits!r}, 'x.npy', 'maps', workers=1)")
+    ended = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    assert "call this below if __name__ == '__main__'" in ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_with_one_line_and_the_next_goes_on(tmp_path: Path) -> None:
     """Files may have 20,000 bytes, as if nothing more fitted on the disk."""
     resource = pytest.importorskip("resource")

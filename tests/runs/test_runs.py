@@ -12,6 +12,7 @@ import pytest
 from onnxray.cli.app import run as command
 from onnxray.errors import InputError
 from onnxray.models import path
+from onnxray.runs.kept_maps import kept_maps
 from onnxray.runs.pieces import Piece, missing, pieces_in
 from onnxray.runs.rows import SampleRow, write_rows
 from onnxray.support.folder_lock import folder_lock
@@ -158,6 +159,16 @@ def test_small_gradients_keep_their_digits(rows: Path) -> None:
     found = dict(onnxray.read_run(run(rows, method="input-x-gradient", target=1).out).maps())
     expected = onnxray.explain(DIGITS, small, method="input-x-gradient", target=1).map()
     np.testing.assert_allclose(found["x.npy:0"], expected[0], atol=1e-3 * expected[0].max())
+
+
+def test_what_is_kept_of_a_map_does_not_depend_on_its_batch() -> None:
+    maps = DRAW.standard_normal((5, 6, 7)).astype(np.float32) * np.float32([1, 1e-9, 0, 1e6, -1]).reshape(5, 1, 1)
+    for one, alone in zip(kept_maps(maps), (kept_maps(maps[k : k + 1])[0] for k in range(5)), strict=True):
+        np.testing.assert_array_equal(one.pop("map"), alone.pop("map"))
+        assert one == alone
+    kept = kept_maps(maps)[3]
+    np.testing.assert_allclose(kept["map"].astype(np.float64) * kept["unit"], maps[3].ravel(), atol=1e-3 * kept["unit"])
+    assert kept["statistics"]["norm"] == pytest.approx(np.linalg.norm(maps[3]), rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,17 @@ import multiprocessing
 import signal
 from collections.abc import Collection, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from ...errors import RuntimeUnavailable
 from ...optional import import_extra
 from ..run_shard import PieceDone
 from .dispatch import AHEAD, Executor, Work, WorkerDied
 
 __all__ = ["ProcessPool"]
+
+UNGUARDED = "in a script, call this below if __name__ == '__main__': each of them imports the script"
 
 
 class ProcessPool(Executor):
@@ -40,6 +44,8 @@ class ProcessPool(Executor):
             return future.result()
         except self._pebble.ProcessExpired as error:
             raise WorkerDied from error
+        except BrokenProcessPool as error:
+            raise RuntimeUnavailable(f"the worker processes ended as they began: {UNGUARDED}") from error
 
 
 def _leave_signals() -> None:
