@@ -27,6 +27,7 @@ from .gate_options import (
     Sampling,
     ScoreName,
     SideSessionOption,
+    WorkerOptions,
     named_preprocess,
     parse_options,
 )
@@ -116,6 +117,7 @@ def compare_models(
     ] = None,
     reference_session: SideSessionOption = None,
     candidate_session: SideSessionOption = None,
+    by: WorkerOptions = WorkerOptions(),  # noqa: B008  a frozen value
     runtime: Runtime = Runtime(),  # noqa: B008  a frozen value
     option: MethodOptions = None,
 ) -> None:
@@ -144,6 +146,7 @@ def compare_models(
             score=questions.score, layer=questions.layer, preprocess=preprocessing,
             providers=runtime.provider, candidate_providers=candidate_provider,
             reference_session=reference_session, candidate_session=candidate_session, threads=runtime.threads,
+            executor=by.executor, workers=by.workers, address=by.address,
             memory=runtime.memory, failed=say_error, progress=step, options=parse_options(option or ()),
         )  # fmt: skip
     _write(found, files)

@@ -18,7 +18,7 @@ from ..attribution.target_words import target_of
 from ..data.labels import read_labels
 from ..loading.load import load
 from ..runs import RunReport, run
-from ..runs.executors.executor_named import EXECUTORS
+from ..workers.executor_named import EXECUTORS
 from .ending import Interrupted, finishing_at_a_signal
 from .flatten_options import flatten_options
 from .gate_options import DataPath

@@ -24,6 +24,7 @@ from .gate_options import (
     Sampling,
     ScoreName,
     TargetName,
+    WorkerOptions,
     named_preprocess,
     parse_options,
 )
@@ -60,6 +61,7 @@ def evaluate_model(
     json: Annotated[Path | None, Option(metavar="FILE", help="Write everything as JSON; - for stdout.")] = None,
     labels: LabelsFile = None,
     preprocess: Preset = None,
+    by: WorkerOptions = WorkerOptions(),  # noqa: B008  a frozen value
     runtime: Runtime = Runtime(),  # noqa: B008  a frozen value
     option: MethodOptions = None,
 ) -> None:
@@ -86,6 +88,7 @@ def evaluate_model(
             model, data, methods=method or DEFAULT_METHODS, metrics=metric, target=target, masks=masks,
             labels=read_labels(labels) if labels else None, samples=sampling.samples, seed=sampling.seed,
             failed=say_error, progress=step, score=score, layer=layer, preprocess=named_preprocess(model, preprocess),
+            executor=by.executor, workers=by.workers, address=by.address,
             providers=runtime.provider, threads=runtime.threads, memory=runtime.memory,
             options=parse_options(option or ()),
         )  # fmt: skip

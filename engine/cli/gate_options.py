@@ -13,6 +13,7 @@ from ..attribution.preprocess_text import preprocess_of
 from ..data.preprocess import Preprocess
 from ..loading.load import load
 from ..support.name_value import name_and_value
+from ..workers.executor_named import EXECUTORS
 from .flatten_options import numbers
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "ScoreName",
     "SideSessionOption",
     "TargetName",
+    "WorkerOptions",
     "named_preprocess",
     "parse_options",
 ]
@@ -76,6 +78,25 @@ class Sampling:
 
     samples: Annotated[int | None, Option(help="Number of random samples; all by default.", min=1)] = None
     seed: Annotated[int, Option(help="Seed of all random numbers.")] = 0
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """Who measures the samples."""
+
+    executor: Annotated[
+        str | None,
+        Option(metavar="NAME", help="What runs workers: " + ", ".join(EXECUTORS) + ". By default there are none: this "
+               "process measures one sample after another, with all threads."),
+    ] = None  # fmt: skip
+    workers: Annotated[
+        int | None,
+        Option(help="Samples measured at the same time, by processes unless --executor says else; --threads of each.",
+               min=0),
+    ] = None  # fmt: skip
+    address: Annotated[
+        str | None, Option(metavar="ADDRESS", help="Of a Ray or Dask cluster; by default one is started here.")
+    ] = None
 
 
 def parse_options(texts: Sequence[str]) -> dict[str, Any]:

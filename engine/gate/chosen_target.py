@@ -44,6 +44,8 @@ class ChosenTarget:
 
 def chosen_target(said: Any, kinds: Sequence[str], model: Model, score: str, labels: Labels) -> ChosenTarget:
     """The target that a user means, in Python or by a text; an InputError where it means nothing for the model."""
+    if isinstance(said, ChosenTarget):
+        return said
     if isinstance(said, str) and said in kinds:
         _check_classes(model, score)
         return ChosenTarget(said, Class(), said)

@@ -10,8 +10,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..attribution.box_classes import known_labels
-from ..attribution.memory import parse_memory
 from ..attribution.scores import Class
 from ..data.labels import Labels
 from ..data.preprocess import Preprocess
@@ -26,23 +24,22 @@ from ..runtime import Provider
 from ..samples.sample import Samples
 from ..samples.sample_set import Data, modules_for, open_samples
 from ..support.heap import release
+from ..workers.chosen_workers import ChosenWorkers
 from .calibration import Calibration, calibrate
-from .check_compatible import check_compatible
-from .chosen_target import LABEL, chosen_target
-from .comparison import Comparison, measure, warn_of_one_method
-from .explainers import SharedMemory
-from .golden import Golden, Recorder, is_golden, open_golden, read_header, recording
-from .layers.cam_layer import default_layer, same_layer, usable_methods
+from .chosen_target import LABEL
+from .comparison import Comparison, Measuring, warn_of_one_method
+from .golden import Golden, Recorder, is_golden, recording
+from .layers.cam_layer import usable_methods
 from .layers.compare_layers import LayerReport, compare_layers
 from .layers.kernels import is_one_model, with_kernels
 from .masks import warn_of_no_mask
-from .metrics.agreement import chosen_metrics
 from .metrics.inside_mask import MASKED
 from .model_under_test import DEFAULT_METHODS, ModelUnderTest
-from .pair import TARGETS, Pair
+from .opened_pair import compare_work, model_of, open_pair
+from .pair import Pair
 from .provenance import provenance
 from .record import Failed, Progress
-from .recorded_settings import as_recorded, recorded_methods, recorded_target, settings
+from .recorded_settings import settings
 from .settings import CompareSettings, listed, method_settings
 from .side_session import SideSession
 from .summary import Summary, check, limits_of, parse_thresholds, summarise
@@ -66,6 +63,7 @@ def compare(
     candidate_providers: Sequence[Provider] | Provider | None = None,
     reference_session: SideSession | None = None, candidate_session: SideSession | None = None,
     threads: int | None = None, memory: str | int = "1GB",
+    executor: str | None = None, workers: int | None = None, address: str | None = None,
     steps: int | None = None, baseline: Baseline | None = None, rule: str | None = None, noise: float | None = None,
     relu: bool | None = None, window: Extent = None, stride: Extent = None, overlap: str | None = None,
     groups: Groups = None, cells: Cells | None = None, keep: float | None = None, kernel_width: float | None = None,
@@ -107,8 +105,12 @@ def compare(
             ``["optimization=off"]``: ``provider``, ``threads``, and ``optimization``, how far onnxruntime rewrites the
             graph ("off", "basic", "extended", "all"). So a model is compared with itself.
         candidate_session: Those of the candidate.
-        threads: CPU threads of one run; None for all cores.
+        threads: CPU threads of one run; None for all cores, divided among workers.
         memory: Bytes, or text such as "512MB", that sessions and one run may take beside the weights.
+        executor: What runs workers, as in ``run``: "process", "ray" or "dask"; None for this process alone, or for
+            processes where ``workers`` says how many. The numbers are the same where ``threads`` is the same.
+        workers: Samples that are measured at the same time; None for one on each core of the executor, 0 for no worker.
+        address: Of a Ray or Dask cluster, as in ``run``.
         steps: Points on the path of integrated-gradients. For this and the next seventeen, None leaves the method's own
             default, which ``onnxray methods`` lists.
         baseline: Input without evidence: a number, one per channel, an array, or "blurred".
@@ -162,26 +164,33 @@ def compare(
                                 keep=keep, kernel_width=kernel_width, ridge=ridge, composite=composite, of=of,
                                 statistic=statistic, letters=letters, show=show),
     )  # fmt: skip
+    chosen = ChosenWorkers(executor, workers, address)
+    gate = replace(gate, threads=chosen.threads(threads))
+    if golden is not None and not chosen.here:
+        raise InputError("golden= is recorded by this process alone; leave out executor=, workers= and address=")
     if is_golden(reference) and reference_session is not None:
         raise InputError(f"reference_session: {reference} was recorded in sessions of its own; leave it out")
+    files = reference, candidate
     if not is_golden(reference):
         reference = load(reference)
         gate = replace(gate, methods=usable_methods(reference, gate.methods, gate.layer))
     warn_of_one_method(gate.methods)
-    found = _compared(_pair(reference, candidate, data, gate), gate, failed, progress)
+    pair = open_pair(reference, candidate, gate)
+    pair = replace(pair, samples=_samples(data, model_of(pair), pair.labels, pair.target.kind, gate))
+    gate = replace(gate, target=pair.target)
+    work = None if chosen.here else compare_work(*files, gate)
+    found = _compared(pair, gate, Measuring(chosen, work, failed, progress))
     warn_of_no_mask(gate.opened_masks, found.rows, MASKED.keys())
     return found
 
 
-def _compared(
-    pair: Pair, gate: CompareSettings, failed: Callable[[Failed], None], progress: Progress | None
-) -> Comparison:
-    thresholds, gate = parse_thresholds(gate.fail_under), replace(gate, target=pair.target)
+def _compared(pair: Pair, gate: CompareSettings, measuring: Measuring) -> Comparison:
+    thresholds, progress = parse_thresholds(gate.fail_under), measuring.progress
     about = provenance(pair, gate.about)
     with _recorder(pair, gate) as recorder:
         watched = replace(pair, reference=recorder.watch(_model_side(pair, "golden"))) if recorder else pair
         journal = Path(gate.journal) if gate.journal is not None and recorder is None else None
-        rows, losses = measure(watched, journal, about, failed, progress)
+        rows, losses = measuring.rows(watched, journal, about, gate.threads)
         summary = summarise(rows, gate.seed)
         calibration = _calibration(pair, gate, summary, progress)
         if recorder is not None:
@@ -213,34 +222,6 @@ def _recorder(pair: Pair, gate: CompareSettings) -> AbstractContextManager[Recor
             "by a text, such as box:0 or mask:FILE:3"
         )
     return recording(Path(gate.golden), gate.methods)
-
-
-def _pair(reference: Source, candidate: Source, data: Data, gate: CompareSettings) -> Pair:
-    """Both sides, checked against each other, and the samples."""
-    metrics, masks = chosen_metrics(gate.metrics), gate.opened_masks
-    if is_golden(reference):
-        path = Path(str(reference))
-        header = read_header(path)
-        model = opposite = load(candidate)
-        methods = recorded_methods(path, header, gate.methods)
-        gate = replace(gate, **as_recorded(path, header, gate.shared, methods))
-        other = gate.other_side(opposite, methods, same_layer(opposite, header.get("cam_layer")))
-        labels = known_labels(opposite, gate.score, gate.labels)
-        wanted, held = recorded_target(path, header, gate.target), header.get("target", TARGETS[0])
-        target, recorded = (chosen_target(one, TARGETS, opposite, gate.score, labels) for one in (wanted, held))
-        side: Any = open_golden(path, header, other, recorded)
-    else:
-        model, opposite = load(reference), load(candidate)
-        labels = known_labels(model, gate.score, gate.labels) or known_labels(opposite, gate.score, None)
-        target = chosen_target(gate.target, TARGETS, model, gate.score, labels)
-        check_compatible(model, opposite, gate.score, target.score)
-        side = gate.side(model, gate.methods)
-        other = gate.other_side(opposite, gate.methods, same_layer(opposite, default_layer(model), model))
-    if other.preprocess is None:
-        other = replace(other, preprocess=side.preprocess)
-    samples = _samples(data, model, labels, target.kind, gate)
-    shared = SharedMemory(parse_memory(gate.memory), [one for one in (side, other) if isinstance(one, ModelUnderTest)])
-    return Pair(side, other, samples, metrics, target, masks, shared, labels)
 
 
 def _samples(data: Data, model: Model, labels: Labels, kind: str | None, gate: CompareSettings) -> Samples:

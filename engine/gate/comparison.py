@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from ..methods import METHODS
+from ..workers.chosen_workers import ChosenWorkers
 from .journal import open_journal
-from .measuring import measure_samples
+from .measuring import measured_of
+from .opened_pair import CompareWork
+from .outcomes import measured_by_workers, measured_here
 from .pair import Pair
 from .record import ComparisonRecord, Failed, Progress
 from .summary import Row
 
-__all__ = ["Comparison", "measure", "warn_of_one_method"]
+__all__ = ["Comparison", "Measuring", "warn_of_one_method"]
 
 HARDLY_OF_WEIGHTS = frozenset({"guided", "deconvnet"})  # Relu policies whose maps hardly depend on the weights
 
@@ -52,12 +55,29 @@ class Comparison(ComparisonRecord):
         return write_markdown(self, Path(path))
 
 
-def measure(
-    pair: Pair, journal: Path | None, about: Mapping[str, Any], failed: Callable[[Failed], None], step: Progress | None
-) -> tuple[tuple[Row, ...], tuple[Failed, ...]]:
-    """The rows of the samples, and those that failed; rows in the journal are reused."""
-    with open_journal(journal, about) as book:
-        return measure_samples(pair.samples, lambda index, sample: book.row(index, sample, pair.row), failed, step)
+@dataclass(frozen=True)
+class Measuring:
+    """Who measures the samples: this process, or workers that are sent the ``work``; and who hears of it."""
+
+    workers: ChosenWorkers
+    work: CompareWork | None
+    failed: Callable[[Failed], None]
+    progress: Progress | None
+
+    def rows(
+        self, pair: Pair, journal: Path | None, about: Mapping[str, Any], threads: int | None
+    ) -> tuple[tuple[Row, ...], tuple[Failed, ...]]:
+        """The rows of the samples, and those that failed; rows in the journal are reused."""
+        with open_journal(journal, about) as book:
+            if self.work is None:
+                here = measured_here(pair.samples, lambda k, one: book.row(k, one, pair.row), self.progress)
+                return measured_of(here, self.failed)
+            if pair.memory is not None:
+                pair.memory.close()  # this process only collects what workers find
+            found = measured_by_workers(
+                pair.samples, self.work, self.workers, threads, self.progress, book.held, book.keep
+            )
+            return measured_of(found, self.failed)
 
 
 def warn_of_one_method(methods: Sequence[str]) -> None:

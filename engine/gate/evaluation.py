@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ..attribution.box_classes import known_labels
-from ..attribution.memory import parse_memory
 from ..data.labels import Labels
 from ..data.preprocess import Preprocess
 from ..errors import InputError
@@ -23,13 +22,13 @@ from ..optional import MEASURING, need_all
 from ..runtime import Provider, provider_names
 from ..samples.sample import Samples
 from ..samples.sample_set import Data, modules_for, open_samples
+from ..workers.chosen_workers import ChosenWorkers
 from .chosen_target import LABEL, ChosenTarget, chosen_target
 from .layers.cam_layer import usable_methods
-from .layers.randomise import randomised
 from .masks import open_masks, warn_of_no_mask
 from .metrics.quality import chosen_qualities
-from .model_under_test import DEFAULT_METHODS, model_name, model_under_test
-from .quality_run import QualitySetup, measured_each
+from .model_under_test import DEFAULT_METHODS, model_name
+from .quality_run import Evaluating, QualityWork, measured_each
 from .record import EvaluationRecord, Failed, Progress
 from .settings import listed, method_settings
 from .software import software
@@ -58,6 +57,7 @@ def evaluate(
     masks: Any = None, labels: Labels | None = None, samples: int | None = None, seed: int = 0,
     score: str = "logit", layer: str | None = None, preprocess: Preprocess | None = None,
     providers: Sequence[Provider] | Provider | None = None, threads: int | None = None, memory: str | int = "1GB",
+    executor: str | None = None, workers: int | None = None, address: str | None = None,
     steps: int | None = None, baseline: Baseline | None = None, rule: str | None = None, noise: float | None = None,
     relu: bool | None = None, window: Extent = None, stride: Extent = None, overlap: str | None = None,
     groups: Groups = None, cells: Cells | None = None, keep: float | None = None, kernel_width: float | None = None,
@@ -83,8 +83,11 @@ def evaluate(
         layer: Layer that class activation maps explain; None for the last feature maps before pooling.
         preprocess: How pictures become inputs; None for what the model carries.
         providers: Execution providers, "cpu", "cuda", "openvino" or as onnxruntime names them; None for the CPU.
-        threads: CPU threads of one run; None for all cores.
+        threads: CPU threads of one run; None for all cores, divided among workers.
         memory: Bytes, or text such as "512MB", that sessions and one run may take beside the weights.
+        executor: What runs workers, as ``compare`` takes it; None for this process alone.
+        workers: Samples that are measured at the same time, likewise.
+        address: Of a Ray or Dask cluster.
         steps: Points on the path of integrated-gradients. For this and the next seventeen, which ``compare`` tells more
             of, None leaves the method's own default.
         baseline: Input without evidence.
@@ -138,17 +141,18 @@ def evaluate(
         composite=composite, of=of, statistic=statistic, letters=letters, show=show,
     )  # fmt: skip
     settings: dict[str, Any] = {"score": score, "layer": layer, "preprocess": preprocess, "providers": providers}
-    settings |= {"threads": threads, "memory": memory}
+    by = ChosenWorkers(executor, workers, address)
+    settings |= {"threads": by.threads(threads), "memory": memory}
     known = known_labels(source, score, labels)
     chosen = open_samples(data, source, known).drawn(samples, seed)
     wanted = _labelled(chosen_target(target, TARGETS, source, score, known), chosen)
-    shares = sorted({one.randomised for one in qualities if one.randomised is not None})
     names = tuple(METHODS) if every else _usable(source, listed(methods), layer)
-    side = model_under_test(source, names, options=of_methods, **settings)
-    others = {share: side.with_model(randomised(source, seed, share)) for share in shares}
-    limit = parse_memory(memory)
-    work = QualitySetup(side, others, qualities, chosen, wanted, open_masks(masks), seed, known, limit)
-    found = measured_each(names, work, failed, progress) if every else work.measured(names, failed, progress)
+    of_metrics = [one.name for one in qualities]
+    work = QualityWork(model, names, of_metrics, wanted, open_masks(masks), seed, known, settings, of_methods)
+    evaluating = Evaluating(work, work.setup(source), chosen, by)
+    found = (
+        measured_each(evaluating, names, failed, progress) if every else evaluating.measured(names, failed, progress)
+    )
     if masked := {one.name for one in qualities if one.needs_mask}:
         warn_of_no_mask(work.masks, found.rows, masked)
     about = {"digest": source.digest, "methods": list(found.rows[0].maps), "metrics": [one.name for one in qualities]}

@@ -89,9 +89,13 @@ class SharedMemory:
     def make_room(self) -> None:
         """Closes the explainers, which open again at the next use, unless as much again fits beside them."""
         if 2 * self.held > self.total:
-            for side in self.sides:
-                side.explainers.opened.clear()
-            release()
+            self.close()
+
+    def close(self) -> None:
+        """Closes the explainers, which open again at the next use."""
+        for side in self.sides:
+            side.explainers.opened.clear()
+        release()
 
 
 def held_by(explainer: Explainer) -> int:

@@ -32,16 +32,23 @@ class Journal:
 
     def row(self, index: int, sample: Sample, measure: Callable[[Sample], Row]) -> Row:
         """The row of a sample, which is measured and written if the journal has it not."""
-        if self.file is None:
-            return measure(sample)
-        key = index, sample.mark
-        if (held := self.done.get(key)) is not None:
+        if (held := self.held(index, sample)) is not None:
             return held
         row = measure(sample)
-        with writing(self.file.name):
-            self.file.write(_line(key, row))
-            self.file.flush()
+        self.keep(index, sample, row)
         return row
+
+    def held(self, index: int, sample: Sample) -> Row | None:
+        """The row of a sample, if the journal has it."""
+        return None if self.file is None else self.done.get((index, sample.mark))
+
+    def keep(self, index: int, sample: Sample, row: Row) -> None:
+        """Writes the row of a sample."""
+        if self.file is None:
+            return
+        with writing(self.file.name):
+            self.file.write(_line((index, sample.mark), row))
+            self.file.flush()
 
 
 @contextmanager

@@ -46,14 +46,20 @@ class Masks:
         mask = np.asarray(plane.convert("L").resize((shape[1], shape[0]), Image.Resampling.NEAREST)) > 127
         return mask if mask.any() else None
 
+    def absolute(self) -> Masks:
+        """The same for a process in another folder."""
+        return Masks({name: one.absolute() if isinstance(one, Path) else one for name, one in self.held.items()})
+
     @property
     def mark(self) -> str:
         """The identity of the masks: boxes, or sizes and times of files."""
         return f"{zlib.crc32(repr([(name, _mark(one)) for name, one in self.held.items()]).encode()):08x}"
 
 
-def open_masks(source: str | PathLike[str] | Mapping[str, Any] | None) -> Masks | None:
+def open_masks(source: Masks | str | PathLike[str] | Mapping[str, Any] | None) -> Masks | None:
     """A folder of mask files named as the samples are, or boxes {name: [left, top, right, bottom]}, also as JSON."""
+    if isinstance(source, Masks):
+        return source
     if source is None or isinstance(source, Mapping):
         return None if source is None else Masks({name: _given(name, one) for name, one in source.items()})
     path = Path(source)

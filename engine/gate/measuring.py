@@ -1,44 +1,38 @@
-"""The measurement of samples, one after another, by a comparison and by an evaluation."""
+"""What was measured of samples, and which of them were lost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
-from ..errors import InputError, ModelError, OnnxrayError, OutputError, RuntimeUnavailable
-from ..samples.sample import Sample, Samples
-from .record import Failed, Progress
+from ..errors import InputError
+from .outcomes import Outcome
+from .record import Failed
 from .sample_warnings import SampleWarnings
-from .summary import Row
 
-__all__ = ["measure_samples"]
+__all__ = ["measured_of"]
+
+T = TypeVar("T")
 
 
-def measure_samples(
-    samples: Samples,
-    row: Callable[[int, Sample], Row],
-    failed: Callable[[Failed], None],
-    progress: Progress | None,
-) -> tuple[tuple[Row, ...], tuple[Failed, ...]]:
-    """The rows that ``row`` makes of the samples, and the samples that failed, with each of which ``failed`` is called.
+def measured_of(
+    outcomes: Iterable[Outcome[T]], failed: Callable[[Failed], None]
+) -> tuple[tuple[T, ...], tuple[Failed, ...]]:
+    """What was measured of the samples, and the samples that failed, with each of which ``failed`` is called.
 
-    Warnings are told once, at the end. Raises InputError if every sample failed, and at once what is wrong with a
-    model, an output file or a runtime.
+    Warnings are told once, at the end. Raises InputError if every sample failed.
     """
-    rows: list[Row] = []
+    found: list[T] = []
     losses: list[Failed] = []
     told = SampleWarnings()
-    for index, sample in enumerate(samples):
-        if progress:
-            progress(sample.name, index / len(samples))
-        try:
-            with told.of(sample.name):
-                rows.append(row(index, sample))
-        except (ModelError, OutputError, RuntimeUnavailable):
-            raise
-        except (OnnxrayError, OSError) as error:
-            losses.append(Failed(sample.name, " ".join(str(error).split())))
-            failed(losses[-1])
+    for one in outcomes:
+        told.add(one.name, one.said)
+        if isinstance(one.found, Failed):
+            losses.append(one.found)
+            failed(one.found)
+        else:
+            found.append(one.found)
     told.warn()
-    if not rows:
+    if not found:
         raise InputError(f"none of {len(losses)} samples could be compared; the first: {losses[0] if losses else '-'}")
-    return tuple(rows), tuple(losses)
+    return tuple(found), tuple(losses)

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-import numpy as np
-
+from ..attribution.memory import parse_memory
 from ..data.labels import Labels
 from ..errors import OnnxrayError
-from ..samples.sample import Sample, Samples
-from ..support.heap import release
+from ..graph.model import Model, Source
+from ..loading.load import load
+from ..samples.sample import Samples
+from ..workers.chosen_workers import ChosenWorkers
 from .chosen_target import ChosenTarget
 from .explainers import SharedMemory
+from .layers.randomise import randomised
 from .masks import Masks
-from .measuring import measure_samples
-from .metrics.quality import Quality, area
-from .metrics.quality_case import QualityCase
-from .model_under_test import ModelUnderTest
+from .measuring import measured_of
+from .metrics.quality import Quality, chosen_qualities
+from .model_under_test import ModelUnderTest, model_under_test, options_of
+from .outcomes import Measure, Outcome, measured_by_workers, measured_here, model_file
+from .quality_sample import Curves, MeanCurves, MeasuredSample, QualityRun
 from .record import Failed, Progress
 from .summary import Row
 
-__all__ = ["Measured", "QualitySetup", "measured_each"]
-
-Curves = Mapping[str, Mapping[str, tuple[float, ...]]]
+__all__ = ["Evaluating", "Measured", "QualityWork", "measured_each"]
 
 
 @dataclass(frozen=True)
@@ -39,87 +41,99 @@ class Measured:
 
 @dataclass(frozen=True)
 class QualitySetup:
-    """A model with all methods, its copies with random weights by the share of layers, the samples, and what is
-    measured of its maps. The sessions of the model itself, which one method opens, are those of the others, too."""
+    """A model with all methods, its copies with random weights by the share of layers, and what is measured of its
+    maps. The sessions of the model itself, which one method opens, are those of the others, too."""
 
     side: ModelUnderTest
     random_sides: Mapping[float, ModelUnderTest]
     metrics: Sequence[Quality]
-    samples: Samples
     target: ChosenTarget
     masks: Masks | None
     seed: int
     labels: Labels
     memory: int
 
-    def measured(self, methods: Sequence[str], failed: Callable[[Failed], None], progress: Progress | None) -> Measured:
-        """The maps of these methods on all samples."""
+    def run_of(self, methods: Sequence[str]) -> QualityRun:
+        """What measures the maps of these methods; their explainers are open."""
         side = self.side.of_methods(methods).opened()
         others = {share: other.of_methods(methods) for share, other in self.random_sides.items()}
         memory = SharedMemory(self.memory, [side, *others.values()])
-        run = _QualityRun(side, others, self.metrics, self.target, self.masks, self.seed, self.labels, memory)
-        rows, losses = measure_samples(self.samples, run.row, failed, progress)
-        return Measured(rows, losses, run.means())
+        return QualityRun(side, others, self.metrics, self.target, self.masks, self.seed, self.labels, memory)
+
+    def close(self) -> None:
+        """Closes the explainers, which open again at the next use."""
+        SharedMemory(self.memory, [self.side, *self.random_sides.values()]).close()
+
+
+@dataclass(frozen=True)
+class QualityWork:
+    """An evaluation but for its samples: as workers are sent it, of some of its methods."""
+
+    model: Source
+    methods: tuple[str, ...]
+    metrics: Sequence[str] | None
+    target: ChosenTarget
+    masks: Masks | None
+    seed: int
+    labels: Labels
+    settings: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+    def setup(self, source: Model) -> QualitySetup:
+        """Of the model that was loaded."""
+        metrics = chosen_qualities(self.metrics)
+        shares = sorted({one.randomised for one in metrics if one.randomised is not None})
+        side = model_under_test(source, self.methods, options=self.options, **self.settings)
+        others = {share: side.with_model(randomised(source, self.seed, share)) for share in shares}
+        limit = parse_memory(self.settings["memory"])
+        return QualitySetup(side, others, metrics, self.target, self.masks, self.seed, self.labels, limit)
+
+    def opened(self) -> tuple[Measure[MeasuredSample], Model]:
+        run = self.setup(load(self.model)).run_of(self.methods)
+        return run.measure, run.side.model
+
+    def sent(self, methods: Sequence[str]) -> QualityWork:
+        """The same for a process in another folder, of these methods; an InputError of a model in memory."""
+        masks = None if self.masks is None else self.masks.absolute()
+        own = {
+            name: one for name, one in self.options.items() if any(options_of(each, {name: one}) for each in methods)
+        }
+        return replace(self, model=model_file(self.model), masks=masks, methods=tuple(methods), options=own)
+
+
+@dataclass(frozen=True)
+class Evaluating:
+    """The samples of an evaluation, and who measures them: this process, or workers that are sent the ``work``."""
+
+    work: QualityWork
+    setup: QualitySetup
+    samples: Samples
+    workers: ChosenWorkers
+
+    def measured(self, methods: Sequence[str], failed: Callable[[Failed], None], progress: Progress | None) -> Measured:
+        """The maps of these methods on all samples."""
+        curves = MeanCurves()
+        rows, losses = measured_of(map(curves.add, self._outcomes(methods, progress)), failed)
+        return Measured(rows, losses, curves.means())
+
+    def _outcomes(self, methods: Sequence[str], progress: Progress | None) -> Iterator[Outcome[MeasuredSample]]:
+        run = self.setup.run_of(methods)  # what is wrong with a method is said before any worker starts
+        if self.workers.here:
+            return measured_here(self.samples, run.measure, progress)
+        self.setup.close()
+        threads = self.work.settings["threads"]
+        return measured_by_workers(self.samples, self.work.sent(methods), self.workers, threads, progress)
 
     def of_one(self, method: str, progress: Progress | None) -> Measured:
         """The maps of a method, whose explainers are closed then."""
         try:
             return self.measured((method,), lambda _: None, progress)
         finally:
-            for side in (self.side, *self.random_sides.values()):
-                side.explainers.opened.clear()
-            release()
-
-
-@dataclass
-class _QualityRun:
-    """How a sample is measured, and the sums of its curves with their counts."""
-
-    side: ModelUnderTest
-    random_sides: Mapping[float, ModelUnderTest]
-    metrics: Sequence[Quality]
-    target: ChosenTarget
-    masks: Masks | None
-    seed: int
-    labels: Labels
-    memory: SharedMemory
-    sums: dict[str, dict[str, tuple[np.ndarray, int]]] = field(default_factory=dict)
-
-    def row(self, index: int, sample: Sample) -> Row:
-        given = self.side.prepared(sample.load())
-        self.memory.divide()
-        found = self.side.evidence(given, self.target.of(sample))
-        maps = {}
-        for method, values in found.maps.items():
-            rng = np.random.default_rng((self.seed, index))
-            subject = QualityCase(self.side, given, found.target, method, values, rng, self.random_sides)
-            if self.masks is not None:
-                mask = self.masks.of(sample, given, subject.plane.shape)
-                subject = replace(subject, mask=mask)
-            measured = {one.name: self._measure(subject, one) for one in self.metrics}
-            maps[method] = {name: float(value) for name, value in measured.items() if value is not None}
-        self.memory.divide()  # some sessions are opened by the metrics
-        return Row(sample.name, found.target.name, {}, maps, sample.label, explained=found.target.words(self.labels))
-
-    def _measure(self, subject: QualityCase, quality: Quality) -> float | None:
-        values = quality.measure(subject)
-        if not isinstance(values, np.ndarray):
-            return values
-        held = self.sums.setdefault(quality.name, {})
-        total, count = held.get(subject.method, (np.zeros_like(values), 0))
-        held[subject.method] = (total + values, count + 1)
-        return area(values)
-
-    def means(self) -> Curves:
-        """The mean curves."""
-        return {
-            name: {method: tuple((total / count).tolist()) for method, (total, count) in held.items()}
-            for name, held in self.sums.items()
-        }
+            self.setup.close()
 
 
 def measured_each(
-    methods: Sequence[str], setup: QualitySetup, failed: Callable[[Failed], None], progress: Progress | None
+    setup: Evaluating, methods: Sequence[str], failed: Callable[[Failed], None], progress: Progress | None
 ) -> Measured:
     """Every method by itself: one that cannot run, or loses a sample that another method measured, is left out, and its
     reason is kept. Raises the first error if no method could be measured."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-__all__ = ["SampleWarnings", "warnings_of"]
+__all__ = ["Said", "SampleWarnings", "noted", "warnings_of"]
 
 NAMED = 3  # samples that a warning names
 Said = tuple[type[Warning], str]
@@ -19,22 +19,28 @@ class SampleWarnings:
 
     samples: dict[Said, list[str]] = field(default_factory=dict)
 
-    @contextmanager
-    def of(self, sample: str) -> Iterator[None]:
+    def add(self, sample: str, said: Iterable[Said]) -> None:
         """Keeps the warnings of one sample; those of one that failed, too."""
-        told: list[warnings.WarningMessage] = []
-        try:
-            with _recorded() as told:
-                yield
-        finally:
-            for said in dict.fromkeys((one.category, str(one.message)) for one in told):
-                self.samples.setdefault(said, []).append(sample)
+        for one in said:
+            self.samples.setdefault(one, []).append(sample)
 
     def warn(self, stacklevel: int = 2) -> None:
         """Each warning once."""
         for (category, text), names in self.samples.items():
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             warnings.warn(f"{', '.join(names[:NAMED])}{more}: {text}", category, stacklevel=stacklevel + 1)
+
+
+@contextmanager
+def noted() -> Iterator[list[Said]]:
+    """What is warned of within, each once; the list is filled at the end."""
+    said: list[Said] = []
+    told: list[warnings.WarningMessage] = []
+    try:
+        with _recorded() as told:
+            yield said
+    finally:
+        said += dict.fromkeys((one.category, str(one.message)) for one in told)
 
 
 @contextmanager

@@ -20,10 +20,11 @@ from ..samples.sample_set import Data, open_samples
 from ..support.choice import choose
 from ..support.folder_lock import folder_lock
 from ..support.writing import make_folder, writing
-from .executors.dispatch import Executor, Task, Work, dispatch, in_this_process
-from .executors.executor_named import EXECUTORS, executor_named
+from ..workers.dispatch import Executor, Task, Work, dispatch, in_this_process
+from ..workers.executor_named import EXECUTORS, executor_named
+from ..workers.piece import Piece
 from .manifest import FORMAT, Manifest, listing_digest, settled_manifest, versions
-from .pieces import Piece, disjoint, missing, pieces_in
+from .pieces import disjoint, missing, pieces_in
 from .rows import SampleRow, count_rows, write_rows
 from .run_settings import RunSettings
 from .run_shard import PieceDone, Shard, opened_run, run_shard
@@ -174,10 +175,10 @@ def _errors_in(folder: Path, piece: Piece) -> int | None:
     return errors if rows == len(piece) else None
 
 
-def _task(settings: RunSettings, samples: Samples, names: Sequence[str], out: Path) -> Task:
+def _task(settings: RunSettings, samples: Samples, names: Sequence[str], out: Path) -> Task[PieceDone]:
     pickled = settings.pickled()
 
-    def task(piece: Piece) -> Work:
+    def task(piece: Piece) -> Work[PieceDone]:
         shard = Shard(piece, names[piece.start : piece.stop], samples.locations(piece.start, piece.stop))
         return run_shard, (shard, pickled, out)
 
@@ -195,7 +196,12 @@ def _opened(
 
 
 def _results(
-    todo: Sequence[Piece], task: Task, stopped: Callable[[], bool], executor: Executor | None, batch: int, out: Path
+    todo: Sequence[Piece],
+    task: Task[PieceDone],
+    stopped: Callable[[], bool],
+    executor: Executor | None,
+    batch: int,
+    out: Path,
 ) -> Iterator[PieceDone]:
     def written(piece: Piece) -> PieceDone | None:
         errors = _errors_in(out, piece)

@@ -1,34 +1,16 @@
-"""Pieces of a data set: ranges of samples, each one task and one file, whose name tells the range."""
+"""The pieces of a run in its folder: each is one file, whose name tells the range of samples."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["Piece", "disjoint", "missing", "pieces_in"]
+from ..workers.piece import Piece, cut
+
+__all__ = ["disjoint", "missing", "pieces_in"]
 
 NAME = re.compile(r"(\d{9,})-(\d{9,})\.parquet")
-
-
-@dataclass(frozen=True, order=True)
-class Piece:
-    """The samples from ``start`` up to, but without, ``stop``."""
-
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    @property
-    def file(self) -> str:
-        return f"{self.start:09}-{self.stop:09}.parquet"
-
-    def split(self, batch: int) -> list[Piece]:
-        """Its batches; of one batch, its samples."""
-        return list(_cut(self.start, self.stop, batch if len(self) > batch else 1))
 
 
 def pieces_in(folder: Path) -> list[Piece]:
@@ -52,14 +34,10 @@ def disjoint(pieces: Iterable[Piece]) -> list[Piece]:
 def missing(count: int, size: int, held: Iterable[Piece]) -> list[Piece]:
     """What of ``count`` samples, in pieces of ``size``, is in none of the pieces that are held."""
     left = []
-    for whole in _cut(0, count, size):
+    for whole in cut(0, count, size):
         start = whole.start
         for one in sorted(piece for piece in held if whole.start <= piece.start < whole.stop):
             left += [Piece(start, one.start)] if start < one.start else []
             start = one.stop
         left += [Piece(start, whole.stop)] if start < whole.stop else []
     return left
-
-
-def _cut(start: int, stop: int, size: int) -> Iterator[Piece]:
-    return (Piece(k, min(k + size, stop)) for k in range(start, stop, size))

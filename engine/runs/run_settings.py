@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +12,12 @@ from ..attribution.reductions import REDUCTIONS
 from ..attribution.scores import score_of
 from ..data.labels import Labels
 from ..data.preprocess import Preprocess
-from ..errors import InputError
 from ..explainer import Explainer
 from ..graph.model import Model
 from ..loading.load import load
 from ..support.choice import choose
 from ..support.fingerprint import fingerprint
+from ..workers.chosen_workers import pickled
 
 __all__ = ["RunSettings"]
 
@@ -70,10 +69,7 @@ class RunSettings:
 
     def pickled(self) -> bytes:
         """As workers get it; an InputError of a function that they could not find."""
-        try:
-            return pickle.dumps(self)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise InputError(f"workers cannot be given target and options: {error}; name no lambda") from error
+        return pickled(self)
 
     def opened(self) -> Explainer:
         """The explainer."""

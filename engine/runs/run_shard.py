@@ -22,8 +22,8 @@ from ..explainer import Explainer
 from ..samples.collate import collated
 from ..samples.locations import Location
 from ..samples.reader import Content, DataChanged, Reader
+from ..workers.piece import Piece
 from .kept_maps import kept_maps
-from .pieces import Piece
 from .rows import SampleRow, write_rows
 from .run_settings import RunSettings
 

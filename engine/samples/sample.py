@@ -82,6 +82,13 @@ class Samples:
         """All samples by name and location, without a walk through their files where there is none."""
         return map(self.at, range(self.count)) if self.at is not None and self.kept is None else iter(self)
 
+    def located(self) -> Iterator[Sample]:
+        """The same as a walk through them, each with its location, of those in files."""
+        places = range(self.count) if self.kept is None else sorted(self.kept)
+        at = self.at
+        for index, sample in zip(places, self, strict=True):
+            yield sample if at is None else replace(sample, location=at(index).location)
+
     def drawn(self, number: int | None, seed: int) -> Samples:
         """So many of them at random, the same ones for the same seed, in their order; all where there are no more."""
         if number is None or number >= len(self):

@@ -15,10 +15,11 @@ import numpy as np
 import onnxray
 import pytest
 from onnxray.models import path
-from onnxray.runs.executors.dispatch import dispatch
-from onnxray.runs.executors.executor_named import executor_named
-from onnxray.runs.pieces import Piece, pieces_in
+from onnxray.runs.pieces import pieces_in
 from onnxray.runs.run_shard import PieceDone
+from onnxray.workers.dispatch import dispatch
+from onnxray.workers.executor_named import executor_named
+from onnxray.workers.piece import Piece
 from PIL import Image
 
 POISON = 5

@@ -13,9 +13,10 @@ from onnxray.cli.app import run as command
 from onnxray.errors import InputError
 from onnxray.models import path
 from onnxray.runs.kept_maps import kept_maps
-from onnxray.runs.pieces import Piece, missing, pieces_in
+from onnxray.runs.pieces import missing, pieces_in
 from onnxray.runs.rows import SampleRow, write_rows
 from onnxray.support.folder_lock import folder_lock
+from onnxray.workers.piece import Piece
 from PIL import Image
 
 DIGITS, DRAW = path("digits.onnx"), np.random.default_rng(0)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ...errors import InputError
-from ...support.choice import choose
-from ...support.processor import this_processor
+from ..errors import InputError
+from ..support.choice import choose
+from ..support.processor import this_processor
 from .dask_tasks import DaskTasks
 from .dispatch import Executor
 from .process_pool import ProcessPool

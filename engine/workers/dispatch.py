@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from ..pieces import Piece
-from ..run_shard import PieceDone
+from .piece import Piece
 
 __all__ = ["AHEAD", "Executor", "Task", "Work", "WorkerDied", "dispatch", "in_this_process"]
+
+T = TypeVar("T")
 
 LIVES = 2  # workers that may die of a piece before it is split, or its only sample is set aside
 AHEAD = 2  # shards in hand for each worker, so that none waits for its next
 
-Work = tuple[Callable[..., PieceDone], tuple[Any, ...]]  # a function that can be called anywhere, and its arguments
-Task = Callable[[Piece], Work]
+Work = tuple[Callable[..., T], tuple[Any, ...]]  # a function that can be called anywhere, and its arguments
+Task = Callable[[Piece], Work[T]]
 Stopped = Callable[[], bool]
 
 
@@ -31,7 +32,7 @@ class Executor(AbstractContextManager["Executor"], Protocol):
         """How many shards may be in hand, at work or waiting."""
         ...
 
-    def submit(self, work: Work) -> Hashable:
+    def submit(self, work: Work[Any]) -> Hashable:
         """Gives work to a worker; what stands for its result."""
         ...
 
@@ -39,12 +40,12 @@ class Executor(AbstractContextManager["Executor"], Protocol):
         """Waits until one of these has a result or an error; those that have."""
         ...
 
-    def result(self, future: Any) -> PieceDone:
+    def result(self, future: Any) -> Any:
         """The result; the error of the work, or WorkerDied."""
         ...
 
 
-def in_this_process(pieces: Sequence[Piece], task: Task, stopped: Stopped) -> Iterator[PieceDone]:
+def in_this_process(pieces: Sequence[Piece], task: Task[T], stopped: Stopped) -> Iterator[T]:
     """One after another, here: for few samples, and to see a failure where it is."""
     for piece in pieces:
         if stopped():
@@ -55,14 +56,14 @@ def in_this_process(pieces: Sequence[Piece], task: Task, stopped: Stopped) -> It
 
 def dispatch(
     pieces: Sequence[Piece],
-    task: Task,
+    task: Task[T],
     stopped: Stopped,
     *,
     executor: Executor,
     batch: int,
-    written: Callable[[Piece], PieceDone | None],
-    set_aside: Callable[[Piece], PieceDone],
-) -> Iterator[PieceDone]:
+    written: Callable[[Piece], T | None],
+    set_aside: Callable[[Piece], T],
+) -> Iterator[T]:
     """Every piece by the executor; none is begun once ``stopped`` says so, and those in hand are finished.
 
     A piece that is ``written``, though its worker died, is done. One of which two workers died is split into batches,

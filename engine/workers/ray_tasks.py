@@ -8,9 +8,8 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import contextmanager
 from typing import Any
 
-from ...errors import RuntimeUnavailable
-from ...optional import import_extra
-from ..run_shard import PieceDone
+from ..errors import RuntimeUnavailable
+from ..optional import import_extra
 from .dispatch import AHEAD, Executor, Work, WorkerDied
 
 __all__ = ["RayTasks"]
@@ -43,13 +42,13 @@ class RayTasks(Executor):
         processors = int(self._ray.cluster_resources().get("CPU", 1))  # asked again: nodes come and go
         return AHEAD * max(1, processors // self._threads)
 
-    def submit(self, work: Work) -> Any:
+    def submit(self, work: Work[Any]) -> Any:
         return self._remote.remote(*work)
 
     def finished(self, flying: Collection[Any]) -> Iterable[Any]:
         return self._ray.wait(list(flying), num_returns=1)[0]
 
-    def result(self, future: Any) -> PieceDone:
+    def result(self, future: Any) -> Any:
         try:
             return self._ray.get(future)
         except self._deaths as error:
@@ -58,7 +57,7 @@ class RayTasks(Executor):
             raise (error.cause or error) from None
 
 
-def _called(work: Callable[..., PieceDone], arguments: tuple[Any, ...]) -> PieceDone:
+def _called(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     return work(*arguments)
 
 

@@ -7,9 +7,8 @@ from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 from typing import Any
 
-from ...errors import RuntimeUnavailable
-from ...optional import import_extra
-from ..run_shard import PieceDone
+from ..errors import RuntimeUnavailable
+from ..optional import import_extra
 from .dispatch import Executor, Work, WorkerDied
 
 __all__ = ["DaskTasks"]
@@ -55,13 +54,13 @@ class DaskTasks(Executor):
         known = self._client.scheduler_info(n_workers=-1)["workers"].values()
         return max(1, sum(one["nthreads"] for one in known))  # workers come and go
 
-    def submit(self, work: Work) -> Any:
+    def submit(self, work: Work[Any]) -> Any:
         return self._client.submit(work[0], *work[1], pure=False)
 
     def finished(self, flying: Collection[Any]) -> Iterable[Any]:
         return self._distributed.wait(list(flying), return_when="FIRST_COMPLETED").done
 
-    def result(self, future: Any) -> PieceDone:
+    def result(self, future: Any) -> Any:
         try:
             return future.result()
         except self._distributed.KilledWorker as error:

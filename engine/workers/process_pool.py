@@ -9,9 +9,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from ...errors import RuntimeUnavailable
-from ...optional import import_extra
-from ..run_shard import PieceDone
+from ..errors import RuntimeUnavailable
+from ..optional import import_extra
 from .dispatch import AHEAD, Executor, Work, WorkerDied
 
 __all__ = ["ProcessPool"]
@@ -33,13 +32,13 @@ class ProcessPool(Executor):
     def most(self) -> int:
         return AHEAD * self._workers
 
-    def submit(self, work: Work) -> Future[PieceDone]:
+    def submit(self, work: Work[Any]) -> Future[Any]:
         return self._pool.schedule(work[0], args=work[1])
 
-    def finished(self, flying: Collection[Future[PieceDone]]) -> Iterable[Future[PieceDone]]:
+    def finished(self, flying: Collection[Future[Any]]) -> Iterable[Future[Any]]:
         return wait(flying, return_when=FIRST_COMPLETED).done
 
-    def result(self, future: Future[PieceDone]) -> PieceDone:
+    def result(self, future: Future[Any]) -> Any:
         try:
             return future.result()
         except self._pebble.ProcessExpired as error:

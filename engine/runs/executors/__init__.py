@@ -1,1 +1,0 @@
-"""What explains shards: this process, its own worker processes, Ray tasks or Dask tasks."""

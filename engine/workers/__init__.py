@@ -1,0 +1,1 @@
+"""What runs tasks on many samples: this process, its own worker processes, Ray tasks or Dask tasks."""
