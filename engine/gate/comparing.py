@@ -165,9 +165,7 @@ def compare(
                                 statistic=statistic, letters=letters, show=show),
     )  # fmt: skip
     chosen = ChosenWorkers(executor, workers, address)
-    gate = replace(gate, threads=chosen.threads(threads))
-    if golden is not None and not chosen.here:
-        raise InputError("golden= is recorded by this process alone; leave out executor=, workers= and address=")
+    gate = _divided(gate, chosen)
     if is_golden(reference) and reference_session is not None:
         raise InputError(f"reference_session: {reference} was recorded in sessions of its own; leave it out")
     files = reference, candidate
@@ -182,6 +180,13 @@ def compare(
     found = _compared(pair, gate, Measuring(chosen, work, failed, progress))
     warn_of_no_mask(gate.opened_masks, found.rows, MASKED.keys())
     return found
+
+
+def _divided(gate: CompareSettings, workers: ChosenWorkers) -> CompareSettings:
+    """With the threads of each worker; an InputError of what workers cannot do."""
+    if gate.golden is not None and not workers.here:
+        raise InputError("golden= is recorded by this process alone; leave out executor=, workers= and address=")
+    return replace(gate, threads=workers.threads(gate.threads))
 
 
 def _compared(pair: Pair, gate: CompareSettings, measuring: Measuring) -> Comparison:

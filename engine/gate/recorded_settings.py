@@ -10,6 +10,7 @@ from typing import Any
 from ..attribution.scores import Score
 from ..errors import InputError
 from ..methods.catalogue import method_options
+from .chosen_target import ChosenTarget
 from .model_under_test import DEFAULT_METHODS
 from .pair import TARGETS
 
@@ -43,6 +44,7 @@ def recorded_target(path: Path, header: Mapping[str, Any], given: Any) -> Any:
     held = header.get("target", TARGETS[0])
     if held in TARGETS:
         return given  # each sample has its class
+    given = given.score if isinstance(given, ChosenTarget) else given
     if (text := given.typed() if isinstance(given, Score) else given) not in (TARGETS[0], held):
         raise InputError(f"{path} was recorded with target {held!r}, not {text!r}")
     return held
