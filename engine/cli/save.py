@@ -28,6 +28,7 @@ from ..loading.load import load
 from ..loading.saving import write_model
 from .flatten_options import flatten_options
 from .options import LabelsFile, ModelFile, Preset, Setup
+from .save_quantised import Quantising, Quantize
 from .terminal import print_table, say
 
 __all__ = ["save"]
@@ -58,6 +59,7 @@ def save(
             "and onnxruntime-web in a node_modules folder) and print how far it agrees, and its time.",
         ),
     ] = False,
+    quantize: Quantize = None,
     **options: Any,
 ) -> None:
     """Write model and method as one ONNX file, which onnxruntime runs without onnxray.
@@ -74,6 +76,7 @@ def save(
       onnxray save model.onnx explainer.onnx --method integrated-gradients --steps 20
       onnxray save yolo.onnx explainer.onnx --target box:dog
       onnxray save model.onnx explainer.onnx --check
+      onnxray save model.onnx explainer.onnx --method grad-cam --quantize photographs/
     """
     if output.resolve() == model.resolve():
         raise InputError(f"{output} is the model itself; give the explainer a file of its own")
@@ -83,6 +86,10 @@ def save(
     )
     names = read_labels(labels) if labels else None
     made, lines, wanted = _made(source, explainer, setup.score, target, names)
+    if quantize:
+        small = Quantising(source, explainer, setup, quantize, options)
+        made, lines, wanted = _made(small.model, small.explainer, setup.score, target, names)
+        lines += small.lines(explainer.exported(), made)
     if names:
         made.metadata_props[LABELS] = json.dumps(dict(names))
     say(str(write_model(made, output)), *lines)

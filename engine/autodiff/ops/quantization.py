@@ -25,6 +25,9 @@ from .convolution import conv
 from .indexing import put_slabs
 from .linear import matmul
 
+LARGE = 1024  # elements of weights
+_BYTES = (ir.DataType.INT8, ir.DataType.UINT8)
+
 
 @vjp("DequantizeLinear")
 def dequantize_linear(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
@@ -94,11 +97,14 @@ def _shifted(
 
 
 def _real(g: GraphBuilder, x: ir.Value, dtype: ir.DataType | None) -> ir.Value:
-    """x as floats; a constant at once, as runtimes cast few of the narrow types."""
+    """x as floats; a constant at once, as runtimes cast few of the narrow types, but for large weights of whole bytes,
+    which every runtime casts when it loads them: a file is to hold them once."""
     known = constant_of(x)
     if x.dtype == dtype or dtype is None:
         return x
-    return g.Cast(x, to=dtype) if known is None else g.constant(known.astype(dtype.numpy()), dtype)
+    if known is None or (x.dtype in _BYTES and known.size >= LARGE):
+        return g.Cast(x, to=dtype)
+    return g.constant(known.astype(dtype.numpy()), dtype)
 
 
 def _along(g: GraphBuilder, node: Node, value: ir.Value, dtype: ir.DataType | None) -> ir.Value:
