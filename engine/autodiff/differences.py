@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from .layers import SeenNode
+from .ops.blocked import in_blocks
 from .ops.quantization import saturated
 from .registry import Gradients, rule_for
 from .streams import Stream
@@ -19,6 +20,8 @@ __all__ = ["SMALL", "Ends", "quantised", "ratio", "share_above_zero"]
 SMALL = 1e-3  # of a curve, below which the mean derivative is nearer than a quotient of rounded differences
 _SHARE = 1e-4  # likewise, as a share of the values, for what has a kink or a pole at zero
 _TINY = 1e-37  # added to what may be 0; it changes no other float32
+_LITTLE = 1e-30  # added to differences that may be 0
+_NO_SLOPE = 1e-20  # of a quotient, what _LITTLE may have made of 0: products with it are denormals, which are slow
 _AT_ZERO = frozenset(
     {"Abs", "Celu", "Elu", "HardSigmoid", "LeakyRelu", "Log", "PRelu", "Pow", "Reciprocal", "Selu", "Sqrt"}
     | {"ThresholdedRelu"}
@@ -71,16 +74,18 @@ class Ends:
         return g.Where(near, mean, g.Div(g.Sub(y, y_), g.Where(near, g.constant(1, x.dtype), difference)))
 
     def _share_between_bounds(self, g: GraphBuilder) -> ir.Value:
-        """The slope of Clip; where x is the same at both ends, 1 inside and 0 outside, by numbers that change no other.
+        """The slope of Clip; where x is the same at both ends, 1 inside and 0 outside.
 
-        Differences of near numbers are exact, so the quotient needs no other guard than one from 0 / 0; what guards it
-        hangs on the reference alone, and is computed once where that is a constant.
+        Differences of near numbers are exact, so the quotient needs no other guard than one from 0 / 0. It hangs on the
+        reference alone, and is computed once where that is a constant: of ends that are the same it makes an infinite
+        quotient of the right sign, and the slope is what is between 0 and 1.
         """
         ((x, x_), (y, y_)), bounds = (self.x, self.y), (*self.node.inputs[1:], None, None)
         compared = zip((g.Greater, g.Less), bounds, strict=False)
         inside = [compare(x_, bound) for compare, bound in compared if bound is not None]
-        at = g.Mul(g.Cast(g.And(*inside), to=x.dtype), _TINY) if inside else g.constant(_TINY, x.dtype)
-        return g.Div(g.Add(g.Sub(y, y_), at), g.Add(g.Sub(x, x_), _TINY))
+        at, less = (g.constant(number, x.dtype) for number in (_LITTLE, -_LITTLE))
+        guarded = g.Add(g.Sub(y, y_), g.Where(g.And(*inside), at, less) if inside else at)
+        return g.HardSigmoid(in_blocks(g, g.Div(guarded, g.Sub(x, x_))), alpha=1.0, beta=-_NO_SLOPE)
 
     def _near(self, g: GraphBuilder, difference: ir.Value) -> ir.Value:
         (x, x_), op = self.x, self.node.op_type

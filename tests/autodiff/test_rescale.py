@@ -97,6 +97,35 @@ def test_rounding_passes_straight_through_and_clipping_is_rescaled() -> None:
     assert np.abs(found.values[1]).max() < 1e-3
 
 
+NEXT = float(np.nextafter(np.float32(2), np.float32(3)))
+ENDS_OF_CLIP = [  # of Clip(0, 6): at the reference, and at the input
+    (2, 2), (-1, -1), (7, 7), (0, 0), (6, 6), (2, NEXT), (NEXT, 2), (-1, 3), (3, -1), (-1, 9), (9, -1), (7, 4), (4, 7),
+    (5.9999, 1e4), (-1e4, 1e-3), (-1e-3, 1e-3), (-2, -1), (-1, -2), (8, 9), (9, 8), (3, 4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("channels", [3, 16])  # 16 fill blocks of onnxruntime's layout
+def test_the_slope_between_bounds_is_a_quotient_and_at_equal_ends_the_derivative(channels: int, tmp_path: Any) -> None:
+    """By what z = u + v hands on to v, which falls by a few last bits of z whether z changes or not."""
+    import onnxruntime
+
+    start, z = np.array(ENDS_OF_CLIP, np.float32).T.reshape(2, 1, -1, 1).repeat(channels, 1)
+    fall = 4 * np.spacing(np.maximum(np.abs(z), np.abs(start)))
+    size = f"float[N, {channels}, {len(ENDS_OF_CLIP)}, 1]"
+    text = "z = Add(u, v) c = Clip(z, low, high) f = Flatten(c) y = ReduceSum(f, axis)"
+    given = {"low": np.float32(0), "high": np.float32(6), "axis": np.array([1])}
+    net = model(f"net ({size} u, {size} v) => (float[N, 1] y) {{ {text} }}", given)
+    feeds = {"u": (z + fall)[None], "v": -fall[None]}
+    explainer = onnxray.Explainer(net, "deep-lift", baseline={"u": start, "v": 0.0})
+    session = onnxruntime.InferenceSession(explainer.save(tmp_path / "d.onnx"), providers=["CPUExecutionProvider"])
+    (saved,) = session.run(["attribution_v"], {**feeds, "target": np.array([0])})
+    a, b = z.astype(np.float64), start.astype(np.float64)
+    inside, none = (b > 0) & (b < 6), a == b
+    truth = np.where(none, inside, (a.clip(0, 6) - b.clip(0, 6)) / np.where(none, 1, a - b))
+    for found in (explainer(feeds, target=0).values["v"], saved):  # type: ignore[index]
+        np.testing.assert_allclose(found[0] / -fall, truth, rtol=2e-6, atol=1e-18)
+
+
 def test_a_maximum_gives_to_what_holds_it() -> None:
     """From (3, 1) at the reference to (0, 5): the maximum grows by 2, all by the second."""
     net = model("net (float[N, 1, 2] x) => (float[N, 1, 1] y) { y = MaxPool<kernel_shape=[2]>(x) }")
