@@ -21,7 +21,7 @@ from ..errors import UnsupportedOperator
 from ..graph.builder import GraphBuilder
 from .layer_finder import LayerFinder
 from .layers import LinearLayer
-from .passed_relevance import Passed, behind, hand_on, round_on, straight_on
+from .passed_relevance import Passed, behind, gate_on, hand_on, round_on, straight_on
 from .registry import NO_GRADIENT, Gradients, Overlay, Rule, RuleFunction, Unsettled, as_rule, rule_for
 from .relevance import LayerRule
 from .relevance_operators import KEPT, PASSED, PRODUCTS, SUMS, WEIGHTED, refused
@@ -88,6 +88,9 @@ class Composite(Overlay):
         op, varies = node.op_type, finder.varies
         if op in PASSED:
             return as_rule(partial(hand_on, self.passed, self.epsilon), "pass")
+        kept = rule_for(node)
+        if op == "Relu" and self.layers and kept is not None:
+            return as_rule(partial(gate_on, self.passed, kept.function))
         if op == "QuantizeLinear":
             rule, name = (round_on, "pass") if self.layers or self.first else (straight_on, "straight")
             return as_rule(partial(rule, self.epsilon), name)
@@ -102,7 +105,8 @@ class Composite(Overlay):
         return None if linear else as_rule(refused)
 
     def _stabilise(self, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Unsettled:
-        if behind(self.passed, dy, node.outputs[0]):  # which divided by the same sum, kept away from zero
+        found = behind(self.passed, dy, node.outputs[0])
+        if found and found.by_x:  # the same sum, kept away from zero
             return _registered(g, node, dy)
         share = g.Add(g.Div(self.epsilon, g.Abs(node.outputs[0])), 1)  # inverse, so that 0 and -inf, a mask, have one
         return _registered(g, node, g.Div(dy, share))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import onnx_ir as ir
 
@@ -15,19 +16,20 @@ from ..graph.builder import GraphBuilder
 from ..graph.shapes import constant_of
 from .layers import SeenNode
 from .ops.quantization import dequantised, saturated
-from .registry import Gradients, Node
+from .registry import Gradients, Node, RuleFunction
 from .relevance_shares import stable
 
-__all__ = ["Passed", "behind", "hand_on", "round_on", "straight_on"]
+__all__ = ["Passed", "behind", "gate_on", "hand_on", "round_on", "straight_on"]
 
 
 @dataclass(frozen=True)
 class Passed:
-    """What an activation handed on to its input x: the relevance y dy, by its two factors."""
+    """What an activation handed on to its input x: the relevance y dy, by its two factors; ``by_x``, divided by x."""
 
     x: ir.Value | None
     y: ir.Value
     dy: ir.Value
+    by_x: bool = True
 
 
 def hand_on(passed: dict[ir.Value, Passed], epsilon: float, g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
@@ -37,6 +39,13 @@ def hand_on(passed: dict[ir.Value, Passed], epsilon: float, g: GraphBuilder, nod
     dx = g.Mul(dy, g.Div(y, moved))
     passed[dx] = Passed(x, y, dy)
     return [dx, *[None] * (len(node.inputs) - 1)]
+
+
+def gate_on(passed: dict[ir.Value, Passed], rule: RuleFunction, g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
+    """The gradient of Relu, whose relevance is y dy, too: a layer that reads it there needs neither gate nor x."""
+    dx: Any = rule(g, node, dy)
+    passed[dx] = Passed(node.inputs[0], node.outputs[0], dy, by_x=False)
+    return dx
 
 
 def straight_on(epsilon: float, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
