@@ -25,6 +25,7 @@ PLACES = {
     "report": "report_run:report_run",
     "serve": "serve:serve",
     "save": "save:save",
+    "page": "web_page:page",
     "convert": "convert:convert",
     "compare": "compare:compare_models",
     "evaluate": "evaluate:evaluate_model",

@@ -27,6 +27,7 @@ __all__ = [
     "grid",
     "normalise",
     "overlay",
+    "palette_rows",
     "pasted",
     "resize",
     "scale_end",
@@ -160,6 +161,11 @@ def _colours(palette: str) -> NDArray[np.uint8]:
     return np.rint(cmap.Colormap(PALETTES[choose(palette, PALETTES, "palette")]).lut(STEPS + 1)[:, :3] * 255).astype(
         np.uint8
     )
+
+
+def palette_rows(palette: str) -> list[list[int]]:
+    """The colours of a palette, from the first to the last, as red, green and blue."""
+    return _colours(palette).tolist()
 
 
 def as_bytes(values: NDArray) -> NDArray[np.uint8]:

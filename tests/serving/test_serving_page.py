@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import json
-import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxray
 import pytest
+from driven_browser import DESK, OVER, PHONE, driven, needs_driver, of, soon, tab_to, wide
 from late import late
 from onnxray import models
 from PIL import Image
 from started_service import Started, started
 
 late("selenium", "httpx2", "fastapi", "fastapi_offline", "uvicorn", "prometheus_client")
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(None in (BROWSER, DRIVER), reason="no chromium with its driver here to click with"),
-]
+pytestmark = [pytest.mark.slow, needs_driver]
 DIGITS, TABLE, PICTURE = models.path("digits.onnx"), models.path("breast_cancer.onnx"), models.path("digit.png")
-FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-prefers-reduced-motion"]
-PHONE, DESK = 390, 1280
-OVER = """const all = [...document.body.querySelectorAll("*")].filter(one => one.getBoundingClientRect().width > 0);
-const over = all.filter(one => one.getBoundingClientRect().right > arguments[0] + 0.5);
-return over.map(one => one.outerHTML.slice(0, 80));"""
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +35,8 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chrome(downloads: Path) -> Iterator[Any]:
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(str(DRIVER)))
-    yield driver
-    driver.quit()
+    with driven(downloads) as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -66,26 +46,6 @@ def page(chrome: Any, service: Started) -> Any:
     chrome.get(service.url)
     soon(lambda: len(chrome.find_elements("css selector", "#method option")) == 2)
     return chrome
-
-
-def wide(chrome: Any, width: int) -> None:
-    chrome.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width == PHONE},
-    )
-
-
-def soon(whether: Callable[[], Any]) -> Any:
-    """What a function gives as soon as it gives anything."""
-    until = time.monotonic() + 30
-    while not (found := whether()):
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    return found
-
-
-def of(page: Any, name: str) -> Any:
-    return page.find_element("id", name)
 
 
 def explained(page: Any, words: str) -> None:
@@ -143,16 +103,8 @@ def test_the_overlay_and_the_downloads(page: Any, downloads: Path) -> None:
 
 def test_all_of_it_by_the_keyboard(page: Any) -> None:
     """Tab reaches each control in the order that it is seen, and each has a name."""
-    from selenium.webdriver import ActionChains
-
     uploaded(page)
-    seen = []
-    page.execute_script("document.activeElement.blur(); window.scrollTo(0, 0)")
-    while not seen or seen[-1] != "json":
-        ActionChains(page).send_keys("\ue004").perform()
-        one = page.switch_to.active_element
-        seen.append(one.get_attribute("id") or one.tag_name)
-        assert one.accessible_name.strip(), seen
+    seen = tab_to(page, "json")
     wanted = ["a", "model", "file", "method", "explain", "input", "target", "overlay", "summary", "png", "json"]
     assert [name for name in seen if name in wanted][: len(wanted)] == wanted
     page.find_element("css selector", "#top input:checked").send_keys("\ue015")  # down: the next class
