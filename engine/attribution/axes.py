@@ -14,6 +14,7 @@ from ..errors import InputError, ModelError, OnnxrayError
 from ..graph.model import Model, is_float
 from ..graph.traversal import ancestors
 from ..methods.explained import Explained
+from ..passes.copy_batch import copy_batch
 from ..passes.fix_shapes import fix_shapes
 from ..passes.settle_sizes import settle_sizes
 from .score import row_scores
@@ -99,7 +100,8 @@ def declared_axes(
         return None
     name, dims = str(y.name), [d if isinstance(d, int) else d.value for d in y.shape]
     found = [axis for axis, d in enumerate(dims) if d == EXAMPLES]
-    if len(found) == 1 or (found and examples == 1):
+    sure = len(found) == 1 and (fixed in (None, 1) or fixed not in dims)  # else that size may be their number, too
+    if sure or (found and examples == 1):
         return axes_at(name, dims, found[0])
     known = bool(found) or all(isinstance(d, int) for d in dims)
     if not known or (fixed or 1) > 1:
@@ -160,7 +162,8 @@ def counting_axis(model: Model, name: str, shapes: Sequence[Sequence[int]], rows
 
     By custom that is the first, where its length is that of the rows and the graph does not tell another.
     """
-    bare = model.copy()
+    bare, fixed = model.copy(), fixed_batch(model)
+    copy_batch(bare, fixed or 1)
     for value in (value for node in bare.graph.all_nodes() for value in node.outputs):
         value.shape = None  # of a fixed batch they hold its size, which hides the axis
     y = _marked(bare, name, {}, marked=True)
@@ -192,6 +195,8 @@ def examples_axis(model: Model, name: str) -> int | None:
 def _marked(model: Model, name: str, shapes: Shapes, marked: bool) -> ir.Value:
     """The scores of a copy of the model whose examples have a name of their own."""
     program = model.copy()
+    if marked and (fixed := fixed_batch(model)):
+        copy_batch(program, fixed)
     known: dict[str, list[Any]] = {
         str(v.name): list(shapes.get(str(v.name), v.shape)) for v in model.inputs if v.shape is not None
     }

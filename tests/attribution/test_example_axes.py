@@ -164,3 +164,25 @@ def test_declared_axes_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for examples in (1, 3):
         assert explainer(CONV.x(examples), target=1).target.tolist() == [1] * examples
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("way", "scores"),
+    [
+        ("u = Reshape(t, apart)  y = Reshape(u, rows)", "3, k"),
+        ("u = Reshape(t, flat)  d = Mul(u, u)  y = Reshape(d, rows)", "3, k"),
+        ("u = Transpose(t)  y = Reshape(u, columns)", "k, 3"),
+    ],
+    ids=["apart", "flat", "columns"],
+)
+def test_a_fixed_batch_that_a_reshape_names_and_that_is_the_number_of_scores(way: str, scores: str) -> None:
+    sizes = {"apart": [-1, 1, 3], "flat": [-1], "rows": [3, -1], "columns": [-1, 3]}
+    given = {name: np.array(size) for name, size in sizes.items() if name in way}
+    text = f"net (float[3, 4] x) => (float[{scores}] y) {{ a = MatMul(x, w)  t = Tanh(a)  {way} }}"
+    net, x = model(text, given | {"w": W}), normal(3, 4, seed=1)
+    found = onnxray.explain(net, x, target=1)
+    t = np.tanh(x @ W)[:, 1:2]
+    slope = (2 * t if "Mul" in way else 1) * (1 - t**2)
+    np.testing.assert_allclose(found.values, slope * W[:, 1], rtol=1e-4, atol=1e-6)
+    some = onnxray.activations(net, x[:2], "y")["y"]
+    assert some.shape == ((2, 3) if scores == "3, k" else (3, 2))
