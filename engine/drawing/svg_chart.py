@@ -8,7 +8,7 @@ from typing import Any
 
 from ..optional import import_extra
 
-__all__ = ["BLUE", "GREY", "RED", "ROW", "WIDTH", "empty_figure", "svg_address"]
+__all__ = ["BLUE", "GREY", "RED", "ROW", "WIDTH", "empty_figure", "picture_figure", "svg_address"]
 
 BLUE, RED, GREY = "#2166ac", "#b2182b", "#8a8a8a"
 WIDTH = 4.6  # inches: so that letters can be read on a phone
@@ -21,6 +21,14 @@ def empty_figure(height: float) -> tuple[Any, Any]:
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=9)
+    return figure, axes
+
+
+def picture_figure(width: float, height: float) -> tuple[Any, Any]:
+    """A figure of so many inches that is axes without a frame. Raises RuntimeUnavailable without matplotlib."""
+    figure = import_extra("matplotlib.figure").Figure((width, height))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
     return figure, axes
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -23,6 +22,7 @@ from ..optional import MEASURING, need_all
 from ..runtime import Provider
 from ..samples.sample import Samples
 from ..samples.sample_set import Data, modules_for, open_samples
+from ..support.caller import warn_caller
 from ..support.heap import release
 from ..workers.chosen_workers import ChosenWorkers
 from .calibration import Calibration, calibrate
@@ -268,7 +268,7 @@ def _layers(pair: Pair, gate: CompareSettings, step: Progress | None) -> LayerRe
         found = compare_layers(pair.reference, pair.candidate, (one.load for one in pair.samples), of_class)
         return with_kernels(found, pair.reference, pair.candidate, [one.load for one in pair.samples])
     except OnnxrayError as error:
-        warnings.warn(f"the layers could not be compared: {error}", UserWarning, stacklevel=4)
+        warn_caller(f"the layers could not be compared: {error}")
         return None
     finally:
         release()  # a report opens the explainers again

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..methods import METHODS
+from ..support.caller import warn_caller
 from ..workers.chosen_workers import ChosenWorkers
 from .journal import open_journal
 from .measuring import measured_of
@@ -83,9 +83,7 @@ class Measuring:
 def warn_of_one_method(methods: Sequence[str]) -> None:
     """Warns of methods that show little of what a model learned, unless another is beside them."""
     if all(name in METHODS and METHODS[name].relu_policy in HARDLY_OF_WEIGHTS for name in methods):
-        warnings.warn(
+        warn_caller(
             f"{' and '.join(methods)} alone: its maps hardly depend on the weights (Adebayo et al., 2018), so two "
-            "different models agree; add saliency or integrated-gradients",
-            UserWarning,
-            stacklevel=3,
+            "different models agree; add saliency or integrated-gradients"
         )

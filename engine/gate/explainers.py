@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..explainer import Explainer
 from ..graph.model import Model
+from ..support.caller import warn_caller
 from ..support.heap import release
 
 __all__ = ["Explainers", "SharedMemory", "held_by"]
@@ -84,7 +84,7 @@ class SharedMemory:
                 side.explainers.limit(name, max(1, self.total - held + held_by(explainer)))
         if held > self.total and not self.warned:
             self.warned = True
-            warnings.warn(_too_little(held, self), UserWarning, stacklevel=2)
+            warn_caller(_too_little(held, self))
 
     def make_room(self) -> None:
         """Closes the explainers, which open again at the next use, unless as much again fits beside them."""

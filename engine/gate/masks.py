@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 import zlib
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ..data.batch import Prepared
 from ..data.pictures import read_picture
 from ..errors import InputError
 from ..samples.sample import Sample
+from ..support.caller import warn_caller
 from .summary import Row
 
 __all__ = ["Masks", "open_masks", "warn_of_no_mask"]
@@ -78,10 +78,7 @@ def warn_of_no_mask(masks: Masks | None, rows: Sequence[Row], metrics: Set[str])
     """Warns where masks are given, but belong to no sample, so that none of these metrics was measured."""
     if masks is not None and not any(metrics & found.keys() for row in rows for found in row.maps.values()):
         named = ", ".join(list(masks.held)[:3])
-        warnings.warn(
-            f"no sample has a mask; they are found by the samples' names, and there are: {named or 'none'}",
-            UserWarning, stacklevel=3,
-        )  # fmt: skip
+        warn_caller(f"no sample has a mask; they are found by the samples' names, and there are: {named or 'none'}")
 
 
 def _given(name: str, one: Any) -> Path | tuple[float, ...]:

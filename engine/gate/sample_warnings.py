@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from ..support.caller import warn_caller
+
 __all__ = ["Said", "SampleWarnings", "noted", "warnings_of"]
 
 NAMED = 3  # samples that a warning names
@@ -24,11 +26,11 @@ class SampleWarnings:
         for one in said:
             self.samples.setdefault(one, []).append(sample)
 
-    def warn(self, stacklevel: int = 2) -> None:
-        """Each warning once."""
+    def warn(self) -> None:
+        """Each warning once, at the caller's line."""
         for (category, text), names in self.samples.items():
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            warnings.warn(f"{', '.join(names[:NAMED])}{more}: {text}", category, stacklevel=stacklevel + 1)
+            warn_caller(f"{', '.join(names[:NAMED])}{more}: {text}", category)
 
 
 @contextmanager

@@ -55,3 +55,11 @@ def test_random_weights_are_no_warning() -> None:
 def test_an_evaluation_names_the_samples() -> None:
     with pytest.warns(UserWarning, match="^sample:1: the saliency map is zero everywhere"):
         evaluate(net(), X[:2], methods="saliency", metrics=["sparseness"], threads=1)
+
+
+def test_warnings_point_at_the_line_of_the_caller() -> None:
+    with pytest.warns(UserWarning, match="hardly depend on the weights") as told:
+        compare(net(), net(4.5), X[:4], **(QUICK | {"methods": "guided-backprop"}))
+    texts = [str(one.message) for one in told]
+    assert any("candidate: the guided-backprop map is zero" in text for text in texts)
+    assert {one.filename for one in told} == {__file__}

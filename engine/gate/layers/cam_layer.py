@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 from ...attribution.axes import explained_inputs, with_settled_sizes
@@ -12,6 +11,7 @@ from ...errors import ModelError
 from ...graph.model import Model
 from ...methods import METHODS
 from ...methods.cam_default import default_layer as find
+from ...support.caller import warn_caller
 from ..model_under_test import DEFAULT_METHODS
 from .dequantise import quantised_forms
 from .match import match_layers
@@ -35,11 +35,9 @@ def usable_methods(model: Model, methods: Sequence[str], layer: str | None) -> t
     if tuple(methods) != DEFAULT_METHODS or layer is not None or default_layer(model) is not None:
         return tuple(methods)
     left_out = [name for name in methods if METHODS[name].has_layer]
-    warnings.warn(
+    warn_caller(
         f"{', '.join(left_out)} is left out: the model has no convolution whose maps it could take; name a layer to "
-        "have it",
-        UserWarning,
-        stacklevel=3,
+        "have it"
     )
     return tuple(name for name in methods if name not in left_out)
 

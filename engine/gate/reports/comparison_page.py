@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from ...data.labels import Labels
 from ...drawing import heatmap, html_page
 from ...drawing.bar_chart import bar_chart, rank_features
 from ...drawing.draw_box import with_box
@@ -19,11 +21,13 @@ from ...support.writing import write_text
 from ..metrics.agreement import METRICS, strength
 from ..metrics.inside_mask import MASKED
 from ..metrics.outputs import OUTPUTS
+from ..model_under_test import ModelUnderTest
 from ..pair import Pair, SampleResult, resized
 from ..record import ComparisonRecord
 from ..side_session import session_words
 from ..summary import OF_OUTPUTS, Row, rises
 from .charts import calibration_chart, distribution_chart, layer_chart
+from .graph_picture import graph_picture
 
 __all__ = ["Shown", "boxed", "render", "write_report"]
 
@@ -53,6 +57,8 @@ def write_report(comparison: ComparisonRecord, folder: Path, worst: int = 6) -> 
         of_outputs=OF_OUTPUTS,
         distributions=lambda method: distribution_chart(comparison.rows, method),
         layer_chart=layer_chart(layers.layers, layers.breaks) if layers and layers.layers else None,
+        graph_picture=_graph(comparison),
+        label=partial(_label, comparison.pair.labels if comparison.pair else {}),
         tensors=layers.tensors[:TENSORS] if layers else (),
         calibration_chart=calibration_chart(comparison.calibration) if comparison.calibration else None,
         worst=list(_worst(comparison, worst)),
@@ -61,6 +67,22 @@ def write_report(comparison: ComparisonRecord, folder: Path, worst: int = 6) -> 
         findings=[row for row in comparison.rows if row.finding],
     )
     return write_text(folder / "report.html", page)
+
+
+def _graph(comparison: ComparisonRecord) -> str | None:
+    """The picture of the reference's graph, where its layers were compared."""
+    layers = comparison.layers
+    if layers is None or not layers.layers:
+        return None
+    side = comparison.pair.reference if comparison.pair else None
+    graph = side.model.graph if isinstance(side, ModelUnderTest) else None
+    return graph_picture(layers.layers, graph, layers.breaks)
+
+
+def _label(labels: Labels, index: int) -> str:
+    """The name of a class, with its index."""
+    name = labels.get(index)
+    return str(index) if name is None else f"{name}, {index}"
 
 
 def render(template: str, **values: Any) -> str:
@@ -116,7 +138,8 @@ def _shown(look: SampleResult, row: Row, method: str) -> Shown:
     a, b = look.reference.maps[method], look.candidate.maps[method]
     b = resized(b, a) if a.shape != b.shape else b
     said = ", ".join(f"{name} {value:.3f}" for name, value in row.maps[method].items())
-    pictures = _planes(a, b) if strength(a).ndim == 2 else _bars(a, b)
+    size = look.given.pictures[0].size if look.given.pictures else None
+    pictures = _planes(a, b, size) if strength(a).ndim == 2 else _bars(a, b)
     if look.given.pictures:
         pictures.insert(0, ("input", boxed(look, look.given.pictures[0])))
     elif strength(a).ndim == 2:
@@ -132,14 +155,21 @@ def boxed(look: SampleResult, picture: Image.Image) -> Image.Image:
     return drawn
 
 
-def _planes(a: np.ndarray, b: np.ndarray) -> list[tuple[str, Image.Image]]:
-    """Both maps, each on its own scale, and the difference of what is drawn."""
-    x, y = (heatmap.normalise(strength(one)) for one in (a, b))
+def _planes(a: np.ndarray, b: np.ndarray, size: tuple[int, int] | None) -> list[tuple[str, Image.Image]]:
+    """Both maps, each on its own scale, and the difference of what is drawn, in the size of the picture."""
+    x, y = (_sized(heatmap.normalise(strength(one)), size) for one in (a, b))
     return [
         ("reference", heatmap.colourise(x, "magma")),
         ("candidate", heatmap.colourise(y, "magma")),
         ("difference", heatmap.colourise(y - x, "bwr")),
     ]
+
+
+def _sized(plane: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """A map that is smaller than its picture, such as that of a layer, at the picture's width and height."""
+    if size is None or plane.shape[1] >= size[0]:
+        return plane
+    return np.asarray(Image.fromarray(plane.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
 
 
 def _bars(a: np.ndarray, b: np.ndarray) -> list[tuple[str, Image.Image]]:
