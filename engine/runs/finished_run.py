@@ -19,8 +19,8 @@ __all__ = ["FinishedRun", "read_run"]
 class FinishedRun(RunTable):
     """The folder of a run, finished or not.
 
-    ``table`` is a pyarrow Dataset with one row for each sample, which reads nothing until it is asked: pyarrow and Polars
-    query it; DuckDB, which knows no float16 of Arrow, reads the files. ``len`` is the number of rows.
+    ``table`` is a pyarrow Dataset with one row for each sample, which reads nothing until it is asked: pyarrow and
+    Polars query it; DuckDB, which knows no float16 of Arrow, reads the files. ``len`` is the number of rows.
     """
 
     def report(self, file: str | PathLike[str] | None = None, examples: int = 6) -> Path:

@@ -23,8 +23,8 @@ WHOLE = "folder of whole Parquet files, which the same run makes again,"
 class RunTable:
     """The folder of a run, finished or not.
 
-    ``table`` is a pyarrow Dataset with one row for each sample, which reads nothing until it is asked: pyarrow and Polars
-    query it; DuckDB, which knows no float16 of Arrow, reads the files. ``len`` is the number of rows.
+    ``table`` is a pyarrow Dataset with one row for each sample, which reads nothing until it is asked: pyarrow and
+    Polars query it; DuckDB, which knows no float16 of Arrow, reads the files. ``len`` is the number of rows.
     """
 
     folder: Path
