@@ -45,7 +45,7 @@ def other_processor(found: Mapping[str, Any]) -> str | None:
     """One line where the reference was recorded on a processor with other features that change results."""
     then = found.get("recorded", {}).get("processor")
     now = found.get("processor")
-    if not then or not now or then["features"] == now["features"]:
+    if not then or not now or [*then["features"]] == [*now["features"]]:  # a tuple, and a list where JSON kept it
         return None
     return (
         f"the reference was recorded on {_named(then)}, the candidate ran on {_named(now)}: 8-bit and 16-bit kernels"
