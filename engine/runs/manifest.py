@@ -15,6 +15,7 @@ from ..samples.sample import Samples
 from ..support.schema import decoded
 from ..support.versions import installed_versions
 from ..support.writing import write_text
+from .pieces import pieces_in
 
 __all__ = ["MANIFEST", "Manifest", "listing_digest", "read_manifest", "settled_manifest"]
 
@@ -48,8 +49,11 @@ def listing_digest(samples: Samples) -> tuple[list[str], str]:
 
 
 def settled_manifest(out: Path, wanted: Manifest) -> Manifest:
-    """The manifest of a folder, written where there is none. An InputError where it is that of another run."""
+    """The manifest of a folder, written where there is none. An InputError where it is that of another run, or where
+    it is gone: nobody knows then of which model and settings the rows are."""
     if not (out / MANIFEST).exists():
+        if pieces_in(out):
+            raise InputError(f"{out} holds rows of a run whose {MANIFEST} is gone; name another folder with out=")
         write_text(out / MANIFEST, json.dumps(asdict(wanted), indent=1))
         return wanted
     held = read_manifest(out)

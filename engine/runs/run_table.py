@@ -16,7 +16,7 @@ from .manifest import Manifest
 
 __all__ = ["RunTable"]
 
-WHOLE = "folder of whole Parquet files, which the same run makes again,"
+WHOLE = "folder of whole Parquet files", InputError, "; the same run makes a damaged file again"
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class RunTable:
     table: Any
 
     def __len__(self) -> int:
-        with readable(self.folder, WHOLE, InputError):
+        with readable(self.folder, *WHOLE):
             return self.table.count_rows()
 
     def batches(self, *columns: str) -> Iterator[Any]:
         """Columns of the table as pyarrow RecordBatches, in the order of the samples; InputError for damaged files."""
         found = iter(self.table.to_batches(columns=list(columns)))
         while True:
-            with readable(self.folder, WHOLE, InputError):
+            with readable(self.folder, *WHOLE):
                 batch = next(found, None)
             if batch is None:
                 return

@@ -108,7 +108,7 @@ def test_what_has_no_page_is_one_line(finished: onnxray.FinishedRun, tmp_path: P
         onnxray.read_run(tmp_path).report()
     piece = pieces_in(finished.folder)[0]
     (tmp_path / piece.file).write_bytes((finished.folder / piece.file).read_bytes()[:-30])
-    with pytest.raises(InputError, match="no folder of whole Parquet files, which the same run makes again"):
+    with pytest.raises(InputError, match=r"whole Parquet files.*the same run makes a damaged file again"):
         onnxray.read_run(tmp_path).report()
 
 

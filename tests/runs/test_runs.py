@@ -97,6 +97,15 @@ def test_a_folder_of_another_run_is_refused(finished: Path, other: dict[str, Any
         run(finished, **other)
 
 
+def test_rows_without_a_manifest_are_refused(rows: Path) -> None:
+    """They may be those of another model."""
+    out = run(rows).out
+    (out / "run.json").unlink()
+    with pytest.raises(InputError, match=r"run\.json is gone"):
+        run(rows)
+    assert (out / Piece(4, 8).file).exists()
+
+
 def test_data_that_changed_are_refused(rows: Path) -> None:
     run(rows)
     np.save(rows, X[:9])
