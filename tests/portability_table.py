@@ -23,7 +23,7 @@ from onnxray.diagnostics.other_runtimes import RUNTIMES
 from onnxray.diagnostics.portability import Portability, portability
 from onnxray.scores import Box
 
-__all__ = ["ARCHITECTURES", "METHODS", "checked"]
+__all__ = ["ARCHITECTURES", "METHODS", "checked", "saved"]
 
 METHODS = ("saliency", "integrated-gradients", "grad-cam", "occlusion")
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -64,6 +64,9 @@ TAIL = """
   the maxima by comparisons.
 * **OpenVINO may compute in bfloat16 or float16** where the processor has them: the check sets
   `INFERENCE_PRECISION_HINT` to `f32`.
+
+onnxruntime-web runs in Node for this table. A slow test runs the files of saliency and integrated gradients in Chromium, too, by
+the same rule; [page.md](page.md) is about pages that run them.
 
 A kink of the net (a Relu whose input is zero to within rounding) sends its gradient to either side; with many points
 (smoothgrad) one of them may be that near to a kink.
@@ -151,8 +154,8 @@ def _made(architecture: str) -> tuple[onnx.ModelProto, dict[str, Any]]:
     return ARCHITECTURES[architecture]()
 
 
-def checked(architecture: str, method: str, folder: Path, runtimes: tuple[str, ...]) -> list[Portability] | None:
-    """The file of a method on the runtimes; None where the method does not apply to the net."""
+def saved(architecture: str, method: str, folder: Path) -> tuple[Path, dict[str, np.ndarray]] | None:
+    """The file of a method, and what it is given; None where the method does not apply to the net."""
     proto, options = _made(architecture)
     wanted = Box(0) if architecture.startswith("detector") else "top1"
     file = folder / "explainer.onnx"
@@ -169,7 +172,13 @@ def checked(architecture: str, method: str, folder: Path, runtimes: tuple[str, .
         shape = [size if isinstance(size, int) else 1 for size in value.shape or ()]
         feeds[str(value.name)] = draw.standard_normal(shape).astype(np.float32)
     held = {one.key: one.value for one in onnx.load(file).metadata_props}["onnxray.target"]
-    return portability(file, feeds | {held: target}, runs=1, runtimes=runtimes)
+    return file, feeds | {held: target}
+
+
+def checked(architecture: str, method: str, folder: Path, runtimes: tuple[str, ...]) -> list[Portability] | None:
+    """The file of a method on the runtimes; None where the method does not apply to the net."""
+    made = saved(architecture, method, folder)
+    return None if made is None else portability(*made, runs=1, runtimes=runtimes)
 
 
 def cell(one: Portability) -> str:

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ import numpy as np
 import onnx
 import onnxray
 import pytest
+from driven_browser import needs_driver
+from in_chromium import Chromium, chromium
 from onnxray import models
 from onnxray.cli.app import run
 from onnxray.diagnostics import other_runtimes
 from onnxray.diagnostics.other_runtimes import RUNTIMES, Run, run_on
-from onnxray.diagnostics.portability import portability
+from onnxray.diagnostics.portability import AGREES, ROUNDS, portability
 from onnxray.errors import ExecutionError
+from onnxray.runtime import open_session
+from onnxray.support.distance import relative_l2
 
 DIGITS = str(models.path("digits.onnx"))
 PAGE = Path(__file__).parents[2] / "docs" / "portability.md"
@@ -122,6 +127,36 @@ def test_the_page_says_which_files_openvino_runs(architecture: str, method: str,
     assert found[0].agrees
     listed = re.fullmatch(r" \de[+-]\d\d ", row[3]) is not None  # a number without the mark of one that is too large
     assert listed == found[1].agrees, (row, found)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    with chromium(tmp_path_factory.mktemp("browser")) as found:
+        yield found
+
+
+@pytest.mark.slow
+@needs_driver
+@pytest.mark.parametrize(
+    "architecture", ["CNN (ResNet)", "MobileNetV2", "ViT", "detector (YOLOv8)", "LSTM", "int8 CNN (QDQ)"]
+)
+@pytest.mark.parametrize("method", ["saliency", "integrated-gradients"])
+def test_chromium_gives_the_same(architecture: str, method: str, browser: Chromium) -> None:
+    """The files of the page, by its rule, on onnxruntime-web in a browser."""
+    import portability_table
+
+    made = portability_table.saved(architecture, method, browser.folder)
+    assert made is not None
+    file, feeds = made
+    names = [value.name for value in onnx.load(file).graph.output]
+    truth = open_session(file, threads=1, optimization="off").run(feeds, names)
+    found = browser.run(file, feeds, names)
+    maps = [name for name in names if name.startswith("attribution")]
+    own = [name for name in names if name not in (*maps, "score")]
+    off, apart = (
+        relative_l2([found[one] for one in some], [truth[one].ravel() for one in some]) for some in (maps, own)
+    )
+    assert off <= max(AGREES, ROUNDS * apart), (off, apart)
 
 
 @pytest.mark.slow
