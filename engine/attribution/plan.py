@@ -14,6 +14,7 @@ from ..autodiff.backward import Activation, Builder, backward
 from ..autodiff.float32_shadow import Float32Shadow, add_float32_shadow
 from ..autodiff.overlays import EXACT
 from ..autodiff.registry import Overlay
+from ..autodiff.scaled_gelu import scale_in_products
 from ..errors import InputError
 from ..graph.builder import GraphBuilder, Lowering
 from ..graph.model import Model
@@ -136,6 +137,8 @@ def explanation_graph(
         slice_early(program.program, [program.value(name) for name in (y_name, *tensors)])
     shadow = add_float32_shadow(program, y_name, tensors, getattr(method, "layer", None), rules)
     outputs = tuple(str(value.name) for value in program.outputs)
+    if lowering == "cpu" and rules is EXACT and method.by_gradient_alone:
+        _move_scales(program, (y_name, *tensors), shadow)
     g = GraphBuilder(program.graph, lowering, "explain")
     samplers = method.samplers_in(program, program.value(y_name), [program.value(name) for name in tensors])
     arrays = points_of(samplers, explained)
@@ -166,6 +169,13 @@ def _heads(g: GraphBuilder, y: ir.Value, shadow: Float32Shadow, score: str) -> t
     each = {value: logits(g, value) if score == "logit" else value for value in dict.fromkeys((y, shadow(y)))}
     own, other = each[y], each[shadow(y)]
     return own, other, shadow_score_tensor(own, shadow)
+
+
+def _move_scales(program: Model, names: Sequence[str], shadow: Float32Shadow) -> None:
+    """Scales of Gelus into products; not where there is a shadow, as the scores stay the model's to the last bit."""
+    read = [program.value(name) for name in names]
+    if shadow(read[0]) is read[0]:
+        scale_in_products(program.program, read)
 
 
 def _with_shapes(model: Model, shapes: Mapping[str, Sequence[int | str | None]] | None) -> Model:

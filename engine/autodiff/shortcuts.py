@@ -12,7 +12,7 @@ from ..graph.builder import GraphBuilder
 from ..graph.shapes import constant_of
 from .registry import Gradients, Rule, RuleFunction, as_rule
 
-__all__ = ["shortcuts"]
+__all__ = ["GeluNodes", "gelu_nodes", "shortcuts"]
 
 _MOST = 3  # products that make up the factors of one
 
@@ -50,8 +50,18 @@ def _screen(node: ir.Node) -> _Step | None:
     return _Step((node, softmax), (p,), lambda g, node, dy: {p: dy})
 
 
-def _gelu(node: ir.Node) -> _Step | None:
-    """y = k x (1 + erf(s x)) in any order of the factors: Gelu in its nodes, with k = 1/2 and s = sqrt(1/2)."""
+@dataclass(frozen=True)
+class GeluNodes:
+    """The nodes of y = factor x (1 + erf(scale x)), the ``last`` among them."""
+
+    last: ir.Node
+    bell: _Bell
+    factor: float
+    nodes: Collection[ir.Node]
+
+
+def gelu_nodes(node: ir.Node) -> GeluNodes | None:
+    """Gelu in its nodes, with the factor 1/2 and the scale sqrt(1/2), in any order of the factors, by its last Mul."""
     bell = next((found for h in _product(node)[1] if (found := _error_function(h)) is not None), None)
     if bell is None or bell.scale <= 0:
         return None
@@ -59,9 +69,15 @@ def _gelu(node: ir.Node) -> _Step | None:
     numbers = [number for one in factors if (number := _number(one)) is not None]
     if factors.count(bell.x) != 1 or factors.count(bell.h) != 1 or len(numbers) != len(factors) - 2:
         return None
-    nodes = [*products, *bell.nodes]
-    between = [one.outputs[0] for one in nodes if one is not node]
-    return _Step(nodes, between, _gelu_rule(bell, math.prod(numbers)))
+    return GeluNodes(node, bell, math.prod(numbers), [*products, *bell.nodes])
+
+
+def _gelu(node: ir.Node) -> _Step | None:
+    found = gelu_nodes(node)
+    if found is None:
+        return None
+    between = [one.outputs[0] for one in found.nodes if one is not node]
+    return _Step(found.nodes, between, _gelu_rule(found.bell, found.factor))
 
 
 def _gelu_rule(bell: _Bell, k: float) -> RuleFunction:
@@ -80,7 +96,7 @@ _FINDERS = {"Where": _screen, "Mul": _gelu}
 
 @dataclass(frozen=True)
 class _Bell:
-    """h = 1 + erf(scale x), of which ``scaled`` is scale x."""
+    """h = 1 + erf(scale x), of which ``scaled`` is scale x, or x itself."""
 
     x: ir.Value
     scale: float
@@ -97,6 +113,8 @@ def _error_function(h: ir.Value | None) -> _Bell | None:
     scaled, times = erf.inputs[0], _maker(erf.inputs[0], "Mul", "Div")
     numbers = [_number(one) for one in times.inputs] if times is not None else []
     place = next((k for k, number in enumerate(numbers) if number), None)
+    if scaled is not None and (times is None or place is None):
+        return _Bell(scaled, 1.0, scaled, h, (add, erf))
     if scaled is None or times is None or place is None or (times.op_type == "Div" and place == 0):
         return None
     x, number = times.inputs[1 - place], float(numbers[place] or 0)

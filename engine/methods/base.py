@@ -47,6 +47,7 @@ class Method(ABC):
     adds_up: ClassVar[bool] = True  # a word gets the sum of its tokens' numbers; else their mean
     from_least: ClassVar[bool] = False  # a part of its numbers is the same everywhere: pictures begin at the least
     differentiates: ClassVar[bool] = True
+    by_gradient_alone: ClassVar[bool] = False  # equal nodes may take the place of the model's: it has no rules for them
     compares: ClassVar[bool] = False  # with another input in the same run, where the target is that of the input
     blank: ClassVar[str] = (
         "the score does not change with the input near it: Relus that are off, saturated activations or operators that "

@@ -77,6 +77,7 @@ class ExpectedGradients(Method):
     """
 
     name: ClassVar[str] = "expected-gradients"
+    by_gradient_alone: ClassVar[bool] = True
     samples: int = field(default=50, metadata={"help": "drawn baselines"})
     baseline: Baseline = field(default=0.0, metadata=BASELINE)
     seed: int = field(default=0, metadata=SEED)

@@ -30,6 +30,7 @@ class IntegratedGradients(Method):
     """
 
     name: ClassVar[str] = "integrated-gradients"
+    by_gradient_alone: ClassVar[bool] = True
     steps: int = field(default=50, metadata={"help": "points on the path"})
     baseline: Baseline = field(default=0.0, metadata=BASELINE)
     rule: Literal["gauss-legendre", "inclusive"] = field(

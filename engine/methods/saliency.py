@@ -17,6 +17,7 @@ class Saliency(Method):
     """Gradient of the score with respect to the input, signed (Simonyan et al., 2013, arXiv:1312.6034)."""
 
     name: ClassVar[str] = "saliency"
+    by_gradient_alone: ClassVar[bool] = True
     reduction: ClassVar[Reduction] = "norm"
 
     def emit(self, context: EmitContext) -> Emitted:
@@ -50,6 +51,7 @@ class InputXGradient(Method):
     """Input times gradient (Shrikumar et al., 2016, arXiv:1605.01713)."""
 
     name: ClassVar[str] = "input-x-gradient"
+    by_gradient_alone: ClassVar[bool] = True
 
     def relaxed(self) -> list[tuple[Method, str]]:
         return [(Saliency(), "the input is zero wherever the gradient is not; saliency shows the gradient")]

@@ -47,6 +47,7 @@ class SmoothGrad(Method):
     """
 
     name: ClassVar[str] = "smoothgrad"
+    by_gradient_alone: ClassVar[bool] = True
     samples: int = field(default=25, metadata={"help": "noisy copies"})
     noise: float = field(default=0.15, metadata={"help": "level of the noise, as a share of the input's range"})
     seed: int = field(default=0, metadata=SEED)
