@@ -24,7 +24,7 @@ METHODS = tuple(name for name in onnxray.METHODS if name != "feature-permutation
 COLUMNS, TILE = 8, 122
 COARSE = {
     "occlusion": {"window": 41, "stride": 20},
-    "rise": {"samples": 200},
+    "rise": {"samples": 1000},
     "kernel-shap": {"samples": 150, "cells": 6},
     "lime": {"samples": 150, "cells": 6},
     "shapley-sampling": {"samples": 6, "cells": 6},
