@@ -16,7 +16,7 @@ from .axes import batch_axis, leading_input
 
 __all__ = ["carried_states", "state_inputs", "zero_states"]
 
-INITIAL = {"LSTM": (5, 6), "GRU": (5,), "RNN": (5,)}  # inputs of the operators: initial_h, initial_c
+INITIAL = {"LSTM": (5, 6), "GRU": (5,), "RNN": (5,), "DynamicQuantizeLSTM": (5, 6)}  # their initial_h, initial_c
 STATE = re.compile(r"state|cache|hidden|cell", re.IGNORECASE)
 WAY = re.compile(r"(^|_)(in|out|prev|next|new|old)(?=_|$)", re.IGNORECASE)  # what tells a state from its new value
 

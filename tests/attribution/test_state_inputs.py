@@ -97,3 +97,19 @@ def test_the_only_open_size_of_a_state_is_the_number_of_examples() -> None:
     with pytest.warns(UserWarning, match="start at zero"):
         expected = onnxray.explain(recurrent(), {"x": X[:1]}, target=1)
     np.testing.assert_allclose(found.values["x"], expected.values["x"])
+
+
+def test_a_quantised_lstm_has_states() -> None:
+    """As onnxruntime's dynamic quantisation writes it."""
+    proto = recurrent()
+    node = next(one for one in proto.graph.node if one.op_type == "LSTM")
+    node.op_type, node.domain = "DynamicQuantizeLSTM", "com.microsoft"
+    node.input.extend(["", "s", "zero", "s", "zero"])
+    proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    del proto.graph.initializer[:]
+    held = {"W": np.ones((1, 3, 16), np.int8), "R": np.ones((1, 4, 16), np.int8), "s": np.ones(1, np.float32)}
+    held["zero"] = np.zeros(1, np.int8)
+    proto.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in held.items())
+    assert state_inputs(onnxray.load(proto)) == {"h0", "c0"}
+    with pytest.warns(UserWarning, match="'h0', 'c0', which were left out, start at zero"):
+        assert onnxray.explain(proto, {"x": X[:1]}, target=1).values.any()
