@@ -112,4 +112,4 @@ def test_a_quantised_lstm_has_states() -> None:
     proto.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in held.items())
     assert state_inputs(onnxray.load(proto)) == {"h0", "c0"}
     with pytest.warns(UserWarning, match="'h0', 'c0', which were left out, start at zero"):
-        assert onnxray.explain(proto, {"x": X[:1]}, target=1).values.any()
+        assert onnxray.explain(proto, {"x": X[:1]}, target=1).values["x"].any()
