@@ -60,4 +60,8 @@ def _refuse_subgraphs(context: EmitContext) -> None:
     among = depends_on(context.g.graph, context.perturbed_inputs.values())
     for node in path_nodes(context.g.graph, [context.differentiable_score], among):
         if (node.domain, node.op_type) in FLOWS:
-            raise UnsupportedOperator(f"operator {node.op_type} (node {node.name!r}) has no rule of differences")
+            made = ", which LSTM, GRU and RNN become," if node.op_type == "Scan" else ""
+            raise UnsupportedOperator(
+                f"operator {node.op_type} (node {node.name!r}){made} has no rule of differences; method "
+                "'integrated-gradients' compares with a baseline, too"
+            )

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxray
-import onnxruntime
 import pytest
 from black_box import ALIKE, ANYWHERE, ORDINARY, QUICK, every_day
 from by_hand import CONV, DENSE, model, normal
 from measures import distance
+from plain_runs import run_plainly
 
 TOLERANCE = 1e-6
 COMPLETE = ("integrated-gradients", "lrp", "deep-lift")  # their files say the gap of completeness
@@ -29,54 +25,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     **{name: {"relu": False} for name, method in onnxray.METHODS.items() if method.has_layer},
     **QUICK,
 }
-
-PLAIN = """
-import sys
-sys.path[:0] = sys.argv[1:]
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("onnxray", "onnx", "onnx_ir"):
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Absent())
-import numpy, onnxruntime
-try:
-    import onnxray
-except ModuleNotFoundError:
-    pass
-assert "onnxray" not in sys.modules and "onnx" not in sys.modules
-for line in sys.stdin:
-    file, given, found = line.rstrip("\\n").split("|")
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    results = session.run(None, dict(numpy.load(given)))
-    numpy.savez(found, **{o.name: r for o, r in zip(session.get_outputs(), results)})
-    print("done", flush=True)
-"""
-
-
-@cache
-def plain_process() -> subprocess.Popen[str]:
-    """A process that has numpy and onnxruntime alone, isolated and without site, and runs the files it is told of."""
-    places = {str(Path(str(package.__file__)).parents[1]) for package in (np, onnxruntime)}
-    command = [sys.executable, "-I", "-S", "-c", PLAIN, *places]
-    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    atexit.register(started.kill)
-    return started
-
-
-def run_plainly(file: Path, **feeds: np.ndarray) -> dict[str, np.ndarray]:
-    """The file's outputs from the process that has numpy and onnxruntime alone."""
-    given, found = file.with_suffix(".in.npz"), file.with_suffix(".out.npz")
-    np.savez(given, **feeds)  # type: ignore[arg-type]
-    other = plain_process()
-    assert other.stdin is not None
-    assert other.stdout is not None
-    print(file, given, found, sep="|", file=other.stdin, flush=True)
-    if other.stdout.readline() != "done\n":
-        plain_process.cache_clear()
-        pytest.fail(f"the process ended with {other.wait(60)}; stderr has its reason")
-    return dict(np.load(found))
 
 
 def check(ex: onnxray.Explainer, file: Path, x: np.ndarray, targets: list[int], tolerance: float = TOLERANCE) -> None:
