@@ -36,7 +36,7 @@ DataPath = Annotated[
     Argument(
         metavar="DATA...",
         help="Pictures, folders (sub-folders are labels), files of many samples (.npy, .npz, .csv, .parquet, .tar), "
-        "folders of Hugging Face's save_to_disk, or URLs such as s3://bucket/photos.",
+        "folders of Hugging Face's save_to_disk, URLs such as s3://bucket/photos, or the folder of a run over these.",
         show_default=False,
     ),
 ]

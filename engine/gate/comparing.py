@@ -77,8 +77,9 @@ def compare(
     Args:
         reference: The trusted model: path, bytes, ModelProto or ``Model``; or the path of a golden file of it.
         candidate: The model to check, such as its int8 export, with the same inputs and number of classes.
-        data: Picture files, a folder (its sub-folders are labels), a .npy, .npz, .csv or .parquet file, an array
-            ``(N, *input)``, a dict of arrays by input name, or a pair of these and labels ``(N,)``.
+        data: Picture files, a folder (its sub-folders are labels), a .npy, .npz, .csv or .parquet file, the folder of a
+            run over these, an array ``(N, *input)``, a dict of arrays by input name, or a pair of these and labels
+            ``(N,)``.
         methods: Names of attribution methods; ``onnxray.METHODS`` has them all.
         target: What both models explain. Of classes "reference" (top class of the reference), "label", or "own" (each
             model its own top class). Or a target as ``explain`` takes it, or its text: 6, ``Contrast(6, 8)`` or "6-8",

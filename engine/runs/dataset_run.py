@@ -15,6 +15,7 @@ from ..data.labels import Labels
 from ..data.preprocess import Preprocess
 from ..errors import InputError, OnnxrayError
 from ..methods.checks import check_whole
+from ..samples.run_folder import data_paths, listing_of
 from ..samples.sample import Samples
 from ..samples.sample_set import Data, open_samples
 from ..support.choice import choose
@@ -23,7 +24,7 @@ from ..support.writing import make_folder, writing
 from ..workers.dispatch import Executor, Task, Work, dispatch, in_this_process
 from ..workers.executor_named import EXECUTORS, executor_named
 from ..workers.piece import Piece
-from .manifest import FORMAT, Manifest, listing_digest, settled_manifest, versions
+from .manifest import FORMAT, Manifest, settled_manifest, versions
 from .pieces import disjoint, missing, pieces_in
 from .rows import SampleRow, count_rows, write_rows
 from .run_settings import RunSettings
@@ -148,11 +149,13 @@ def _begin(settings: RunSettings, data: Data, folder: Path, size: int) -> tuple[
     explainer = opened_run(settings.pickled()).explainer  # what is wrong is said before any worker starts
     settings.check(explainer.model)
     samples = open_samples(data, explainer.model, settings.labels)
-    names, listing = listing_digest(samples)
-    digest = explainer.model.digest
-    wanted = Manifest(FORMAT, digest, settings.identity(), len(names), listing, size, versions())
+    found, about = listing_of(samples), settings.identity()
+    wanted = Manifest(
+        FORMAT, explainer.model.digest, about, len(found.names), found.digest, size, versions(), data_paths(data),
+        found.stamps,
+    )  # fmt: skip
     settled_manifest(folder, wanted)
-    return samples, names, _held(folder)
+    return samples, found.names, _held(folder)
 
 
 def _held(folder: Path) -> dict[Piece, int]:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..samples.locations import stamp_of
-from ..samples.sample import Samples
+from ..samples.run_folder import MANIFEST
 from ..support.schema import decoded
 from ..support.versions import installed_versions
 from ..support.writing import write_text
 from .pieces import pieces_in
 
-__all__ = ["MANIFEST", "Manifest", "listing_digest", "read_manifest", "settled_manifest"]
+__all__ = ["MANIFEST", "Manifest", "read_manifest", "settled_manifest"]
 
-MANIFEST = "run.json"
 FORMAT = 1
 PACKAGES = ("onnxray", "onnxruntime", "onnxruntime-gpu", "numpy", "pyarrow")
 
@@ -27,7 +24,8 @@ PACKAGES = ("onnxray", "onnxruntime", "onnxruntime-gpu", "numpy", "pyarrow")
 @dataclass(frozen=True)
 class Manifest:
     """``samples`` is the number of samples, ``listing`` the digest of their names, sizes and times, ``piece`` how many
-    are in one file; ``versions`` are those of the process that began the run."""
+    are in one file; ``versions`` are those of the process that began the run; ``data`` is where the samples are, and
+    ``stamps`` the digest of their sizes and times alone, which other names for the same files leave as it is."""
 
     format: int
     model: str
@@ -36,16 +34,8 @@ class Manifest:
     listing: str
     piece: int
     versions: dict[str, str]
-
-
-def listing_digest(samples: Samples) -> tuple[list[str], str]:
-    """The names of all samples, and a digest of these with sizes and times."""
-    names, found = [], hashlib.sha256()
-    for sample in samples.listed():
-        names.append(sample.name)
-        stamp = sample.stamp if sample.path is None else stamp_of(sample.path)
-        found.update(f"{sample.name}\0{stamp}\n".encode())
-    return names, found.hexdigest()
+    data: list[str] = field(default_factory=list)
+    stamps: str = ""
 
 
 def settled_manifest(out: Path, wanted: Manifest) -> Manifest:

@@ -1,7 +1,8 @@
 """The samples of a comparison, read one after another, so that memory does not grow with their number.
 
 Pictures, a folder (its sub-folders are labels), .npy and .npz arrays whose first axis counts samples, tables as .csv
-and .parquet, WebDataset tar files, data sets of Hugging Face, URLs; in Python arrays, and pairs of inputs and labels.
+and .parquet, WebDataset tar files, data sets of Hugging Face, URLs, folders of runs; in Python arrays, and pairs of
+inputs and labels.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from .data_parts import joined, rows_as_samples, table_samples, tar_file_samples
 from .locations import FilePart
 from .reader import Reader
 from .remote import local_path, url_of
+from .run_folder import is_run, samples_of_run
 from .sample import Sample, Samples
 from .tables import holds_many, is_table
 from .tar_files import is_tar
@@ -71,7 +73,7 @@ def _of_inputs(given: Sequence[str | PathLike[str]], model: Model, labels: Label
         if is_file:
             parts.append(_of_paths([local_path(one) for one in group], model, labels, alone))
         else:
-            parts += [_of_many(one, model, alone) for one in group]
+            parts += [_of_many(one, model, labels, alone) for one in group]
     if not parts:
         raise InputError("no data are given; name files, folders or URLs")
     return joined(parts)
@@ -88,14 +90,16 @@ def _of_pattern(one: str | PathLike[str]) -> Sequence[str | PathLike[str]]:
 def _is_plain(one: str | PathLike[str], model: Model, alone: bool) -> bool:
     """Whether this is a file that is one sample, a folder of such files or a pattern."""
     path = local_path(one)
-    tar = is_tar(path.name) and path.is_file()
-    return url_of(one) is None and not tar and not is_table(path, model, alone)
+    many = is_run(path) or (is_tar(path.name) and path.is_file())
+    return url_of(one) is None and not many and not is_table(path, model, alone)
 
 
-def _of_many(one: str | PathLike[str], model: Model, alone: bool) -> Samples:
+def _of_many(one: str | PathLike[str], model: Model, labels: Labels, alone: bool) -> Samples:
     if (url := url_of(one)) is not None:
         return url_samples(url, model, alone)
     path = local_path(one)
+    if is_run(path):
+        return samples_of_run(path, lambda data: _of_inputs(data, model, labels))
     name, whole = path.name if alone else str(path), str(path.absolute())
     return tar_file_samples(whole, name, model) if is_tar(path.name) else table_samples(whole, name, model)
 
