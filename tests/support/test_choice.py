@@ -96,7 +96,7 @@ def test_every_argument_that_a_message_names_is_an_option() -> None:
         context = group.make_context("onnxray", [name, "--help"], resilient_parsing=True)
         context.invoked_subcommand = name
         known |= set(options_of(context))
-    python = {"builder", "features", "rules", "runtime", "size"}
+    python = {"builder", "features", "rules", "size"}
     python |= {"channels", "measure"}  # of scores
     typed = {"name", "cats"}  # a model's name, of serve
     named = {word for file in ENGINE.rglob("*.py") for text in raised(file) for word in re.findall(r" (\w+)=", text)}
