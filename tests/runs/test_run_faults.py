@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +116,9 @@ def test_of_two_drivers_one_is_refused(undisturbed: Path, tmp_path: Path) -> Non
 def test_a_ray_node_that_dies_loses_nothing(undisturbed: Path, tmp_path: Path) -> None:
     """One of two nodes of this machine, in the midst of its shards."""
     pytest.importorskip("ray", exc_type=ImportError)
-    from ray.cluster_utils import Cluster
-
-    cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster: Any = import_module("ray.cluster_utils").Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
     try:
         node = cluster.add_node(num_cpus=1)
         cluster.wait_for_nodes()

@@ -139,10 +139,11 @@ def onnx_model(text: str) -> Any:
 class Runtime(SimpleNamespace):
     """An onnxruntime with plugins: providers are there from when their library is registered."""
 
-    __hash__ = object.__hash__  # as that of a module
-
     def __init__(self, *devices: str) -> None:
         super().__init__(registered={}, __version__="1.30", devices=devices)
+
+    def __hash__(self) -> int:  # as that of a module
+        return id(self)
 
     def get_available_providers(self) -> list[str]:
         return [*self.registered, CPU] if self.devices else [CPU]
