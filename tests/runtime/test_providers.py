@@ -136,14 +136,12 @@ def onnx_model(text: str) -> Any:
     return onnx.shape_inference.infer_shapes(onnx.parser.parse_model(text))
 
 
-class Runtime(SimpleNamespace):
+class Runtime:
     """An onnxruntime with plugins: providers are there from when their library is registered."""
 
     def __init__(self, *devices: str) -> None:
-        super().__init__(registered={}, __version__="1.30", devices=devices)
-
-    def __hash__(self) -> int:  # as that of a module
-        return id(self)
+        self.registered: dict[str, str] = {}
+        self.devices, self.__version__ = devices, "1.30"
 
     def get_available_providers(self) -> list[str]:
         return [*self.registered, CPU] if self.devices else [CPU]
