@@ -50,11 +50,9 @@ SMALL += [("vit", method) for method in ORDINARY]
 def test_every_method(net: Callable[[str], Any], name: str, method: str, tmp_path: Path) -> None:
     one = net(name)
     ex = onnxray.Explainer(one.proto, method, **{**OPTIONS.get(method, {}), **one.options(method)})
-    # the layer of the last is the first of the net: gradients round on the way through it
-    whole = (
-        name == "vit" and onnxray.METHODS[method].has_layer
-    )  # its layer is the first: gradients round on the way through the net
-    check(ex, tmp_path / "explainer.onnx", one.pictures(3), [3, -1, 7], 5 * TOLERANCE if whole else TOLERANCE)
+    # in memory a Gelu's scales lie within the products of matrices around it, and its gradients round elsewhere
+    tolerance = 5 * TOLERANCE if name == "vit" else TOLERANCE
+    check(ex, tmp_path / "explainer.onnx", one.pictures(3), [3, -1, 7], tolerance)
 
 
 @dataclass(frozen=True)
