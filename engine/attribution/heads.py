@@ -15,6 +15,7 @@ import onnx_ir as ir
 from ..graph.builder import GraphBuilder
 from ..graph.moving_operators import PASSING
 from ..graph.tree_ensembles import is_forest, post_transform, without_post_transform
+from .spelled_softmax import logits_of_quotient
 
 __all__ = ["Head", "find_head", "logits"]
 
@@ -26,16 +27,22 @@ _CONVERTS = frozenset({"Cast", "Dropout", "Identity"})
 
 @dataclass(frozen=True)
 class Head:
-    """The final activation, the nodes behind it in their order, and whether these make 1 - p and p of it."""
+    """The final activation, the nodes behind it in their order, and whether these make 1 - p and p of it.
+
+    ``before``: the logits of a Softmax in several nodes, of which ``node`` is the last.
+    """
 
     kind: str
     node: ir.Node
     behind: tuple[ir.Node, ...] = ()
     pair: bool = False
+    before: ir.Value | None = None
 
     @property
     def tensor(self) -> ir.Value | None:
         """The tensor before the activation, None where the activation is part of a larger operator."""
+        if self.before is not None:
+            return self.before
         return self.node.inputs[0] if self.node.domain == "" else None
 
     @property
@@ -66,6 +73,8 @@ def find_head(y: ir.Value) -> Head | None:
         return Head(kind, node)
     if _moves(node):
         return _behind(find_head(node.inputs[0]), node)
+    if (z := logits_of_quotient(node)) is not None:
+        return Head("Softmax", node, before=z)
     if (p := _complemented(node)) is not None:
         head = find_head(p)
         return replace(head, behind=(*head.behind, node), pair=True) if head and head.kind == "Sigmoid" else None

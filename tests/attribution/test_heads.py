@@ -75,6 +75,41 @@ def test_a_normalised_softmax(tail: str) -> None:
     assert distance(onnxray.explain(proto, x, target=2).values, DENSE.gradient(x, 2)) < 1e-5
 
 
+SPELLED = {
+    "plain": "e = Exp(z) t = ReduceSum(e, last) y = Div(e, t)",
+    "stable": "m = ReduceMax(z, last) d = Sub(z, m) e = Exp(d) t = ReduceSum<keepdims=1>(e, last) y = Div(e, t)",
+    "jax2tf": "m = ReduceMax<keepdims=0>(z, last) l = Max(nothing, m) c = Unsqueeze(l, last) s = Shape(z)"
+    " w = Expand(c, s) d = Sub(z, w) e = Exp(d) u = ReduceSum<keepdims=0>(e, last) v = Reshape(u, column)"
+    " t = Expand(v, s) y = Div(e, t)",
+}
+
+
+@pytest.mark.parametrize("tail", SPELLED.values(), ids=SPELLED)
+def test_a_softmax_in_its_nodes(tail: str) -> None:
+    x, proto = DENSE.x(), DENSE.proto(tail)
+    arrays = {"last": np.array([1]), "column": np.array([-1, 1]), "nothing": np.float32(-np.inf)}
+    proto.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in arrays.items() if k in tail
+    )
+    found = onnxray.explain(proto, x)
+    assert distance(found.score, DENSE.scores(x).max(1)) < 1e-5
+    for k in range(4):
+        assert distance(onnxray.explain(proto, x, target=k).values, DENSE.gradient(x, k)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "tail",
+    ["e = Exp(z) t = ReduceSum(e, first) y = Div(e, t)", "e = Exp(z) f = Exp(z) t = ReduceSum(e, last) y = Div(f, t)"],
+)
+def test_what_is_no_softmax_is_taken_as_it_is(tail: str) -> None:
+    proto = DENSE.proto(tail)
+    arrays = {"last": np.array([1]), "first": np.array([0])}
+    proto.graph.initializer.extend(onnx.numpy_helper.from_array(v, k) for k, v in arrays.items() if k in tail)
+    found = inspect(onnxray.load(proto)).score
+    assert found is not None
+    assert (found.logits, found.activation) == ("y", None)
+
+
 # LinearClassifier, whose activation is part of it ------------------------------------------------------------
 
 WEIGHTS = normal(3, 6)
