@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from ..graph.model import Model
 from ..methods import Method
 from ..methods.base import EmitContext, Emitted
 from ..methods.saliency import Saliency
+from ..support.caller import warn_caller
 from .heads import find_head
 from .score import score_tensor
 
@@ -151,14 +151,14 @@ def control_maps(method: Method, model: Model, score: str, ruled: bool) -> Itera
         yield ControlMap(Saliency(), score, ruled=False), "rules= let no gradient through; without them there is one"
 
 
-def warn_of(faults: Sequence[Fault], method: str, examples: int, stacklevel: int) -> None:
+def warn_of(faults: Sequence[Fault], method: str, examples: int) -> None:
     """One warning for each fault, which names the examples that have it."""
     alike: dict[str, list[int]] = {}
     for fault in faults:
         alike.setdefault(fault.text, []).append(fault.example)
     for text, rows in alike.items():
         of = f" of example{'s' * (len(rows) > 1)} {_named(rows)}" if examples > 1 else ""
-        warnings.warn(f"the {method} map{of} {text}", UserWarning, stacklevel=stacklevel + 1)
+        warn_caller(f"the {method} map{of} {text}")
 
 
 def _named(rows: Sequence[int]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,7 @@ from ..data.preprocess import Preprocess
 from ..errors import InputError
 from ..graph.model import Model, is_float
 from ..graph.tree_ensembles import takes_missing
+from ..support.caller import warn_caller
 from .axes import batch_axis, fixed_batch
 from .preprocess_text import preprocess_of
 from .state_inputs import state_inputs, zero_states
@@ -106,7 +106,7 @@ class InputReader:
                 if len(left_out) == 1
                 else "states {}, which were left out, start"
             )
-            warnings.warn(told.format(", ".join(map(repr, left_out))) + " at zero", stacklevel=4)
+            warn_caller(told.format(", ".join(map(repr, left_out))) + " at zero")
         return {**given, **zeros}, left_out
 
     def _example_axes(self, feeds: Mapping[str, np.ndarray]) -> dict[str, int | None]:

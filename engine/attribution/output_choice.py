@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import onnx_ir as ir
 
 from ..errors import InputError
 from ..graph.model import Model, is_float
+from ..support.caller import warn_caller
 from .heads import find_head
 from .score import TENSORS
 from .state_inputs import carried_states
@@ -35,11 +34,7 @@ def check_output(model: Model, score: str) -> None:
             f"do{'es' * (len(headed) == 1)}; name the one to explain by score=: {_logits_of(headed[0])}"
         )
     if find_head(first) is None or headed:
-        warnings.warn(
-            f"the model has the outputs {names}: the first is explained; name another by score=",
-            UserWarning,
-            stacklevel=6,
-        )
+        warn_caller(f"the model has the outputs {names}: the first is explained; name another by score=")
 
 
 def _named(y: ir.Value | None) -> str:

@@ -10,7 +10,6 @@ that a model whose weights alone are quantised has.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 from typing import Any
@@ -22,6 +21,7 @@ from ..graph.builder import GraphBuilder
 from ..graph.traversal import ancestors
 from ..passes.cast_to_float32 import HALVES
 from ..passes.quantised import QUANTISED
+from ..support.caller import warn_caller
 
 __all__ = ["gap_record", "rounding_bound", "shadow_score_tensor", "warn_of_gap", "write_gap"]
 
@@ -79,13 +79,11 @@ def gap_record(gaps: Sequence[float], bound: float) -> dict[str, float]:
     return {"gap": float(np.max(gaps)), "gap_bound": bound} if gaps else {}
 
 
-def warn_of_gap(record: Mapping[str, Any], stacklevel: int) -> None:
+def warn_of_gap(record: Mapping[str, Any]) -> None:
     """One line where the gap of a record is larger than its bound."""
     gap, bound = record.get("gap", 0.0), record.get("gap_bound", 0.0)
     if not gap <= bound:
-        warnings.warn(
+        warn_caller(
             f"the gradient is of a float32 shadow whose score lies {gap:.1%} of the scores' size from the model's; "
-            f"rounding explains {bound:.1%}, so the attribution may not be the model's: see docs/quantised.md",
-            UserWarning,
-            stacklevel=stacklevel + 1,
+            f"rounding explains {bound:.1%}, so the attribution may not be the model's: see docs/quantised.md"
         )

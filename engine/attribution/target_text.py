@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-import warnings
 
 from ..data.labels import Labels, labels_of, without_background
 from ..detection.detector import DETECTIONS
 from ..errors import InputError
 from ..graph.metadata import letters
 from ..graph.model import Model
+from ..support.caller import warn_caller
 from .score_axes import ScoreAxes
 
 __all__ = ["fitting_labels", "label_hint", "names_class", "names_element", "parse_target"]
@@ -38,7 +38,7 @@ def fitting_labels(model: Model, scores: ScoreAxes, given: Labels | None) -> Lab
     text = f"the {len(labels)} labels do not fit {of}"
     if given is not None:
         raise InputError(f"{text}; give one label for each class")
-    warnings.warn(f"{text}; the model's own labels are left out", UserWarning, stacklevel=2)
+    warn_caller(f"{text}; the model's own labels are left out")
     return {}
 
 

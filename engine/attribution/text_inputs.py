@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -19,6 +18,7 @@ from ..errors import InputError
 from ..graph.model import Model, Source
 from ..loading.load import load
 from ..methods import METHODS, Method
+from ..support.caller import warn_caller
 from .result import Attribution
 
 __all__ = ["EncodedText", "TextEncoder"]
@@ -195,4 +195,4 @@ def _check_vocabulary(model: Model, ids: str, vocabulary: int) -> None:
     if vocabulary > min(tables):
         raise InputError(f"{said}; take the tokenizer of this model")
     if vocabulary < min(tables) / 2:
-        warnings.warn(f"{said}: the tokenizer may be that of another model", stacklevel=3)
+        warn_caller(f"{said}: the tokenizer may be that of another model")

@@ -9,7 +9,6 @@ masks, indices and lengths, a line says that they are left out.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from ..graph.model import Model, infer_shapes, is_float
 from ..graph.traversal import ancestors, depends_on_inputs
 from ..passes.decompose import decompose_nodes
 from ..passes.dequantise_first import dequantise_first
+from ..support.caller import warn_caller
 from .paths import stops
 
 __all__ = ["Start", "note_of", "start_names", "starts", "table_rows"]
@@ -87,7 +87,7 @@ def start_names(model: Model, of: Sequence[str] | str) -> list[str]:
     if not found and not floats:
         raise ModelError("nothing in the model is a floating-point number that depends on its inputs; name a tensor")
     if note := _note(found, starts(model)):
-        warnings.warn(note, UserWarning, stacklevel=3)
+        warn_caller(note)
     return floats or [start.tensor for start in found]
 
 

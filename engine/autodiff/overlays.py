@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ import onnx_ir as ir
 
 from ..errors import InputError
 from ..graph.traversal import subgraphs
+from ..support.caller import warn_caller
 from ..support.choice import choose, nearest
 from .composites import COMPOSITES
 from .paths import depends_on, path_nodes
@@ -71,10 +71,8 @@ def warn_of_unmet(graph: ir.Graph, rules: Overlay, of: Iterable[ir.Value], wrt: 
         return
     rules = rules.for_pass()
     if not any(map(rules.overrides, _with_inner(path_nodes(graph, of, depends_on(graph, wrt, rules))))):
-        warnings.warn(
-            f"no node between input and score has a rule of {rules.name!r}: the map is that of the gradient without it",
-            UserWarning,
-            stacklevel=2,
+        warn_caller(
+            f"no node between input and score has a rule of {rules.name!r}: the map is that of the gradient without it"
         )
 
 

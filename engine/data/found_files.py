@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..errors import InputError
+from ..support.caller import warn_caller
 from .files import ARRAYS
 
 __all__ = ["SOURCES", "files_in", "find_files", "model_endings", "sub_folders"]
@@ -50,7 +50,7 @@ def files_in(folder: Path) -> list[Path]:
         names = ", ".join(file.name for file in others[:NAMED])
         more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
         told = f"{folder}: by their names no pictures or arrays, left out: {names}{more}"
-        warnings.warn(told, UserWarning, stacklevel=3)
+        warn_caller(told)
     return known
 
 

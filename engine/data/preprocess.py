@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypedDict, get_args
@@ -16,6 +15,7 @@ from PIL import Image
 
 from ..errors import InputError, ModelError, OnnxrayError
 from ..graph.metadata import picture_settings
+from ..support.caller import warn_caller
 from ..support.choice import alternatives
 from ..support.schema import decoded, typed
 from .pictures import Picture, centre_crop, read_picture
@@ -237,4 +237,4 @@ def _size(value: Any) -> tuple[int, int] | None:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=3)
+    warn_caller(message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,6 +11,7 @@ from typing import Any
 from ..errors import InputError
 from ..graph.metadata import FEATURES, entry
 from ..graph.model import Model
+from ..support.caller import warn_caller
 
 __all__ = ["CLASSES", "FIRST_ROWS", "Columns", "columns_of", "is_number"]
 
@@ -45,7 +45,7 @@ def columns_of(path: Path, names: Sequence[str], rows: Sequence[Sequence[Any]], 
     if index in wanted or (not wanted and width == len(names)):
         index = None
     if index is not None:
-        warnings.warn(f"{path}: the column {index!r} counts the rows, and is left out", UserWarning, stacklevel=2)
+        warn_caller(f"{path}: the column {index!r} counts the rows, and is left out")
     kept = [name for name in names if name != index]
     _check_names(path, kept, wanted)
     label = next((name for name in CLASSES if name in kept and name not in wanted), None)

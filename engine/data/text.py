@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -12,6 +11,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..optional import import_extra
+from ..support.caller import warn_caller
 from ..support.damaged import readable
 
 __all__ = ["SubwordTokenizer", "Token", "read_tokenizer", "tokens_of", "word_groups"]
@@ -83,9 +83,8 @@ class SubwordTokenizer:
             found = self._encode(text, pair)
         finally:
             self.tokenizer.no_truncation()
-        warnings.warn(
-            f"the text has {tokens} tokens, special ones included, and {limit} of them are taken; the rest is left out",
-            stacklevel=4,
+        warn_caller(
+            f"the text has {tokens} tokens, special ones included, and {limit} of them are taken; the rest is left out"
         )
         return found
 
@@ -99,7 +98,7 @@ class SubwordTokenizer:
         if words:
             first, *others = dict.fromkeys(words)
             more = f" and for {len(others)} others" if others else ""
-            warnings.warn(f"the tokenizer has no token for {first!r}{more}; the model gets {name} there", stacklevel=4)
+            warn_caller(f"the tokenizer has no token for {first!r}{more}; the model gets {name} there")
 
     def _padded(self, found: Any, length: int | None) -> Any:
         if length is None or len(found) >= length:

@@ -173,10 +173,10 @@ class Explainer:
             few = self._reader(given.batch.take(rows))
             return not_zero(other.run(few, Settled(score, sums.settled[rows]))[2].values.values())
 
-        warn_of_gap(found.provenance, stacklevel=3)
+        warn_of_gap(found.provenance)
         controls = control_maps(self.method, runs.model, runs.score, runs.ruled)
         faults = faults_of(sums.values.values(), found.score, self.method, controls, is_not_zero)
-        warn_of(faults, found.method, len(found.score), stacklevel=3)
+        warn_of(faults, found.method, len(found.score))
         return replace(found, provenance={**found.provenance, **as_provenance(faults)}) if faults else found
 
     @property

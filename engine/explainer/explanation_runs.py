@@ -36,6 +36,7 @@ from ..graph.placed_nodes import CPU, Placement, operators
 from ..loading.load import load
 from ..methods import Method, method_named
 from ..runtime import OpenSession, Provider, blaming_model
+from ..support.caller import warn_caller
 from ..support.processor import cores
 from .assemble import Described, attribution_of, described
 
@@ -94,7 +95,7 @@ class ExplanationRuns:
         missing = partial(score.missing, scores=scores)
         sums = opened.finish(run_samples(opened.session, plan, batch, wanted, rows, progress, keep, missing))
         if remark := score.remark(sums.settled):
-            warnings.warn(remark, UserWarning, stacklevel=2)
+            warn_caller(remark)
         told = score.told(sums.settled, scores)
         about = replace(opened.about, explained=score.explained(told, scores))
         return attribution_of(plan, self.method, given, told, sums, about), given, sums
@@ -261,7 +262,7 @@ def open_runs(
     where, name = backend.providers(providers), str(row_scores(model, score).name)
     limit, note = parse_memory(memory), note_of(model, name) if credited.inputs else None
     if note:
-        warnings.warn(note, UserWarning, stacklevel=3)
+        warn_caller(note)
     finder = ScoreFinder(model, score, where if backend.in_process else None, threads)
     runs = ExplanationRuns(
         model, made, score, credited, laid, backend, where, threads, limit, note, finder, optimization

@@ -17,6 +17,7 @@ from ..attribution.scores import Score
 from ..attribution.state_inputs import carried_states, state_inputs, zero_states
 from ..data.chunks import Chunks
 from ..errors import InputError
+from ..support.caller import warn_caller
 from .explainer import Explainer
 
 __all__ = ["ExplainedChunks", "explain_chunks"]
@@ -56,7 +57,7 @@ def explain_chunks(
         warnings.simplefilter("always")
         found = run.joined(progress) if at == "all" else run.chosen(at, progress)
     for text, category in {str(one.message): one.category for one in told}.items():
-        warnings.warn(text, category, stacklevel=2)
+        warn_caller(text, category)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from ..data.preprocess import Preprocess
 from ..drawing import heatmap
 from ..errors import InputError
 from ..samples.sample import Sample, Samples
+from ..support.caller import warn_caller
 from .chosen_target import LABEL, ChosenTarget
 from .explainers import SharedMemory
 from .masks import Masks
@@ -161,7 +161,7 @@ class Pair:
         """The candidate's input: the reference's own arrays, unless it carries another preprocessing of pictures."""
         other, own = self.candidate.preprocess, given.preprocess
         if own is not None and other is not None and other != own:
-            warnings.warn(f"the candidate has a preprocessing of its own: {other} and {own}", UserWarning, stacklevel=2)
+            warn_caller(f"the candidate has a preprocessing of its own: {other} and {own}")
             return self.candidate.prepared(raw)
         names = [str(value.name) for value in self.candidate.model.inputs]
         return self.candidate.prepared(dict(zip(names, given.batch.feeds.values(), strict=True)))

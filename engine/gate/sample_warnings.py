@@ -54,7 +54,7 @@ def warnings_of(side: str) -> Iterator[None]:
             yield
     finally:
         for one in told:
-            warnings.warn(f"{side}: {one.message}", one.category, stacklevel=3)
+            warn_caller(f"{side}: {one.message}", one.category)
 
 
 @contextmanager

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import keyword
-import warnings
 from collections.abc import Iterable, Mapping
 
 import onnx_ir as ir
+
+from ..support.caller import warn_caller
 
 __all__ = ["forget_shapes", "recall_shapes"]
 
@@ -48,9 +49,7 @@ def recall_shapes(program: ir.Model, declared: Mapping[ir.Value, ir.Shape]) -> b
         if value.shape is None or list(merged) != list(value.shape):
             value.shape, found = merged, True
     if wrong:
-        warnings.warn(
-            f"the file declares {_listed(wrong)}; what its operators compute counts", UserWarning, stacklevel=4
-        )
+        warn_caller(f"the file declares {_listed(wrong)}; what its operators compute counts")
     return found
 
 

@@ -131,8 +131,11 @@ def test_what_stands_between_gradient_and_map() -> None:
 def test_examples_are_named_and_keep_what_is_theirs() -> None:
     x = DENSE.x(4)
     x[[1, 3]] = 0
-    with pytest.warns(UserWarning, match="the input-x-gradient map of examples 1, 3 is zero everywhere: the input is"):
+    with pytest.warns(
+        UserWarning, match="the input-x-gradient map of examples 1, 3 is zero everywhere: the input is"
+    ) as warned:
         found = onnxray.explain(DENSE.proto(), x, "input-x-gradient", target=0)
+    assert [one.filename for one in warned] == [__file__]  # not a line of the package's own
     assert [row for row, _ in found.provenance["faults"]] == [1, 3]
     assert [row for row, _ in found[2:].provenance["faults"]] == [1]
     assert "faults" not in found[0].provenance
