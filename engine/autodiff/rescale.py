@@ -33,15 +33,15 @@ from .differences_of_quotients import normalised, quotient, softened
 from .maxima import larger, pooled
 from .registry import NO_GRADIENT, Gradients, Overlay, Rule, as_rule
 from .relu_policies import ACTIVATIONS
-from .streams import Stream
+from .streams import Stream, numbers_of
 
 __all__ = ["Rescale"]
 
 _LINEAR = PASSING | {
-    *("Add", "AveragePool", "BatchNormalization", "Concat", "Conv", "ConvTranspose", "CumSum", "DepthToSpace"),
-    *("DequantizeLinear", "Einsum", "Expand", "Gather", "GatherElements", "GatherND", "Gemm", "GlobalAveragePool"),
-    *("MatMul", "Mean", "Mul", "Neg", "Pad", "ReduceMean", "ReduceSum", "Resize", "Slice", "SpaceToDepth", "Split"),
-    *("Sub", "Sum", "Tile", "Trilu", "Upsample"),
+    *("Add", "AveragePool", "BatchNormalization", "CastLike", "Concat", "Conv", "ConvTranspose", "CumSum"),
+    *("DepthToSpace", "DequantizeLinear", "Einsum", "Expand", "Gather", "GatherElements", "GatherND", "Gemm"),
+    *("GlobalAveragePool", "MatMul", "Mean", "Mul", "Neg", "Pad", "ReduceMean", "ReduceSum", "Resize", "Slice"),
+    *("SpaceToDepth", "Split", "Sub", "Sum", "Tile", "Trilu", "Upsample"),
 }
 _BILINEAR = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul", "Mul"})
 _CURVED = frozenset(
@@ -58,9 +58,14 @@ _EXACT = as_rule(_refused, "the registry's own")  # stands for it while a rule i
 
 @dataclass(frozen=True)
 class Rescale(Overlay):
-    """The rules of DeepLIFT with a reference, for nodes that select the score, too; of these others are exact."""
+    """The rules of DeepLIFT with a reference, for nodes that select the score, too; of these others are exact.
+
+    ``moved`` are the names of the values that differ there: zeros in the shape of an input are computed again, and do
+    not.
+    """
 
     reference: Stream = field(default_factory=Stream)
+    moved: frozenset[str] = frozenset()
 
     def rule(self, node: ir.Node) -> Rule | None:
         return self._found(node, as_rule(_refused))
@@ -71,14 +76,14 @@ class Rescale(Overlay):
     def _found(self, node: ir.Node, otherwise: Rule | None) -> Rule | None:
         if (node.domain, node.op_type) in NO_GRADIENT:
             return None
-        moving = [self._varies(value) for value in node.inputs]
-        if not any(moving):
+        if not any(map(self._varies, numbers_of(node))):
             return None
+        moving = [self._varies(value) for value in node.inputs]
         found = self._chosen(node, moving) if node.domain == "" else None
         return None if found is _EXACT else found or otherwise
 
     def _varies(self, value: ir.Value | None) -> bool:
-        return value is not None and self.reference(value) is not value
+        return value is not None and value.name in self.moved
 
     def _chosen(self, node: ir.Node, moving: list[bool]) -> Rule | None:
         op = node.op_type  # whole numbers are sizes and places, of which a difference is none

@@ -9,7 +9,7 @@ from ..autodiff.one_row import add_stream_of_one_row
 from ..autodiff.paths import depends_on, path_nodes
 from ..autodiff.registry import FLOWS
 from ..autodiff.rescale import Rescale
-from ..autodiff.streams import add_stream
+from ..autodiff.streams import add_stream, moved_values
 from ..errors import UnsupportedOperator
 from .base import EmitContext, Emitted, Method
 from .baseline import Baseline, check_baseline
@@ -40,13 +40,15 @@ class DeepLift(Method):
         g.prefix = "reference"
         constants = {name: baseline_value(g, x, self.baseline, context.explained[name]) for name, x in given.items()}
         _refuse_subgraphs(context)
+        moved = moved_values(g, given.values())
         score, settled, reference = context.differentiable_score, context.settled, None
         if all(about.batch == 0 for about in context.explained.values()):
             reference = add_stream_of_one_row(g, {x: constants[name] for name, x in given.items()}, score, settled)
         if reference is None:
             starts = {x: g.expand_like(constants[name], x) for name, x in given.items()}
             reference = add_stream(g, starts | {settled: settled}, [score])
-        multipliers, activations = context.gradients(Rescale("rescale", reference=reference))
+        rules = Rescale("rescale", reference=reference, moved=moved)
+        multipliers, activations = context.gradients(rules)
         change = g.Sub(score, reference(score))
         total = {name: g.Mul(g.Sub(x, constants[name]), multipliers[name]) for name, x in given.items()}
         return Emitted(total, activations, change)
