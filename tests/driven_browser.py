@@ -35,6 +35,7 @@ def driven(downloads: Path, *flags: str) -> Iterator[Any]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     driver = webdriver.Chrome(options, webdriver.ChromeService(str(DRIVER)))
+    driver.set_script_timeout(300)  # the default of 30 s is too short on a crowded machine
     try:
         yield driver
     finally:
@@ -51,7 +52,7 @@ def wide(chrome: Any, width: int) -> None:
 
 def soon(whether: Callable[[], Any]) -> Any:
     """What a function gives as soon as it gives anything."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not (found := whether()):
         assert time.monotonic() < until
         time.sleep(0.05)
