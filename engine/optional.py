@@ -18,7 +18,6 @@ EXTRAS = {  # all others: gate
     "dask": "dask",
     "distributed": "dask",
     "fsspec": "remote",
-    "pebble": "run",
     "pyarrow": "parquet",
     "pythonjsonlogger": "serve",
     "quantus": "quantus",

@@ -22,7 +22,7 @@ RUN = """const [file, inputs, outputs] = arguments, done = arguments[arguments.l
 const bytes = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer;
 async function run() {
   const ort = await import("./onnxruntime-web.js"), kinds = { float32: Float32Array, int64: BigInt64Array };
-  const whole = async (name) => (await fetch(name)).arrayBuffer();
+  const whole = async (name) => (await fetch(name, { cache: "no-store" })).arrayBuffer();
   Object.assign(ort.env.wasm, { numThreads: 1, wasmBinary: await whole("onnxruntime-web.wasm") });
   const model = new Uint8Array(await whole(file)), options = { executionProviders: ["wasm"], logSeverityLevel: 3 };
   const session = await ort.InferenceSession.create(model, options);

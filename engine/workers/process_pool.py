@@ -3,50 +3,96 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+from collections import Counter
 from collections.abc import Collection, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from threading import Thread
 from typing import Any
 
 from ..errors import RuntimeUnavailable
-from ..optional import import_extra
 from .dispatch import AHEAD, Executor, Work, WorkerDied
 
 __all__ = ["ProcessPool"]
 
 UNGUARDED = "in a script, call this below if __name__ == '__main__': each of them imports the script"
+TRIES = 3  # processes in a row that end before they take any work
 
 
 class ProcessPool(Executor):
-    """So many processes, by pebble: the standard library's pool is lost with its first worker that dies."""
+    """So many pools of one process each.
+
+    A process that is killed may leave a lock of its pool's pipes taken for ever. No other process waits for that lock,
+    and a new pool takes the place of its own.
+    """
 
     def __init__(self, workers: int) -> None:
-        self._workers, self._pebble = workers, import_extra("pebble")
-        context = multiprocessing.get_context("spawn")
-        self._pool: Any = self._pebble.ProcessPool(workers, initializer=_leave_signals, context=context)
+        self._places = [_Place() for _ in range(workers)]
+        self._taken: dict[Future[Any], tuple[_Place, Any]] = {}
+        self._never_began = 0
 
     def __exit__(self, *problem: object) -> None:
-        self._pool.__exit__(*problem)
+        for place in self._places:
+            place.pool.shutdown(wait=False, cancel_futures=True)
+        for place in self._places:
+            place.pool.shutdown()
 
     def most(self) -> int:
-        return AHEAD * self._workers
+        return AHEAD * len(self._places)
 
     def submit(self, work: Work[Any]) -> Future[Any]:
-        return self._pool.schedule(work[0], args=work[1])
+        pieces = Counter(place for place, _ in self._taken.values())
+        place = min(self._places, key=lambda one: pieces[one])
+        future = place.submit(work)
+        self._taken[future] = place, place.began
+        return future
 
     def finished(self, flying: Collection[Future[Any]]) -> Iterable[Future[Any]]:
         return wait(flying, return_when=FIRST_COMPLETED).done
 
     def result(self, future: Future[Any]) -> Any:
+        _, began = self._taken.pop(future)
         try:
             return future.result()
-        except self._pebble.ProcessExpired as error:
-            raise WorkerDied from error
         except BrokenProcessPool as error:
-            raise RuntimeUnavailable(f"the worker processes ended as they began: {UNGUARDED}") from error
+            self._never_began = 0 if began.value else self._never_began + 1
+            if self._never_began >= TRIES:
+                raise RuntimeUnavailable(f"the worker processes ended as they began: {UNGUARDED}") from error
+            raise WorkerDied from error
 
 
-def _leave_signals() -> None:
-    """Ctrl-C goes to every process of a terminal; the first one decides."""
+class _Place:
+    """A pool of one process, and another one after its death. ``began.value``: the process came as far as its work."""
+
+    def __init__(self) -> None:
+        self.open()
+
+    def open(self) -> None:
+        """A new pool, whose process starts with its first piece."""
+        context = multiprocessing.get_context("spawn")
+        self.began: Any = context.Value("b", 0, lock=False)  # without a lock, which a dead process might hold
+        self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(self.began,))
+
+    def submit(self, work: Work[Any]) -> Future[Any]:
+        try:
+            return self.pool.submit(work[0], *work[1])
+        except BrokenProcessPool:
+            self.open()
+            return self.pool.submit(work[0], *work[1])
+
+
+def _begin(began: Any) -> None:
+    """Ctrl-C goes to every process of a terminal; the first one decides, and none outlives it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+    began.value = 1
+
+
+def _end_with_parent() -> None:
+    """A worker of a parent that was killed would wait for its next piece for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -40,7 +40,7 @@ def command(folder: Path) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here, by which the page asks")
 def test_the_page_runs(tmp_path: Path) -> None:
-    late("pebble", "pyarrow", "matplotlib")
+    late("pyarrow", "matplotlib")
     first, *blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     assert "pip install 'onnxray[cpu,serve,run]'" in first
     script = "set -eu -o pipefail -m\ntrap 'kill %1 2>/dev/null || true' EXIT\n" + "\n".join(blocks)
