@@ -9,12 +9,11 @@ from typing import Any, Protocol, TypeVar
 
 from .piece import Piece
 
-__all__ = ["AHEAD", "Executor", "Task", "Work", "WorkerDied", "dispatch", "in_this_process"]
+__all__ = ["Executor", "Task", "Work", "WorkerDied", "dispatch", "in_this_process"]
 
 T = TypeVar("T")
 
 LIVES = 2  # workers that may die of a piece before it is split, or its only sample is set aside
-AHEAD = 2  # shards in hand for each worker, so that none waits for its next
 
 Work = tuple[Callable[..., T], tuple[Any, ...]]  # a function that can be called anywhere, and its arguments
 Task = Callable[[Piece], Work[T]]
@@ -22,7 +21,11 @@ Stopped = Callable[[], bool]
 
 
 class WorkerDied(Exception):
-    """A worker ended before it had a result."""
+    """A worker ended before it had a result; not ``of_work`` if it had not begun with any."""
+
+    def __init__(self, *, of_work: bool = True) -> None:
+        super().__init__()
+        self.of_work = of_work
 
 
 class Executor(AbstractContextManager["Executor"], Protocol):
@@ -80,8 +83,8 @@ def dispatch(
             try:
                 yield executor.result(future)
                 continue
-            except WorkerDied:
-                deaths[piece] += 1
+            except WorkerDied as death:
+                deaths[piece] += death.of_work
             if (done := written(piece)) is not None:  # the worker died after its work, or of another's
                 yield done
             elif deaths[piece] < LIVES:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections import Counter
 from collections.abc import Collection, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -13,7 +12,7 @@ from threading import Thread
 from typing import Any
 
 from ..errors import RuntimeUnavailable
-from .dispatch import AHEAD, Executor, Work, WorkerDied
+from .dispatch import Executor, Work, WorkerDied
 
 __all__ = ["ProcessPool"]
 
@@ -22,7 +21,7 @@ TRIES = 3  # processes in a row that end before they take any work
 
 
 class ProcessPool(Executor):
-    """So many pools of one process each.
+    """So many pools of one process each, with one piece in hand: what a process dies of is known.
 
     A process that is killed may leave a lock of its pool's pipes taken for ever. No other process waits for that lock,
     and a new pool takes the place of its own.
@@ -30,37 +29,36 @@ class ProcessPool(Executor):
 
     def __init__(self, workers: int) -> None:
         self._places = [_Place() for _ in range(workers)]
-        self._taken: dict[Future[Any], tuple[_Place, Any]] = {}
+        self._at_work: dict[Future[Any], _Place] = {}
         self._never_began = 0
 
     def __exit__(self, *problem: object) -> None:
         for place in self._places:
-            place.pool.shutdown(wait=False, cancel_futures=True)
+            place.pool.shutdown(wait=False)  # all at once
         for place in self._places:
             place.pool.shutdown()
 
     def most(self) -> int:
-        return AHEAD * len(self._places)
+        return len(self._places)
 
     def submit(self, work: Work[Any]) -> Future[Any]:
-        pieces = Counter(place for place, _ in self._taken.values())
-        place = min(self._places, key=lambda one: pieces[one])
+        place = next(one for one in self._places if one not in self._at_work.values())
         future = place.submit(work)
-        self._taken[future] = place, place.began
+        self._at_work[future] = place
         return future
 
     def finished(self, flying: Collection[Future[Any]]) -> Iterable[Future[Any]]:
         return wait(flying, return_when=FIRST_COMPLETED).done
 
     def result(self, future: Future[Any]) -> Any:
-        _, began = self._taken.pop(future)
+        began = self._at_work.pop(future).began.value
+        self._never_began = 0 if began else self._never_began + 1
         try:
             return future.result()
         except BrokenProcessPool as error:
-            self._never_began = 0 if began.value else self._never_began + 1
             if self._never_began >= TRIES:
                 raise RuntimeUnavailable(f"the worker processes ended as they began: {UNGUARDED}") from error
-            raise WorkerDied from error
+            raise WorkerDied(of_work=bool(began)) from error
 
 
 class _Place:

@@ -10,9 +10,11 @@ from typing import Any
 
 from ..errors import RuntimeUnavailable
 from ..optional import import_extra
-from .dispatch import AHEAD, Executor, Work, WorkerDied
+from .dispatch import Executor, Work, WorkerDied
 
 __all__ = ["RayTasks"]
+
+AHEAD = 2  # shards in hand for each worker, so that none waits for its next
 
 
 class RayTasks(Executor):

@@ -17,7 +17,7 @@ import pytest
 from onnxray.models import path
 from onnxray.runs.pieces import pieces_in
 from onnxray.runs.run_shard import PieceDone
-from onnxray.workers.dispatch import dispatch
+from onnxray.workers.dispatch import WorkerDied, dispatch
 from onnxray.workers.executor_named import executor_named
 from onnxray.workers.piece import Piece
 from PIL import Image
@@ -66,6 +66,36 @@ def test_the_poison_is_found_and_the_rest_is_done(name: str, tmp_path: Path, mon
     assert aside == [Piece(POISON, POISON + 1)]
     assert sorted(k for one in done for k in range(one.piece.start, one.piece.stop)) == list(range(12))
     assert sorted([*pieces_in(tmp_path), *aside]) == sorted(one.piece for one in done)
+
+
+class EndsAsItBegins:
+    """One worker, whose first four processes end before they take any work."""
+
+    def __init__(self) -> None:
+        self.left = 4
+
+    def most(self) -> int:
+        return 1
+
+    def submit(self, work: Any) -> Any:
+        return lambda: work[0](*work[1])
+
+    def finished(self, flying: Any) -> list[Any]:
+        return list(flying)
+
+    def result(self, future: Any) -> Any:
+        if self.left:
+            self.left -= 1
+            raise WorkerDied(of_work=False)
+        return future()
+
+
+def test_no_piece_is_blamed_for_a_worker_that_never_began() -> None:
+    executor: Any = EndsAsItBegins()
+    pieces, told = [Piece(0, 1), Piece(1, 3)], lambda piece: None
+    task: Any = lambda piece: (lambda one: one, (piece,))  # noqa: E731
+    found = dispatch(pieces, task, lambda: False, executor=executor, batch=1, written=told, set_aside=told)
+    assert list(found) == pieces
 
 
 @pytest.mark.slow
@@ -165,12 +195,13 @@ def test_a_picture_that_crashes_the_decoder_is_one_row(tmp_path: Path, monkeypat
 
 @pytest.mark.slow
 def test_a_script_that_its_workers_would_run_again_says_so(tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.zeros((2, 1, 28, 28), np.float32))
+    np.save(tmp_path / "x.npy", np.zeros((1, 1, 28, 28), np.float32))
     digits = str(path("digits.onnx"))
     (tmp_path / "script.py").write_text(f"import onnxray\nonnxray.run({digits!r}, 'x.npy', 'maps', workers=1)")
     ended = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 1
     assert "call this below if __name__ == '__main__'" in ended.stderr.splitlines()[-1]
+    assert not pieces_in(tmp_path / "maps")  # the only sample is not to blame
 
 
 @pytest.mark.slow
