@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ..graph.traversal import DependsOn
+from ..graph.traversal import DependsOn, numbers_read
 from .layers import LinearLayer
 
 __all__ = ["LayerFinder"]
@@ -18,11 +18,11 @@ _ELEMENTWISE = frozenset(
 
 
 class LayerFinder:
-    """Finds the layers of one graph; it keeps which values depend on the model's inputs, and on a layer."""
+    """Finds the layers of one graph; it keeps which numbers depend on those of the model's inputs, and on a layer's."""
 
     def __init__(self) -> None:
-        self.varies = DependsOn(ir.Value.is_graph_input)
-        self._behind_layer = DependsOn(lambda value: self._has_weights(value.producer()))
+        self.varies = DependsOn(ir.Value.is_graph_input, numbers_read)
+        self._behind_layer = DependsOn(lambda value: self._has_weights(value.producer()), numbers_read)
 
     def layer_of(self, last: ir.Node) -> LinearLayer | None:
         """The layer whose result leaves by a node; None where the node is none's, or goes on with another."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
-from ..graph.traversal import inputs_of
+from ..graph.traversal import inputs_of, numbers_read
 from .registry import NO_GRADIENT, Overlay
 
 __all__ = ["depends_on", "path_nodes", "reached_nodes", "stops"]
@@ -16,7 +16,7 @@ def depends_on(graph: ir.Graph, wrt: Iterable[ir.Value], overlay: Overlay | None
     """Every value that depends on one of ``wrt`` through operators that have a gradient, if only by an overlay."""
     found = set(wrt)
     for node in graph:
-        if _passes(node, overlay) and any(v in found for v in inputs_of(node)):
+        if _passes(node, overlay) and any(v in found for v in numbers_read(node)):
             found.update(node.outputs)
     return found
 

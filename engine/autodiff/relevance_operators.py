@@ -18,9 +18,9 @@ PASSED = frozenset(
     | {"Swish", "Tanh", "ThresholdedRelu"}
 )
 MOVES = frozenset(
-    {"Cast", "Concat", "DepthToSpace", "DequantizeLinear", "Dropout", "Expand", "Flatten", "Gather", "GatherElements"}
-    | {"GatherND", "Identity", "Pad", "QuantizeLinear", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze"}
-    | {"Tile", "Transpose", "Unsqueeze"}
+    {"Cast", "CastLike", "Concat", "DepthToSpace", "DequantizeLinear", "Dropout", "Expand", "Flatten", "Gather"}
+    | {"GatherElements", "GatherND", "Identity", "Pad", "QuantizeLinear", "Reshape", "Slice", "SpaceToDepth", "Split"}
+    | {"Squeeze", "Tile", "Transpose", "Unsqueeze"}
 )
 KEPT = MOVES | {
     *("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LeakyRelu", "MaxPool", "Mean", "Neg", "PRelu", "Relu"),

@@ -28,12 +28,13 @@ from ..errors import UnsupportedOperator
 from ..graph.builder import GraphBuilder
 from ..graph.model import is_float
 from ..graph.moving_operators import PASSING
+from ..graph.traversal import numbers_read
 from .differences import Ends, quantised
 from .differences_of_quotients import normalised, quotient, softened
 from .maxima import larger, pooled
 from .registry import NO_GRADIENT, Gradients, Overlay, Rule, as_rule
 from .relu_policies import ACTIVATIONS
-from .streams import Stream, numbers_of
+from .streams import Stream
 
 __all__ = ["Rescale"]
 
@@ -60,12 +61,11 @@ _EXACT = as_rule(_refused, "the registry's own")  # stands for it while a rule i
 class Rescale(Overlay):
     """The rules of DeepLIFT with a reference, for nodes that select the score, too; of these others are exact.
 
-    ``moved`` are the names of the values that differ there: zeros in the shape of an input are computed again, and do
-    not.
+    ``moves`` tells which values differ there: zeros in the shape of an input are computed again, and do not.
     """
 
     reference: Stream = field(default_factory=Stream)
-    moved: frozenset[str] = frozenset()
+    moves: Callable[[ir.Value | None], bool] = field(default=lambda value: False)
 
     def rule(self, node: ir.Node) -> Rule | None:
         return self._found(node, as_rule(_refused))
@@ -76,14 +76,11 @@ class Rescale(Overlay):
     def _found(self, node: ir.Node, otherwise: Rule | None) -> Rule | None:
         if (node.domain, node.op_type) in NO_GRADIENT:
             return None
-        if not any(map(self._varies, numbers_of(node))):
+        if not any(map(self.moves, numbers_read(node))):
             return None
-        moving = [self._varies(value) for value in node.inputs]
+        moving = [self.moves(value) for value in node.inputs]
         found = self._chosen(node, moving) if node.domain == "" else None
         return None if found is _EXACT else found or otherwise
-
-    def _varies(self, value: ir.Value | None) -> bool:
-        return value is not None and value.name in self.moved
 
     def _chosen(self, node: ir.Node, moving: list[bool]) -> Rule | None:
         op = node.op_type  # whole numbers are sizes and places, of which a difference is none

@@ -5,7 +5,7 @@ The float32 shadow of a quantised model is one; a pass from other inputs, such a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -14,7 +14,7 @@ from ..graph.builder import GraphBuilder
 from ..graph.traversal import inputs_of
 from .paths import path_nodes
 
-__all__ = ["Stream", "add_stream", "moved_values", "numbers_of", "shared_values"]
+__all__ = ["Stream", "add_stream", "shared_values"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,22 +54,6 @@ def add_stream(
 def shared_values(g: GraphBuilder, instead: Mapping[ir.Value, object], of: Sequence[ir.Value]) -> list[ir.Value]:
     """The values that a stream would share with the model."""
     return [value for value in _copied(g, instead, of)[1] if value not in instead]
-
-
-def moved_values(g: GraphBuilder, starts: Iterable[ir.Value]) -> frozenset[str]:
-    """The names of the values that other numbers in the place of ``starts`` change; sizes and types they do not."""
-    moved = set(starts)
-    for node in g.graph:
-        if not moved.isdisjoint(numbers_of(node)):
-            moved.update(node.outputs)
-    return frozenset(str(value.name) for value in moved)
-
-
-def numbers_of(node: ir.Node) -> Sequence[ir.Value | None]:
-    """The inputs of a node whose numbers count."""
-    if node.domain == "" and node.op_type in ("Shape", "Size"):
-        return ()
-    return node.inputs[:1] if node.domain == "" and node.op_type == "CastLike" else list(inputs_of(node))
 
 
 def _copied(

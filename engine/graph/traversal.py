@@ -6,18 +6,21 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 import onnx_ir as ir
 
-__all__ = ["DependsOn", "ancestors", "depends_on_inputs", "inputs_of", "subgraphs"]
+__all__ = ["DependsOn", "ancestors", "depends_on_inputs", "inputs_of", "numbers_read", "subgraphs"]
 
 
 class DependsOn:
     """Whether values depend on some that a test picks, themselves included.
 
     It keeps what it finds, so that it visits every value of a graph once; the graph may grow meanwhile, but what a node
-    reads may not change.
+    reads may not change. ``reads`` are the inputs of a node that count.
     """
 
-    def __init__(self, picks: Callable[[ir.Value], bool]) -> None:
+    def __init__(
+        self, picks: Callable[[ir.Value], bool], reads: Callable[[ir.Node], Iterable[ir.Value]] | None = None
+    ) -> None:
         self._picks = picks
+        self._reads = reads or inputs_of
         self._found: dict[ir.Value, bool] = {}
 
     def __call__(self, value: ir.Value | None) -> bool:
@@ -35,7 +38,7 @@ class DependsOn:
         if value in self._found:
             return []
         maker = value.producer()
-        reads = [] if maker is None else list(inputs_of(maker))
+        reads = [] if maker is None else list(self._reads(maker))
         told = self._picks(value) or any(self._found.get(one) for one in reads)
         unknown = [] if told else [one for one in reads if one not in self._found]
         if not unknown:
@@ -69,6 +72,13 @@ def inputs_of(node: ir.Node) -> Iterator[ir.Value]:
         yield from graph.outputs
         for inner in graph:
             yield from inputs_of(inner)
+
+
+def numbers_read(node: ir.Node) -> Iterator[ir.Value]:
+    """The values that a node reads for their numbers: of some it reads the shape or the type alone."""
+    sizes = node.op_type in ("Shape", "Size", "CastLike") and node.domain == ""
+    read = node.inputs[: int(node.op_type == "CastLike")] if sizes else inputs_of(node)
+    yield from (value for value in read if value is not None)
 
 
 def subgraphs(node: ir.Node) -> Iterator[ir.Graph]:

@@ -9,8 +9,9 @@ from ..autodiff.one_row import add_stream_of_one_row
 from ..autodiff.paths import depends_on, path_nodes
 from ..autodiff.registry import FLOWS
 from ..autodiff.rescale import Rescale
-from ..autodiff.streams import add_stream, moved_values
+from ..autodiff.streams import add_stream
 from ..errors import UnsupportedOperator
+from ..graph.traversal import DependsOn, numbers_read
 from .base import EmitContext, Emitted, Method
 from .baseline import Baseline, check_baseline
 from .blurred import baseline_value
@@ -40,15 +41,14 @@ class DeepLift(Method):
         g.prefix = "reference"
         constants = {name: baseline_value(g, x, self.baseline, context.explained[name]) for name, x in given.items()}
         _refuse_subgraphs(context)
-        moved = moved_values(g, given.values())
         score, settled, reference = context.differentiable_score, context.settled, None
         if all(about.batch == 0 for about in context.explained.values()):
             reference = add_stream_of_one_row(g, {x: constants[name] for name, x in given.items()}, score, settled)
         if reference is None:
             starts = {x: g.expand_like(constants[name], x) for name, x in given.items()}
             reference = add_stream(g, starts | {settled: settled}, [score])
-        rules = Rescale("rescale", reference=reference, moved=moved)
-        multipliers, activations = context.gradients(rules)
+        moves = DependsOn({*given.values()}.__contains__, numbers_read)
+        multipliers, activations = context.gradients(Rescale("rescale", reference=reference, moves=moves))
         change = g.Sub(score, reference(score))
         total = {name: g.Mul(g.Sub(x, constants[name]), multipliers[name]) for name, x in given.items()}
         return Emitted(total, activations, change)

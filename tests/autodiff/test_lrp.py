@@ -49,6 +49,21 @@ def test_a_bias_behind_the_product_is_of_its_layer() -> None:
     assert distance(found.values, dense_relevance(x, 1)) <= TOLERANCE
 
 
+@pytest.mark.parametrize("number", ["CastLike(two, x)", "Expand(two, size)"])
+def test_a_number_in_the_type_or_shape_of_the_input_is_constant(number: str) -> None:
+    """A product of two values that depend on the input would give half of the relevance to each."""
+    x = DENSE.x()
+    scaled = model(
+        f"""net (float[N, 6] x) => (float[N, 4] y) {{
+            size = Shape(x)  c = {number}  d = Div(x, c)  z = Mul(d, c)
+            h = Gemm(z, A, a)  r = Relu(h)  y = Gemm(r, B, b)
+        }}""",
+        DENSE.weights | {"two": np.array(2, np.float32)},
+    )
+    found = onnxray.explain(scaled, x, "input-x-gradient", target=1, rules=RULE)
+    assert distance(found.values, dense_relevance(x, 1)) <= TOLERANCE
+
+
 def test_a_batch_normalisation_is_of_its_layer() -> None:
     """Conv and BatchNormalization have the relevance of the Conv that they are together."""
     scale, bias, mean, var = (np.abs(normal(5, seed=seed)) + 0.5 for seed in range(4))
