@@ -28,12 +28,19 @@ from ..loading.load import load
 from ..loading.saving import write_model
 from .flatten_options import flatten_options
 from .options import LabelsFile, ModelFile, Preset, Setup
-from .save_quantised import Quantising, Quantize
 from .terminal import print_table, say
 
 __all__ = ["save"]
 
 MOST = 16  # numbers of a target that are printed
+Quantize = Annotated[
+    list[Path] | None,
+    Option(
+        metavar="DATA",
+        help="Quantise the forward pass to 8 bits, with ranges from this data (as compare takes it; repeat it for "
+        "several), and print size and loss of agreement. Gradients stay in float32. Needs the extra [gate].",
+    ),
+]
 
 
 @flatten_options
@@ -87,6 +94,8 @@ def save(
     names = read_labels(labels) if labels else None
     made, lines, wanted = _made(source, explainer, setup.score, target, names)
     if quantize:
+        from .save_quantised import Quantising  # which needs the gate
+
         small = Quantising(source, explainer, setup, quantize, options)
         made, lines, wanted = _made(small.model, small.explainer, setup.score, target, names)
         lines += small.lines(explainer.exported(), made)

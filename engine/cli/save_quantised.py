@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import onnx_ir as ir
-from typer import Option
 
 from ..errors import InputError
 from ..explainer import Explainer
@@ -19,16 +18,8 @@ from ..graph.model import Model
 from ..optional import MEASURING, need_all
 from .options import Setup
 
-__all__ = ["Quantising", "Quantize"]
+__all__ = ["Quantising"]
 
-Quantize = Annotated[
-    list[Path] | None,
-    Option(
-        metavar="DATA",
-        help="Quantise the forward pass to 8 bits, with ranges from this data (as compare takes it; repeat it for "
-        "several), and print size and loss of agreement. Gradients stay in float32. Needs the extra [gate].",
-    ),
-]
 LEAST = DEFAULT_CALIBRATED["calibrated"]
 MEGA = 1e6
 
