@@ -6,22 +6,19 @@ import base64
 import hashlib
 import os
 import tarfile
-import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from typing import IO
 
 from ..errors import InputError, RuntimeUnavailable
-from ..support.writing import make_folder, staged
+from ..support.writing import check_outputs, write_bytes
 
 __all__ = ["PINNED", "Release", "runtime_files"]
 
 PACKAGE = "onnxruntime-web"
 REGISTRY = "https://registry.npmjs.org"  # npm_config_registry names another, as for npm
 LIMIT = 256 << 20  # bytes of a tarball
-PIECE = 1 << 20
 WAIT = 60  # seconds without an answer
 
 
@@ -78,29 +75,25 @@ def runtime_files(given: Path | None = None, download: bool = False, release: Re
     """
     if given is not None:
         return _read(given, release)
+    if (found := _installed(release)) is not None:
+        return found
     kept = _cache() / release.tarball
-    here = next((place for place in _modules() if _is_of(place, release)), None)
-    if here is None and not kept.is_file():
+    if not kept.is_file():
         if not download:
             raise RuntimeUnavailable(
                 f"{PACKAGE} {release.version} is not here: add --download to fetch it from the npm registry (33 MB, "
                 f"once), or name what you have, as in --runtime node_modules/{PACKAGE} or --runtime {release.tarball}"
             )
         _fetch(kept, release)
-    return _read(here or kept, release)
+    return _read(kept, release)
 
 
-def _modules() -> Iterable[Path]:
-    return (folder / "node_modules" / PACKAGE for folder in (Path.cwd(), *Path.cwd().parents))
-
-
-def _is_of(package: Path, release: Release) -> bool:
-    """Whether an installed package is of the release: another one is passed by, as nobody named it."""
-    try:
-        contents = {name: (package / "dist" / name).read_bytes() for name in release.files}
-    except OSError:
-        return False
-    return all(_sha512(contents[name]) == checksum for name, (_, checksum) in release.files.items())
+def _installed(release: Release) -> dict[str, bytes] | None:
+    """Those of the nearest package that is of the release: another one is passed by, as nobody named it."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        with suppress(InputError):
+            return _read(folder / "node_modules" / PACKAGE, release)
+    return None
 
 
 def _cache() -> Path:
@@ -141,33 +134,23 @@ def _sha512(content: bytes) -> str:
 
 def _fetch(kept: Path, release: Release) -> None:
     """Writes the tarball where its checksum is right, else nothing."""
+    import urllib.request  # with it come those of TLS and mail
+    from http.client import HTTPException
+
     registry = os.environ.get("npm_config_registry") or REGISTRY  # noqa: SIM112  npm's own name
     address = f"{registry.rstrip('/')}/{PACKAGE}/-/{release.tarball}"
     remedy = f"fetch it where you can, with npm pack {PACKAGE}@{release.version}, and give --runtime {release.tarball}"
     if not address.startswith(("https://", "http://")):
         raise InputError(f"npm_config_registry is {registry!r}, no https address")
-    make_folder(kept.parent)
+    check_outputs([kept])
     try:
-        with staged(kept) as file, urllib.request.urlopen(address, timeout=WAIT) as answer, file.open("wb") as out:
-            found = _copied(answer, out)
-            if found != release.integrity:
-                raise RuntimeUnavailable(
-                    f"{address} is not {PACKAGE} {release.version}: its sha512 is another; {remedy}"
-                )
+        with urllib.request.urlopen(address, timeout=WAIT) as answer:
+            content = answer.read(LIMIT)
     except (OSError, HTTPException) as error:
         raise RuntimeUnavailable(f"{address} cannot be fetched ({_reason(error)}); {remedy}") from error
-
-
-def _copied(source: IO[bytes], out: IO[bytes]) -> str:
-    """The sha512 of what was copied, in base64."""
-    whole, size = hashlib.sha512(), 0
-    while piece := source.read(PIECE):
-        size += len(piece)
-        if size > LIMIT:
-            raise OSError(f"more than {LIMIT >> 20} MB")
-        whole.update(piece)
-        out.write(piece)
-    return base64.b64encode(whole.digest()).decode()
+    if base64.b64encode(hashlib.sha512(content).digest()).decode() != release.integrity:
+        raise RuntimeUnavailable(f"{address} is not {PACKAGE} {release.version}: its sha512 is another; {remedy}")
+    write_bytes(kept, content)
 
 
 def _reason(error: Exception) -> str:
