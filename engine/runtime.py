@@ -18,14 +18,14 @@ import onnx_ir as ir
 from .errors import InputError, OnnxrayError, RuntimeUnavailable
 from .graph.failure import load_failure, run_failure
 from .graph.model import Model
-from .graph.placed_nodes import CPU, Placement, in_words, left_to_cpu, nodes_by_provider
+from .graph.placed_nodes import Placement, in_words, left_to_cpu, nodes_by_provider
 from .graph.validity import model_error_if_unusable
 from .graph.weights import detached
 from .support.caller import warn_caller
 from .support.choice import choose
-from .support.execution_providers import full_name, how_to_get, short_name
+from .support.execution_providers import CPU, full_name, how_to_get, short_name
 from .support.heap import release
-from .support.provider_plugins import add_providers, check_device, has_plugin, register_plugins
+from .support.provider_plugins import add_providers, check_device, has_plugin, installed_plugins, register_plugin
 
 __all__ = [
     "OPTIMIZATIONS",
@@ -205,10 +205,9 @@ def _zeros(value: ir.Value) -> np.ndarray:
 
 
 def available_providers() -> list[str]:
-    """The execution providers of this onnxruntime and of its plugins; one that is listed need not start."""
-    ort = _onnxruntime()
-    register_plugins(ort)
-    return [name for name in ort.get_available_providers() if "." not in name]  # which is a choice among devices
+    """The execution providers of this onnxruntime and of installed plugins; one that is listed need not start."""
+    own = [name for name in _onnxruntime().get_available_providers() if "." not in name]  # a choice among devices
+    return list(dict.fromkeys([*installed_plugins(), *own]))
 
 
 def resolve_providers(providers: Sequence[Provider] | Provider | None) -> list[Provider]:
@@ -231,7 +230,7 @@ def _resolve(provider: Provider, ort: Any) -> Provider:
     name, options = (provider, None) if isinstance(provider, str) else provider
     full = full_name(name, ort.get_available_providers())
     if full is not None and full not in ort.get_available_providers():
-        register_plugins(ort, full)
+        register_plugin(ort, full)
         check_device(ort, full)
     if full is None or full not in ort.get_available_providers():
         raise RuntimeUnavailable(how_to_get(name, ort.get_available_providers()))
@@ -246,7 +245,7 @@ def _find_cuda(ort: Any) -> None:
 
 
 def _only_cpu(wanted: Sequence[Provider]) -> bool:
-    return list(wanted) == ["CPUExecutionProvider"]
+    return list(wanted) == [CPU]
 
 
 def _check_came_up(wanted: Sequence[Provider], running: Sequence[str]) -> None:

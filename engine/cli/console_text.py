@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..support.execution_providers import RUNTIME_PACKAGES
 from ..support.versions import installed_versions
 from .done_record import Done
 from .terminal import print_table, say, say_error
@@ -112,7 +113,7 @@ def usage_hint(error: Any) -> str:
 
 def versions() -> str:
     """onnxray's version and those that matter beside it."""
-    found = installed_versions(("onnxray", "onnx", "onnxruntime", "onnxruntime-gpu"))
+    found = installed_versions(("onnxray", "onnx", *RUNTIME_PACKAGES))
     others = [f"{name} {number}" for name, number in found.items() if name != "onnxray"]
     return f"onnxray {found.get('onnxray')} ({', '.join(others)})"
 

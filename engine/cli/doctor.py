@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from ..diagnostics.diagnosis import Diagnosis, ProviderTest, diagnose
+from ..support.execution_providers import short_name
 from .options import Json
 from .terminal import print_json, print_table, say
 
@@ -43,7 +44,7 @@ def _print(found: Diagnosis) -> None:
 
 
 def _row(one: ProviderTest) -> tuple[str | None, ...]:
-    name = one.provider.removesuffix("ExecutionProvider").lower()
+    name = short_name(one.provider)
     if one.difference is None or one.seconds is None:
         return name, None, None, None, None, one.note
     mark = "ok" if one.passed else "WRONG"

@@ -15,6 +15,7 @@ from ..data.labels import read_labels
 from ..errors import InputError
 from ..explainer import Explainer
 from ..loading.load import load
+from ..support.execution_providers import RUNTIME_PACKAGES
 from ..support.fingerprint import fingerprint
 from ..support.versions import installed_versions
 from ..support.writing import make_folder
@@ -45,7 +46,7 @@ from .say_placement import placement_said
 
 __all__ = ["explain"]
 
-SOFTWARE = ("onnxray", "onnxruntime", "onnxruntime-gpu")  # of which another release may give other results
+SOFTWARE = ("onnxray", *RUNTIME_PACKAGES)  # of which another release may give other results
 
 
 @flatten_options

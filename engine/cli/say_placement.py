@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..explainer import Explainer
-from ..graph.placed_nodes import CPU, Placement, in_words
-from ..support.execution_providers import short_name
+from ..graph.placed_nodes import Placement, in_words
+from ..support.execution_providers import CPU, short_name
 from .terminal import say_note
 
 __all__ = ["placement_said"]

@@ -16,7 +16,7 @@ from ..gradient_graph import GradientGraph, differentiate
 from ..loading.load import load
 from ..runtime import available_providers, open_session
 from ..support.distance import relative_l2
-from ..support.execution_providers import KNOWN
+from ..support.execution_providers import RUNTIME_PACKAGES
 from ..support.processor import Processor, this_processor
 from ..support.versions import installed_versions
 from .byte_products import products_saturate
@@ -25,8 +25,7 @@ from .where_nodes_run import placement
 
 __all__ = ["Diagnosis", "ProviderTest", "diagnose"]
 
-RUNTIMES = tuple(dict.fromkeys(one.package for one in KNOWN if one.package))
-PACKAGES = ("onnxray", *RUNTIMES, "onnxruntime-openvino", "onnx", "onnx-ir", "numpy")
+PACKAGES = ("onnxray", *RUNTIME_PACKAGES, "onnx", "onnx-ir", "numpy")
 AGREES = 1e-2  # relative L2: products of TensorFloat-32 differ by some 1e-3
 VNNI = frozenset({"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"})
 HALF = frozenset({"avx512_fp16", "asimdhp"})

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import ExecutionError, RuntimeUnavailable
 from ..runtime import open_session
+from ..support.execution_providers import RUNTIME_PACKAGES
 from ..support.versions import installed_versions
 
 __all__ = ["RUNTIMES", "Run", "run_on"]
@@ -47,7 +48,7 @@ def run_on(runtime: str, model: Path, feeds: Arrays, outputs: Sequence[str], run
 def _onnxruntime(model: Path, feeds: Arrays, outputs: Sequence[str], runs: int, threads: int) -> Run:
     session = open_session(model, threads=threads)
     found, seconds = _timed(lambda: session.run(feeds, outputs), runs)
-    return Run(found, seconds, next(iter(installed_versions(("onnxruntime", "onnxruntime-gpu")).values()), "?"))
+    return Run(found, seconds, next(iter(installed_versions(RUNTIME_PACKAGES).values()), "?"))
 
 
 def _openvino(model: Path, feeds: Arrays, outputs: Sequence[str], runs: int, threads: int) -> Run:

@@ -25,19 +25,12 @@ def placement(
     In a profile the nodes are those of the optimised graph: fused ones count once, and copies between devices are
     nodes, too. Raises RuntimeUnavailable for a provider that is not there.
     """
-    session = open_session(model, providers)
-    if (told := session.placement) is not None:
-        return {name: Counter(operators) for name, operators in told.items()}
-    return _profiled(model, feeds, providers)
-
-
-def _profiled(
-    model: bytes, feeds: Mapping[str, np.ndarray], providers: Sequence[Provider] | Provider | None
-) -> dict[str, Counter[str]]:
     with tempfile.TemporaryDirectory() as folder:
         session = open_session(model, providers, profile=str(Path(folder) / "run"))
         session.run(feeds)
         events = json.loads(Path(session.native.end_profiling()).read_text())
+    if (told := session.placement) is not None:
+        return dict(told)
     found: dict[str, Counter[str]] = {}
     for event in events:
         _count(event, found)

@@ -32,11 +32,12 @@ from ..data.batch import Prepared
 from ..errors import InputError, OnnxrayError
 from ..graph.builder import Lowering
 from ..graph.model import Model, Source
-from ..graph.placed_nodes import CPU, Placement, operators
+from ..graph.placed_nodes import Placement, operators
 from ..loading.load import load
 from ..methods import Method, method_named
 from ..runtime import OpenSession, Provider, blaming_model
 from ..support.caller import warn_caller
+from ..support.execution_providers import CPU
 from ..support.processor import cores
 from .assemble import Described, attribution_of, described
 

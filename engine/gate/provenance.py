@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..support.execution_providers import RUNTIME_PACKAGES
 from .golden import Golden
 from .pair import Pair
 from .side_session import session_words
@@ -12,7 +13,6 @@ from .software import software
 
 __all__ = ["other_processor", "other_runtime", "other_session", "provenance"]
 
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 RECORDED = ("versions", "providers", "python", "machine", "processor", "seed", "samples")
 
 
@@ -58,4 +58,4 @@ def _named(processor: Mapping[str, Any]) -> str:
 
 
 def _runtime(versions: Mapping[str, str]) -> str:
-    return next((f"{name} {versions[name]}" for name in RUNTIMES if name in versions), "an unknown onnxruntime")
+    return next((f"{name} {versions[name]}" for name in RUNTIME_PACKAGES if name in versions), "an unknown onnxruntime")

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import InputError
 from ..runtime import OPTIMIZATIONS, Provider, provider_names
 from ..support.choice import choose
+from ..support.execution_providers import short_name
 from ..support.name_value import name_and_value
 
 __all__ = ["SessionSettings", "SideSession", "session_words", "side_session"]
@@ -49,7 +50,7 @@ def side_session(given: SideSession | None, keyword: str, default: SessionSettin
 
 def session_words(told: Mapping[str, Any]) -> str:
     """Settings in words, such as "cpu, optimization off, 1 thread"."""
-    names = [name.removesuffix("ExecutionProvider").lower() for name in told.get("providers", ())]
+    names = map(short_name, told.get("providers", ()))
     threads = told.get("threads")
     count = "" if threads is None else f"{threads} thread" + "s" * (threads != 1)
     return ", ".join(filter(None, [*names, f"optimization {told.get('optimization', ALL)}", count]))

@@ -6,12 +6,13 @@ import platform
 from dataclasses import asdict
 from typing import Any
 
+from ..support.execution_providers import RUNTIME_PACKAGES
 from ..support.processor import this_processor
 from ..support.versions import installed_versions
 
 __all__ = ["software"]
 
-PACKAGES = ("onnxray", "onnxruntime", "onnxruntime-gpu", "onnx", "numpy", "scipy", "scikit-image", "bottleneck")
+PACKAGES = ("onnxray", *RUNTIME_PACKAGES, "onnx", "numpy", "scipy", "scikit-image", "bottleneck")
 
 
 def software() -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import Any
 
 import onnx_ir as ir
 
-__all__ = ["CPU", "Placement", "in_words", "left_to_cpu", "nodes_by_provider", "operators"]
+from ..support.execution_providers import CPU
+
+__all__ = ["Placement", "in_words", "left_to_cpu", "nodes_by_provider", "operators"]
 
 Placement = Mapping[str, Counter[str]]
-CPU = "CPUExecutionProvider"
 NAMED = 5  # operators that a line names
 _SHAPES = (ir.DataType.INT32, ir.DataType.INT64)
 
@@ -35,14 +36,25 @@ def operators(graph: ir.Graph) -> Counter[str]:
 def left_to_cpu(native: Any, graph: ir.Graph) -> tuple[Counter[str], int, int] | None:
     """The operators that the CPU runs, the number of nodes that it does not run, and that of all; None if not known.
 
-    Nodes that give integers alone do not count: providers leave arithmetic on shapes to the CPU on purpose.
+    Nodes that give integers alone do not count: providers leave arithmetic on shapes to the CPU on purpose. Of nodes of
+    one name, as those without any are, it is so where it is so of all of an operator.
     """
     if (assigned := _assigned(native)) is None:
         return None
-    on_shapes = {node.name for node in graph if all(value.dtype in _SHAPES for value in node.outputs)}
+    on_shapes = {_known_as(node) for node in graph if _gives_integers(node)}
+    on_shapes -= {_known_as(node) for node in graph if not _gives_integers(node)}
     nodes = [(part.ep_name, node) for part in assigned for node in part.get_nodes()]
-    left = Counter(node.op_type for where, node in nodes if where == CPU and node.name not in on_shapes)
+    left = Counter(node.op_type for where, node in nodes if where == CPU and _known_as(node) not in on_shapes)
     return left, sum(where != CPU for where, _ in nodes), len(nodes)
+
+
+def _known_as(node: Any) -> tuple[str, str]:
+    """By what a node of a graph is found among those of a session, which tells no more."""
+    return node.name or "", node.op_type
+
+
+def _gives_integers(node: ir.Node) -> bool:
+    return all(value.dtype in _SHAPES for value in node.outputs)
 
 
 def in_words(operators: Counter[str], most: int = NAMED) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..samples.run_folder import MANIFEST
+from ..support.execution_providers import RUNTIME_PACKAGES
 from ..support.schema import decoded
 from ..support.versions import installed_versions
 from ..support.writing import write_text
@@ -18,7 +19,7 @@ from .pieces import pieces_in
 __all__ = ["MANIFEST", "Manifest", "read_manifest", "settled_manifest"]
 
 FORMAT = 1
-PACKAGES = ("onnxray", "onnxruntime", "onnxruntime-gpu", "numpy", "pyarrow")
+PACKAGES = ("onnxray", *RUNTIME_PACKAGES, "numpy", "pyarrow")
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from .choice import nearest
 
-__all__ = ["KNOWN", "KnownProvider", "full_name", "how_to_get", "short_name"]
+__all__ = ["CPU", "KNOWN", "RUNTIME_PACKAGES", "KnownProvider", "full_name", "how_to_get", "short_name"]
 
 SUFFIX = "ExecutionProvider"
+CPU = "CPUExecutionProvider"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class KnownProvider:
 
 
 KNOWN = (
-    KnownProvider("CPUExecutionProvider", "onnxruntime"),
+    KnownProvider(CPU, "onnxruntime"),
     KnownProvider("AzureExecutionProvider", "onnxruntime"),
     KnownProvider("CUDAExecutionProvider", "onnxruntime-gpu", needs="an NVIDIA GPU, CUDA and cuDNN"),
     KnownProvider("TensorrtExecutionProvider", "onnxruntime-gpu", needs="NVIDIA's TensorRT", given=("trt",)),
@@ -53,6 +54,9 @@ KNOWN = (
     KnownProvider("ACLExecutionProvider"),
     KnownProvider("ArmNNExecutionProvider"),
     KnownProvider("RknpuExecutionProvider"),
+)  # fmt: skip
+RUNTIME_PACKAGES = (  # packages of onnxruntime and its plugins, of which another release may give other numbers
+    *dict.fromkeys(one.package for one in KNOWN if one.package), "onnxruntime-openvino",
 )  # fmt: skip
 
 

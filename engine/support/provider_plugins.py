@@ -11,23 +11,28 @@ from threading import Lock
 from typing import Any
 
 from ..errors import RuntimeUnavailable
-from .execution_providers import KNOWN, KnownProvider, short_name
+from .execution_providers import CPU, KNOWN, KnownProvider, short_name
 
-__all__ = ["add_providers", "check_device", "has_plugin", "register_plugins"]
+__all__ = ["add_providers", "check_device", "has_plugin", "installed_plugins", "register_plugin"]
 
 _REGISTERING = Lock()
 ON_DEVICE = "device_type"  # the option that chooses among the devices of a provider, as "GPU"
 
 
-def register_plugins(ort: Any, *full: str) -> None:
-    """Makes the installed plugins of the named providers known to onnxruntime, of all without a name.
+def installed_plugins() -> list[str]:
+    """The providers whose plugins are installed."""
+    return [one.full for one in KNOWN if one.plugin and find_spec(one.plugin) is not None]
+
+
+def register_plugin(ort: Any, full: str) -> None:
+    """Makes the plugin of a provider known to onnxruntime, if one is installed.
 
     Raises RuntimeUnavailable for one that does not load.
     """
     for one in KNOWN:
-        if one.plugin and (not full or one.full in full) and find_spec(one.plugin) is not None:
+        if one.full == full and one.plugin and find_spec(one.plugin) is not None:
             with _REGISTERING:
-                if one.full not in ort.get_available_providers():
+                if full not in ort.get_available_providers():
                     _register(ort, one)
 
 
@@ -43,7 +48,7 @@ def _register(ort: Any, one: KnownProvider) -> None:
 
 def check_device(ort: Any, full: str) -> None:
     """Raises RuntimeUnavailable where the provider's plugin is installed and registered, and finds no device."""
-    if full in _installed() and full not in ort.get_available_providers():
+    if full in installed_plugins() and full not in ort.get_available_providers():
         package = next(one.package for one in KNOWN if one.full == full)
         raise RuntimeUnavailable(f"{package} is installed, and finds no device on this machine that it runs on")
 
@@ -51,26 +56,22 @@ def check_device(ort: Any, full: str) -> None:
 def has_plugin(ort: Any, providers: Sequence[str | tuple[str, dict[str, Any]]]) -> bool:
     """Whether a provider comes from a plugin, so that a session takes none of them by name."""
     names = {one if isinstance(one, str) else one[0] for one in providers}
-    return any(_is_plugged(ort, name) for name in names & _installed())
+    return any(_is_plugged(ort, one.full) for one in KNOWN if one.plugin and one.full in names)
 
 
 def add_providers(
     ort: Any, options: Any, providers: Sequence[str | tuple[str, dict[str, Any]]], threads: int | None
 ) -> None:
-    """Adds providers to the options of a session, in order; the CPU comes last by itself."""
-    for one in providers:
+    """Adds providers to the options of a session, in order; the CPU comes last by itself, elsewhere as a device."""
+    for place, one in enumerate(providers, 1):
         full, given = (one, {}) if isinstance(one, str) else one
         texts = {name: str(value) for name, value in given.items() if name != ON_DEVICE}
-        if _is_plugged(ort, full):
+        if _is_plugged(ort, full) or (full == CPU and place < len(providers)):
             devices = [device for device in ort.get_ep_devices() if device.ep_name == full]
             device = _chosen(devices, full, given.get(ON_DEVICE))
             options.add_provider_for_devices([device], {**_exact(device, threads), **texts})
-        elif full != "CPUExecutionProvider":
+        elif full != CPU:
             options.add_provider(full, {name: str(value) for name, value in given.items()})
-
-
-def _installed() -> set[str]:
-    return {one.full for one in KNOWN if one.plugin and find_spec(one.plugin) is not None}
 
 
 def _is_plugged(ort: Any, full: str) -> bool:

@@ -16,12 +16,12 @@ import onnxruntime
 import pytest
 from by_hand import CONV, DENSE
 from failing import fails
-from onnxray import RuntimeUnavailable
+from onnxray import RuntimeUnavailable, runtime
 from onnxray.cli.app import run
-from onnxray.graph.placed_nodes import CPU, left_to_cpu, nodes_by_provider
+from onnxray.graph.placed_nodes import left_to_cpu, nodes_by_provider
 from onnxray.models import path
-from onnxray.support.execution_providers import KNOWN, full_name, how_to_get, short_name
-from onnxray.support.provider_plugins import add_providers, check_device, has_plugin, register_plugins
+from onnxray.support.execution_providers import CPU, KNOWN, full_name, how_to_get, short_name
+from onnxray.support.provider_plugins import add_providers, check_device, has_plugin, register_plugin
 
 AVAILABLE = onnxruntime.get_available_providers()
 AZURE = pytest.mark.skipif("AzureExecutionProvider" not in AVAILABLE, reason="this onnxruntime has no Azure provider")
@@ -130,6 +130,16 @@ def test_arithmetic_on_shapes_is_left_to_the_cpu_on_purpose() -> None:
     assert nodes_by_provider(SimpleNamespace()) is None  # an onnxruntime that does not tell
 
 
+def test_nodes_without_a_name_are_told_apart_by_their_operators() -> None:
+    """Shape gives integers alone; of the two Reshape one does not, so that both count."""
+    text = """<ir_version: 8, opset_import: ["" : 18]> net (float[n, 4] x) => (float[n, 4] y, int64[2, 1] t) {
+        a = Sin (x)  s = Shape (x)  y = Reshape (a, s)
+        c = Constant <value = int64[2] {2, 1}> ()  t = Reshape (s, c) }"""
+    nodes = [(operator, "") for operator in ("Sin", "Shape", "Reshape", "Reshape")]
+    found = left_to_cpu(native(Mine=[], CPUExecutionProvider=nodes), onnxray.load(onnx_model(text)).graph)
+    assert found == (Counter(Sin=1, Reshape=2), 0, 4)
+
+
 def onnx_model(text: str) -> Any:
     import onnx
 
@@ -152,7 +162,7 @@ class Runtime:
         self.registered[name] = file
 
     def get_ep_devices(self) -> list[Any]:
-        plain = SimpleNamespace(ep_name=CPU, ep_metadata={}, device=None)
+        plain = SimpleNamespace(ep_name=CPU, ep_metadata={}, device=SimpleNamespace(type=SimpleNamespace(name="CPU")))
         return [plain, *(self.device(one) for one in self.devices if self.registered)]
 
     @staticmethod
@@ -180,8 +190,8 @@ def test_a_plugin_is_registered_once_and_runs_in_float32(plugin: Path) -> None:
         add_provider=lambda name, given: calls.append((name, given)),
     )
     assert not has_plugin(ort, [OPENVINO])
-    register_plugins(ort, OPENVINO)
-    register_plugins(ort, OPENVINO)
+    register_plugin(ort, OPENVINO)
+    register_plugin(ort, OPENVINO)
     assert ort.registered == {OPENVINO: "whole"}
     assert has_plugin(ort, [CPU, (OPENVINO, {})])
     assert not has_plugin(ort, [CPU])
@@ -193,20 +203,33 @@ def test_a_plugin_is_registered_once_and_runs_in_float32(plugin: Path) -> None:
     assert json.loads(given["load_config"]) == {"CPU": exact}
     assert cuda == ("CUDAExecutionProvider", {"device_id": "1"})
     assert (other, own) == ("GPU", {"load_config": "mine"})
+    calls.clear()
+    add_providers(ort, options, [CPU, OPENVINO], None)  # the CPU before it, which then runs all
+    assert [device for device, _ in calls] == [ort.get_ep_devices()[0].device, "CPU"]
     with fails(RuntimeUnavailable, "has no device 'NPU' here", "CPU, GPU"):
         add_providers(ort, options, [(OPENVINO, {"device_type": "NPU"})], None)
 
 
 def test_a_plugin_without_a_device_or_that_does_not_load(plugin: Path) -> None:
     ort = Runtime()
-    register_plugins(ort, OPENVINO)
+    register_plugin(ort, OPENVINO)
     with fails(RuntimeUnavailable, "onnxruntime-ep-openvino is installed", "no device"):
         check_device(ort, OPENVINO)
     check_device(ort, "QNNExecutionProvider")  # whose plugin is not installed
     plugin.write_text("def get_library_path(): return 'damaged'  # here")
     sys.modules.pop(PLUGIN)
     with fails(RuntimeUnavailable, "onnxruntime-ep-openvino does not load", "no such library"):
-        register_plugins(Runtime("CPU"), OPENVINO)
+        register_plugin(Runtime("CPU"), OPENVINO)
+
+
+def test_installed_plugins_are_listed_and_need_not_load(plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The doctor has a row for each, which says why one does not start."""
+    plugin.write_text("def get_library_path(): return 'damaged'")
+    ort = Runtime("CPU")
+    monkeypatch.setattr(runtime, "_onnxruntime", lambda: ort)
+    assert OPENVINO in runtime.available_providers()
+    with fails(RuntimeUnavailable, "onnxruntime-ep-openvino does not load"):
+        runtime.resolve_providers("openvino")
 
 
 @pytest.mark.parametrize("method", ["saliency", "grad-cam"])
