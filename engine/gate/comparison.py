@@ -14,7 +14,7 @@ from ..workers.chosen_workers import ChosenWorkers
 from .journal import open_journal
 from .measuring import measured_of
 from .opened_pair import CompareWork
-from .outcomes import measured_by_workers, measured_here
+from .outcomes import measured_by_workers, measured_here, opened_for
 from .pair import Pair
 from .record import ComparisonRecord, Failed, Progress
 from .summary import Row
@@ -74,10 +74,9 @@ class Measuring:
                 return measured_of(here, self.failed)
             if pair.memory is not None:
                 pair.memory.close()  # this process only collects what workers find
-            found = measured_by_workers(
-                pair.samples, self.work, self.workers, threads, self.progress, book.held, book.keep
-            )
-            return measured_of(found, self.failed)
+            with opened_for(pair.samples, self.workers, threads) as executor:
+                found = measured_by_workers(pair.samples, self.work, executor, self.progress, book.held, book.keep)
+                return measured_of(found, self.failed)
 
 
 def warn_of_one_method(methods: Sequence[str]) -> None:

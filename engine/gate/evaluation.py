@@ -28,7 +28,7 @@ from .layers.cam_layer import usable_methods
 from .masks import open_masks, warn_of_no_mask
 from .metrics.quality import chosen_qualities
 from .model_under_test import DEFAULT_METHODS, model_name
-from .quality_run import Evaluating, QualityWork, measured_each
+from .quality_run import QualityWork, evaluating, measured_each
 from .record import EvaluationRecord, Failed, Progress
 from .settings import listed, method_settings
 from .software import software
@@ -149,10 +149,8 @@ def evaluate(
     names = tuple(METHODS) if every else _usable(source, listed(methods), layer)
     of_metrics = [one.name for one in qualities]
     work = QualityWork(model, names, of_metrics, wanted, open_masks(masks), seed, known, settings, of_methods)
-    evaluating = Evaluating(work, work.setup(source), chosen, by)
-    found = (
-        measured_each(evaluating, names, failed, progress) if every else evaluating.measured(names, failed, progress)
-    )
+    with evaluating(work, source, chosen, by) as opened:
+        found = measured_each(opened, names, failed, progress) if every else opened.measured(names, failed, progress)
     if masked := {one.name for one in qualities if one.needs_mask}:
         warn_of_no_mask(work.masks, found.rows, masked)
     about = {"digest": source.digest, "methods": list(found.rows[0].maps), "metrics": [one.name for one in qualities]}

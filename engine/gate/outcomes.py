@@ -17,12 +17,21 @@ from ..samples.locations import Location
 from ..samples.reader import Reader
 from ..samples.sample import Sample, Samples
 from ..workers.chosen_workers import ChosenWorkers, pickled
-from ..workers.dispatch import Work, dispatch
+from ..workers.dispatch import Executor, Work, dispatch
 from ..workers.piece import Piece, cut
 from .record import Failed, Progress
 from .sample_warnings import Said, noted
 
-__all__ = ["GateWork", "Measure", "Measured", "Outcome", "measured_by_workers", "measured_here", "model_file"]
+__all__ = [
+    "GateWork",
+    "Measure",
+    "Measured",
+    "Outcome",
+    "measured_by_workers",
+    "measured_here",
+    "model_file",
+    "opened_for",
+]
 
 T = TypeVar("T")
 Measure = Callable[[int, Sample], T]  # what is measured of the sample of an index
@@ -97,11 +106,15 @@ class _Sent(Generic[T]):
         return [Outcome(index, sample.name, Failed(sample.name, "the worker process died of this sample, twice"))]
 
 
+def opened_for(samples: Samples, workers: ChosenWorkers, threads: int | None) -> Executor:
+    """The executor, with no more processes than the samples are for."""
+    return workers.opened(threads, -(-len(samples) // TOGETHER))
+
+
 def measured_by_workers(
     samples: Samples,
     work: GateWork,
-    workers: ChosenWorkers,
-    threads: int | None,
+    executor: Executor,
     progress: Progress | None,
     known: Callable[[int, Sample], T | None] = lambda index, sample: None,
     keep: Callable[[int, Sample, T], None] = lambda index, sample, found: None,
@@ -114,7 +127,7 @@ def measured_by_workers(
         else:
             sent.todo.append((index, sample))
     by_index, following, done = dict(sent.todo), 0, len(ready)
-    for found in _dispatched(sent, workers, threads):
+    for found in _dispatched(sent, executor):
         for one in found:
             if not isinstance(one.found, Failed):
                 keep(one.index, by_index[one.index], one.found)
@@ -127,15 +140,12 @@ def measured_by_workers(
     yield from (ready[index] for index in sorted(ready))
 
 
-def _dispatched(sent: _Sent[T], workers: ChosenWorkers, threads: int | None) -> Iterator[list[Outcome[T]]]:
+def _dispatched(sent: _Sent[T], executor: Executor) -> Iterator[list[Outcome[T]]]:
     pieces = list(cut(0, len(sent.todo), TOGETHER))
-    if not pieces:
-        return
-    with workers.opened(threads, len(pieces)) as executor:
-        yield from dispatch(
-            pieces, sent.task, lambda: False, executor=executor, batch=1, written=lambda piece: None,
-            set_aside=sent.set_aside,
-        )  # fmt: skip
+    return dispatch(
+        pieces, sent.task, lambda: False, executor=executor, batch=1, written=lambda piece: None,
+        set_aside=sent.set_aside,
+    )  # fmt: skip
 
 
 def _sent(index: int, sample: Sample) -> Measured:
@@ -157,6 +167,7 @@ def measure_piece(samples: Sequence[Measured], work: bytes) -> list[Outcome[Any]
 @lru_cache(maxsize=1)
 def _opened(work: bytes) -> tuple[Measure[Any], Reader]:
     """What pickled work opens; the last one stays open. The first process has said what is to be said of the models."""
+    _opened.cache_clear()  # the sessions of the work before end first
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         measure, model = pickle.loads(work).opened()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..graph.model import Model, Source
 from ..loading.load import load
 from ..samples.sample import Samples
 from ..workers.chosen_workers import ChosenWorkers
+from ..workers.dispatch import Executor
 from .chosen_target import ChosenTarget
 from .explainers import SharedMemory
 from .layers.randomise import randomised
@@ -20,12 +22,12 @@ from .masks import Masks
 from .measuring import measured_of
 from .metrics.quality import Quality, chosen_qualities
 from .model_under_test import ModelUnderTest, model_under_test, options_of
-from .outcomes import Measure, Outcome, measured_by_workers, measured_here, model_file
+from .outcomes import Measure, Outcome, measured_by_workers, measured_here, model_file, opened_for
 from .quality_sample import Curves, MeanCurves, MeasuredSample, QualityRun
 from .record import Failed, Progress
 from .summary import Row
 
-__all__ = ["Evaluating", "Measured", "QualityWork", "measured_each"]
+__all__ = ["Evaluating", "Measured", "QualityWork", "evaluating", "measured_each"]
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,13 @@ class QualityWork:
 
 @dataclass(frozen=True)
 class Evaluating:
-    """The samples of an evaluation, and who measures them: this process, or workers that are sent the ``work``."""
+    """The samples of an evaluation, and who measures them: this process, or the workers of an executor, which are sent
+    the ``work`` and stay from one method to the next."""
 
     work: QualityWork
     setup: QualitySetup
     samples: Samples
-    workers: ChosenWorkers
+    executor: Executor | None
 
     def measured(self, methods: Sequence[str], failed: Callable[[Failed], None], progress: Progress | None) -> Measured:
         """The maps of these methods on all samples."""
@@ -117,12 +120,11 @@ class Evaluating:
         return Measured(rows, losses, curves.means())
 
     def _outcomes(self, methods: Sequence[str], progress: Progress | None) -> Iterator[Outcome[MeasuredSample]]:
-        run = self.setup.run_of(methods)  # what is wrong with a method is said before any worker starts
-        if self.workers.here:
+        run = self.setup.run_of(methods)  # what is wrong with a method is said before any worker has it
+        if self.executor is None:
             return measured_here(self.samples, run.measure, progress)
         self.setup.close()
-        threads = self.work.settings["threads"]
-        return measured_by_workers(self.samples, self.work.sent(methods), self.workers, threads, progress)
+        return measured_by_workers(self.samples, self.work.sent(methods), self.executor, progress)
 
     def of_one(self, method: str, progress: Progress | None) -> Measured:
         """The maps of a method, whose explainers are closed then."""
@@ -130,6 +132,17 @@ class Evaluating:
             return self.measured((method,), lambda _: None, progress)
         finally:
             self.setup.close()
+
+
+@contextmanager
+def evaluating(work: QualityWork, source: Model, samples: Samples, workers: ChosenWorkers) -> Iterator[Evaluating]:
+    """Within, the model that was loaded, its samples, and the workers."""
+    setup = work.setup(source)
+    if workers.here:
+        yield Evaluating(work, setup, samples, None)
+        return
+    with opened_for(samples, workers, work.settings["threads"]) as executor:
+        yield Evaluating(work, setup, samples, executor)
 
 
 def measured_each(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections import Counter
 from collections.abc import Collection, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -42,7 +43,8 @@ class ProcessPool(Executor):
         return len(self._places)
 
     def submit(self, work: Work[Any]) -> Future[Any]:
-        place = next(one for one in self._places if one not in self._at_work.values())
+        busy = Counter(place for future, place in self._at_work.items() if not future.done())
+        place = min(self._places, key=lambda one: busy[one])  # all are, where an error left pieces in hand
         future = place.submit(work)
         self._at_work[future] = place
         return future

@@ -100,6 +100,22 @@ def test_no_piece_is_blamed_for_a_worker_that_never_began() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
+def test_an_error_leaves_workers_that_take_more(name: str) -> None:
+    """As one method of an evaluation of all fails, and the others are measured."""
+
+    def results(executor: Any, work: Any) -> list[Any]:
+        pieces, told = [Piece(k, k + 1) for k in range(4)], lambda piece: None
+        task: Any = lambda piece: work[piece.start]  # noqa: E731
+        return [*dispatch(pieces, task, lambda: False, executor=executor, batch=1, written=told, set_aside=told)]
+
+    with executor_named(name, 2, 1, None, 4) as executor:
+        with pytest.raises(ValueError, match="invalid literal"):
+            results(executor, [(time.sleep, (2,)), (int, ("x",)), (int, ("y",)), (time.sleep, (2,))])
+        assert sorted(results(executor, [(int, (k,)) for k in range(4)])) == [0, 1, 2, 3]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_another_executor_goes_on_with_the_same_rows(name: str, tmp_path: Path) -> None:
     """Eight of 40 pictures by this process, one of which is bad, the others by two workers."""
     photos = tmp_path / "photos"
