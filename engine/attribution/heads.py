@@ -15,7 +15,7 @@ import onnx_ir as ir
 from ..graph.builder import GraphBuilder
 from ..graph.moving_operators import PASSING
 from ..graph.tree_ensembles import is_forest, post_transform, without_post_transform
-from .spelled_softmax import logits_of_quotient
+from .spelled_softmax import logits_of_quotient, reduces_last_axis
 
 __all__ = ["Head", "find_head", "logits"]
 
@@ -130,10 +130,7 @@ def _normalises(node: ir.Node) -> bool:
     if node.domain == "" and node.op_type == "LpNormalization":
         return node.attributes.get_int("p", 2) == 1
     total = node.inputs[1].producer() if node.op_type == "Div" and node.inputs[1] is not None else None
-    if total is None or total.op_type not in ("ReduceL1", "ReduceSum") or total.inputs[0] is not node.inputs[0]:
-        return False
-    axes = ir.convenience.get_const_tensor(total.inputs[1]) if len(total.inputs) > 1 and total.inputs[1] else None
-    return axes is not None and axes.numpy().tolist() in ([-1], [len(node.outputs[0].shape or ()) - 1])
+    return reduces_last_axis(total, ("ReduceL1", "ReduceSum"), node.inputs[0])
 
 
 def _before_transform(g: GraphBuilder, node: ir.Node) -> ir.Value:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import onnx_ir as ir
 
-__all__ = ["logits_of_quotient"]
+from ..graph.shapes import constant_of
+
+__all__ = ["logits_of_quotient", "reduces_last_axis"]
 
 _LAID = frozenset({"Expand", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
-_MADE_LARGE = _LAID | {"Max", "ReduceMax"}  # Max with -inf keeps a maximum that is none
+_MADE_LARGE = _LAID | {"Max"}  # Max with -inf keeps a maximum that is none
 
 
 def logits_of_quotient(node: ir.Node) -> ir.Value | None:
@@ -18,7 +22,7 @@ def logits_of_quotient(node: ir.Node) -> ir.Value | None:
     if exp is None or exp.op_type != "Exp" or not _is_column(total, node.outputs[0]):
         return None
     summed = _back(total, _LAID).producer()
-    if summed is None or not _sums_last_axis(summed, node.inputs[0]):
+    if not reduces_last_axis(summed, ("ReduceSum",), node.inputs[0]):
         return None
     return _without_maximum(exp.inputs[0])
 
@@ -38,29 +42,22 @@ def _is_column(total: ir.Value, scores: ir.Value) -> bool:
     return known and total.shape is not None and total.shape[-1] == 1
 
 
-def _sums_last_axis(node: ir.Node, terms: ir.Value) -> bool:
-    if node.op_type != "ReduceSum" or node.domain != "" or node.inputs[0] is not terms or terms.shape is None:
+def reduces_last_axis(node: ir.Node | None, kinds: Collection[str], of: ir.Value | None) -> bool:
+    """Whether a node of one of these kinds reduces a value along its last axis alone."""
+    if node is None or node.domain != "" or node.op_type not in kinds or of is None or node.inputs[0] is not of:
         return False
-    held = ir.convenience.get_const_tensor(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] else None
-    axes = held.numpy().tolist() if held is not None else list(node.attributes.get_ints("axes", ()))
-    return axes in ([-1], [len(terms.shape) - 1])
+    axes = constant_of(node.inputs[1]) if len(node.inputs) > 1 else None
+    return axes is not None and axes.tolist() in ([-1], [len(of.shape or ()) - 1])
 
 
 def _without_maximum(value: ir.Value | None) -> ir.Value | None:
     """z of z - max(z), which has no gradient at its largest element; the value itself of others."""
     node = None if value is None else value.producer()
-    if node is None or node.op_type != "Sub" or node.inputs[0] is None or node.inputs[1] is None:
+    if node is None or node.op_type != "Sub" or node.domain != "":
         return value
-    z, largest = node.inputs[0], node.inputs[1]
-    while (made := largest.producer()) is not None and made.op_type in _MADE_LARGE:
-        found = next((one for one in made.inputs if one is not None and not _is_constant(one)), None)
-        if found is None:
-            break
-        if found is z and made.op_type == "ReduceMax":
-            return z
-        largest = found
-    return value
-
-
-def _is_constant(value: ir.Value) -> bool:
-    return ir.convenience.get_const_tensor(value) is not None
+    z, subtracted = node.inputs
+    maker = None if subtracted is None else subtracted.producer()
+    while maker is not None and maker.op_type in _MADE_LARGE:
+        found = next((x for x in maker.inputs if x is not None and constant_of(x) is None), None)
+        maker = None if found is None else found.producer()
+    return z if reduces_last_axis(maker, ("ReduceMax",), z) else value

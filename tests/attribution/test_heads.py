@@ -110,6 +110,16 @@ def test_what_is_no_softmax_is_taken_as_it_is(tail: str) -> None:
     assert (found.logits, found.activation) == ("y", None)
 
 
+def test_a_maximum_over_examples_is_part_of_the_logits() -> None:
+    """It differs from class to class, other than that of a row."""
+    proto = DENSE.proto("m = ReduceMax(z, first) d = Sub(z, m) e = Exp(d) t = ReduceSum(e, last) y = Div(e, t)")
+    arrays = {"last": np.array([1]), "first": np.array([0])}
+    proto.graph.initializer.extend(onnx.numpy_helper.from_array(v, k) for k, v in arrays.items())
+    found = inspect(onnxray.load(proto)).score
+    assert found is not None
+    assert found.logits == "d"
+
+
 # LinearClassifier, whose activation is part of it ------------------------------------------------------------
 
 WEIGHTS = normal(3, 6)

@@ -74,7 +74,8 @@ def within(g: GraphBuilder, y: ir.Value, high: float) -> ir.Value:
     """1 where 0 < y < high, else 0, of an image whose elements are from 0 to high.
 
     A depthwise Conv with a LeakyRelu, which onnxruntime makes one node, is a valley as high at 0 as at the bound; one
-    step finds what is lower. Its bottom is so close to 0 that no y in float32 is rounded on the way there.
+    step finds what is lower. Its bottom is so close to 0 that it takes nothing from a y near the bound; a y below
+    some 2**-80 of the bound counts as 0.
     """
     bottom = high * _TINY
     valley = g.LeakyRelu(each_plane(g, y, [[-1]], bias=bottom), alpha=-_TINY)
