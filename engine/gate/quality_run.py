@@ -20,8 +20,8 @@ from .explainers import SharedMemory
 from .layers.randomise import randomised
 from .masks import Masks
 from .measuring import measured_of
-from .metrics.quality import Quality, chosen_qualities
-from .model_under_test import ModelUnderTest, model_under_test, options_of
+from .metrics.quality import chosen_qualities
+from .model_under_test import model_under_test, options_of
 from .outcomes import Measure, Outcome, measured_by_workers, measured_here, model_file, opened_for
 from .quality_sample import Curves, MeanCurves, MeasuredSample, QualityRun
 from .record import Failed, Progress
@@ -42,32 +42,6 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class QualitySetup:
-    """A model with all methods, its copies with random weights by the share of layers, and what is measured of its
-    maps. The sessions of the model itself, which one method opens, are those of the others, too."""
-
-    side: ModelUnderTest
-    random_sides: Mapping[float, ModelUnderTest]
-    metrics: Sequence[Quality]
-    target: ChosenTarget
-    masks: Masks | None
-    seed: int
-    labels: Labels
-    memory: int
-
-    def run_of(self, methods: Sequence[str]) -> QualityRun:
-        """What measures the maps of these methods; their explainers are open."""
-        side = self.side.of_methods(methods).opened()
-        others = {share: other.of_methods(methods) for share, other in self.random_sides.items()}
-        memory = SharedMemory(self.memory, [side, *others.values()])
-        return QualityRun(side, others, self.metrics, self.target, self.masks, self.seed, self.labels, memory)
-
-    def close(self) -> None:
-        """Closes the explainers, which open again at the next use."""
-        SharedMemory(self.memory, [self.side, *self.random_sides.values()]).close()
-
-
-@dataclass(frozen=True)
 class QualityWork:
     """An evaluation but for its samples: as workers are sent it, of some of its methods."""
 
@@ -81,17 +55,17 @@ class QualityWork:
     settings: Mapping[str, Any]
     options: Mapping[str, Any]
 
-    def setup(self, source: Model) -> QualitySetup:
-        """Of the model that was loaded."""
+    def run(self, source: Model) -> QualityRun:
+        """What measures the maps of all methods of the model that was loaded."""
         metrics = chosen_qualities(self.metrics)
         shares = sorted({one.randomised for one in metrics if one.randomised is not None})
         side = model_under_test(source, self.methods, options=self.options, **self.settings)
         others = {share: side.with_model(randomised(source, self.seed, share)) for share in shares}
-        limit = parse_memory(self.settings["memory"])
-        return QualitySetup(side, others, metrics, self.target, self.masks, self.seed, self.labels, limit)
+        memory = SharedMemory(parse_memory(self.settings["memory"]), [side, *others.values()])
+        return QualityRun(side, others, metrics, self.target, self.masks, self.seed, self.labels, memory)
 
     def opened(self) -> tuple[Measure[MeasuredSample], Model]:
-        run = self.setup(load(self.model)).run_of(self.methods)
+        run = self.run(load(self.model)).of_methods(self.methods)
         return run.measure, run.side.model
 
     def sent(self, methods: Sequence[str]) -> QualityWork:
@@ -109,7 +83,7 @@ class Evaluating:
     the ``work`` and stay from one method to the next."""
 
     work: QualityWork
-    setup: QualitySetup
+    run: QualityRun
     samples: Samples
     executor: Executor | None
 
@@ -120,10 +94,10 @@ class Evaluating:
         return Measured(rows, losses, curves.means())
 
     def _outcomes(self, methods: Sequence[str], progress: Progress | None) -> Iterator[Outcome[MeasuredSample]]:
-        run = self.setup.run_of(methods)  # what is wrong with a method is said before any worker has it
+        run = self.run.of_methods(methods)  # what is wrong with a method is said before any worker has it
         if self.executor is None:
             return measured_here(self.samples, run.measure, progress)
-        self.setup.close()
+        self.run.memory.close()
         return measured_by_workers(self.samples, self.work.sent(methods), self.executor, progress)
 
     def of_one(self, method: str, progress: Progress | None) -> Measured:
@@ -131,18 +105,18 @@ class Evaluating:
         try:
             return self.measured((method,), lambda _: None, progress)
         finally:
-            self.setup.close()
+            self.run.memory.close()
 
 
 @contextmanager
 def evaluating(work: QualityWork, source: Model, samples: Samples, workers: ChosenWorkers) -> Iterator[Evaluating]:
     """Within, the model that was loaded, its samples, and the workers."""
-    setup = work.setup(source)
+    run = work.run(source)
     if workers.here:
-        yield Evaluating(work, setup, samples, None)
+        yield Evaluating(work, run, samples, None)
         return
     with opened_for(samples, workers, work.settings["threads"]) as executor:
-        yield Evaluating(work, setup, samples, executor)
+        yield Evaluating(work, run, samples, executor)
 
 
 def measured_each(

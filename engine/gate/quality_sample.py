@@ -34,7 +34,8 @@ class MeasuredSample:
 
 @dataclass(frozen=True)
 class QualityRun:
-    """How a sample is measured."""
+    """How a sample is measured: a model with its methods, its copies with random weights by the share of layers, and
+    what is measured of its maps."""
 
     side: ModelUnderTest
     random_sides: Mapping[float, ModelUnderTest]
@@ -44,6 +45,13 @@ class QualityRun:
     seed: int
     labels: Labels
     memory: SharedMemory
+
+    def of_methods(self, methods: Sequence[str]) -> QualityRun:
+        """The same of these methods, whose explainers are open; the sessions of the model itself are shared by all."""
+        side = self.side.of_methods(methods).opened()
+        others = {share: other.of_methods(methods) for share, other in self.random_sides.items()}
+        memory = SharedMemory(self.memory.total, [side, *others.values()])
+        return replace(self, side=side, random_sides=others, memory=memory)
 
     def measure(self, index: int, sample: Sample) -> MeasuredSample:
         """What is measured of a sample; its random numbers are those of its index."""
