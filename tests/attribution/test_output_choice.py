@@ -43,8 +43,9 @@ def test_a_named_output_is_explained() -> None:
 @pytest.mark.parametrize(("first", "second"), [("Identity", "Neg"), ("Softmax", "Sigmoid")])
 def test_one_of_several_is_said_once(first: str, second: str) -> None:
     explainer = onnxray.Explainer(net(first, second))
-    with pytest.warns(UserWarning, match=r"outputs 'a' \(N, 3\), 'b' \(N, 3\): the first is explained"):
+    with pytest.warns(UserWarning, match=r"outputs 'a' \(N, 3\), 'b' \(N, 3\): the first is explained") as told:
         found = explainer(X, 1)
+    assert told[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         explainer(X, 2)
