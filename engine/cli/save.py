@@ -96,9 +96,9 @@ def save(
     if quantize:
         from .save_quantised import Quantising  # which needs the gate
 
-        small = Quantising(source, explainer, setup, quantize, options)
+        whole, small = made, Quantising(source, explainer, setup, quantize, options)
         made, lines, wanted = _made(small.model, small.explainer, setup.score, target, names)
-        lines += small.lines(explainer.exported(), made)
+        lines += small.lines(whole, made)
     if names:
         made.metadata_props[LABELS] = json.dumps(dict(names))
     say(str(write_model(made, output)), *lines)
