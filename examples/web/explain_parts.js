@@ -18,7 +18,7 @@ export function givePictures(take) {
     });
 }
 
-// Shows the highest scores, the first of them chosen; whether there is any.
+// Shows the highest scores, the first of them chosen.
 export function showClasses(scores, labels) {
   const ranked = scores.map((score, k) => [score ?? -Infinity, k]).sort((a, b) => b[0] - a[0]);
   const sum = scores.reduce((a, b) => a + b, 0);
@@ -33,7 +33,6 @@ export function showClasses(scores, labels) {
     return label;
   }));
   of("classes").hidden = !ranked.length;
-  return ranked.length > 0;
 }
 
 export const inWords = (score) => (Number.isFinite(score) ? score.toPrecision(4) : "not a number");
@@ -75,7 +74,7 @@ export function showNumbers(legend, parts, warnings) {
   }));
 }
 
-export function made(kind, text) {
+function made(kind, text) {
   const one = document.createElement(kind);
   one.textContent = text;
   return one;
