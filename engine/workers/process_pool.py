@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from threading import Thread
 from typing import Any
 
@@ -34,10 +36,11 @@ class ProcessPool(Executor):
         self._never_began = 0
 
     def __exit__(self, *problem: object) -> None:
+        """After an error, of which a signal is one, what is in hand is given up: Python would wait at its end."""
         for place in self._places:
-            place.pool.shutdown(wait=False)  # all at once
-        for place in self._places:
-            place.pool.shutdown()
+            if any(problem):
+                place.line.close()
+            place.pool.shutdown(wait=False)
 
     def most(self) -> int:
         return len(self._places)
@@ -53,18 +56,18 @@ class ProcessPool(Executor):
         return wait(flying, return_when=FIRST_COMPLETED).done
 
     def result(self, future: Future[Any]) -> Any:
-        began = self._at_work.pop(future).began.value
+        began = self._at_work.pop(future).began()
         self._never_began = 0 if began else self._never_began + 1
         try:
             return future.result()
         except BrokenProcessPool as error:
             if self._never_began >= TRIES:
                 raise RuntimeUnavailable(f"the worker processes ended as they began: {UNGUARDED}") from error
-            raise WorkerDied(of_work=bool(began)) from error
+            raise WorkerDied(of_work=began) from error
 
 
 class _Place:
-    """A pool of one process, and another one after its death. ``began.value``: the process came as far as its work."""
+    """A pool of one process, and another one after its death; the process ends when ``line`` is closed."""
 
     def __init__(self) -> None:
         self.open()
@@ -72,8 +75,12 @@ class _Place:
     def open(self) -> None:
         """A new pool, whose process starts with its first piece."""
         context = multiprocessing.get_context("spawn")
-        self.began: Any = context.Value("b", 0, lock=False)  # without a lock, which a dead process might hold
-        self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(self.began,))
+        self.line, end = context.Pipe()
+        self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(end,))
+
+    def began(self) -> bool:
+        """Whether the process came as far as its work."""
+        return self.line.poll()
 
     def submit(self, work: Work[Any]) -> Future[Any]:
         try:
@@ -83,16 +90,16 @@ class _Place:
             return self.pool.submit(work[0], *work[1])
 
 
-def _begin(began: Any) -> None:
+def _begin(line: Connection) -> None:
     """Ctrl-C goes to every process of a terminal; the first one decides, and none outlives it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, daemon=True).start()
-    began.value = 1
+    Thread(target=_end_with, args=(line,), daemon=True).start()
+    with suppress(OSError):  # it is closed already
+        line.send(True)
 
 
-def _end_with_parent() -> None:
-    """A worker of a parent that was killed would wait for its next piece for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _end_with(line: Connection) -> None:
+    """Nothing is ever sent: the first process closes the line, or is killed, and a worker would wait or work on."""
+    with suppress(EOFError, OSError):
+        line.recv()
+    os._exit(1)

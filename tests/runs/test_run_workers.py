@@ -68,6 +68,33 @@ def test_the_poison_is_found_and_the_rest_is_done(name: str, tmp_path: Path, mon
     assert sorted([*pieces_in(tmp_path), *aside]) == sorted(one.piece for one in done)
 
 
+IN_HAND = """
+import time
+from pathlib import Path
+from onnxray.workers.executor_named import executor_named
+
+def slowly():
+    Path("begun").touch()
+    time.sleep(20)
+    Path("done").touch()
+
+if __name__ == "__main__":
+    with executor_named("process", 1, 1, None, 1) as executor:
+        executor.submit((slowly, ()))
+        while not Path("begun").exists():
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+"""
+
+
+@pytest.mark.slow
+def test_a_second_signal_does_not_wait_for_what_is_in_hand(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(IN_HAND)
+    run = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "KeyboardInterrupt" in run.stderr
+    assert not (tmp_path / "done").exists()
+
+
 class EndsAsItBegins:
     """One worker, whose first four processes end before they take any work."""
 
