@@ -169,8 +169,7 @@ def _write(found: Comparison, files: Files) -> None:
 
 def print_comparison(found: Comparison, written: Sequence[str] = ()) -> None:
     """The verdict, what decided it, the numbers, and where the models part."""
-    skipped = f", {len(found.failed)} skipped" if found.failed else ""
-    say(f"{found.verdict.upper()}: {len(found.rows)} samples{skipped}", "")
+    say(f"{found.verdict.upper()}: {found.counted}", "")
     for one in found.checks:
         say(f"  {one}")
     for row in found.rows:

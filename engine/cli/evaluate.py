@@ -101,8 +101,7 @@ def evaluate_model(
 
 def print_evaluation(found: Evaluation, written: Sequence[str] = ()) -> None:
     """The table of methods."""
-    skipped = f", {len(found.failed)} skipped" if found.failed else ""
-    say(f"{found.model}: {len(found.rows)} samples{skipped}", "")
+    say(f"{found.model}: {found.counted}", "")
     print_table(*ranking_table(found), whole=2)
     for file in written:
         say(f"-> {file}")

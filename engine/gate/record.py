@@ -32,8 +32,21 @@ class Failed:
         return self.reason if self.name in self.reason else f"{self.name}: {self.reason}"
 
 
+class _Counted:
+    """What is told of the number of samples."""
+
+    rows: tuple[Row, ...]
+    failed: tuple[Failed, ...]
+
+    @property
+    def counted(self) -> str:
+        """How many samples were measured and how many were skipped, in words."""
+        one = "1 sample" if len(self.rows) == 1 else f"{len(self.rows)} samples"
+        return one + (f", {len(self.failed)} skipped" if self.failed else "")
+
+
 @dataclass(frozen=True, repr=False)
-class ComparisonRecord:
+class ComparisonRecord(_Counted):
     """The results of a comparison: rows by sample, their summary, the checks of thresholds, and the verdict."""
 
     reference: str
@@ -50,9 +63,8 @@ class ComparisonRecord:
     def __repr__(self) -> str:
         """The models, the verdict and the first check that decided it, in one line."""
         first = next((one for one in self.checks if not one.passed), next(iter(self.checks), "no threshold"))
-        counted = f"{len(self.rows)} samples" + (f", {len(self.failed)} skipped" if self.failed else "")
         names = " with ".join(Path(one).name for one in (self.reference, self.candidate))
-        return f"Comparison({names}: {self.verdict.upper()}, {counted}, {first})"
+        return f"Comparison({names}: {self.verdict.upper()}, {self.counted}, {first})"
 
     @property
     def verdict(self) -> Verdict:
@@ -98,7 +110,7 @@ class ComparisonRecord:
 
 
 @dataclass(frozen=True, repr=False)
-class EvaluationRecord:
+class EvaluationRecord(_Counted):
     """The results of an evaluation: rows by sample, their summary, and mean deletion and insertion curves by method."""
 
     model: str
@@ -112,8 +124,7 @@ class EvaluationRecord:
     def __repr__(self) -> str:
         """The model, and the methods from the best on, in one line."""
         methods = " > ".join(one.method if one.rank else f"{one.method} (no rank)" for one in self.ranking)
-        counted = f"{len(self.rows)} samples" + (f", {len(self.failed)} skipped" if self.failed else "")
-        return f"Evaluation({Path(self.model).name}: {counted}, {methods} by {self.ranked_by})"
+        return f"Evaluation({Path(self.model).name}: {self.counted}, {methods} by {self.ranked_by})"
 
     @property
     def ranking(self) -> tuple[Ranked, ...]:

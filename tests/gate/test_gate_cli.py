@@ -46,7 +46,7 @@ def test_a_model_passes_itself(capsys: pytest.CaptureFixture[str]) -> None:
         == 0
     )
     out, err = capsys.readouterr()
-    assert out.startswith("PASS: 1 samples")
+    assert out.startswith("PASS: 1 sample")
     assert err == ""
     assert {file.name for file in Path("out").iterdir()} == {
         "a.json", "a.md", "a.xml", "activations-by-node.json", "evidence-by-node.json", "journal.jsonl", "report.html",
@@ -73,7 +73,7 @@ def test_a_bad_sample_is_told_and_skipped(capsys: pytest.CaptureFixture[str]) ->
     shutil.copy(DIGIT, "d/good.png")
     assert run(["compare", DIGITS, DIGITS, "d", *QUICK]) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("PASS: 1 samples, 1 skipped")
+    assert out.startswith("PASS: 1 sample, 1 skipped")
     assert err.count("\n") == 1
     assert "bad.png" in err
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +25,7 @@ from onnxray.gate.layers.compare_layers import KernelLoss, LayerReport
 from onnxray.gate.layers.kernels import cut_at, kernel_losses, quantised_tensors, with_kernels
 from onnxray.gate.model_under_test import open_model_under_test
 from onnxray.gate.side_session import SessionSettings, session_words, side_session
+from without_vnni import hiding_library, why_not
 
 DIGITS, DIGIT = str(models.path("digits.onnx")), str(models.path("digit.png"))
 X = digits().unseen[:2, None].astype(np.float32) / 255
@@ -190,3 +194,29 @@ def test_a_real_int8_classifier_fails_where_8_bit_sums_saturate() -> None:
     assert found.layers is not None
     assert found.verdict == ("fail" if products_saturate() else "pass")
     assert bool(found.layers.kernels) == products_saturate()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not QDQ.is_file(), reason="the real int8 classifier of shared/data is not here")
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
+def test_the_command_fails_where_vnni_is_hidden_and_names_the_layer(tmp_path: Path) -> None:
+    """With the command's own defaults; the float model that ships passes in the same kind of process."""
+    found = {}
+    for model, picture, more in (
+        (str(QDQ), str(DATA / "images" / "doberman.png"), ["--preprocess", "imagenet"]),
+        (DIGITS, DIGIT, []),
+    ):
+        command = ["compare", model, model, picture, "--reference-session", "optimization=off", "--json", "-", *more]
+        done = subprocess.run(
+            [sys.executable, "-c", "from onnxray.cli.app import main; main()", *command],
+            env=os.environ | {"LD_PRELOAD": str(hiding_library(tmp_path))}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        found[model] = done.returncode, json.loads(done.stdout)
+    code, saturated = found[str(QDQ)]
+    assert (code, saturated["verdict"]) == (1, "fail")
+    assert saturated["layers"]["kernels"][0]["layer"] == saturated["layers"]["breaks"] == "Conv_305"
+    code, exact = found[DIGITS]
+    held = [one["worst"] for one in exact["summary"] if one["metric"] in ("spearman", "cosine", "ssim", "top-iou")]
+    assert (code, len(held)) == (0, 16)
+    assert min(held) >= 0.999
+    assert exact["layers"]["kernels"] == []

@@ -25,8 +25,7 @@ def markdown(comparison: ComparisonRecord) -> str:
 
 def _head(found: ComparisonRecord) -> Iterator[str]:
     sides = " and ".join(f"`{Path(one).name}`" for one in (found.reference, found.candidate))
-    skipped = f", {len(found.failed)} skipped" if found.failed else ""
-    yield from (f"## onnxray compare: {found.verdict.upper()}", "", f"{sides}, {len(found.rows)} samples{skipped}.", "")
+    yield from (f"## onnxray compare: {found.verdict.upper()}", "", f"{sides}, {found.counted}.", "")
     yield from (f"- {'✅' if one.passed else '❌'} {_safe(one)}" for one in found.checks)
     yield from (f"- ❌ {_safe(row.name)}: {_safe(row.finding)}" for row in found.rows if row.finding)
     if found.layers and found.layers.breaks:
