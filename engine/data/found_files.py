@@ -83,7 +83,8 @@ def _walk(folder: Path, walked: set[str]) -> Iterator[Path]:
     walked.add(real)
     with os.scandir(folder) as entries:
         names = sorted(one.name for one in entries if one.name[0] != "." and one.is_file())
-    yield from (folder / name for name in names)
+    start = str(folder / "_")[:-1]  # as a text, since there may be millions
+    yield from (Path(start + name) for name in names)
     for below in sub_folders(folder):
         yield from _walk(below, walked)
 

@@ -17,7 +17,8 @@ from ..support.writing import replacing
 __all__ = ["SampleRow", "count_rows", "row_schema", "write_rows"]
 
 STATISTICS = ("least", "largest", "mean", "norm")
-GROUP = 64  # rows of a row group: what a reader of single rows decodes
+GROUP = 2**21  # bytes of maps in a row group: what a reader of single rows decodes
+MOST_ROWS, LEAST_ROWS = 256, 16  # of a row group
 REPEATED = ["target", "label", "error"]  # columns of few values: a dictionary of maps takes longer than zstd
 SOUGHT = ["id", "source", "digest", "target", "label", "error", "index", "score", "delta"]  # what rows are looked up by
 
@@ -56,8 +57,15 @@ def write_rows(path: Path, rows: Sequence[SampleRow]) -> None:
     table = arrow.table({name: columns[name] for name in schema.names}, schema=schema)
     with replacing(path) as temporary:
         parquet.write_table(
-            table, temporary, compression="zstd", row_group_size=GROUP, use_dictionary=REPEATED, write_statistics=SOUGHT
-        )
+            table, temporary, compression="zstd", row_group_size=_group(rows), use_dictionary=REPEATED,
+            write_statistics=SOUGHT,
+        )  # fmt: skip
+
+
+def _group(rows: Sequence[SampleRow]) -> int:
+    """Rows of a row group: many of small maps, as a group by itself takes the time of some of them."""
+    largest = max((row.map.nbytes for row in rows if row.map is not None), default=0)
+    return min(MOST_ROWS, max(LEAST_ROWS, GROUP // max(1, largest)))
 
 
 def _lists(arrays: Sequence[np.ndarray | None], kind: Any) -> Any:
