@@ -1,4 +1,4 @@
-"""Runs over a data set of made pictures, by executor: `python -m benchmarks.data_sets --write docs/datasets.md`.
+"""Runs over a data set of made pictures, by executor: `python -m benchmarks.data_sets --write docs/benchmarks.md`.
 
 Every measurement is a process of its own, whose tree of processes is watched: processor time, memory, the time until
 the first piece is written. The rows of all runs are compared.
