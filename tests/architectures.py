@@ -5,7 +5,7 @@ Every Relu is a module of its own, not in place, as Captum's hooks want it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -53,13 +53,20 @@ def resnet(block: Callable[[int, int, int], tuple[nn.Module, int]], depths: list
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, CLASSES))
 
 
-def vgg(stages: list[list[int]], size: int, hidden: int) -> nn.Module:
-    """Simonyan and Zisserman, 2014, arXiv:1409.1556."""
+Convolution = Callable[[int, int, int], list[nn.Module]]
+
+
+def conv(inputs: int, outputs: int, size: int) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, size, padding=size // 2)]
+
+
+def vgg(stages: list[list[int]], size: int, hidden: int, convolution: Convolution = conv) -> nn.Module:
+    """Simonyan and Zisserman, 2014, arXiv:1409.1556; with BatchNormalization where ``convolution`` is ``conv_bn``."""
     layers: list[nn.Module] = []
     inputs = 3
     for widths in stages:
         for width in widths:
-            layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU()]
+            layers += [*convolution(inputs, width, 3), nn.ReLU()]
             inputs = width
         layers.append(nn.MaxPool2d(2))
     flat = inputs * (size // 2 ** len(stages)) ** 2
@@ -74,16 +81,18 @@ def inverted_residual(inputs: int, outputs: int, stride: int, expand: int) -> nn
     return Residual(branch, [], relu=False) if stride == 1 and inputs == outputs else nn.Sequential(*branch)
 
 
-def mobilenet() -> nn.Module:
-    """MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381)."""
-    table = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
+MOBILENET = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
+
+
+def mobilenet(table: Sequence[tuple[int, int, int, int]] = MOBILENET, last: int = 1280) -> nn.Module:
+    """MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381, table 2)."""
     layers: list[nn.Module] = [*conv_bn(3, 32, 3, 2), nn.ReLU6()]
     inputs = 32
     for expand, outputs, depth, stride in table:
         for k in range(depth):
             layers.append(inverted_residual(inputs, outputs, 1 if k else stride, expand))
             inputs = outputs
-    layers += [*conv_bn(inputs, 1280, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, CLASSES)]
+    layers += [*conv_bn(inputs, last, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(last, CLASSES)]
     return nn.Sequential(*layers)
 
 

@@ -46,7 +46,10 @@ def gamma(factor: float = 0.25) -> LayerRule:
 
 
 def alpha_beta(alpha: float = 2.0, beta: float = 1.0) -> LayerRule:
-    """Positive and negative contributions apart (Bach et al., 2015, doi 10.1371/journal.pone.0130140, equation 60)."""
+    """Positive and negative contributions apart (Bach et al., 2015, doi 10.1371/journal.pone.0130140, equation 60).
+
+    Of a sum that has contributions of one sign alone, alpha R or -beta R is handed on, and not R.
+    """
     return LayerRule(f"alpha {alpha:g} beta {beta:g}", partial(_alpha_beta, alpha=alpha, beta=beta))
 
 
