@@ -28,7 +28,11 @@ def read_picture(source: Picture) -> Image.Image:
     """
     with _readable(source) as image:
         _check_size(image)
-        return _rgb(ImageOps.exif_transpose(image))
+        if image is source:
+            return _rgb(ImageOps.exif_transpose(image))
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)  # two copies took a third of the time of a photograph
+        return _rgb(image)
 
 
 def opened_picture(stream: IO[bytes], name: str) -> Image.Image:
@@ -104,7 +108,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         coloured = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), coloured).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
