@@ -278,11 +278,11 @@ def _explained(model: Model, start: Start, whole: bool) -> Explained:
 
 
 def _channel_axis(model: Model, shape: tuple[int | None, ...]) -> int | None:
-    """Of an image's three axes, the channels': as the model's Preprocess says, else the first of a few."""
-    if len(shape) != 3:
+    """Of an image's three axes or a volume's four, the channels': as the model's Preprocess says, else that of few."""
+    if len(shape) not in (3, 4):
         return None
-    preprocess = Preprocess.from_metadata(model.metadata)
-    if preprocess is not None:
+    last, preprocess = len(shape) - 1, Preprocess.from_metadata(model.metadata)
+    if preprocess is not None and last == 2:
         return 0 if preprocess.layout == "NCHW" else 2
-    few = [axis for axis in (0, 2) if shape[axis] in (1, 2, 3, 4)]
+    few = [axis for axis in (0, last) if shape[axis] in (1, 2, 3, 4)]
     return few[0] if few else 0

@@ -114,7 +114,7 @@ def explained_chunks(
 ) -> ChunkViews:
     """Explains the chunks of a file, and says in a line what was done."""
     arrays = _arrays(explainer.model, given)
-    found = explain_chunks(explainer, arrays, chunks, score, _place(at, chunks, given.rate), progress)
+    found = explain_chunks(explainer, arrays, chunks, score, _place(at, chunks, given.rate), progress, given.rate)
     shown = ChunkViews(found, arrays[chunks.name], given.rate)
     warnings.warn(_told(shown), UserWarning, stacklevel=2)
     return shown

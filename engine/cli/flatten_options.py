@@ -10,7 +10,9 @@ from typing import Annotated, Any, get_type_hints
 import numpy as np
 from typer import BadParameter, Option
 
+from ..errors import InputError
 from ..methods.catalogue import OptionInfo, method_options
+from ..support.pipes import check_no_pipe
 
 __all__ = ["flatten_options"]
 
@@ -19,7 +21,10 @@ def numbers(text: str) -> Any:
     """A number, several between commas, or the array of an .npy file."""
     if text.endswith(".npy"):
         try:
+            check_no_pipe(text)
             return np.load(text, allow_pickle=False)
+        except InputError as error:
+            raise BadParameter(str(error)) from error
         except (OSError, ValueError, EOFError) as error:
             raise BadParameter(f"{text} cannot be read as an array") from error
     try:

@@ -16,6 +16,7 @@ from ..graph.metadata import FEATURES, entry
 from ..graph.model import Model
 from ..graph.tree_ensembles import takes_missing
 from ..support.damaged import readable
+from ..support.pipes import check_no_pipe
 from .audio import WAV, read_sound, sampling_rate, with_rate
 from .table_columns import FIRST_ROWS, columns_of
 
@@ -50,6 +51,7 @@ def is_picture(path: str | os.PathLike[str]) -> bool:
 def read_given(model: Model, path: Path, rate: float | None = None) -> Given:
     """The contents of a file; an array without its batch axis gets one. ``rate``: samples a second of a series."""
     features = tuple(entry(model.metadata, FEATURES) or ())
+    check_no_pipe(path)
     if is_picture(path):
         return Given(path)
     if path.suffix.lower() == ".csv":

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ..errors import InputError
 from ..support.caller import warn_caller
+from ..support.pipes import check_no_pipe
 from .files import ARRAYS
 
 __all__ = ["SOURCES", "files_in", "find_files", "model_endings", "sub_folders"]
@@ -24,11 +25,12 @@ def find_files(named: Iterable[Path]) -> list[Path]:
     """The files of paths, folders and patterns, in the order in which these are named; of a folder all, by name.
 
     A path that is no folder stays as it is, also where nothing is there. What folders and patterns find twice is taken
-    once. InputError: a pattern that fits nothing, or a folder without files that models take.
+    once. InputError: a pattern that fits nothing, a folder without files that models take, or a named pipe.
     """
     found: list[Path] = []
     taken: set[Path] = set()
     for path in named:
+        check_no_pipe(path)
         listed = [path] if _is_file(path) else [file for file in _expanded(path) if file not in taken]
         found += listed
         taken |= set(listed)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ..errors import InputError
+from ..support.pipes import check_no_pipe
 
 __all__ = ["Picture", "centre_crop", "crop_window", "opened_picture", "picture_size", "read_picture"]
 
@@ -81,6 +82,8 @@ def _readable(source: Picture) -> Iterator[Image.Image]:
     try:
         with _opened(source) as image:
             yield image
+    except InputError:
+        raise
     except Exception as problem:  # a decoder raises whatever a broken file makes it trip over
         raise InputError(f"{_name(source)} cannot be read as a picture: {_reason(problem)}") from problem
 
@@ -89,6 +92,7 @@ def _opened(source: Picture) -> AbstractContextManager[Image.Image]:
     if isinstance(source, Image.Image):
         return nullcontext(source)
     if isinstance(source, str | os.PathLike):
+        check_no_pipe(source)
         return Image.open(source)
     raise TypeError(f"give a path or a PIL image, not {type(source).__name__}")
 

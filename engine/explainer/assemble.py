@@ -27,7 +27,7 @@ class Described:
     """Fields of the attributions that an explanation graph makes; ``explained`` is of one batch."""
 
     provenance: dict[str, Any]
-    layout: Literal["NLC", "NCHW"] | None
+    layout: Literal["NLC", "NCHW", "NCDHW"] | None
     columns: tuple[str, ...]
     explained: tuple[str, ...] = ()
 
@@ -106,8 +106,9 @@ def _by_rule(plan: ExplanationGraph) -> dict[str, Any]:
     return {"nodes_by_rule": found} if found else {}
 
 
-def _layout(plan: ExplanationGraph) -> Literal["NLC", "NCHW"] | None:
+def _layout(plan: ExplanationGraph) -> Literal["NLC", "NCHW", "NCDHW"] | None:
     """That of embeddings and of maps inside the model; pictures are known by their preprocessing."""
     if not plan.fed:
-        return "NCHW" if all(about.channels == 0 for about in plan.explained.values()) else None
+        ranks = {len(about.shape) if about.channels == 0 else None for about in plan.explained.values()}
+        return "NCHW" if ranks == {3} else "NCDHW" if ranks == {4} else None
     return "NLC" if not plan.layer_sized and all(about.tokens for about in plan.explained.values()) else None

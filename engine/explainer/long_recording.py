@@ -66,7 +66,7 @@ def explain_recording(
     chunks = chunks_of(explainer.model, arrays, rate, chunk, sound=True)
     if chunks is None:
         raise InputError("the model takes the recording whole: use explain(), or name chunk=(samples, how far apart)")
-    return explain_chunks(explainer, arrays, chunks, score_of(target), _place(at, chunks, rate), progress)
+    return explain_chunks(explainer, arrays, chunks, score_of(target), _place(at, chunks, rate), progress, rate)
 
 
 def _by_name(explainer: Explainer, recording: Any) -> dict[str, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +16,7 @@ from ..attribution.scores import Score
 from ..attribution.state_inputs import carried_states, state_inputs, zero_states
 from ..data.chunks import Chunks
 from ..errors import InputError
-from ..support.caller import warn_caller
+from .chunk_warnings import ChunkWarnings
 from .explainer import Explainer
 
 __all__ = ["ExplainedChunks", "explain_chunks"]
@@ -44,20 +43,19 @@ def explain_chunks(
     score: Score,
     at: int | str = "best",
     progress: Progress | None = None,
+    rate: float | None = None,
 ) -> ExplainedChunks:
     """Explains a recording chunk by chunk; each starts with the states that those before it left.
 
     ``at``: "best", the chunk with the highest score; "all", the sum of the maps of all; or the number of a chunk. A map
-    is one of the chunk's own samples. InputError for a number that is none, or for maps that cannot be joined.
+    is one of the chunk's own samples. What is warned of some chunks is told with their numbers, and their times where
+    the ``rate`` is known. InputError for a number that is none, or for maps that cannot be joined.
     """
-    run = _Recording(explainer, inputs, chunks, score)
+    run = _Recording(explainer, inputs, chunks, score, ChunkWarnings(chunks, rate))
     if isinstance(at, int) and not 0 <= at < len(chunks):
         raise InputError(f"there is no chunk {at}; the recording has {len(chunks)}, counted from 0")
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        found = run.joined(progress) if at == "all" else run.chosen(at, progress)
-    for text, category in {str(one.message): one.category for one in told}.items():
-        warn_caller(text, category)
+    found = run.joined(progress) if at == "all" else run.chosen(at, progress)
+    run.warned.tell(found.chosen)
     return found
 
 
@@ -67,6 +65,7 @@ class _Recording:
     inputs: Mapping[str, NDArray]
     chunks: Chunks
     score: Score
+    warned: ChunkWarnings
 
     @cached_property
     def states(self) -> dict[str, str]:
@@ -75,11 +74,13 @@ class _Recording:
     def chosen(self, at: int | str, progress: Progress | None) -> ExplainedChunks:
         """The map of one chunk; scores alone are computed by a method of one run."""
         method, one = self.explainer.method, self.explainer
-        scout = Explainer(
-            one.model, "saliency", score=one.score, providers=one.providers, threads=one.threads, memory=one.memory
-        ) if method.many and method.differentiates else one  # fmt: skip
+        unheard = ChunkWarnings(self.chunks, None)  # the scout's maps are not shown
+        with unheard.of(0):
+            scout = Explainer(
+                one.model, "saliency", score=one.score, providers=one.providers, threads=one.threads, memory=one.memory
+            ) if method.many and method.differentiates else one  # fmt: skip
         scores, targets, kept = list[float](), set[str](), None
-        for k, feeds, found in self._each(scout, progress):
+        for k, feeds, found in self._each(scout, self.warned if scout is one else unheard, progress):
             scores.append(float(found.score[0]))
             targets.add(repr(found.target.tolist()))
             if k == at or (at == "best" and (kept is None or scores[k] > scores[kept[0]])):
@@ -94,7 +95,7 @@ class _Recording:
         """The sum of the maps of all chunks, over the whole recording."""
         recording, scores = self.inputs[self.chunks.name], list[float]()
         total, targets, first = np.zeros(()), set[str](), None
-        for k, _, found in self._each(self.explainer, progress):
+        for k, _, found in self._each(self.explainer, self.warned, progress):
             own = self._of_recording(found)
             if fault := unusable(own.provenance):
                 raise InputError(f"the {own.method} map of chunk {k} {fault}")
@@ -116,7 +117,7 @@ class _Recording:
         return ExplainedChunks(self.chunks, np.array(scores), made, None, tuple(self.states))
 
     def _each(
-        self, explainer: Explainer, progress: Progress | None
+        self, explainer: Explainer, warned: ChunkWarnings, progress: Progress | None
     ) -> Iterator[tuple[int, dict[str, NDArray], Attribution]]:
         """Number, inputs and explanation of each chunk, one after the other."""
         recording, rest = self.inputs[self.chunks.name], dict(self.inputs)
@@ -125,7 +126,8 @@ class _Recording:
             if k == 0:
                 left_out = state_inputs(explainer.model) - set(rest)
                 feeds |= zero_states(explainer.model, left_out, feeds)
-            found, outputs = explainer.with_outputs(feeds, self.score)
+            with warned.of(k):
+                found, outputs = explainer.with_outputs(feeds, self.score)
             yield k, feeds, found
             rest = {**feeds, **{state: outputs[output] for state, output in self.states.items()}}
             if progress is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -37,6 +38,23 @@ class Explained:
     def one_channel(self) -> list[int | None]:
         """The sizes of an example, with a single channel where it has channels."""
         return [1 if axis == self.channels else size for axis, size in enumerate(self.shape)]
+
+    def per_axis(self, given: Sequence[int], whole: int | None, name: str, least: str = "") -> list[int | None]:
+        """Numbers per axis of an example, of which those of the channels may be left out: they are ``whole`` then.
+
+        Raises InputError, which calls them ``name``, where there are more or fewer.
+        """
+        if len(given) == len(self.shape):
+            return list(given)
+        if self.channels is None or len(given) != len(self.places):
+            raise InputError(f"{name}={given}: give a number{least}, or {self._counted} for {self.name!r} {self.shape}")
+        return [*given[: self.channels], whole, *given[self.channels :]]
+
+    @property
+    def _counted(self) -> str:
+        if self.channels is None:
+            return f"{len(self.shape)} of them"
+        return f"{len(self.places)} of them without the channels or {len(self.shape)} with these"
 
     def sizes(self, what: str) -> list[int]:
         """The sizes of an example; an InputError where they are open, which says what needs them."""

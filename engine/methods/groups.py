@@ -30,7 +30,7 @@ class Grouping:
     channels; "superpixels", as many as the grid has cells, of each example its own; an array of integers that numbers
     the groups, in the shape of an example or of its places without the channels; a mapping of input names to these; or
     None, which is "pixels" for tokens and for vectors (each column of a table), else "grid". ``cells`` is a number, or
-    one per axis of an example: (channels, 20) are windows of time.
+    one per axis of an example, with or without the channels: (channels, 20) are windows of time of each channel.
     """
 
     groups: Groups
@@ -86,12 +86,9 @@ class Grouping:
 
     def _along(self, about: Explained) -> Sequence[int | None]:
         """How many cells lie along each axis of an example."""
-        rank = len(about.shape)
         if not isinstance(self.cells, Sequence):
-            return _but_channels(about, [self.cells] * rank)
-        if len(self.cells) != rank:
-            raise InputError(f"cells={self.cells}: give one number, or {rank} of them for {about.name!r} {about.shape}")
-        return self.cells
+            return _but_channels(about, [self.cells] * len(about.shape))
+        return about.per_axis(self.cells, 1, "cells")
 
 
 def _positive(number: Any) -> bool:

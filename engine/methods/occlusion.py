@@ -21,10 +21,11 @@ __all__ = ["Extent", "Occlusion"]
 class Occlusion(Method):
     """Fall of the score when a window of the input is covered by a baseline (Zeiler and Fergus, 2013, arXiv:1311.2901).
 
-    ``window`` and ``stride`` are a number for every axis but the channels (which are covered whole), or one per axis
-    of an example; by default a seventh of each axis (of a vector 1), moved by half. An element has the mean over the
-    windows that cover it, or with overlap="sum" the sum. The last window may reach over the end, as in Captum. Of
-    several inputs each is covered in turn, while the others stay. ``baseline`` as for integrated gradients.
+    ``window`` and ``stride`` are a number for every axis but the channels (which are covered whole), or one for
+    each of these axes as in (16, 16), or one per axis of an example with the channels; by default a seventh of each
+    axis (of a vector 1), moved by half. An element has the mean over the windows that cover it, or with
+    overlap="sum" the sum. The last window may reach over the end, as in Captum. Of several inputs each is covered
+    in turn, while the others stay. ``baseline`` as for integrated gradients.
     """
 
     name: ClassVar[str] = "occlusion"
@@ -33,7 +34,8 @@ class Occlusion(Method):
     uniform: ClassVar[str] = "each window covers all of it: no place is told from another; choose a smaller window="
     blank: ClassVar[str] = "covering a window never changes the score; choose a larger window= or another baseline="
     window: Extent = field(
-        default=None, metadata={"help": "size of the window, a number or one per axis as in 3,16,16"}
+        default=None,
+        metadata={"help": "size of the window, a number or one per axis as in 16,16 or 3,16,16 (channels)"},
     )
     stride: Extent = field(default=None, metadata={"help": "step of the window, a number or one per axis"})
     baseline: Baseline = field(default=0.0, metadata=BASELINE)

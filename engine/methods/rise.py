@@ -16,6 +16,7 @@ from .checks import check_draws, check_whole
 from .coalitions import group_total
 from .explained import Explained
 from .group_nodes import expand_examples, rows_along
+from .groups import Cells
 from .option_help import BASELINE, CELLS, SEED
 from .samplers import Sampler
 from .smooth_masks import SmoothMasks
@@ -38,14 +39,15 @@ class Rise(Method):
     from_least: ClassVar[bool] = True  # the mean score through all masks is in each number
     differentiates: ClassVar[bool] = False
     blank: ClassVar[str] = "the score is zero through every mask; choose another keep= or another baseline="
-    cells: int = field(default=8, metadata=CELLS)
+    cells: Cells = field(default=8, metadata=CELLS)
     keep: float = field(default=0.5, metadata={"help": "probability that a cell of a mask is open"})
     baseline: Baseline = field(default=0.0, metadata=BASELINE)
     samples: int = field(default=1000, metadata={"help": "masks"})
     seed: int = field(default=0, metadata=SEED)
 
     def __post_init__(self) -> None:
-        check_whole("cells", self.cells, 1)
+        for number in self.cells if isinstance(self.cells, Sequence) else [self.cells]:
+            check_whole("cells", number, 1)
         check_draws(self.samples, self.seed)
         if isinstance(self.keep, bool) or not isinstance(self.keep, int | float) or not 0 < self.keep < 1:
             raise InputError(f"keep={self.keep!r}: give a probability between 0 and 1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -15,7 +15,7 @@ from .baseline import Baseline, check_baseline
 from .blurred import baseline_value
 from .explained import Explained
 from .group_nodes import mix, rows_along
-from .groups import LIMIT
+from .groups import LIMIT, Cells
 from .samplers import WEIGHT, Sampler
 
 __all__ = ["SmoothMasks"]
@@ -30,7 +30,7 @@ class SmoothMasks(Sampler):
     A point is small: what its grid hides, 0 or 1, and its shifts.
     """
 
-    cells: int
+    cells: Cells
     keep: float
     samples: int
     seed: int
@@ -74,9 +74,16 @@ class SmoothMasks(Sampler):
 
     def _axes(self, about: Explained) -> list[tuple[int, int]]:
         """Size and cells of each axis but the channels."""
-        sizes = [size for axis, size in enumerate(about.sizes("rise needs")) if axis != about.channels]
-        each = about.tokens is not None or len(about.shape) < 2
-        return [(size, size if each else min(self.cells, size)) for size in sizes]
+        sizes = about.sizes("rise needs")
+        given = self.cells if isinstance(self.cells, Sequence) else [self.cells] * len(about.places)
+        cells = about.per_axis(given, 1, "cells")
+        if about.channels is not None and cells[about.channels] != 1:
+            raise InputError(
+                f"cells={self.cells}: a mask of rise is of all channels of {about.name!r}; leave these out"
+            )
+        each = about.tokens is not None or len(sizes) < 2
+        pairs = [(size, size if each else min(count or 1, size)) for size, count in zip(sizes, cells, strict=True)]
+        return [pair for axis, pair in enumerate(pairs) if axis != about.channels]
 
 
 def _cell(size: int, cells: int) -> int:

@@ -58,15 +58,14 @@ class Windows(Sampler):
 
     @staticmethod
     def _extent(given: Extent, name: str, about: Explained, default: Sequence[int], whole: Sequence[int]) -> list[int]:
-        rank = len(about.shape)
-        per_axis = list(default) if given is None else list(given) if isinstance(given, Sequence) else [given] * rank
-        if len(per_axis) != rank or not all(isinstance(n, int | np.integer) and n >= 1 for n in per_axis):
-            raise InputError(
-                f"{name}={given}: give a number from 1 up, or {rank} of them for {about.name!r} {about.shape}"
-            )
-        if about.channels is not None and not isinstance(given, Sequence):
-            per_axis[about.channels] = whole[about.channels]
-        return per_axis
+        numbers = list(default) if given is None else list(given) if isinstance(given, Sequence) else [given]
+        if not all(isinstance(n, int | np.integer) and n >= 1 for n in numbers):
+            raise InputError(f"{name}={given}: give a number from 1 up, or several for {about.name!r} {about.shape}")
+        channel = None if about.channels is None else whole[about.channels]
+        if not isinstance(given, Sequence):
+            every = numbers if given is None else numbers * len(about.shape)
+            return [channel or n if axis == about.channels else n for axis, n in enumerate(every)]
+        return [n or 0 for n in about.per_axis(given, channel, name, " from 1 up")]
 
     def perturb(self, g: GraphBuilder, x: ir.Value, about: Explained, points: Mapping[str, ir.Value]) -> ir.Value:
         start = baseline_value(g, x, self.baseline, about)

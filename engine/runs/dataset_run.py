@@ -20,7 +20,7 @@ from ..samples.sample import Samples
 from ..samples.sample_set import Data, open_samples
 from ..support.choice import choose
 from ..support.folder_lock import folder_lock
-from ..support.writing import make_folder, writing
+from ..support.writing import make_folder, record_files, writing
 from ..workers.dispatch import Executor, Task, Work, dispatch, in_this_process
 from ..workers.executor_named import EXECUTORS, executor_named
 from ..workers.piece import Piece
@@ -119,7 +119,7 @@ def run(
     """
     if not isinstance(model, str | PathLike):
         raise InputError(f"model={type(model).__name__}: workers open it themselves; give the path of an .onnx file")
-    began, folder = time.perf_counter(), make_folder(Path(out))
+    began, folder = time.perf_counter(), Path(out)
     check_whole("batch", batch, 1)
     check_whole("piece", piece, 1)
     if workers is not None:
@@ -129,7 +129,7 @@ def run(
         _several(providers), threads, memory, options,
     )  # fmt: skip
     choose(executor, EXECUTORS, "executor")
-    with folder_lock(folder, wait=False):
+    with record_files(), folder_lock(make_folder(folder), wait=False):
         samples, names, held = _begin(settings, data, folder, piece)
         todo = missing(len(names), piece, held)
         left = sum(map(len, todo))

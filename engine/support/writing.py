@@ -8,7 +8,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from os import PathLike
@@ -41,11 +41,12 @@ _OPEN_STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # others h
 @dataclass
 class Record:
     """The files written since ``record_files`` began, those that are being written, how far the work is, and how
-    it goes on after an interruption."""
+    it goes on after an interruption; ``made`` are the folders that were missing before."""
 
     written: list[Path] = field(default_factory=list)
     begun: dict[Path, tuple[Path, ...]] = field(default_factory=dict)
     folders: set[Path] = field(default_factory=set)
+    made: list[Path] = field(default_factory=list)
     progress: str = ""
     way_on: str = ""
 
@@ -55,6 +56,13 @@ class Record:
             _discard(temporary, companions)
         for folder in list(self.folders):
             shutil.rmtree(folder, ignore_errors=True)
+        self.remove_empty()
+
+    def remove_empty(self) -> None:
+        """Removes the folders that were made and hold nothing, as those of work that was refused."""
+        for folder in reversed(self.made):
+            with suppress(OSError):
+                folder.rmdir()
 
 
 _record: ContextVar[Record | None] = ContextVar("record", default=None)
@@ -62,13 +70,18 @@ _record: ContextVar[Record | None] = ContextVar("record", default=None)
 
 @contextmanager
 def record_files() -> Iterator[Record]:
-    """Notes which files this thread writes meanwhile, in the record of a surrounding block if there is one."""
+    """Notes which files this thread writes meanwhile, in the record of a surrounding block if there is one.
+
+    Folders that were made meanwhile and are empty at the end of the outermost block are removed.
+    """
     record = _record.get() or Record()
     token = _record.set(record)
     try:
         yield record
     finally:
         _record.reset(token)
+        if _record.get() is None:
+            record.remove_empty()
 
 
 @contextmanager
@@ -176,6 +189,8 @@ def write_text(path: str | PathLike[str], text: str) -> Path:
 
 def make_folder(folder: Path) -> Path:
     """The folder, made where it is missing."""
+    record, missing = _record.get() or Record(), [one for one in (folder, *folder.parents) if not one.exists()]
+    record.made += reversed(missing)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder

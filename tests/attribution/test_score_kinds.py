@@ -259,7 +259,7 @@ def test_a_saved_letter_that_is_not_there_is_no_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [([0, 255], ""), ([0, 1], ""), ([0, 9, 255], "has the values 0, 9, 255: it must be black outside"),
-     ([255, 255], "has the values 255: it must be black outside"), ([0, 0], "is empty")],
+     ([255, 255], "has one colour everywhere: what is inside is open; draw it black"), ([0, 0], "is empty")],
 )  # fmt: skip
 def test_a_mask_is_a_picture(values: list[int], said: str, tmp_path: Path) -> None:
     drawn = np.resize(np.array(values, np.uint8), 6).reshape(2, 3)

@@ -57,3 +57,38 @@ def test_what_is_no_time_and_no_chunk_is_an_error(options: dict[str, Any], text:
 def test_what_the_model_takes_whole_has_no_chunks() -> None:
     with pytest.raises(onnxray.InputError, match="the model takes the recording whole"):
         onnxray.explain_recording(onnxray.Explainer(NET), SOUND[:, :4], 0)
+
+
+QUIET = model(
+    "net (float[N, 4] x) => (float[N, 1] y) { r = Relu(x) y = MatMul(r, W) }",
+    {"W": W[:, None]},
+)
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+@pytest.mark.parametrize(
+    ("silent", "rate", "text"),
+    [
+        ((2,), None, "^chunk 2 \\(from sample 8\\) of 5 chunks: the saliency map is zero everywhere"),
+        ((1, 3), 8.0, "^chunk 1 \\(from 0.5 s\\), chunk 3 \\(from 1.5 s\\) of 5 chunks: the saliency map is zero"),
+        ((0, 1, 2, 3), None, "chunk 2 \\(from sample 8\\) and 1 more of 5 chunks: the saliency map is zero"),
+        ((0, 1, 2, 3, 4), None, "^the saliency map is zero everywhere"),
+    ],
+)
+def test_a_silent_chunk_is_named(silent: tuple[int, ...], rate: float | None, text: str) -> None:
+    sound = np.ones((1, 20), np.float32)
+    for k in silent:
+        sound[:, 4 * k : 4 * k + 4] = -1
+    with pytest.warns(UserWarning, match=text) as told:
+        onnxray.explain_recording(onnxray.Explainer(QUIET), sound, 0, at="all", rate=rate)
+    assert len(told) == 1
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize("method", ["saliency", "integrated-gradients"])
+def test_nothing_is_said_of_a_silent_chunk_that_is_not_shown(method: str) -> None:
+    """The methods of many runs have their scores from another explainer, of whose maps nothing is said."""
+    sound = np.full((1, 20), -1, np.float32)
+    sound[:, 4:8] = np.sign(W)
+    loud = onnxray.explain_recording(onnxray.Explainer(QUIET, method), sound, 0)
+    assert loud.chosen == 1

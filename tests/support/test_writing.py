@@ -131,6 +131,24 @@ def test_a_record_knows_what_was_written_and_what_is_half_written(file: Path) ->
     assert record.begun == {}
 
 
+def test_folders_that_stay_empty_are_removed(tmp_path: Path) -> None:
+    """But for those that were there, and those that hold something, whatever the block raises."""
+    (tmp_path / "there").mkdir()
+
+    @writing.record_files()
+    def refused() -> None:
+        for name in ("a/b", "full/c", "there/d"):
+            writing.make_folder(tmp_path / name)
+        with writing.record_files():
+            writing.write_bytes(tmp_path / "full" / "file", NEW)
+        assert (tmp_path / "a" / "b").is_dir()
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        refused()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full", "there"]
+
+
 # Two files ----------------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from ...data.arrays import as_array
 from ...data.pictures import read_picture
 from ...errors import InputError
 from ...support.damaged import readable
+from ...support.pipes import check_no_pipe
 from ..score_axes import ScoreAxes
 
 __all__ = ["channel_axis", "mask_of"]
@@ -31,9 +32,15 @@ def mask_of(given: Any) -> np.ndarray:
     if array.dtype.kind not in "biuf" or array.ndim == 0:
         raise InputError(f"{name}, {array.dtype} of shape {array.shape}, is no array of True and False")
     values = np.unique(array)
+    if drawn and len(values) == 1 and values[0]:
+        raise InputError(
+            f"{name} has one colour everywhere: what is inside is open; draw it black outside (for all places give an "
+            ".npy file of True)"
+        )
     if len(values) > 2 or (drawn and values[0] != 0) or not (drawn or np.isin(values, (0, 1)).all()):
         listed = ", ".join(f"{value:g}" for value in values[:SHOWN].astype(float)) + ", ..." * (len(values) > SHOWN)
-        wanted = "black outside and one colour inside" if drawn else "True or 1 inside, False or 0 outside"
+        shades = ", without shades between, as smoothing and .jpg make them" if len(values) > 2 else ""
+        wanted = f"black outside and one colour inside{shades}" if drawn else "True or 1 inside, False or 0 outside"
         raise InputError(f"{name} has the values {listed}: it must be {wanted}")
     if not array.any():
         raise InputError(f"{name} is empty: no place is inside")
@@ -48,6 +55,7 @@ def _read(given: Any, name: str) -> tuple[np.ndarray, bool]:
         return as_array(given, name), False
     if Path(given).suffix.lower() != ".npy":
         return np.asarray(read_picture(given).convert("L")), True
+    check_no_pipe(given)
     with readable(given, "NumPy file of one array", InputError):
         return np.asarray(np.load(given, allow_pickle=False)), False
 
