@@ -22,11 +22,14 @@ from black_box import ALIKE, ORDINARY
 from by_hand import model, normal
 from late import late
 from measures import distance
+from onnxray.scores import Box
 from plain_runs import run_plainly
 from real_files import feeds, path
 from shared_folder import made_once
+from sweep_models import ANY_BOX, detector, quantised
 
 nets: Any = late("nets", "torch")
+words: Any = late("bert_net", "torch", "transformers")
 
 TOLERANCE = 1e-5
 METHODS = [name for name in ORDINARY if name not in ALIKE]
@@ -47,13 +50,17 @@ WIDE = {"occlusion": {"window": 28, "stride": 28}}
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of model: how it is made, which methods are refused, by words of the line, and the target of each row."""
+    """A kind of model: how it is made, which methods are refused, by words of the line, and the target of each row.
+
+    ``place`` is that of the target in a saved file, ``saved`` how the file is told to take one.
+    """
 
     made: Callable[[], onnx.ModelProto]
     refused: dict[str, str]
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     target: Any = "top1"
-    place: int = -1  # of the target in a saved file
+    place: Any = -1
+    saved: dict[str, Any] = field(default_factory=dict)
 
 
 def lstm() -> onnx.ModelProto:
@@ -67,6 +74,12 @@ def mobilenet() -> onnx.ModelProto:
     import torch
 
     return made_once("mobilenet-64", lambda: nets.export(nets.net("mobilenet").module, torch.zeros(1, 3, 64, 64)))
+
+
+def int8() -> onnx.ModelProto:
+    one = nets.net("cnn")
+    wide = {"x": 2 * one.pictures(4, seed=1)}  # so that no score is clipped
+    return made_once("cnn-int8", lambda: quantised(one.proto, wide))
 
 
 def shared(name: str) -> Callable[[], onnx.ModelProto]:
@@ -87,6 +100,9 @@ KINDS = {
     "BERT": Kind(Attentive("words", "token", 6).proto, NO_MAPS, TRANSFORMER),
     "LSTM": Kind(lstm, NO_ATTENTION | NO_MAPS | {"deep-lift": "which LSTM, GRU and RNN become, has no rule"}),
     "int8": Kind(shared("mobilenetv2like_qdq_244"), NO_ATTENTION, WIDE),
+    "small int8": Kind(int8, NO_ATTENTION),
+    "BERT of transformers": Kind(lambda: words.proto(), NO_MAPS, TRANSFORMER),
+    "box": Kind(detector, NO_ATTENTION, {}, Box(0), ANY_BOX, {"target": "box"}),
 }
 
 
@@ -110,13 +126,14 @@ def test_a_method_on_a_kind_of_model(kind: str, method: str, tmp_path: Path) -> 
     options = {**OPTIONS.get(method, {}), **about.options.get(method, {})}
     if method in about.refused:
         with pytest.raises(onnxray.OnnxrayError, match=about.refused[method]) as caught:
-            onnxray.Explainer(source, method, **options).save(tmp_path / "explainer.onnx")
+            onnxray.Explainer(source, method, **options).save(tmp_path / "explainer.onnx", **about.saved)
         assert "\n" not in str(caught.value)
         assert not (tmp_path / "explainer.onnx").exists()
         return
     explainer = onnxray.Explainer(source, method, **options)
-    file, rows = explainer.save(tmp_path / "explainer.onnx"), len(next(iter(given.values())))
-    found = run_plainly(file, **given, target=np.full(rows, about.place))
+    file, rows = explainer.save(tmp_path / "explainer.onnx", **about.saved), len(next(iter(given.values())))
+    stored = np.int64 if isinstance(about.place, int) else np.float32
+    found = run_plainly(file, **given, target=np.array([about.place] * rows, stored))
     values = explainer(given, about.target).values
     every = values if isinstance(values, dict) else {"": values}
     for name, value in every.items():

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -22,43 +21,15 @@ import pytest
 from late import late
 from measures import distance
 from onnxray.autodiff.attention import AttentionComposite
-from shared_folder import made_once
 
 torch: Any = late("torch")
 nets: Any = late("nets", "torch")
 formulas: Any = late("relevances_in_torch", "torch")
-hf: Any = late("transformers")
+net: Any = late("bert_net", "torch", "transformers")
 
 NETS = ["vit", "bert"]
 TARGET, STABILISER, TINY, BOUND = 3, 1e-9, 1e-12, 1e-5
-IDS = np.array([[2, 17, 45, 3, 99, 8, 60], [2, 31, 5, 72, 3, 11, 4]])
 pytestmark = pytest.mark.slow
-
-
-@cache
-def bert() -> Any:
-    """With weights such that none is negligible."""
-    torch.manual_seed(0)
-    sizes = {"vocab_size": 100, "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2}
-    config = hf.BertConfig(**sizes, intermediate_size=64, max_position_embeddings=16, num_labels=10)
-    made = hf.BertForSequenceClassification(config).eval().requires_grad_(False)
-    for weight in made.parameters():
-        weight.data = 0.1 * torch.randn_like(weight) + (0 if weight.dim() > 1 else weight.data)
-    return made
-
-
-def scores_of(model: Any, given: str) -> Any:
-    """A module of the ids, or of their embeddings."""
-
-    class Scores(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, x: Any) -> Any:
-            return self.model(**{given: x}).logits
-
-    return Scores()
 
 
 def opened(name: str) -> tuple[onnx.ModelProto, np.ndarray, Any, Any]:
@@ -66,9 +37,9 @@ def opened(name: str) -> tuple[onnx.ModelProto, np.ndarray, Any, Any]:
     if name == "vit":
         one = nets.net(name)
         return one.proto, one.pictures(2), one.double, torch.from_numpy(one.pictures(2)).double()
-    ids, model = torch.from_numpy(IDS), copy.deepcopy(bert()).double()
-    proto = made_once("bert-small", lambda: nets.export(scores_of(bert(), "input_ids"), ids))
-    return proto, IDS, scores_of(model, "inputs_embeds"), model.bert.embeddings.word_embeddings(ids)
+    model = copy.deepcopy(net.bert()).double()
+    words = model.bert.embeddings.word_embeddings(torch.from_numpy(net.IDS))
+    return net.proto(), net.IDS, net.Scores(model, "inputs_embeds"), words
 
 
 def relevance(name: str, of: Any, kind: str = "double") -> Any:
