@@ -45,23 +45,37 @@ def carried_states(model: Model) -> dict[str, str]:
 def zero_states(model: Model, names: Collection[str], given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Zeros for the state inputs of these names, for as many examples as the given inputs hold.
 
-    Raises InputError for a state with an open size that is not the number of examples.
+    Raises InputError for a state with an open size that is neither the number of examples nor named by a given input.
     """
     first = leading_input(model)
     shape, axis = as_array(given[str(first.name)], f"input {first.name!r}").shape, batch_axis(model, first)
-    examples = 1 if axis is None or len(shape) <= axis else shape[axis]
+    examples, named = 1 if axis is None or len(shape) <= axis else shape[axis], _named_sizes(model, given)
     return {
-        str(value.name): np.zeros(_sizes(model, value, examples), value.dtype.numpy() if value.dtype else np.float32)
+        str(value.name): np.zeros(
+            _sizes(model, value, examples, named), value.dtype.numpy() if value.dtype else np.float32
+        )
         for value in model.inputs
         if value.name in names
     }
 
 
-def _sizes(model: Model, value: ir.Value, examples: int) -> list[int]:
+def _named_sizes(model: Model, given: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """The sizes that a file names, such as N, from the arrays whose axes have these names."""
+    found = {}
+    for value in model.inputs:
+        array = given.get(str(value.name))
+        if value.shape is not None and array is not None and np.ndim(array) == len(value.shape):
+            pairs = zip(value.shape, np.shape(array), strict=True)
+            found |= {str(d.value): size for d, size in pairs if not isinstance(d, int) and d.value}
+    return found
+
+
+def _sizes(model: Model, value: ir.Value, examples: int, named: Mapping[str, int]) -> list[int]:
     axis, open_ones = batch_axis(model, value), [k for k, d in enumerate(value.shape or ()) if not isinstance(d, int)]
     if axis is None and examples == 1 and len(open_ones) == 1:
         axis = open_ones[0]  # without a name, yet what else is open is the number of examples, here one
-    dims = [examples if k == axis and not isinstance(d, int) else d for k, d in enumerate(value.shape or ())]
+    sizes = [d if isinstance(d, int) else named.get(str(d.value), d) for d in value.shape or ()]
+    dims = [d if isinstance(d, int) or k != axis else examples for k, d in enumerate(sizes)]
     if value.shape is None or not all(isinstance(d, int) for d in dims):
         raise InputError(
             f"no array for input {value.name!r}, a state of open size {value.shape or ''}; give zeros of its size"

@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ..autodiff.embeddings import table_rows
-from ..data.text import Token, read_tokenizer, tokens_of, word_groups
+from ..data.text import Token, read_tokenizer, tokens_of, visible, word_groups
 from ..drawing.coloured_text import Word, Words
 from ..errors import InputError
 from ..graph.model import Model, Source
@@ -56,6 +56,16 @@ class EncodedText:
     tokens: tuple[Token, ...]
     texts: tuple[str, ...]
     ids: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The letters of each token, of one that is not plain ASCII those in the text, with marks for spaces."""
+        return tuple(map(self._name, self.tokens))
+
+    def _name(self, token: Token) -> str:
+        if token.sequence is None or token.text.isascii():
+            return token.text
+        return visible(self.texts[token.sequence][token.start : token.end]) or visible(" ")
 
     def words(self, attribution: Attribution, reduce: str | None = None, title: str = "") -> Words:
         """An attribution of this text by words; special tokens stand alone, with ``sequence`` None.
@@ -103,8 +113,10 @@ class EncodedText:
             count = f" ×{len(places)}" if len(places) > 1 else ""
             return Word(f"{first.text}{count}", value, 0, 0, None, tuple(places))
         text = self.texts[first.sequence][first.start : last.end]
-        start = first.start + len(text) - len(text.lstrip())
-        return Word(text.strip() or first.text, value, start, last.end, first.sequence, tuple(places))
+        start, end = first.start + len(text) - len(text.lstrip()), last.end - len(text) + len(text.rstrip())
+        if not text.strip():
+            return Word(visible(text or " "), value, first.start, last.end, first.sequence, tuple(places))
+        return Word(text.strip(), value, start, end, first.sequence, tuple(places))
 
 
 class TextEncoder:

@@ -45,7 +45,8 @@ def view_of(
     """
     if rate is not None and not rate > 0:
         raise InputError(f"rate is {rate:g}; give samples a second, a number above 0")
-    from_least = METHODS.get(method, Method).from_least
+    about = METHODS.get(method, Method)
+    from_least = about.from_least
     of = None if not layer else (data.shape[1:] if data is not None else ())
     kind = kind_of(values.shape[1:], layout, of=of, timed=timed and rate is not None, named=named)
     if kind == "nothing":
@@ -57,7 +58,11 @@ def view_of(
     signed = kind in ("series", "vector") and reduce is None
     heat = (values.astype(np.float32) if signed else reduced(values, reduce or default, layout, layer))[0]
     if kind == "series":
-        return replace(_series(heat, data, layout, layer, rate), from_least=from_least)
+        found = _series(heat, data, layout, layer, rate)
+        axis = found.axis
+        if axis is not None and axis.unit == "samples":
+            axis = replace(axis, unit=about.steps)
+        return replace(found, axis=axis, from_least=from_least)
     if kind == "volume":
         depth = channel_axis(data.shape, layout) - 1 if data is not None else 0
         planes = None if data is None else grey_planes(data[0], depth)

@@ -12,6 +12,7 @@ from ..errors import NoGradientPath, UnsupportedOperator
 from ..graph.builder import GraphBuilder
 from ..graph.model import is_float
 from ..graph.node_names import SHADOW
+from ..graph.traversal import ancestors, inputs_of
 from . import ops as _ops  # noqa: F401  registers the rules
 from .overlays import checked
 from .paths import depends_on, path_nodes, stops
@@ -176,9 +177,19 @@ def connected(found: Backward, x: ir.Value, ys: Iterable[ir.Value], name: str | 
     """The gradient of x, or an error that says where the way from x ends."""
     if x in found.gradients:
         return found.gradients[x]
-    goal = ", ".join(repr(y.name) for y in ys)
-    ends = "; it ends at " + ", ".join(map(describe, found.blockers[:3])) if found.blockers else ""
+    goals, named = list(ys), repr(name or x.name)
+    goal = ", ".join("the score" if _is_own(y.name) else repr(y.name) for y in goals)
+    if x not in set(ancestors(goals)):
+        remedy = "name another by score=, or take a black-box method such as occlusion, which gives it zero"
+        other = "leave it out, or take another output"
+        raise NoGradientPath(f"{named} has no influence on {goal}: {remedy if _is_own(goals[0].name) else other}")
+    blockers = [node for node in found.blockers if not _is_own(node.name) and x in set(ancestors(inputs_of(node)))]
+    ends = "; it ends at " + ", ".join(map(describe, blockers[:3])) if blockers else ""
     raise NoGradientPath(
-        f"no differentiable path leads from {(name or x.name)!r} to {goal}{ends}: "
-        "use a black-box method such as occlusion"
+        f"no differentiable path leads from {named} to {goal}{ends}: use a black-box method such as occlusion"
     )
+
+
+def _is_own(name: str | None) -> bool:
+    """Whether an explanation made a value or node, which the model's user does not know."""
+    return (name or "").startswith("explain/")

@@ -97,6 +97,10 @@ def explain(
     encoded = encoded_text(source, texts, files)
     if recording != Recording() and all(map(is_picture, files)):  # or a text and no files
         raise InputError("--chunk and --at are for recordings (.wav, .npy, .npz), and none is given")
+    if encoded is not None:
+        _check_of_files(
+            preprocess=preprocess, rate=drawing.rate, resume=batching.resume, batch_size=batching.batch_size
+        )
     scores = score_axes(source, setup.score)
     classes = box_classes(source, setup.score)
     known = fitting_labels(source, classes or scores, read_labels(labels) if labels else None)
@@ -119,6 +123,12 @@ def explain(
     index_of = open_index(job.out, explainer.method.name, settings, batching.resume)
     with placement_said(explainer, verbose), index_of as index:
         print_each(files, job, job.out, as_json, len(files) > 1 or job.long, index)
+
+
+def _check_of_files(**given: Any) -> None:
+    """InputError for options that a text has no use for."""
+    if named := [f"--{name.replace('_', '-')}" for name, value in given.items() if value not in (None, False)]:
+        raise InputError(f"{named[0]} is for files, and a text is explained; leave it out")
 
 
 def _found(images: list[Path] | None, out: Path) -> list[Path]:

@@ -66,7 +66,7 @@ def encoded_text(model: Model, given: TextOptions, files: Sequence[Path]) -> Enc
 def explain_text(job: Job, encoded: EncodedText, as_json: bool) -> None:
     """Explains a text, writes what belongs to it and prints it."""
     with progress_bar(1, job.long) as step:
-        source = Given(encoded.inputs, tuple(token.text for token in encoded.tokens))
+        source = Given(encoded.inputs, encoded.names)
         stem = _stem(encoded.texts)
         (done,) = job.examples(NAME, stem, source, score_of(job.target), lambda rows, n: step("text", rows / n))
         found = _with_words(job, done, encoded, job.out / f"{stem}-{done.attribution.method}.html")

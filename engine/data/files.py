@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..graph.metadata import FEATURES, entry
 from ..graph.model import Model
 from ..graph.tree_ensembles import takes_missing
+from ..support.caller import warn_caller
 from ..support.damaged import readable
 from ..support.pipes import check_no_pipe
 from .audio import WAV, read_sound, sampling_rate, with_rate
@@ -108,7 +109,10 @@ def _read_csv(path: Path, model: Model) -> Given:
         reason = error.strerror if isinstance(error, OSError) else "no text with a line of names first"
         raise InputError(f"{path} cannot be read ({reason})") from error
     names = [name.strip() for name in header]
-    features = columns_of(path, names, rows[:FIRST_ROWS], model).features
+    found = columns_of(path, names, rows[:FIRST_ROWS], model)
+    features = found.features
+    if found.label is not None:
+        warn_caller(f"{path}: the column {found.label!r} holds classes, and is left out")
     if not rows:
         raise InputError(f"{path} has a header but no row")
     columns, missing = [names.index(name) for name in features], bool(model.inputs) and takes_missing(model.inputs[0])

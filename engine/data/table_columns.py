@@ -24,6 +24,7 @@ INDICES = (
     "unnamed: 0",
     "__index_level_0__",
 )  # names of columns that count rows, in lower case
+SEPARATORS = (";", "\t", "|")  # of tables that are no .csv of commas
 FIRST_ROWS = 50  # by which a column of such a name is known
 
 
@@ -40,6 +41,8 @@ def columns_of(path: Path, names: Sequence[str], rows: Sequence[Sequence[Any]], 
 
     A column that counts the rows is left out, and a warning says so; it stays where the model takes as many columns.
     """
+    if len(names) == 1 and (found := [mark for mark in SEPARATORS if mark in names[0]]):
+        raise InputError(f"{path} has no commas between its columns but {found[0]!r}; save it with commas")
     wanted, width = entry(model.metadata, FEATURES) or [], _width(model)
     index = _index_column(names, rows) if set(names) - set(wanted) else None
     if index in wanted or (not wanted and width == len(names)):
@@ -77,6 +80,8 @@ def _check_names(path: Path, names: Sequence[str], wanted: Sequence[str]) -> Non
 
     Of a model that does not name its features any names will do, but not numbers: they are a row without a header.
     """
+    if not wanted and all(map(is_number, names)) and list(names) != [str(k) for k in range(len(names))]:
+        raise InputError(f"{path} has numbers in its first line, where the names of the columns belong")
     if repeated := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise InputError(f"{path} has several columns {_few(repeated)}; give each a name of its own")
     if missing := [name for name in wanted if name not in names]:
@@ -86,8 +91,6 @@ def _check_names(path: Path, names: Sequence[str], wanted: Sequence[str]) -> Non
             f"{path} has a column {_few(unknown)}, which the model does not take; remove it (one of classes is named "
             f"{', '.join(CLASSES)})"
         )
-    if not wanted and all(map(is_number, names)) and list(names) != [str(k) for k in range(len(names))]:
-        raise InputError(f"{path} has numbers in its first line, where the names of the columns belong")
 
 
 def _few(names: Sequence[str]) -> str:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError
 from ..optional import import_extra
 from ..support.caller import warn_caller
 from ..support.damaged import readable
 
-__all__ = ["SubwordTokenizer", "Token", "read_tokenizer", "tokens_of", "word_groups"]
+__all__ = ["SubwordTokenizer", "Token", "read_tokenizer", "tokens_of", "visible", "word_groups"]
 
+PRINTED = "LNPS"  # categories of Unicode: letters, numbers, punctuation and symbols; no marks, spaces or controls
+SPACES = {" ": "\u2423", "\n": "\u21b5", "\t": "\u21e5"}  # each with a mark that is seen
 PADDING = ("[PAD]", "<pad>")  # where a tokenizer.json has no settings of padding
 
 
@@ -47,13 +54,14 @@ class SubwordTokenizer:
     def encode(self, text: str, pair: str | None, length: int | None) -> Any:
         """The ``tokenizers.Encoding`` of a text or a pair, special tokens included; of a length where one is given.
 
-        What is cut off, and what the tokenizer does not know, is told in a warning. InputError for a text without
-        tokens.
+        What is cut off or left out, and what the tokenizer does not know, is told in a warning. InputError for a text
+        without tokens.
         """
         for what, one in (("text", text), ("second text of the pair", pair)):
             if one is not None and not one.strip():
                 raise InputError(f"the {what} is empty; give it at least one word")
         found = self._encode(text, pair)
+        self._check_letters(found, text, pair)
         limit = min((one for one in (length, self.truncation.get("max_length")) if one is not None), default=None)
         if limit is not None and len(found) > limit:
             found = self._cut(text, pair, len(found), limit)
@@ -91,14 +99,29 @@ class SubwordTokenizer:
     def _check_tokens(self, found: Any, text: str, pair: str | None) -> None:
         if {0} - set(found.sequence_ids) or (pair is not None and {1} - set(found.sequence_ids)):
             raise InputError("the tokenizer makes no token of the text, or of one of the pair; give it other letters")
-        name = getattr(self.tokenizer.model, "unk_token", None)
+        texts, tokens = (text, pair or ""), [one for one in tokens_of(found) if one.sequence is not None]
+        name = self._unknown()
         unknown = None if name is None else self.tokenizer.token_to_id(name)
-        words = [(text, pair or "")[one.sequence][one.start : one.end] for one in tokens_of(found)
-                 if one.id == unknown and one.sequence is not None]  # fmt: skip
+        words = [texts[one.sequence or 0][one.start : one.end] for one in tokens if one.id == unknown]
         if words:
-            first, *others = dict.fromkeys(words)
-            more = f" and for {len(others)} others" if others else ""
-            warn_caller(f"the tokenizer has no token for {first!r}{more}; the model gets {name} there")
+            warn_caller(f"the tokenizer has no token for {_few(words)}; the model gets {name} there")
+
+    def _check_letters(self, found: Any, text: str, pair: str | None) -> None:
+        """A warning where letters are in no token, as of a vocabulary of bytes or letters that has not all.
+
+        The library counts wrongly behind such a letter, up to the end of its word, so the words are named.
+        """
+        words = [word for k, one in enumerate((text, pair or "")) for word in _broken_words(one, tokens_of(found), k)]
+        if words:
+            warn_caller(f"the tokenizer has no token for letters of {_few(words)}; the model does not get them")
+
+    def _unknown(self) -> str | None:
+        """The token of what has none; a tokenizer of the kind Unigram keeps its id alone."""
+        name = getattr(self.tokenizer.model, "unk_token", None)
+        if name is None and type(self.tokenizer.model).__name__ == "Unigram":
+            index = json.loads(self.tokenizer.to_str())["model"].get("unk_id")
+            return None if index is None else self.tokenizer.id_to_token(index)
+        return name
 
     def _padded(self, found: Any, length: int | None) -> Any:
         if length is None or len(found) >= length:
@@ -151,6 +174,28 @@ def tokens_of(found: Any) -> list[Token]:
     ]
 
 
+def _broken_words(text: str, tokens: Sequence[Token], sequence: int) -> Iterator[str]:
+    """The words, between spaces, of which a letter is in no token."""
+    inside = np.zeros(len(text), bool)
+    for token in tokens:
+        if token.sequence == sequence:
+            inside[token.start : token.end] = True
+    for word in re.finditer(r"\S+", text):
+        letters = zip(word.group(), inside[word.start() : word.end()], strict=True)
+        if any(not seen and unicodedata.category(letter)[0] in PRINTED for letter, seen in letters):
+            yield word.group()
+
+
+def _few(words: Iterable[str]) -> str:
+    first, *others = dict.fromkeys(words)
+    return f"{first!r}" + (f" and {len(others)} other{'s' * (len(others) > 1)}" if others else "")
+
+
+def visible(text: str) -> str:
+    """A text with marks in the place of the spaces and line ends that it holds."""
+    return "".join(SPACES.get(letter, letter) for letter in text)
+
+
 def word_groups(tokens: Sequence[Token], texts: Sequence[str]) -> Iterator[list[int]]:
     """The places of the tokens of each word, and of each run of equal special tokens, such as padding.
 
@@ -167,6 +212,7 @@ def _continues(before: Token, token: Token, texts: Sequence[str]) -> bool:
     """Whether a token belongs to the word of the one before it."""
     if before.sequence is None or token.sequence is None:
         return before.sequence is token.sequence and before.id == token.id
-    between = texts[token.sequence][before.end : token.start + 1]
+    text = texts[token.sequence]
     same = (before.sequence, before.word) == (token.sequence, token.word)
-    return same and not any(letter.isspace() for letter in between)
+    begun = before.end - bool(text[before.start : before.end].strip())  # the last letter may be a space
+    return same and not any(letter.isspace() for letter in text[begun : token.start + 1])

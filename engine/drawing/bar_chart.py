@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from ..errors import InputError
+from .fonts import font_of
 
 __all__ = ["Feature", "bar_chart", "rank_features"]
 
@@ -45,9 +46,8 @@ def bar_chart(
 ) -> Image.Image:
     """The strongest features, one row each: name and value, bar from zero, attribution; by size or in their order."""
     shown = sorted(features[:top], key=lambda one: one.place) if in_order else features[:top]
-    font = ImageFont.load_default(FONT)
     names = [one.name if one.value is None else f"{one.name} = {one.value:.4g}" for one in shown]
-    numbers = [f"{one.attribution:+.3g}" for one in shown]
+    numbers, font = [f"{one.attribution:+.3g}" for one in shown], font_of(FONT, f"{title}{''.join(names)}")
     name_width, number_width = (round(max(map(font.getlength, texts), default=0)) for texts in (names, numbers))
     caption = f"{title} ({len(shown)} of {len(features)} {unit})" if len(features) > len(shown) else title
     width = max(name_width + LONGEST + number_width + 4 * GAP, round(font.getlength(caption)) + 2 * GAP)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from .fonts import font_of
 from .heatmap import SIDE, enlarge
 
 __all__ = ["with_box", "with_mask"]
@@ -24,7 +25,7 @@ def with_box(picture: Image.Image, corners: Sequence[float], name: str) -> Image
     factor = drawn.width / picture.width
     x1, y1, x2, y2 = (value * factor for value in corners)
     width = max(1, round(max(drawn.size) / SIDE))
-    pen, font = ImageDraw.Draw(drawn), ImageFont.load_default(max(10, 10 * width))
+    pen, font = ImageDraw.Draw(drawn), font_of(max(10, 10 * width), name)
     pen.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=COLOUR, width=width)
     left, top, right, bottom = pen.textbbox((0, 0), name, font)
     high = bottom - top + 2 * width

@@ -9,10 +9,11 @@ from functools import cache
 import cmap
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from ..errors import InputError
 from ..support.choice import choose
+from .fonts import font_of
 
 __all__ = [
     "DIVERGING",
@@ -187,7 +188,7 @@ def caption(text: str, limit: int = 720) -> Image.Image:
 
 def _text(text: str, limit: int, size: float) -> Image.Image:
     """Text as a picture, broken between words where it is wider than `limit`."""
-    font = ImageFont.load_default(size)
+    font = font_of(size, text)
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

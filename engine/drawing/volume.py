@@ -1,4 +1,4 @@
-"""Attributions of a volume: slices of it, evenly spaced with the middle one among them, each with its number."""
+"""Attributions of a volume: slices of it, the middle one and the strongest among them, each with its number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import heatmap
 from .colour_scale import ColourScale
 from .styles import Look, pictured
 
-__all__ = ["grey_planes", "labelled", "slice_numbers", "volume_picture"]
+__all__ = ["grey_planes", "labelled", "shown_slices", "slice_numbers", "volume_picture"]
 
 MOST, ROW = 9, 5  # slices of a grid, and of a figure whose rows are picture, map and overlay
 TILE = 160  # pixels
@@ -28,17 +28,27 @@ def slice_numbers(depth: int, most: int = MOST) -> list[int]:
     return [*before, middle, *after]
 
 
+def shown_slices(heat: NDArray, depth: int, most: int = MOST) -> list[int]:
+    """The numbers of slices, in which the slice with the most evidence takes the place of the nearest to it."""
+    numbers, sums = slice_numbers(depth, most), np.abs(heat).sum((1, 2))
+    strongest = int((np.argmax(sums) + 0.5) * depth / len(heat))
+    if sums.max() > sums.min() and strongest not in numbers:
+        near = min((k for k in numbers if k != depth // 2), key=lambda k: abs(k - strongest))
+        numbers[numbers.index(near)] = strongest
+    return sorted(numbers)
+
+
 def volume_picture(heat: NDArray, planes: NDArray | None, scale: ColourScale, look: Look) -> Image.Image:
     """A map (D, H, W) on planes (D, H, W) or (D, H, W, 3) of bytes, slice by slice; a map of a layer's size has as many
     slices as the layer, each on the plane at its place.
     """
     depth = len(heat) if planes is None else len(planes)
     if look.style not in ("figure", "grid"):
-        numbers = slice_numbers(depth)
+        numbers = shown_slices(heat, depth)
         tiles = [_slice(heat, planes, k, depth, scale, look) for k in numbers]
         wide = math.ceil(math.sqrt(len(tiles)))
         return heatmap.grid([tiles[k : k + wide] for k in range(0, len(tiles), wide)], tile=TILE)
-    numbers = slice_numbers(depth, ROW)
+    numbers = shown_slices(heat, depth, ROW)
     styles = {"volume": "volume", "map": "map", "overlay": "overlay"} if planes is not None else {"map": "map"}
     rows = [
         [_slice(heat, planes, k, depth, scale, Look(style, look.alpha, look.fade)) for k in numbers]

@@ -40,7 +40,7 @@ class Grouping:
         each = self.groups.values() if isinstance(self.groups, Mapping) else [self.groups]
         for given in each:
             if isinstance(given, str):
-                choose(given, KINDS, "kind of groups")
+                choose(given, KINDS, "kind of groups beside an array (.npy)")
         numbers = self.cells if isinstance(self.cells, Sequence) else [self.cells]
         if isinstance(self.cells, str) or not all(_positive(number) for number in numbers):
             raise InputError(f"cells={self.cells!r}: give a number from 1 up, or one per axis of an example")

@@ -66,6 +66,8 @@ def letters_axes(explained: Mapping[str, Explained], letters: int | None) -> dic
     found = {name: axis for name, about in explained.items() if (axis := _letters_axis(about, letters)) is not None}
     if not found:
         shapes = ", ".join(f"{name!r} {about.shape}" for name, about in explained.items())
+        if letters is not None:
+            raise InputError(f"letters={letters}: no input is a sequence with such an axis in an example, of {shapes}")
         raise InputError(f"mutagenesis finds no single axis of size {ALPHABET} in {shapes}; name it by letters=")
     return found
 

@@ -79,6 +79,21 @@ def test_a_state_of_open_size_must_be_given() -> None:
         onnxray.explain(recurrent("H"), {"x": X}, target=0)
 
 
+def test_a_state_takes_the_sizes_that_other_inputs_name() -> None:
+    """Of a net over (T, N, C), where the file calls the axis of examples N in both."""
+    net = model(
+        """net (float[T, N, 3] x, float[1, N, 4] h0) => (float[N, 4] y) {
+            every, last = GRU<hidden_size=4>(x, W, R, "", "", h0) y = Squeeze(last, axes) }""",
+        {"W": normal(1, 12, 3), "R": normal(1, 12, 4), "axes": np.array([0])},
+    )
+    x = normal(6, 1, 3)
+    with pytest.warns(UserWarning, match="state 'h0', which was left out, starts at zero"):
+        found = onnxray.explain(net, x, target=2)
+    whole = onnxray.explain(net, {"x": x, "h0": np.zeros((1, 1, 4), np.float32)}, target=2)
+    np.testing.assert_array_equal(found.values["x"], whole.values["x"])
+    assert found.values["x"].any()
+
+
 def test_a_state_is_carried_to_the_output_with_its_new_value() -> None:
     """Names that differ by in and out, too; of several outputs the one with the least added."""
     assert carried_states(onnxray.load(cached("in_cache0", "out_cache0"))) == {"in_cache0": "out_cache0"}

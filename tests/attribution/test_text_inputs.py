@@ -83,7 +83,7 @@ def test_the_limit_of_the_tokenizer_counts_and_the_tokenizer_stays_as_it_is() ->
 
 
 def test_what_the_tokenizer_does_not_know_is_told() -> None:
-    with pytest.warns(UserWarning, match=r"no token for 'zork' and for 1 others; the model gets \[UNK\] there"):
+    with pytest.warns(UserWarning, match=r"no token for 'zork' and 1 other; the model gets \[UNK\] there"):
         encoded("a zork zork film, a")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

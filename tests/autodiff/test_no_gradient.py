@@ -69,3 +69,20 @@ def test_no_float_input() -> None:
     integers = model("net (int64[N, 3] x) => (float[N, 3] y) { y = Cast<to=1>(x) }")
     with fails(InputError, "'x'", "INT64"):
         onnxray.differentiate(integers, wrt=["x"])
+
+
+def test_an_input_without_influence_is_told_from_one_without_a_gradient() -> None:
+    """Of two towers; what explains a score, such as the choice of the top class, is no end of a path."""
+    net = model(
+        "net (float[N, 2] a, float[N, 2] b) => (float[N, 2] own, float[N, 2] both, float[N, 2] cut) {"
+        " own = Tanh(a) both = Add(a, b) f = Floor(b) cut = Add(own, f) }"
+    )
+    feeds = {"a": normal(1, 2), "b": normal(1, 2)}
+    with pytest.raises(onnxray.NoGradientPath, match=r"^'b' has no influence on the score: name another by score="):
+        onnxray.explain(net, feeds, score="own")
+    with pytest.raises(
+        onnxray.NoGradientPath, match=r"from 'b' to the score; it ends at operator Floor \([^;]*\): use"
+    ):
+        onnxray.explain(net, feeds, score="cut")
+    assert onnxray.explain(net, feeds, score="both").values["b"].any()
+    assert not onnxray.explain(net, feeds, "occlusion", score="own").values["b"].any()

@@ -112,7 +112,7 @@ def test_jvp_names_what_does_not_depend_on_the_inputs() -> None:
         onnxray.NoGradientPath, match="'z' depends differentiably on none of 'x'; the path ends at Floor"
     ):
         onnxray.jvp(onnx.parser.parse_model(text), wrt="x")
-    with pytest.raises(onnxray.NoGradientPath, match="no differentiable path leads from 'u' to 'y'"):
+    with pytest.raises(onnxray.NoGradientPath, match="'u' has no influence on 'y': leave it out"):
         onnxray.jvp(onnx.parser.parse_model(text), "y")
 
 

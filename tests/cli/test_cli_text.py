@@ -48,7 +48,7 @@ def test_a_text_as_json_and_as_a_page(command: list[str], capsys: pytest.Capture
     assert run([*command, "--text", TEXT, "--json"]) == 0
     out, err = capsys.readouterr()
     record = json.loads(out)
-    assert "no token for ',' and for 3 others" in err
+    assert "no token for ',' and 3 others" in err
     each = contributions(IDS, 1)
     assert record["text"] == TEXT
     assert "image" not in record
@@ -125,6 +125,13 @@ def test_other_texts_have_files_of_their_own(command: list[str], capsys: pytest.
         ([], "nothing to explain; name files (IMAGE...), or give --text and --tokenizer"),
         (["--text", "a", "--tokenizer", "net.onnx"], "net.onnx cannot be read (it is no tokenizer.json"),
         (["--text", "a", "--tokenizer", "none.json"], "none.json cannot be read (No such file or directory)"),
+        (
+            ["--text", "a", "--tokenizer", "tokenizer.json", "--rate", "8"],
+            "--rate is for files, and a text is explained",
+        ),
+        (["--text", "a", "--tokenizer", "tokenizer.json", "--batch-size", "2"], "--batch-size is for files"),
+        (["--text", "a", "--tokenizer", "tokenizer.json", "--preprocess", "unit"], "--preprocess is for files"),
+        (["--text", "a", "--tokenizer", "tokenizer.json", "--resume"], "--resume is for files"),
         (["--text", " ", "--tokenizer", "tokenizer.json"], "the text is empty"),
         (["--text", "a", "--tokenizer", "larger.json"], "ids up to 15, the table of embeddings of 'input_ids' has 15"),
     ],

@@ -71,10 +71,22 @@ def test_a_column_that_counts_the_rows_stays_if_the_model_takes_it(tmp_path: Pat
 def test_without_names_in_the_model(tmp_path: Path) -> None:
     for text in ("c,a,b\n3,1,2\n", "0,1,2\n3,1,2\n", "\nc,a,b\n\n3,1,2\n\n"):
         assert rows(table(None), tmp_path / "t.csv", text) == [[[3, 1, 2]]] * 2
-    (tmp_path / "t.csv").write_text("1.5,2,3\n4,5,6\n")
-    for read in (read_given, lambda net, path: open_samples(path, net)):
-        with pytest.raises(onnxray.InputError, match="numbers in its first line, where the names"):
-            read(table(None), tmp_path / "t.csv")
+    for text, said in (
+        ("1.5,2,3\n4,5,6\n", "numbers in its first line, where the names"),
+        ("1,1,3\n4,5,6\n", "numbers in its first line, where the names"),
+        ("a;b;c\n1,5;2;3\n", "no commas between its columns but ';'; save it with commas"),
+        ("a\tb\tc\n1\t2\t3\n", "no commas between its columns but '\\\\t'"),
+    ):
+        (tmp_path / "t.csv").write_text(text)
+        for read in (read_given, lambda net, path: open_samples(path, net)):
+            with pytest.raises(onnxray.InputError, match=said):
+                read(table(None), tmp_path / "t.csv")
+
+
+def test_a_column_of_classes_is_left_out_with_a_line(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b,c,label\n1,2,3,0\n")
+    with pytest.warns(UserWarning, match="t.csv: the column 'label' holds classes, and is left out"):
+        assert read_given(table(None), tmp_path / "t.csv").inputs.tolist() == [[1, 2, 3]]
 
 
 def test_scikit_learn_keeps_features_and_classes() -> None:

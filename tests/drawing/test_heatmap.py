@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 import pytest
-from onnxray.drawing import heatmap
+from onnxray.drawing import fonts, heatmap
 from onnxray.errors import InputError
-from PIL import Image
+from PIL import Image, ImageFont
 
 ENDS = {
     "jet": [(0, 0, 128), (128, 0, 0)],
@@ -185,3 +185,18 @@ def test_captions_that_do_not_fit_are_refused(columns, labels):
 def test_a_grid_of_nothing_is_refused():
     with pytest.raises(InputError, match="do not fit 0 rows"):
         heatmap.grid([])
+
+
+def test_a_font_has_the_letters_of_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's own font has few but those of ASCII; a machine without others draws what it can."""
+    own = fonts.font_of(14, "plain text")
+    monkeypatch.setattr(fonts, "SYSTEM", ("no-such-font.ttf",))
+    assert fonts.font_of(14, "größer").getname() == own.getname()
+    monkeypatch.undo()
+    try:
+        ImageFont.truetype("DejaVuSans.ttf", 14)
+    except OSError:
+        pytest.skip("no other font here")
+    found = fonts.font_of(14, "größer \u2423 Ж")
+    assert found.getname() != own.getname()
+    assert bytes(found.getmask("Ж")) != bytes(found.getmask("\uffff"))

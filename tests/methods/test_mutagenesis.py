@@ -74,6 +74,8 @@ def test_what_is_refused() -> None:
                    {"a": np.array([2])})  # fmt: skip
     with fails(onnxray.InputError, "mutagenesis", "single axis of size 4", "'x' (4, 4)", "letters="):
         onnxray.explain(square, np.eye(4, dtype=np.float32)[None], "mutagenesis")
+    with fails(onnxray.InputError, "letters=7: no input is a sequence with such an axis", "'x' (4, 4)"):
+        onnxray.explain(square, np.eye(4, dtype=np.float32)[None], "mutagenesis", letters=7)
     with fails(onnxray.InputError, "letters=", "-1"):
         onnxray.explain(square, np.eye(4, dtype=np.float32)[None], "mutagenesis", letters=-1)
     with fails(onnxray.InputError, "show", "change", "changes"):
