@@ -14,6 +14,7 @@ from ..graph.model import is_float
 from ..graph.node_names import SHADOW
 from ..graph.traversal import ancestors, inputs_of
 from . import ops as _ops  # noqa: F401  registers the rules
+from .early_gates import early_gates
 from .overlays import checked
 from .paths import depends_on, path_nodes, stops
 from .registry import FLOWS, NO_GRADIENT, Overlay, Pairs, Rule, as_rule, pairs_of, rule_for
@@ -68,7 +69,9 @@ def backward(
     for node in path:
         if (rule := overlay.score_rule(node) if node in g.emitted else overlay.rule(node)) is not None:
             sweep.overrides[node] = as_rule(rule)
-    sweep.shortcuts |= shortcuts(set(path) - set(sweep.overrides), wrt)
+    plain = set(path) - set(sweep.overrides)
+    sweep.shortcuts |= shortcuts(plain, wrt)
+    sweep.shortcuts |= early_gates(set(path), plain, {*wrt, *seeds})
     for node in reversed(path):
         sweep.visit(node)
     ends = [node for node in path if node not in sweep.blockers and stops(node)]

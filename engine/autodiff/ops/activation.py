@@ -13,10 +13,17 @@ from ..registry import Gradients, Node, Unsettled, vjp
 from ..signs import STEEP, takes_steps
 from .blocked import within, within_pays
 
+__all__ = ["where_positive"]
+
 
 @vjp("Relu")
 def relu(g: GraphBuilder, node: Node, dy: ir.Value) -> Gradients:
-    return _gate(g, node.outputs[0], dy, 0.0, math.inf)
+    return where_positive(g, node.outputs[0], dy)
+
+
+def where_positive(g: GraphBuilder, y: ir.Value, dy: ir.Value) -> ir.Value:
+    """dy where y > 0, which is the output of a Relu, else 0."""
+    return _gate(g, y, dy, 0.0, math.inf)
 
 
 @vjp("Clip")

@@ -10,11 +10,13 @@ import onnx_ir as ir
 from ...graph.builder import GraphBuilder
 from ...graph.shapes import static_shape
 from .blocked import in_blocks
+from .few_channels import in_cells
+from .interleave import interleave
 from .phases import each_phase
 from .window import Window, remainder, spatial_shape
 from .winograd import minimal_filtering, pays
 
-__all__ = ["as_convolution", "interleave"]
+__all__ = ["as_convolution"]
 
 
 def as_convolution(
@@ -27,7 +29,7 @@ def as_convolution(
     if g.lowering == "cpu" and pays(x, w, window, group):
         return minimal_filtering(g, x, w, dy, window)
     if all(s == 1 for s in window.strides):
-        return _unit_stride(g, w, dy, window, group)
+        return in_cells(g, x, w, dy, window, group) or _unit_stride(g, w, dy, window, group)
     if rest is not None and all(k == 1 for k in window.kernel) and not any(window.pads):
         narrow = g.Conv(dy, _swap_channels(g, w, shape, group), group=group)
         return in_blocks(g, _spread(g, narrow, shape[1] * group, window, rest))
@@ -71,15 +73,6 @@ def _spread(g: GraphBuilder, value: ir.Value, channels: int, window: Window, res
     """Elements a stride apart, zeros between: a depthwise ConvTranspose by 1, ten times as fast as Pad and Reshape."""
     ones = g.constant(np.ones((channels, 1, *[1] * window.rank)), value.dtype)
     return g.ConvTranspose(value, ones, group=channels, strides=[*window.strides], output_padding=rest)
-
-
-def interleave(g: GraphBuilder, value: ir.Value, channels: int, blocksize: int, surplus: list[int]) -> ir.Value:
-    """DepthToSpace in mode CRD, less a surplus at the end, as a ConvTranspose by unit kernels, which is faster."""
-    cells = blocksize * blocksize
-    units = np.tile(np.eye(cells).reshape(cells, 1, blocksize, blocksize), (channels, 1, 1, 1))
-    return g.ConvTranspose(
-        value, g.constant(units, value.dtype), group=channels, strides=[blocksize] * 2, pads=[0, 0, *surplus]
-    )
 
 
 def _by_phases(g: GraphBuilder, x: ir.Value, w: ir.Value, dy: ir.Value, window: Window, group: int) -> ir.Value | None:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from ...graph.builder import GraphBuilder
 from ..registry import Gradients, Node, vjp
 from .blocked import each_plane, finite, step
-from .flipped import interleave
+from .interleave import interleave
 from .max_by_taps import by_taps, by_taps_pays
 from .scatter import scatter_flat
 from .window import Window, remainder, spatial_shape, window_of
