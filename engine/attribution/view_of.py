@@ -61,7 +61,7 @@ def view_of(
         found = _series(heat, data, layout, layer, rate)
         axis = found.axis
         if axis is not None and axis.unit == "samples":
-            axis = replace(axis, unit=about.steps)
+            axis = replace(axis, unit=about.series_unit)
         return replace(found, axis=axis, from_least=from_least)
     if kind == "volume":
         depth = channel_axis(data.shape, layout) - 1 if data is not None else 0

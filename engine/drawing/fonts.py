@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 __all__ = ["Font", "font_of"]
 
@@ -43,4 +43,10 @@ def _named(name: str, size: float) -> ImageFont.FreeTypeFont | None:
 
 def _lacks(font: ImageFont.FreeTypeFont, letter: str) -> bool:
     """Whether a font draws a letter as the one that no font has."""
-    return bytes(font.getmask(letter)) == bytes(font.getmask(NOWHERE))
+    return _drawn(font, letter) == _drawn(font, NOWHERE)
+
+
+def _drawn(font: ImageFont.FreeTypeFont, letter: str) -> bytes:
+    picture = Image.new("L", (round(3 * font.size), round(3 * font.size)))
+    ImageDraw.Draw(picture).text((font.size, font.size), letter, 255, font)
+    return picture.tobytes()

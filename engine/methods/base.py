@@ -46,7 +46,7 @@ class Method(ABC):
     reduction: ClassVar[Reduction] = "sum"  # an embedding's values as one number for its token
     adds_up: ClassVar[bool] = True  # a word gets the sum of its tokens' numbers; else their mean
     from_least: ClassVar[bool] = False  # a part of its numbers is the same everywhere: pictures begin at the least
-    steps: ClassVar[str] = "samples"  # what a series without a rate counts
+    series_unit: ClassVar[str] = "samples"  # what a series without a rate counts
     differentiates: ClassVar[bool] = True
     by_gradient_alone: ClassVar[bool] = False  # equal nodes may take the place of the model's: it has no rules for them
     compares: ClassVar[bool] = False  # with another input in the same run, where the target is that of the input

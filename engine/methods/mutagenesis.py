@@ -34,7 +34,7 @@ class Mutagenesis(Method):
 
     name: ClassVar[str] = "mutagenesis"
     reduction: ClassVar[Reduction] = "mean"
-    steps: ClassVar[str] = "positions"
+    series_unit: ClassVar[str] = "positions"
     differentiates: ClassVar[bool] = False
     blank: ClassVar[str] = "another letter never changes the score; choose another target="
     letters: int | None = field(
