@@ -17,7 +17,7 @@ from ..attribution.preprocess_text import preprocess_of
 from ..attribution.target_words import target_of
 from ..data.labels import read_labels
 from ..loading.load import load
-from ..runs import RunReport, run
+from ..runs import RunReport, read_run, run
 from ..workers.executor_named import EXECUTORS
 from .ending import Interrupted, finishing_at_a_signal
 from .flatten_options import flatten_options
@@ -38,11 +38,13 @@ def run_on_data(
     labels: LabelsFile = None,
     preprocess: Preset = None,
     reduce: Reduce = None,
-    batch: Annotated[int, Option(help="Samples that are explained together.", min=1)] = 16,
-    piece: Annotated[int, Option(help="Samples in one file of results.", min=1)] = 256,
+    batch: Annotated[int, Option(metavar="N", help="Samples that are explained together.", min=1)] = 16,
+    piece: Annotated[int, Option(metavar="N", help="Samples in one file of results.", min=1)] = 256,
     workers: Annotated[
         int | None,
-        Option(help="Shards explained at the same time; one on each core by default, 0 for no other process.", min=0),
+        Option(
+            metavar="N", min=0, help="Shards explained at once; by default one on each core, 0 for no other process."
+        ),
     ] = None,
     executor: Annotated[
         str, Option(metavar="NAME", help="What runs the workers: " + ", ".join(EXECUTORS) + ".")
@@ -67,8 +69,10 @@ def run_on_data(
     \b
     Example:
       onnxray run model.onnx photos -m grad-cam --preprocess imagenet --out maps
-      onnxray run model.onnx rows.parquet -m integrated-gradients --steps 50 --out maps --workers 4
-      onnxray run model.onnx photos --out maps --executor ray --address ray://head:10001
+      onnxray run model.onnx rows.parquet -m integrated-gradients --steps 50 \\
+          --out maps --workers 4
+      onnxray run model.onnx photos --out maps --executor ray \\
+          --address ray://head:10001
     """
     source = load(model)
     known = known_labels(source, setup.score, read_labels(labels) if labels else None)
@@ -82,12 +86,22 @@ def run_on_data(
             memory=runtime.memory, progress=_rated(step), stopped=lambda: stop.number is not None, **options,
         )  # fmt: skip
     print_json({**asdict(found), "out": str(found.out)}) if as_json else say(_line(found))
+    if found.failed:
+        say_error(f"{_first_error(found.out)}; 'onnxray report {found.out}' lists all")
     if stop.number is not None and found.left:
         end = Interrupted(stop.number)
         say_error(f"{found.left} samples are left; the same command goes on", end.kind)
         raise typer.Exit(end.code)
     if found.failed:
         raise typer.Exit(1 if found.done + found.before > found.failed else 2)
+
+
+def _first_error(out: Path) -> str:
+    """The first sample without a map, and why."""
+    for batch in read_run(out).batches("id", "error"):
+        for row in batch.filter(batch["error"].is_valid()).to_pylist():
+            return f"the first that failed is {row['id']}: {row['error']}"
+    return "samples failed"
 
 
 def _rated(step: Step) -> Callable[[int, int, int], None]:

@@ -120,7 +120,7 @@ class Preprocess:
         The range of the pixels cannot be guessed: without a preset it is taken as 0..1.
         """
         if preset is None:
-            _warn("the range of the pixels is unknown, taken as 0..1; name a preset")
+            _warn("the range of the pixels is unknown, taken as 0..1; name a preset, as in --preprocess imagenet")
         if len(shape) != 4:
             raise InputError(f"the input {shape} is no batch of pictures, which has 4 axes; give it an array")
         layout = changes.get("layout") or _guess_layout(*shape)

@@ -28,7 +28,7 @@ from .manifest import FORMAT, Manifest, settled_manifest, versions
 from .pieces import disjoint, missing, pieces_in
 from .rows import SampleRow, count_rows, write_rows
 from .run_settings import RunSettings
-from .run_shard import PieceDone, Shard, opened_run, run_shard
+from .run_shard import PieceDone, Shard, opened_run, run_shard, warn_of_a_guess
 
 __all__ = ["RunReport", "run"]
 
@@ -149,6 +149,7 @@ def _begin(settings: RunSettings, data: Data, folder: Path, size: int) -> tuple[
     explainer = opened_run(settings.pickled()).explainer  # what is wrong is said before any worker starts
     settings.check(explainer.model)
     samples = open_samples(data, explainer.model, settings.labels)
+    warn_of_a_guess(explainer, samples)
     found, about = listing_of(samples), settings.identity()
     wanted = Manifest(
         FORMAT, explainer.model.digest, about, len(found.names), found.digest, size, versions(), data_paths(data),

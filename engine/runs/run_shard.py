@@ -5,29 +5,35 @@ from __future__ import annotations
 import pickle
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ..attribution.axes import score_axes
 from ..attribution.faulty_maps import unusable
+from ..attribution.inputs import guess_preprocess
 from ..attribution.result import Attribution
 from ..attribution.score_axes import ScoreAxes
 from ..attribution.scores import Score, score_of
+from ..data.files import is_picture
 from ..data.labels import Labels, labels_of
+from ..data.preprocess import Preprocess
 from ..errors import InputError, ModelError, OnnxrayError, RuntimeUnavailable
 from ..explainer import Explainer
 from ..samples.collate import collated
-from ..samples.locations import Location
+from ..samples.locations import FilePart, Location
 from ..samples.reader import Content, DataChanged, Reader
+from ..samples.sample import Samples
 from ..workers.piece import Piece
 from .kept_maps import kept_maps
 from .rows import SampleRow, write_rows
 from .run_settings import RunSettings
 
-__all__ = ["OpenedRun", "PieceDone", "Shard", "opened_run", "run_shard"]
+__all__ = ["OpenedRun", "PieceDone", "Shard", "opened_run", "run_shard", "warn_of_a_guess"]
 
 MOST_SCORES = 1024  # of one sample that are kept
 
@@ -88,6 +94,17 @@ def opened_run(pickled: bytes) -> OpenedRun:
     scores = score_axes(explainer.model, settings.score)
     reader, score = Reader(explainer.model), score_of(settings.target)
     return OpenedRun(explainer, reader, labels, scores, score, settings.reduce, settings.batch)
+
+
+def warn_of_a_guess(explainer: Explainer, samples: Samples) -> None:
+    """Warns, before any worker starts, where the preprocessing of pictures will be a guess: workers say nothing."""
+    if len(samples) == 0 or explainer.preprocess or Preprocess.from_metadata(explainer.model.metadata):
+        return
+    (first,) = samples.locations(0, 1)
+    with suppress(OnnxrayError):  # which will be the error of the sample
+        pictures = isinstance(first, FilePart) and is_picture(first.source)
+        if pictures or isinstance(Reader(explainer.model).read(first).given, Image.Image):
+            guess_preprocess(explainer.model)
 
 
 def _batch(opened: OpenedRun, samples: Sequence[Named]) -> list[SampleRow]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxray
 import pytest
 from onnxray.cli.app import run as command
@@ -147,6 +148,24 @@ def test_a_sample_that_fails_is_a_row(tmp_path: Path) -> None:
     assert [error is None for error in errors] == [True, False, True]
     assert "1.png cannot be read as a picture" in errors[1]
     assert onnxray.run(DIGITS, folder, tmp_path / "maps", workers=0).failed == 1  # those of before count
+
+
+def test_the_command_names_the_first_that_failed_and_warns_of_a_guess(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, bare = tmp_path / "photos", tmp_path / "bare.onnx"
+    folder.mkdir()
+    Image.fromarray((X[0, 0] * 255).astype(np.uint8)).save(folder / "0.png")
+    (folder / "1.png").write_text("no picture")
+    model = onnx.load(DIGITS)
+    del model.metadata_props[:]
+    onnx.save(model, bare)
+    assert command(["run", str(bare), str(folder), "--out", str(tmp_path / "maps"), "--workers", "1"]) == 1
+    warned, failed = capsys.readouterr().err.splitlines()
+    assert warned.startswith("onnxray: warning: the range of the pixels is unknown")
+    assert failed.startswith("onnxray: error: the first that failed is 1.png: ")
+    assert command(["run", str(DIGITS), str(folder / "0.png"), "--out", str(tmp_path / "known"), "--workers", "0"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_value_that_is_no_number_costs_its_own_row(rows: Path) -> None:
