@@ -128,10 +128,12 @@ def compare_models(
 
     \b
     Example:
-      onnxray compare model.onnx int8.onnx photos --calibrate --fail-under calibrated=0.8 --report out
+      onnxray compare model.onnx int8.onnx photos --calibrate \\
+          --fail-under calibrated=0.8 --report out
       onnxray compare model.onnx int8.onnx photos --golden model.golden
       onnxray compare model.golden int8.onnx photos --junit gate.xml
-      onnxray compare int8.onnx int8.onnx photos --reference-session optimization=off
+      onnxray compare int8.onnx int8.onnx photos \\
+          --reference-session optimization=off
     """
     if files.report is not None:
         need_all(*REPORT)

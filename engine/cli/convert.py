@@ -112,7 +112,8 @@ def convert(
     \b
     Example:
       onnxray convert model.keras -o model.onnx
-      onnxray convert weights.safetensors -o model.onnx --factory nets:build --inputs 1,3,224,224
+      onnxray convert weights.safetensors -o model.onnx --factory nets:build \\
+          --inputs 1,3,224,224
     """
     from onnxray.converters import to_onnx
 

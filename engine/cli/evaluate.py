@@ -75,7 +75,8 @@ def evaluate_model(
 
     \b
     Example:
-      onnxray evaluate model.onnx photos -m saliency -m grad-cam --samples 50 --report out
+      onnxray evaluate model.onnx photos -m saliency -m grad-cam --samples 50 \\
+          --report out
       onnxray evaluate model.onnx photos -m all --samples 5
     """
     if report is not None:

@@ -87,11 +87,14 @@ def explain(
       onnxray explain model.onnx dog.jpg cat.jpg -m guided-backprop \\
           --preprocess imagenet --labels synset.txt --target Doberman
       onnxray explain model.onnx dog.jpg -m integrated-gradients --steps 100 --npz
-      onnxray explain model.onnx photos/ 'more/*.jpg' -m grad-cam --save map --resume
-      onnxray explain yolo.onnx street.jpg --preprocess unit,fit=letterbox --target box:dog
+      onnxray explain model.onnx photos/ 'more/*.jpg' -m grad-cam --save map \\
+          --resume
+      onnxray explain yolo.onnx street.jpg --preprocess unit,fit=letterbox \\
+          --target box:dog
       onnxray explain table.onnx rows.csv -m integrated-gradients --json
       onnxray explain silero_vad.onnx speech.wav --target 0 --at all
-      onnxray explain bert.onnx --text "a fine film" --tokenizer tokenizer.json -m input-x-gradient
+      onnxray explain bert.onnx --text "a fine film" --tokenizer tokenizer.json \\
+          -m input-x-gradient
     """
     source, files = load(model), _found(images, out)
     encoded = encoded_text(source, texts, files)

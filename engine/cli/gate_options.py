@@ -76,8 +76,8 @@ SideSessionOption = Annotated[
 class Sampling:
     """Which samples are taken."""
 
-    samples: Annotated[int | None, Option(help="Number of random samples; all by default.", min=1)] = None
-    seed: Annotated[int, Option(help="Seed of all random numbers.")] = 0
+    samples: Annotated[int | None, Option(metavar="N", help="Number of random samples; all by default.", min=1)] = None
+    seed: Annotated[int, Option(metavar="N", help="Seed of all random numbers.")] = 0
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ class WorkerOptions:
     ] = None  # fmt: skip
     workers: Annotated[
         int | None,
-        Option(help="Samples measured at the same time, by processes unless --executor says else; --threads of each.",
-               min=0),
+        Option(metavar="N", min=0, help="Samples measured at the same time, by processes unless --executor says else; "
+               "--threads of each."),
     ] = None  # fmt: skip
     address: Annotated[
         str | None, Option(metavar="ADDRESS", help="Of a Ray or Dask cluster; by default one is started here.")

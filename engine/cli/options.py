@@ -98,8 +98,8 @@ Preset = Annotated[
     str | None,
     Option(
         metavar="PRESET",
-        help=f"How pictures become input: {', '.join(PRESETS)}; with changes after commas, as in imagenet,fit=crop or "
-        "unit,channels=BGR,size=224x224. By default what the model's metadata say, else a guess.",
+        help=f"How pictures become input: {', '.join(PRESETS)}; with changes after commas, as in imagenet,fit=crop "
+        "or unit,channels=BGR or caffe,size=224x224. By default what the model's metadata say, else a guess.",
     ),
 ]
 TargetText = Annotated[
@@ -140,7 +140,9 @@ class Runtime:
     """Where the model runs."""
 
     provider: Providers = None
-    threads: Annotated[int | None, Option(help="Threads of the runtime; all cores by default.", min=1)] = None
+    threads: Annotated[int | None, Option(metavar="N", help="Threads of the runtime; all cores by default.", min=1)] = (
+        None
+    )
     memory: Annotated[
         str,
         Option(
@@ -177,7 +179,7 @@ class Drawing:
         str,
         Option(
             help="; ".join(f"{name}, {meaning}" for name, meaning in STYLES.items()) + ". Contour lines need the extra "
-            "[superpixels].",
+            "'superpixels'.",
             parser=one_of(*STYLES),
             metavar="NAME",
         ),

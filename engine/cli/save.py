@@ -38,7 +38,7 @@ Quantize = Annotated[
     Option(
         metavar="DATA",
         help="Quantise the forward pass to 8 bits, with ranges from this data (as compare takes it; repeat it for "
-        "several), and print size and loss of agreement. Gradients stay in float32. Needs the extra [gate].",
+        "several), and print size and loss of agreement. Gradients stay in float32. Needs the extra 'gate'.",
     ),
 ]
 
@@ -80,10 +80,12 @@ def save(
 
     \b
     Example:
-      onnxray save model.onnx explainer.onnx --method integrated-gradients --steps 20
+      onnxray save model.onnx explainer.onnx --method integrated-gradients \\
+          --steps 20
       onnxray save yolo.onnx explainer.onnx --target box:dog
       onnxray save model.onnx explainer.onnx --check
-      onnxray save model.onnx explainer.onnx --method grad-cam --quantize photographs/
+      onnxray save model.onnx explainer.onnx --method grad-cam \\
+          --quantize photographs/
     """
     if output.resolve() == model.resolve():
         raise InputError(f"{output} is the model itself; give the explainer a file of its own")

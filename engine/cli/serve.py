@@ -116,8 +116,10 @@ def serve(
 
     \b
     Example:
-      onnxray serve model.onnx --method grad-cam --method integrated-gradients --preprocess imagenet
-      onnxray serve cats=cats.onnx dogs=dogs.onnx --labels cats=cats.txt --host 0.0.0.0 --port 8080
+      onnxray serve model.onnx --method grad-cam --method integrated-gradients \\
+          --preprocess imagenet
+      onnxray serve cats=cats.onnx dogs=dogs.onnx --labels cats=cats.txt \\
+          --host 0.0.0.0 --port 8080
     """
     need_all(*SERVING)
     from ..serving.server import listen, run_server

@@ -47,7 +47,8 @@ def page(
 
     \b
     Example:
-      onnxray save model.onnx explainer.onnx -m grad-cam --preprocess imagenet --labels labels.txt
+      onnxray save model.onnx explainer.onnx -m grad-cam --preprocess imagenet \\
+          --labels labels.txt
       onnxray page explainer.onnx -o page --download
       python -m http.server --directory page
     """

@@ -30,6 +30,19 @@ def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -
     assert f"onnxray {command}" in text.split("Example:")[1]
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_a_terminal_of_80_columns(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    example = text.split("Example:")[1].split("╭")[0]
+    assert "…" not in text
+    assert re.search(r"extra \.", text) is None, "words in brackets are taken for a style"
+    assert [line for line in example.splitlines() if re.match(r" \S", line)] == [], "an example that is too long"
+
+
 def test_docs_are_current() -> None:
     page = Path(__file__).parents[2] / "docs" / "cli.md"
     assert page.read_text() == reference(), "run: python tests/cli_reference.py > docs/cli.md"
