@@ -44,6 +44,8 @@ def say_failure(error: Exception | str) -> int:
         error = "out of memory; give --memory a smaller size, or explain fewer samples at once"
     if isinstance(error, OSError) and error.errno in FULL:  # where a library writes, as rich does for --help
         error = f"{error.filename or 'stdout or a temporary file'} cannot be written: {error.strerror}"
+    if isinstance(error, PermissionError) and error.filename:  # of a folder that this user may not look into
+        error = f"{error.filename}: {error.strerror}; allow this user to read and search its folder"
     if isinstance(error, str | OnnxrayError):
         say_error(error)
         return ERROR

@@ -34,5 +34,5 @@ def measured_of(
             found.append(one.found)
     told.warn()
     if not found:
-        raise InputError(f"none of {len(losses)} samples could be compared; the first: {losses[0] if losses else '-'}")
+        raise InputError(f"none of {len(losses)} samples could be measured; the first: {losses[0] if losses else '-'}")
     return tuple(found), tuple(losses)

@@ -56,5 +56,5 @@ def read_run(folder: str | PathLike[str]) -> FinishedRun:
     path = Path(folder)
     manifest = read_manifest(path)
     files = [str(path / one.file) for one in disjoint(pieces_in(path))]
-    dataset = import_extra("pyarrow.dataset").dataset(files, row_schema(), format="parquet")
+    dataset = import_extra("pyarrow.dataset", "run").dataset(files, row_schema(), format="parquet")
     return FinishedRun(path, manifest, dataset)

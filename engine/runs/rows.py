@@ -50,7 +50,7 @@ class SampleRow:
 
 def write_rows(path: Path, rows: Sequence[SampleRow]) -> None:
     """Writes a Parquet file of rows, whole or not at all."""
-    arrow, parquet, schema = import_extra("pyarrow"), import_extra("pyarrow.parquet"), row_schema()
+    arrow, parquet, schema = import_extra("pyarrow", "run"), import_extra("pyarrow.parquet", "run"), row_schema()
     columns: dict[str, Any] = {one.name: [getattr(row, one.name) for row in rows] for one in fields(SampleRow)}
     columns |= {name: _lists(columns[name], schema.field(name).type) for name in ("map", "scores")}
     columns |= {name: [row.statistics.get(name) for row in rows] for name in STATISTICS}
@@ -70,7 +70,7 @@ def _group(rows: Sequence[SampleRow]) -> int:
 
 def _lists(arrays: Sequence[np.ndarray | None], kind: Any) -> Any:
     """A column of arrays, which pyarrow would convert number by number."""
-    arrow, held = import_extra("pyarrow"), [one for one in arrays if one is not None]
+    arrow, held = import_extra("pyarrow", "run"), [one for one in arrays if one is not None]
     ends = np.cumsum([0, *(0 if one is None else one.size for one in arrays)])
     if ends[-1] >= 2**31:
         raise InputError(f"the maps of a file of results have {ends[-1]} numbers in all; give a smaller piece=")
@@ -81,7 +81,7 @@ def _lists(arrays: Sequence[np.ndarray | None], kind: Any) -> Any:
 
 def row_schema() -> Any:
     """The columns of a file of rows, as a pyarrow Schema."""
-    arrow = import_extra("pyarrow")
+    arrow = import_extra("pyarrow", "run")
     text, number = arrow.string(), arrow.float32()
     kinds = {"id": text, "source": text, "digest": text, "target": text, "index": arrow.int64(), "label": text}
     kinds |= {"score": number, "delta": number, "scores": arrow.list_(number), "error": text}
@@ -91,7 +91,7 @@ def row_schema() -> Any:
 
 def count_rows(path: Path) -> tuple[int, int]:
     """How many rows a file holds, and how many of them have an error; an InputError where it is damaged."""
-    parquet = import_extra("pyarrow.parquet")
+    parquet = import_extra("pyarrow.parquet", "run")
     with readable(path, "Parquet file", InputError):
         errors = parquet.read_table(path, columns=["error"])["error"]
         return len(errors), len(errors) - errors.null_count

@@ -81,7 +81,7 @@ def _inputs(model: Model, file: Path) -> tuple[ir.Value, ir.Value]:
     (picture,) = others
     shape, kind = _shape(picture), picture.dtype.name.lower() if picture.dtype is not None else "?"
     if len(shape) != 4 or picture.dtype != ir.DataType.FLOAT:
-        raise InputError(f"{file}: {_said(picture)} is no batch of pictures in float32, but {kind}; {CAN}")
+        raise InputError(f"{file}: {_said(picture)} is no batch of pictures in float32, but {kind}; {CAN} in float32")
     if shape[0] not in (None, 1):
         raise InputError(f"{file} takes {shape[0]} pictures at once; {CAN} at a time: export the model with batch 1")
     return picture, target

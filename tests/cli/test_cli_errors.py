@@ -102,6 +102,16 @@ def test_warnings_are_one_line_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert err.startswith("onnxray: warning: the range of the pixels is unknown")
 
 
+def test_a_folder_that_may_not_be_searched_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", refused)  # as of a folder without the right x, but for root
+    assert "locked/dog.png: Permission denied; allow" in one_line(["explain", DIGITS, "locked/dog.png"], capsys)
+
+
 def test_no_runtime_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert "pip install 'onnxray[cpu]'" in one_line(["explain", DIGITS, DIGIT], capsys)

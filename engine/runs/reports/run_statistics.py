@@ -90,7 +90,7 @@ def run_statistics(run: RunTable, shown: int = 6, most_classes: int = 12) -> Run
     """
     if not len(run):
         raise InputError(f"{run.folder} holds no rows yet; wait for the run, or call it again")
-    arrow = import_extra("pyarrow")
+    arrow = import_extra("pyarrow", "run")
     columns = arrow.Table.from_batches(run.batches("score", "delta", "label", "index", "error"))
     score, delta = (columns[name].to_numpy().astype(np.float32) for name in ("score", "delta"))
     held = columns["error"].is_null().to_numpy()
