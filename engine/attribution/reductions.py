@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ..drawing.kinds import COLOURS
 from ..errors import InputError
+from ..methods import METHODS, Method
 from ..support.choice import choose
 
-__all__ = ["CHANNEL_AXES", "REDUCTIONS", "TOKENS", "channel_axis", "is_of_layer", "reduced"]
+__all__ = ["CHANNEL_AXES", "REDUCTIONS", "TOKENS", "channel_axis", "is_of_layer", "reduced", "reduction_in"]
 
 Array = NDArray[Any]
 
@@ -55,6 +56,12 @@ def channel_axis(shape: Sequence[int], layout: str | None) -> int:
     if len(shape) == 5:
         return 1
     raise InputError(f"values of shape {tuple(shape)} show no channel axis of 1, 3 or 4; set layout to NCHW or NHWC")
+
+
+def reduction_in(reduction: str, method: str, of_tokens: bool, layout: str | None) -> str:
+    """How channels become one number for one of several inputs: of embeddings beside others as suits the method."""
+    alone = layout is not None or reduction != "abs-max"  # is said, or found for embeddings without others
+    return METHODS.get(method, Method).reduction if of_tokens and not alone else reduction
 
 
 def is_of_layer(provenance: Mapping[str, Any]) -> bool:

@@ -22,7 +22,7 @@ from ..support.choice import choose
 from ..support.damaged import readable
 from ..support.writing import replacing
 from .archive import packed, unpacked
-from .reductions import CHANNEL_AXES, REDUCTIONS, TOKENS, is_of_layer, reduced
+from .reductions import CHANNEL_AXES, REDUCTIONS, TOKENS, is_of_layer, reduced, reduction_in
 from .shown import Shown
 from .view_of import view_of
 
@@ -99,14 +99,13 @@ class Attribution(Shown):
         if isinstance(key, str):
             other = {"rate"} if self.provenance.get("rate_of", key) != key else set()
             rest = {name: value for name, value in self.provenance.items() if name not in {"example_axes", *other}}
-            tokens = TOKENS if key in self.provenance.get("tokens", ()) else None
+            tokens, said = key in self.provenance.get("tokens", ()), self.layout in (None, TOKENS)
             return replace(
-                self,
-                values=self._input(key),
-                layout=tokens if self.layout in (None, TOKENS) else self.layout,
+                self, values=self._input(key), layout=(TOKENS if tokens else None) if said else self.layout,
+                reduction=reduction_in(self.reduction, self.method, tokens, self.layout),
                 inputs={name: one for name, one in self.inputs.items() if name == key},
                 provenance={**rest, "example_axes": {key: self._axis(key)}} if self._axis(key) else rest,
-            )
+            )  # fmt: skip
         part = key if isinstance(key, slice) else self._only(key)
         taken = {name: one[(slice(None),) * self._axis(name) + (part,)] for name, one in self._named().items()}
         return replace(
@@ -262,7 +261,8 @@ class Attribution(Shown):
         data = self.inputs.get(name) if name or len(self.inputs) != 1 else next(iter(self.inputs.values()))
         return view_of(
             values, data, self.pictures[0] if self.pictures else None, layout=layout, reduce=reduce, method=self.method,
-            layer=is_of_layer(self.provenance), default=self.reduction, rate=rate, named=named, timed=timed,
+            layer=is_of_layer(self.provenance), rate=rate, named=named, timed=timed,
+            default=reduction_in(self.reduction, self.method, layout == TOKENS, self.layout),
         )  # fmt: skip
 
     def _named(self) -> dict[str, Array]:

@@ -22,16 +22,28 @@ STRETCHES = 32  # of time, in which a series is listed
 
 
 def named_views(one: Attribution, given: Given, row: int, reduce: str | None) -> dict[str, View]:
-    """The views of one example by input, with the features of vectors and tokens as the file names them."""
+    """The views of one example by input, with the features of vectors and tokens as the file names them.
+
+    Of several inputs, embeddings have the name of the input that is embedded.
+    """
     views = one.views(reduce=reduce, rate=given.rate, named=bool(given.features))
-    return {name: _named(view, name, one, given, row) for name, view in views.items()}
+    sources = [_source(one, name) for name in views]
+    called = sources if len({*sources}) == len(views) > 1 else list(views)  # of embeddings the input that users know
+    return {
+        title: _named(view, name, one, given, row) for title, (name, view) in zip(called, views.items(), strict=True)
+    }
 
 
 def listed(views: Mapping[str, View]) -> tuple[Feature, ...]:
-    """The features of the only input, the largest first; of a series its stretches of time; of pictures none."""
-    if len(views) != 1:
-        return ()
-    (view,) = views.values()
+    """The features, the largest first, of several inputs with their names; of a series its stretches of time; of
+    pictures none."""
+    if len(views) == 1:
+        return _features(next(iter(views.values())))
+    found = [replace(one, name=f"{name}, {one.name}") for name, view in views.items() for one in _features(view)]
+    return tuple(sorted(found, key=lambda one: -abs(one.attribution)))
+
+
+def _features(view: View) -> tuple[Feature, ...]:
     if view.features or view.kind != "series" or view.axis is None:
         return tuple(view.features)
     return _stretches(view.heat, view.axis)

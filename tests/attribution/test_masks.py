@@ -35,3 +35,11 @@ def test_a_saved_mask_of_another_number_of_places_fails(tmp_path: Path) -> None:
     for size in ((1, 1), (2, 5), (8, 5)):
         with pytest.raises(Exception, match="MatMul"):
             session.run(["score"], feeds | {"target": np.zeros((1, *size), np.int64)})
+
+
+def test_a_mask_of_all_scores_has_no_channel_to_name() -> None:
+    net = model("net (float[N, 3, 2, 2] x) => (float[N, 3, 2, 2] y) { y = Identity(x) }")
+    x, mask = normal(1, 3, 2, 2), np.ones((3, 2, 2), bool)
+    with pytest.raises(onnxray.InputError, match=r"all scores of an example, \(3, 2, 2\), so that no channel can be"):
+        onnxray.explain(net, x, target=onnxray.scores.Mask(mask, 1))
+    assert onnxray.explain(net, x, target=onnxray.scores.Mask(mask)).score == pytest.approx(x.sum(), rel=1e-5)

@@ -170,6 +170,24 @@ def test_a_word_has_the_mean_of_mean_scores() -> None:
     np.testing.assert_allclose([w.attribution for w in found.words(attribution)], expected, rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_ids_beside_a_table_have_the_sums_that_they_have_alone() -> None:
+    """Drawn, taken out by name and mapped; a gradient has its norm in both."""
+    net = classifier("input_ids")
+    net.graph.input.append(onnx.helper.make_tensor_value_info("row", onnx.TensorProto.FLOAT, ["N", 3]))
+    net.graph.node[-1].output[0] = "words"
+    net.graph.node.append(onnx.helper.make_node("Add", ["words", "row"], ["logits"]))
+    feeds = {"input_ids": np.array([[4, 5, 9]]), "row": np.ones((1, 3), np.float32)}
+    for method in ("input-x-gradient", "saliency"):
+        alone = onnxray.explain(classifier("input_ids"), feeds["input_ids"], method, target=1)
+        found = onnxray.explain(net, feeds, method, target=1)
+        (name,) = found.provenance["tokens"]
+        np.testing.assert_allclose(found[name].map(), alone.map(), rtol=1e-5)
+        np.testing.assert_allclose(found.views()[name].heat, alone.map()[0], rtol=1e-5)
+        assert found["row"].reduction == "abs-max"
+    assert (onnxray.explain(net, feeds, "input-x-gradient", target=1)[name].map() < 0).any()
+
+
 def test_an_attribution_of_another_text_is_refused() -> None:
     attribution = onnxray.Attribution(np.zeros((1, 3, 4)), np.zeros(1), np.zeros(1), "lrp", layout="NLC")
     with pytest.raises(onnxray.InputError, match=r"the text has 4 tokens; an attribution \(1, 3\) has not one number"):

@@ -127,3 +127,24 @@ def test_the_edge_of_a_mask_is_drawn(capsys: pytest.CaptureFixture[str]) -> None
     rows, columns = np.nonzero(blue)
     assert {rows.min() // 14, columns.min() // 14, rows.max() // 14, columns.max() // 14} == {4, 7}
     assert not blue[5 * 14 : 7 * 14, 5 * 14 : 7 * 14].any()
+
+
+def test_several_inputs_are_listed_by_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table beside ids, which are explained at their embeddings and called by their input; the largest first."""
+    table, weights, rows = normal(5, 2), np.array([[3.0], [-1.0]], np.float32), normal(1, 2)
+    onnx.save(
+        model(
+            """net (float[N, 2] row, int64[N, 3] ids) => (float[N, 1] y) {
+                e = Gather(table, ids) s = ReduceSum<keepdims=0>(e, one) a = Add(s, row) y = MatMul(a, w) }""",
+            {"table": table, "w": weights, "one": np.array([1])},
+        ),
+        "two.onnx",
+    )
+    np.savez("two.npz", row=rows, ids=np.array([[4, 0, 2]]))
+    assert run(["explain", "two.onnx", "two.npz", "-m", "input-x-gradient", "--json"]) == 0
+    (record,) = records(capsys.readouterr().out)
+    expected = {f"row, feature {k}": float(rows[0, k] * weights[k, 0]) for k in (0, 1)}
+    expected |= {f"ids, token {k}": float((table[i] @ weights)[0]) for k, i in enumerate((4, 0, 2))}
+    found = {one["name"]: one["attribution"] for one in record["features"]}
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert list(found) == sorted(expected, key=lambda name: -abs(expected[name]))

@@ -85,6 +85,11 @@ class Mask(Score):
             raise InputError(f"{len(masks)} masks for {rows} examples: give one, or one of the same size for each")
         self._channel_axis(scores)
         count = self._count(scores) or 0
+        if isinstance(self.channel, int) and self.channel > 0 and self._channel_axis(scores) is None:
+            raise InputError(
+                f"the mask has the shape of all scores of an example, {scores.text}, so that no channel can be named: "
+                "leave it out, or give a mask without the axis of channels"
+            )
         if self.channel is None and count > 1:
             raise InputError(f"a mask on {count} channels: name one, 0 to {count - 1}, or 'top1'")
         channel = numbers_of(0 if self.channel is None else self.channel, rows, "channel", count)
