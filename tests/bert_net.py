@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 __all__ = ["IDS", "Scores", "bert", "proto"]
 
-IDS = np.array([[2, 17, 45, 3, 99, 8, 60], [2, 31, 5, 72, 3, 11, 4]])
+IDS = np.array([[2, 17, 45, 3, 99, 8, 60], [2, 31, 5, 72, 3, 0, 0]])
 
 
 @cache
@@ -31,14 +31,15 @@ def bert() -> Any:
 
 
 class Scores(nn.Module):
-    """Of what a model is ``given``: "input_ids" or "inputs_embeds"."""
+    """Of what a model is ``given``: "input_ids", of which 0 is padding, or "inputs_embeds" of IDS."""
 
     def __init__(self, model: Any, given: str) -> None:
         super().__init__()
         self.model, self.given = model, given
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(**{self.given: x}).logits
+        kept = x > 0 if self.given == "input_ids" else torch.from_numpy(IDS > 0)
+        return self.model(**{self.given: x}, attention_mask=kept.long()).logits
 
 
 def proto() -> onnx.ModelProto:

@@ -178,15 +178,22 @@ def attention_rules(of: Operators) -> Rules:
         F.gelu: partial(of.passed, F.gelu),
         Tensor.tanh: partial(of.passed, Tensor.tanh),
         torch.tanh: partial(of.passed, torch.tanh),
-        Tensor.add: of.add,
+        Tensor.add: partial(added, of),
         F.scaled_dot_product_attention: partial(attended, of),
     }
 
 
+def added(of: Operators, a: Tensor, b: Any) -> Tensor:
+    """By the rule where anything is asked: masks are made of sums, too."""
+    return of.add(a, b) if a.requires_grad or getattr(b, "requires_grad", False) else a + b
+
+
 def attended(of: Operators, q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None, **named: Any) -> Tensor:
     scale = named.get("scale") or q.shape[-1] ** -0.5
-    assert attn_mask is None
-    return of.matmul(of.softmax(of.matmul(of.passed(lambda x: x * scale, q), k.transpose(-1, -2))), v)
+    logits = of.matmul(of.passed(lambda x: x * scale, q), k.transpose(-1, -2))
+    if attn_mask is not None:  # bool: False is hidden
+        logits = logits.masked_fill(~attn_mask, -1e30)
+    return of.matmul(of.softmax(logits), v)
 
 
 # A module's relevance ------------------------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from ..data.batch import Prepared
-from ..errors import ModelError
+from ..errors import ExecutionError, ModelError
 from ..graph.model import Model, is_float
 from ..runtime import Provider, Session
 from .axes import Shapes, batch_axis, declared_axes, fixed_batch, is_mixed, probed_axes, score_axes
@@ -20,6 +21,7 @@ from .score_axes import ScoreAxes, axes_at
 __all__ = ["ScoreFinder"]
 
 REMEMBERED = 256  # shapes of inputs whose axes are kept
+LENGTH = 8  # tokens of a drawn example
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +58,8 @@ class ScoreFinder:
             return self._with_declared_sizes(next(reversed(self.found.values())))
         mixed = is_mixed(self.model)
         found = None if mixed else self.declared or declared_axes(self.model, self.score, None, 1)
-        if found is None and not mixed and self._drawn is not None:
-            found = probed_axes(self.model, self.score, self._run, *self._drawn)
+        if found is None and not mixed:
+            found = self._probed
         if found is None:
             raise ModelError(
                 f"which axis of the scores {row_scores(self.model, self.score).name!r} counts examples is known when "
@@ -110,16 +112,44 @@ class ScoreFinder:
         return session.run(feeds, [y])[y]
 
     @cached_property
+    def _probed(self) -> ScoreAxes | None:
+        """The axes as runs with random inputs tell; None where there are none, or where the model refuses integers."""
+        if self._drawn is None:
+            return None
+        feeds, axes = self._drawn
+        try:
+            found = probed_axes(self.model, self.score, self._run, feeds, axes)
+        except ExecutionError:
+            if all(map(is_float, self.model.inputs)):
+                raise
+            return None
+        finally:
+            vars(self).pop("_session", None)  # which holds all weights once more
+        made_up = [x for x in self.model.inputs if None in _sizes(x, axes[str(x.name)])]
+        return self._lasting(found) if made_up else found
+
+    @cached_property
     def _drawn(self) -> tuple[dict[str, np.ndarray], dict[str, int | None]] | None:
-        """Random inputs with the axes that count examples; None where a size is open or integers are asked for."""
+        """Random inputs with the axes that count examples; None where there are none of a kind.
+
+        Ids of tokens, their types and masks know 0 and 1, at any length; of a picture no size is made up.
+        """
         axes = {str(value.name): batch_axis(self.model, value) for value in self.model.inputs}
         feeds, rng = {}, np.random.default_rng(0)
         for value in self.model.inputs:
-            dims = list(value.shape) if value.shape is not None else [None]
-            sizes: list[Any] = [
-                (fixed_batch(self.model) or 2) if k == axes[str(value.name)] else d for k, d in enumerate(dims)
-            ]
-            if not is_float(value) or value.dtype is None or not all(isinstance(n, int) for n in sizes):
+            kind = np.dtype(object if value.dtype is None else value.dtype.numpy())
+            counts = kind.kind in "iub" and value.shape is not None
+            said = _sizes(value, axes[str(value.name)], fixed_batch(self.model) or 2)
+            sizes: list[Any] = [LENGTH if size is None and counts else size for size in said]
+            if None in sizes or not (counts or is_float(value)):
                 return None
-            feeds[str(value.name)] = rng.standard_normal([int(n) for n in sizes]).astype(value.dtype.numpy())
+            drawn = rng.integers(2, size=sizes) if counts else rng.standard_normal(sizes)
+            feeds[str(value.name)] = drawn.astype(kind)
         return feeds, axes
+
+
+def _sizes(value: ir.Value, axis: int | None, examples: int = 1) -> list[Any]:
+    """The sizes of an input with so many examples, None for those that it leaves open."""
+    if value.shape is None:
+        return [None]
+    return [examples if k == axis else d if isinstance(d, int) else None for k, d in enumerate(value.shape)]

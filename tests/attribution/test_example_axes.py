@@ -186,3 +186,33 @@ def test_a_fixed_batch_that_a_reshape_names_and_that_is_the_number_of_scores(way
     np.testing.assert_allclose(found.values, slope * W[:, 1], rtol=1e-4, atol=1e-6)
     some = onnxray.activations(net, x[:2], "y")["y"]
     assert some.shape == ((2, 3) if scores == "3, k" else (3, 2))
+
+
+@pytest.mark.parametrize("length", [5, "L"])
+def test_a_file_of_words_whose_mask_is_gathered(length: object, tmp_path: Path) -> None:
+    """As torch exports BERT: places are counted, so that no shape tells how many examples a mask has."""
+    text = f"""net (int64[N, {length}] ids, int64[N, {length}] mask) => (float[N, 3] y) {{
+        n = Shape<end=1>(ids) count = Squeeze(n) all = Range(zero, count, one) places = Unsqueeze(all, last)
+        chosen = GatherND(mask, places) open = Cast<to=1>(chosen) wide = Unsqueeze(open, two)
+        words = Gather(table, ids) kept = Mul(words, wide) squared = Mul(kept, kept)
+        pooled = ReduceSum<keepdims=0>(squared, last) y = MatMul(pooled, W) }}"""
+    integers = {"zero": np.array(0), "one": np.array(1), "last": np.array([1]), "two": np.array([2])}
+    net = model(text, {"W": W, "table": normal(9, 4)} | integers)
+    assert declared_axes(onnxray.load(net), "logit") is None
+    given = {"ids": np.array([[3, 1, 8, 0, 2]] * 3), "mask": np.array([[1, 1, 1, 0, 1], [1] * 5, [1, 0, 0, 0, 0]])}
+    with pytest.warns(UserWarning, match="the embeddings of 'ids'"):
+        explainer = onnxray.Explainer(net, "saliency")
+    session = ort.InferenceSession(explainer.save(tmp_path / "e.onnx"), providers=["CPUExecutionProvider"])
+    values = session.run(["attribution"], {**given, "target": np.array([2, 0, 1])})[0]
+    assert distance(values, explainer(given, target=[2, 0, 1]).values) <= TOLERANCE
+    expected = 2 * normal(9, 4)[given["ids"]] * given["mask"][:, :, None] * W[:, [2, 0, 1]].T[:, None]
+    assert distance(values, expected) <= TOLERANCE
+
+
+def test_a_file_that_refuses_drawn_words_asks_for_an_example(tmp_path: Path) -> None:
+    text = "net (int64[N, 5] ids) => (float[M, 3] y) { r = Reshape(ids, s)  w = Gather(table, r)  y = MatMul(w, W) }"
+    net = model(text, {"W": W, "table": normal(1, 4), "s": np.array([-1])})  # it knows id 0 alone
+    with pytest.warns(UserWarning, match="embeddings"):
+        explainer = onnxray.Explainer(net, "saliency")
+    with pytest.raises(onnxray.ModelError, match="is known when the model has run; explain an input first"):
+        explainer.save(tmp_path / "e.onnx")
