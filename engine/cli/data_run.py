@@ -121,4 +121,5 @@ def _rated(step: Step) -> Callable[[int, int, int], None]:
 def _line(found: RunReport) -> str:
     before = f", {found.before} done before" if found.before else ""
     left = f", {found.left} left" if found.left else ""
-    return f"{found.out}: {found.done} done{before}{left}, {found.failed or 'none'} failed, in {found.seconds:.1f} s"
+    failed = f", {found.failed or 'none'} of these failed"
+    return f"{found.out}: {found.done} done{before}{failed}{left}, in {found.seconds:.1f} s"

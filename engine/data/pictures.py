@@ -131,5 +131,7 @@ def _name(source: object) -> str:
 def _reason(problem: Exception) -> str:
     if isinstance(problem, UnidentifiedImageError):
         return "no picture format is recognised in it"
+    if isinstance(problem, FileNotFoundError):
+        return "there is no such file or folder; check the path"
     text = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
     return " ".join(text.split()) or type(problem).__name__

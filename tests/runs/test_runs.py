@@ -231,7 +231,7 @@ def test_the_command(rows: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     told = json.loads(capsys.readouterr().out)
     assert (told["done"], told["failed"], told["left"]) == (10, 0, 0)
     assert command(line) == 0
-    assert "0 done, 10 done before, none failed" in capsys.readouterr().out
+    assert "0 done, 10 done before, none of these failed" in capsys.readouterr().out
     assert command([*line, "--score", "output"]) == 2
     assert "holds another run: score 'logit'; name another folder with --out" in capsys.readouterr().err
     cluster = ["--executor", "process", "--address", "here", "--workers", "1", "--out", "other"]
