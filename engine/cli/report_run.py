@@ -23,8 +23,8 @@ def report_run(
     """Write one HTML page about a run: errors, distributions, mean maps, outliers, best and worst.
 
     The page holds its pictures and needs no network. A sample's picture is shown
-    where its file is still there. Outliers are maps that lie elsewhere than those
-    of their class, by the cosine of maps of 8 x 8 parts.
+    where its file is still there. Outliers are the maps that are farthest from the
+    mean map of their class, by the cosine of maps of 8 x 8 parts.
 
     \b
     Example:

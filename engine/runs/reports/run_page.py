@@ -34,7 +34,7 @@ def write_run_report(run: RunTable, file: Path, examples: int = 6) -> Path:
         ("Worst examples", "The lowest scores.", found.worst),
         ("Largest gaps", "Where the values and the change of the score differ most.", found.gaps),
     ]
-    outliers = ("Outliers", "Maps that lie elsewhere than those of their class.", found.outliers)
+    outliers = ("Outliers", "The maps that are farthest from the mean map of their class.", found.outliers)
     page = render(
         __name__, "run_report.html", "run", found=found, manifest=run.manifest, left=run.manifest.samples - found.rows,
         charts=dict(_charts(found)), classes=[(one, _pictures(one.mean)) for one in found.classes],
