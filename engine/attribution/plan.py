@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, TopologicalSortPass
 
 from ..autodiff.backward import Activation, Builder, backward
+from ..autodiff.clips_in_blocks import clip_in_blocks
 from ..autodiff.float32_shadow import Float32Shadow, add_float32_shadow
 from ..autodiff.overlays import EXACT
 from ..autodiff.registry import Overlay
@@ -206,6 +207,12 @@ def _refuse_nested(values: Sequence[ir.Value]) -> None:
 
 def _finish(g: GraphBuilder, program: Model, shadow: Float32Shadow) -> None:
     shadow.reuse_quantized(g)
+    _tidy(program)
+    if clip_in_blocks(g):
+        _tidy(program)
+
+
+def _tidy(program: Model) -> None:
     TopologicalSortPass()(program.program)
     RemoveUnusedNodesPass()(program.program)
 

@@ -9,8 +9,9 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
+from ..graph.shapes import constant_of
+from ..graph.traversal import depends_on_inputs
 from .layers import SeenNode
-from .ops.blocked import in_blocks
 from .ops.quantization import saturated
 from .registry import Gradients, rule_for
 from .streams import Stream
@@ -80,17 +81,33 @@ class Ends:
         reference alone, and is computed once where that is a constant: of ends that are the same it makes an infinite
         quotient of the right sign, and the slope is what is between 0 and 1.
         """
-        ((x, x_), (y, y_)), bounds = (self.x, self.y), (*self.node.inputs[1:], None, None)
-        compared = zip((g.Greater, g.Less), bounds, strict=False)
-        inside = [compare(x_, bound) for compare, bound in compared if bound is not None]
+        (x, x_), (y, y_) = self.x, self.y
+        low, high = (*self.node.inputs[1:], None, None)[:2]
         at, less = (g.constant(number, x.dtype) for number in (_LITTLE, -_LITTLE))
-        guarded = g.Add(g.Sub(y, y_), g.Where(g.And(*inside), at, less) if inside else at)
-        return g.HardSigmoid(in_blocks(g, g.Div(guarded, g.Sub(x, x_))), alpha=1.0, beta=-_NO_SLOPE)
+        inside = [compare(x_, bound) for compare, bound in ((g.Greater, low), (g.Less, high)) if bound is not None]
+        held = g.lowering == "cpu" and _is_zero(low) and not depends_on_inputs(x_)
+        if held:  # a y of 0 at the reference has room for the sign itself
+            y_, inside = g.Where(inside[0], y_, g.constant(2 * _LITTLE, x.dtype)), inside[1:]
+        guard = g.Where(g.And(*inside), at, less) if inside else at
+        guarded = g.Add(g.Sub(y, y_), _one_if_equal(g, guard) if held else guard)
+        return g.HardSigmoid(g.Div(g.shaped_like(guarded, x), g.Sub(x, x_)), alpha=1.0, beta=-_NO_SLOPE)
 
     def _near(self, g: GraphBuilder, difference: ir.Value) -> ir.Value:
         (x, x_), op = self.x, self.node.op_type
         least = g.Mul(g.Add(g.Abs(x), g.Abs(x_)), _SHARE) if op in _AT_ZERO else SMALL
         return g.Not(g.Greater(g.Abs(difference), least))  # of equal infinities the difference is NaN
+
+
+def _is_zero(bound: ir.Value | None) -> bool:
+    found = None if bound is None else constant_of(bound)
+    return found is not None and bool((found == 0).all())
+
+
+def _one_if_equal(g: GraphBuilder, constant: ir.Value) -> ir.Value:
+    """One number where all are the same, as the runtime finds when it folds the constant: it reads no array then."""
+    rank, (least, most) = g.rank(constant), (f(constant, keepdims=0) for f in (g.ReduceMin, g.ReduceMax))
+    ends = g.Where(g.Equal(least, most), g.constant([1] * rank, ir.DataType.INT64), g.Shape(constant))
+    return g.Slice(constant, [0] * rank, ends, list(range(rank)))
 
 
 def share_above_zero(g: GraphBuilder, ends: tuple[Any, Any], above: tuple[Any, Any]) -> ir.Value:

@@ -5,15 +5,22 @@ The sum that a share is divided by is kept away from zero by ``STABILISER``, wit
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
+from ..graph.shapes import static_shape
 from .layers import LinearLayer
-from .signs import negative_part, never_negative, positive_part, takes_steps, where_negative
+from .signs import STEEP, negative_part, never_negative, positive_part, takes_steps, where_negative
 
 __all__ = ["STABILISER", "share", "stable"]
 
 STABILISER = 1e-6
+_COLOURS, _FEW = 4, 64  # channels
+_BLOCK = 16  # likewise, of onnxruntime's blocked layout, or two of its blocks
 
 
 def share(
@@ -37,6 +44,8 @@ def share(
 
     if never_negative(x):
         return layer.adjoint(g, x, above, part_of(layer.forward(g, x, above, b)))
+    if _in_blocks(g, layer):
+        return _by_one_image(g, layer, lambda both, w: part_of(layer.forward(g, both, w, b)), above, below)
     above_zero, below_zero = positive_part(g, x), negative_part(g, x)
     if _takes_one(g, layer):
         w, both = g.Concat(above, below, axis=1), g.Concat(above_zero, below_zero, axis=1)
@@ -49,8 +58,45 @@ def share(
 
 def _takes_one(g: GraphBuilder, layer: LinearLayer) -> bool:
     """Whether one convolution of twice the channels costs less than two, whose sum a runtime's blocked layout has."""
-    whole = layer.node.op_type == "Conv" and layer.node.attributes.get_int("group", 1) == 1
-    return whole and not takes_steps(g, layer.x)
+    return _is_whole(layer) and (not takes_steps(g, layer.x) or 0 < _channels(layer) <= _COLOURS)
+
+
+def _in_blocks(g: GraphBuilder, layer: LinearLayer) -> bool:
+    """Whether 1x1 convolutions make one image of both signs, and mask it, for less than another convolution costs."""
+    if not _is_whole(layer) or g.rank(layer.y) != 4 or not takes_steps(g, layer.x):
+        return False
+    channels = _channels(layer)
+    return channels > _COLOURS and (channels % _BLOCK == 0 or channels <= _FEW)
+
+
+def _is_whole(layer: LinearLayer) -> bool:
+    return layer.node.op_type == "Conv" and layer.node.attributes.get_int("group", 1) == 1
+
+
+def _channels(layer: LinearLayer) -> int:
+    """Those that a whole convolution reads; 0 where its weights have open sizes."""
+    w: Any = layer.node.inputs[1]
+    shape = static_shape(w)
+    return 0 if shape is None else shape[1]
+
+
+def _by_one_image(
+    g: GraphBuilder, layer: LinearLayer, part: Callable[..., ir.Value], above: ir.Value, below: ir.Value
+) -> ir.Value:
+    """The same of max(x, 0) and max(-x, 0) as channels of one image, which 1x1 convolutions make, mask and add up."""
+    x, dtype, channels = layer.x, layer.x.dtype, _channels(layer)
+    width = _BLOCK if channels % _BLOCK == 0 else channels
+    groups, same = channels // width, np.eye(width).reshape(width, width, 1, 1)
+    split = np.tile(np.concatenate([same, -same]), (groups, 1, 1, 1))
+    ends = np.tile(np.repeat([0.0, 1.0], width), groups)
+    order = np.arange(2 * channels).reshape(2, groups, width).swapaxes(0, 1).ravel()
+    both = g.Relu(g.Conv(x, g.constant(split, dtype), group=groups))
+    w = g.Gather(g.Concat(above, g.Neg(below), axis=1), g.constant(order, ir.DataType.INT64), axis=1)
+    found = layer.adjoint(g, both, w, part(both, w))
+    positive = g.HardSigmoid(x, alpha=STEEP, beta=1.0)  # or 0
+    masked = g.Mul(found, g.Conv(positive, g.constant(split, dtype), g.constant(ends, dtype), group=groups))
+    joined = np.tile(np.concatenate([same, -same], axis=1), (groups, 1, 1, 1))
+    return g.shaped_like(g.Conv(masked, g.constant(joined, dtype), group=groups), x)
 
 
 def stable(g: GraphBuilder, z: ir.Value, epsilon: float = STABILISER, sign: int = 0) -> ir.Value:

@@ -1,0 +1,72 @@
+"""The forms that LRP and DeepLIFT take for speed on the CPU compute what the formulas and the plain forms do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxray
+import onnxruntime as ort
+import pytest
+from by_hand import Array, model, normal
+from measures import distance
+from onnxray.attribution.plan import explanation_graph
+from onnxray.autodiff.lrp_overlay import Composite
+from onnxray.autodiff.relevance import Z_PLUS, LayerRule, alpha_beta, gamma
+from onnxray.methods import method_named
+from relevances import Spread, epsilon, z_plus
+from relevances import alpha_beta as by_alpha_beta
+from relevances import gamma as by_gamma
+
+
+def narrow(channels: int) -> tuple[Any, Array, dict[str, Array]]:
+    """A 1x1 convolution of an image with both signs and zeros, and a dense layer."""
+    text = (
+        f"net (float[N, {channels}, 2, 3] x) => (float[N, 4] y) {{ h = Conv(x, W, c) f = Flatten(h) y = Gemm(f, G) }}"
+    )
+    weights = {"W": normal(7, channels, 1, 1, seed=1), "c": normal(7, seed=2), "G": normal(42, 4, seed=3)}
+    x = normal(2, channels, 2, 3, seed=4)
+    x[:, ::3, 1] = 0
+    return model(text, weights), x, weights
+
+
+@pytest.mark.parametrize("channels", [3, 7, 32])
+@pytest.mark.parametrize(
+    ("rule", "formula"), [(Z_PLUS, z_plus), (alpha_beta(3, 2), by_alpha_beta(3, 2)), (gamma(0.4), by_gamma(0.4))]
+)
+def test_both_signs_of_an_image_are_one_by_the_formulas(channels: int, rule: LayerRule, formula: Spread) -> None:
+    proto, x, weights = narrow(channels)
+    explainer = onnxray.Explainer(proto, "input-x-gradient", rules=Composite("one", layers={"Conv": rule}))
+    rows = x.transpose(0, 2, 3, 1).reshape(-1, channels).astype(np.float64)
+    w, b, dense = weights["W"][:, :, 0, 0].T.astype(np.float64), weights["c"], weights["G"].astype(np.float64)
+    h = (rows @ w + b).reshape(2, 2, 3, 7).transpose(0, 3, 1, 2).reshape(2, -1)
+    of_h = epsilon(h, dense, np.zeros(4), (h @ dense) * np.eye(4)[1])
+    of_rows = formula(rows, w, b, of_h.reshape(2, 7, 2, 3).transpose(0, 2, 3, 1).reshape(-1, 7))
+    truth = of_rows.reshape(2, 2, 3, channels).transpose(0, 3, 1, 2)
+    assert distance(explainer(x, target=1).values, truth) <= 5e-6
+
+
+@pytest.mark.parametrize("channels", [3, 7, 32])
+def test_zeros_count_as_positive_in_one_image_of_both_signs(channels: int, tmp_path: Any) -> None:
+    proto, x, _ = narrow(channels)
+    explainer = onnxray.Explainer(proto, "saliency", rules=Composite("one", layers={"Conv": Z_PLUS}))
+    session = ort.InferenceSession(explainer.save(tmp_path / "saved.onnx"), providers=["CPUExecutionProvider"])
+    (saved,) = session.run(["attribution"], {"x": x, "target": np.array([1, 1])})
+    assert distance(explainer(x, target=1).values, saved) <= 5e-6
+
+
+@pytest.mark.parametrize("method", ["deep-lift", "lrp"])
+def test_a_clip_whose_input_is_kept_is_a_part_of_a_conv(method: str) -> None:
+    weights = {"A": normal(16, 3, 3, 3), "B": normal(5, 16, 3, 3, seed=1)}
+    text = "a = Conv(x, A) b = Clip(a, low, high) c = Conv(b, B) p = GlobalMaxPool(c) y = Flatten(p)"
+    bounds = {"low": np.float32(0), "high": np.float32(6)}
+    net = model(f"net (float[N, 3, 9, 8] x) => (float[N, 5] y) {{ {text} }}", weights | bounds)
+    made = method_named(method, None, {"composite": "epsilon"} if method == "lrp" else {})
+    nodes = list(explanation_graph(onnxray.load(net), made, lowering="cpu").model.graph)
+    depthwise = {
+        node.outputs[0] for node in nodes if node.op_type == "Conv" and node.attributes.get_int("group", 1) == 16
+    }
+    read = {node.inputs[0] for node in nodes if node.op_type == "Conv"}
+    clips = [node for node in nodes if node.op_type == "Clip" and node.inputs[0] in depthwise]
+    assert [clip.outputs[0] in read for clip in clips] == [True]
+    assert sum(node.op_type == "Clip" and node.outputs[0] in read for node in nodes) == 1 + (method == "deep-lift")
