@@ -263,7 +263,7 @@ def test_a_download_is_checked_and_kept(
     )
     registry[path] = PACKAGE[:-1]
     assert "its sha512 is another" in one_line(asked, capsys)
-    assert list((nowhere / "cache" / "onnxray").iterdir()) == []
+    assert not (nowhere / "cache").exists()
     registry[path] = PACKAGE
     assert run(asked) == 0
     registry.clear()
