@@ -87,9 +87,11 @@ def parse_target(text: str, labels: Labels) -> int | str | tuple[int, ...]:
 
 
 def _named(text: str, labels: Labels) -> list[int]:
-    """The classes of a name: the whole label, or else one of the names that it lists between commas."""
+    """The classes of a name: the whole label, best in the same case, or else one of the names that it lists between
+    commas."""
     wanted = text.strip().casefold()
-    whole = [index for index, label in labels.items() if label.casefold() == wanted]
+    exact = [index for index, label in labels.items() if label == text]
+    whole = exact or [index for index, label in labels.items() if label.casefold() == wanted]
     return whole or [index for index, label in labels.items() if wanted in _names(label)]
 
 

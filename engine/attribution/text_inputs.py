@@ -20,6 +20,7 @@ from ..loading.load import load
 from ..methods import METHODS, Method
 from ..support.caller import warn_caller
 from .result import Attribution
+from .score_axes import ScoreAxes
 
 __all__ = ["EncodedText", "TextEncoder"]
 
@@ -163,6 +164,16 @@ class TextEncoder:
         inputs = {str(v.name): _array(v, columns[self._roles[str(v.name)]]) for v in self.model.inputs}
         texts = (text,) if pair is None else (text, pair)
         return EncodedText(inputs, tuple(tokens_of(found)), texts, str(self._ids.name))
+
+    def word_names(self, scores: ScoreAxes) -> dict[int, str]:
+        """The tokens by their ids where each step of a text has a score for each of them, as language models give.
+
+        Args:
+            scores: The axes of the model's scores, (steps, words); of others there are none.
+        """
+        words = scores.shape[-1] if scores.known and len(scores.shape) == 2 else None
+        names = self._tokenizer.names()
+        return names if words is not None and max(names, default=-1) < words and words <= 2 * len(names) else {}
 
 
 def _roles(model: Model) -> dict[str, str]:

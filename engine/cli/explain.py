@@ -9,6 +9,7 @@ from ..attribution.axes import score_axes
 from ..attribution.box_classes import box_classes
 from ..attribution.target_text import fitting_labels
 from ..attribution.target_words import target_of
+from ..attribution.text_inputs import EncodedText
 from ..data.files import is_picture
 from ..data.found_files import find_files
 from ..data.labels import read_labels
@@ -80,7 +81,8 @@ def explain(
     A recording that is longer than the model takes is cut into chunks (--chunk):
     their scores over time are drawn, and the map of one or of all (--at).
     A text is explained word by word: in colour on a terminal and as an .html
-    file; with --json come text, tokens and words, but no image.
+    file; with --json come text, tokens and words, but no image. The words of a
+    language model are those of its tokenizer, as in --target token:5:film.
 
     \b
     Example:
@@ -97,16 +99,16 @@ def explain(
           -m input-x-gradient
     """
     source, files = load(model), _found(images, out)
-    encoded = encoded_text(source, texts, files)
+    encoder, encoded = encoded_text(source, texts, files)
     if recording != Recording() and all(map(is_picture, files)):  # or a text and no files
         raise InputError("--chunk and --at are for recordings (.wav, .npy, .npz), and none is given")
-    if encoded is not None:
-        _check_of_files(
-            preprocess=preprocess, rate=drawing.rate, resume=batching.resume, batch_size=batching.batch_size
-        )
+    _check_of_files(
+        encoded, preprocess=preprocess, rate=drawing.rate, resume=batching.resume, batch_size=batching.batch_size
+    )
     scores = score_axes(source, setup.score)
     classes = box_classes(source, setup.score)
     known = fitting_labels(source, classes or scores, read_labels(labels) if labels else None)
+    known = encoder.word_names(scores) if encoder is not None and not known else known
     wanted = None if classes and target == "top1" else target_of(target, known, scores)
     preprocessing = preprocess_from_option(source, preprocess, files)
     explainer = Explainer(
@@ -128,9 +130,10 @@ def explain(
         print_each(files, job, job.out, as_json, len(files) > 1 or job.long, index)
 
 
-def _check_of_files(**given: Any) -> None:
-    """InputError for options that a text has no use for."""
-    if named := [f"--{name.replace('_', '-')}" for name, value in given.items() if value not in (None, False)]:
+def _check_of_files(text: EncodedText | None, **given: Any) -> None:
+    """InputError for options that a text has no use for, where one is explained."""
+    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value not in (None, False)]
+    if text is not None and named:
         raise InputError(f"{named[0]} is for files, and a text is explained; leave it out")
 
 

@@ -48,19 +48,25 @@ class TextDone:
         return {**said, "tokens": tokens, "words": [{**asdict(word), "special": word.special} for word in self.words]}
 
 
-def encoded_text(model: Model, given: TextOptions, files: Sequence[Path]) -> EncodedText | None:
-    """The text of the command line; None where files are explained. InputError for neither, for both, or for half."""
+def encoded_text(
+    model: Model, given: TextOptions, files: Sequence[Path]
+) -> tuple[TextEncoder, EncodedText] | tuple[None, None]:
+    """The text of the command line and its encoder; None where files are explained.
+
+    InputError for neither, for both, or for half.
+    """
     if given.text is None:
         if given.tokenizer is not None or given.text_pair is not None:
             raise InputError("--tokenizer and --text-pair belong to a text; give one by --text")
         if not files:
             raise InputError("nothing to explain; name files (IMAGE...), or give --text and --tokenizer")
-        return None
+        return None, None
     if files:
         raise InputError("a text and files are not explained together; leave out --text or the files")
     if given.tokenizer is None:
         raise InputError("--text needs the model's tokenizer; name its file tokenizer.json by --tokenizer")
-    return TextEncoder(model, given.tokenizer)(given.text, given.text_pair)
+    encoder = TextEncoder(model, given.tokenizer)
+    return encoder, encoder(given.text, given.text_pair)
 
 
 def explain_text(job: Job, encoded: EncodedText, as_json: bool) -> None:

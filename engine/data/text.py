@@ -70,7 +70,11 @@ class SubwordTokenizer:
 
     def vocabulary(self) -> int:
         """One more than the largest id."""
-        return max(self.tokenizer.get_vocab().values(), default=-1) + 1
+        return max(self.names(), default=-1) + 1
+
+    def names(self) -> dict[int, str]:
+        """The tokens by their ids."""
+        return {index: token for token, index in self.tokenizer.get_vocab().items()}
 
     def _encode(self, text: str, pair: str | None) -> Any:
         """What the library gives; InputError where it trips over parts of the tokenizer that do not fit each other."""

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from by_hand import model, normal
 from cli_tools import DIGIT, one_line
 from onnxray.cli.app import run
 from PIL import Image
-from text_nets import CLASSES, TABLE, TYPES, classifier, contributions, tokenizer, tokenizer_file
+from text_nets import CLASSES, TABLE, TYPES, VOCABULARY, classifier, contributions, tokenizer, tokenizer_file
 
 TEXT = "A finely film, <b> not bad"
 IDS = [2, 4, 5, 14, 6, 1, 1, 1, 1, 10, 9, 3]
@@ -151,3 +152,28 @@ def test_a_picture_model_takes_no_text(command: list[str], capsys: pytest.Captur
 
     told = one_line(["explain", DIGITS, *command[2:4], "--text", "a"], capsys)
     assert "text needs one of (batch, tokens)" in told
+
+
+def test_the_words_of_a_language_model_are_those_of_its_tokenizer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each step scores every token by the sum of the embeddings up to it; there is room for a token more."""
+    monkeypatch.chdir(tmp_path)
+    words = normal(4, 16)
+    net = model(
+        """net (int64[N, L] ids) => (float[N, L, 16] y) {
+            e = Gather(table, ids) s = CumSum(e, axis) y = MatMul(s, words) }""",
+        {"table": TABLE, "words": words, "axis": np.array(1)},
+    )
+    onnx.save(net, "lm.onnx")
+    asked = ["explain", "lm.onnx", "--tokenizer", tokenizer_file(tmp_path), "--text", "a film", "--json", "--target"]
+    scores = TABLE[[2, 4, 6, 3]].cumsum(0) @ words
+    assert run([*asked, "token:1:film"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["target"], record["explained"]) == ([1, 6], "token 1, word film (6)")
+    assert record["score"] == pytest.approx(scores[1, 6], rel=1e-5)
+    assert run([*asked, "token:2"]) == 0
+    top = int(scores[2].argmax())
+    named = f"{VOCABULARY[top]} ({top})" if top < len(VOCABULARY) else str(top)
+    assert json.loads(capsys.readouterr().out)["explained"] == f"token 2, word {named}"
+    assert "did you mean 'fine', 'film'?" in one_line([*asked, "token:1:filn"], capsys)
