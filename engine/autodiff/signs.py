@@ -11,7 +11,10 @@ from ..graph.builder import GraphBuilder
 from ..graph.moving_operators import PASSING
 from ..graph.shapes import constant_of
 
-__all__ = ["STEEP", "negative_part", "never_negative", "on_one_side", "positive_part", "takes_steps", "where_negative"]
+__all__ = [
+    "STEEP", "kept_where", "negative_part", "never_negative", "on_one_side", "positive_part", "takes_steps",
+    "where_negative",
+]  # fmt: skip
 
 STEEP = 2.0**120  # times any float32 above 1e-36 it is at least 1, and times 64 it is still finite
 
@@ -54,7 +57,17 @@ def on_one_side(g: GraphBuilder, x: ir.Value, value: ir.Value, sign: int) -> ir.
     """The value where x has the sign, 1 or -1, else 0."""
     if takes_steps(g, x):
         return g.Mul(value, g.HardSigmoid(x, alpha=sign * STEEP, beta=0.0))
-    return g.Where(g.Greater(x, 0) if sign > 0 else g.Less(x, 0), value, g.constant(0, value.dtype))
+    return kept_where(g, g.Greater(x, 0) if sign > 0 else g.Less(x, 0), value)
+
+
+def kept_where(g: GraphBuilder, mask: ir.Value, value: ir.Value) -> ir.Value:
+    """The value where the mask holds, else 0.
+
+    Of images in files a product, as onnxruntime's Where is slow there (``takes_steps``), and OpenVINO computes steep
+    HardSigmoids wrongly; elsewhere Where, which hides an infinite value.
+    """
+    image = g.lowering == "portable" and value.dtype == ir.DataType.FLOAT and len(value.shape or ()) == 4
+    return g.Mul(value, g.Cast(mask, to=ir.DataType.FLOAT)) if image else g.Where(mask, value, 0)
 
 
 def where_negative(g: GraphBuilder, x: ir.Value, below: ir.Value, otherwise: ir.Value) -> ir.Value:

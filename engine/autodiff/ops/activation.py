@@ -10,7 +10,7 @@ import onnx_ir as ir
 from ...graph.builder import GraphBuilder
 from ...graph.shapes import constant_of
 from ..registry import Gradients, Node, Unsettled, vjp
-from ..signs import STEEP, takes_steps
+from ..signs import STEEP, kept_where, takes_steps
 from .blocked import within, within_pays
 
 __all__ = ["where_positive"]
@@ -65,7 +65,7 @@ def _gate(g: GraphBuilder, y: ir.Value, dy: ir.Value, low: float, high: float) -
             dy = g.Mul(dy, g.HardSigmoid(y, alpha=sign * STEEP, beta=end * STEEP))
         return dy
     inside = [g.Greater(y, -end) if sign > 0 else g.Less(y, end) for sign, end in sides]
-    return g.Where(g.And(*inside), dy, 0) if inside else dy
+    return kept_where(g, g.And(*inside), dy) if inside else dy
 
 
 def _gate_between(
