@@ -63,8 +63,8 @@ def on_one_side(g: GraphBuilder, x: ir.Value, value: ir.Value, sign: int) -> ir.
 def kept_where(g: GraphBuilder, mask: ir.Value, value: ir.Value) -> ir.Value:
     """The value where the mask holds, else 0.
 
-    Of images in files a product, as onnxruntime's Where is slow there (``takes_steps``), and OpenVINO computes steep
-    HardSigmoids wrongly; elsewhere Where, which hides an infinite value.
+    Of images in files a product, as onnxruntime's Where is slow there (``takes_steps``), and OpenVINO 2026.4 takes a
+    HardSigmoid's beta of 0 for the default, 0.5; elsewhere Where, which hides an infinite value.
     """
     image = g.lowering == "portable" and value.dtype == ir.DataType.FLOAT and len(value.shape or ()) == 4
     return g.Mul(value, g.Cast(mask, to=ir.DataType.FLOAT)) if image else g.Where(mask, value, 0)

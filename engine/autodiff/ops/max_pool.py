@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
 from ..registry import Gradients, Node, vjp
+from ..signs import kept_where
 from .blocked import each_plane, finite, step
 from .interleave import interleave
 from .max_by_taps import by_taps, by_taps_pays
@@ -73,7 +74,7 @@ def _parts(
     for place in itertools.product(*map(range, window.kernel)):
         end = [k + s * (n - 1) + 1 for k, s, n in zip(place, window.strides, reached, strict=True)]
         here = g.Equal(g.Slice(whole, [*place], end, [2, 3], [*window.strides]), y)
-        yield (place[0], place[1]), g.Where(here if taken is None else g.And(here, g.Not(taken)), dy, 0)
+        yield (place[0], place[1]), kept_where(g, here if taken is None else g.And(here, g.Not(taken)), dy)
         taken = here if taken is None else g.Or(taken, here)
 
 
