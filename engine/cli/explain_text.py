@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -66,7 +67,15 @@ def encoded_text(
     if given.tokenizer is None:
         raise InputError("--text needs the model's tokenizer; name its file tokenizer.json by --tokenizer")
     encoder = TextEncoder(model, given.tokenizer)
-    return encoder, encoder(given.text, given.text_pair)
+    return encoder, encoder(_in_utf8(given.text), None if given.text_pair is None else _in_utf8(given.text_pair))
+
+
+def _in_utf8(text: str) -> str:
+    """A text whose bytes Python could not read by the locale, as with LC_ALL=C; as it is where they are no UTF-8."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def explain_text(job: Job, encoded: EncodedText, as_json: bool) -> None:
@@ -107,5 +116,7 @@ def _print(found: TextDone) -> None:
 
 def _stem(texts: Sequence[str]) -> str:
     """The name of a text's files: its first letters, and a number that tells it from other texts."""
-    letters = re.sub(r"\W+", "-", texts[0].lower())[:32].strip("-")
+    code = sys.getfilesystemencoding()
+    named = texts[0].lower().encode(code, "ignore").decode(code)  # by LC_ALL=C names are ASCII
+    letters = re.sub(r"\W+", "-", named)[:32].strip("-")
     return f"{letters or 'text'}-{zlib.crc32(repr(texts).encode('utf-8', 'surrogatepass')):08x}"

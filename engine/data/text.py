@@ -60,6 +60,8 @@ class SubwordTokenizer:
         for what, one in (("text", text), ("second text of the pair", pair)):
             if one is not None and not one.strip():
                 raise InputError(f"the {what} is empty; give it at least one word")
+            if one is not None and any("\ud800" <= letter <= "\udfff" for letter in one):
+                raise InputError(f"the {what} holds halves of letters or bytes that are no UTF-8; give it in UTF-8")
         found = self._encode(text, pair)
         self._check_letters(found, text, pair)
         limit = min((one for one in (length, self.truncation.get("max_length")) if one is not None), default=None)

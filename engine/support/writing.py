@@ -142,11 +142,14 @@ def temporary_folder() -> Iterator[Path]:
 
 @contextmanager
 def writing(path: str | PathLike[str]) -> Iterator[None]:
-    """Turns an OSError of the block into an OutputError that names ``path``."""
+    """Turns an OSError of the block, and a name that the locale has no letters for, into an OutputError of ``path``."""
     try:
         yield
     except OSError as error:
         raise OutputError(f"{os.fspath(path)} cannot be written: {error.strerror or error}") from error
+    except UnicodeEncodeError as error:
+        told = "the locale has no such letters in names of files; set LC_ALL=C.UTF-8"
+        raise OutputError(f"{os.fspath(path)!a} cannot be written: {told}") from error
 
 
 def write_bytes(path: str | PathLike[str], content: bytes) -> Path:

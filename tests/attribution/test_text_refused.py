@@ -19,6 +19,7 @@ from text_nets import classifier, tokenizer
     [
         (" ", None, "L", "the text is empty"),
         ("a", "", "L", "the second text of the pair is empty"),
+        ("a \udce6", None, "L", "the text holds halves of letters or bytes that are no UTF-8"),
         ("\x00", None, "L", "makes no token of the text"),
         ("a", None, 2, "2 tokens are too few for 2 special tokens and 1 of text"),
     ],

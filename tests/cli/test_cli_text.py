@@ -177,3 +177,12 @@ def test_the_words_of_a_language_model_are_those_of_its_tokenizer(
     named = f"{VOCABULARY[top]} ({top})" if top < len(VOCABULARY) else str(top)
     assert json.loads(capsys.readouterr().out)["explained"] == f"token 2, word {named}"
     assert "did you mean 'fine', 'film'?" in one_line([*asked, "token:1:filn"], capsys)
+
+
+def test_a_text_that_the_locale_cannot_read(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Python passes on its bytes as halves of letters."""
+    assert run([*command, "--text", "a film".replace("i", "\u00ef"), "--json"]) == 0
+    expected = json.loads(capsys.readouterr().out)
+    assert run([*command, "--text", "a f\udcc3\udcaflm", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == expected
+    assert "bytes that are no UTF-8" in one_line([*command, "--text", "a \udcff"], capsys)

@@ -131,6 +131,13 @@ def test_a_record_knows_what_was_written_and_what_is_half_written(file: Path) ->
     assert record.begun == {}
 
 
+def test_a_name_that_the_locale_cannot_write(file: Path) -> None:
+    """As Python raises where LC_ALL is C."""
+    told = r"caf\\xe9\.png' cannot be written: the locale has no such letters"
+    with pytest.raises(OutputError, match=told), writing.writing(file.with_name("caf\u00e9.png")):
+        "caf\u00e9".encode("ascii")
+
+
 def test_folders_that_stay_empty_are_removed(tmp_path: Path) -> None:
     """But for those that were there, and those that hold something, whatever the block raises."""
     (tmp_path / "there").mkdir()
