@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
 from .ops.activation import where_positive
-from .registry import Gradients, Rule, RuleFunction, as_rule, rule_for
+from .registry import Gradients, Rule, RuleFunction, Unsettled, as_rule, rule_for
 
 __all__ = ["early_gates"]
 
@@ -32,7 +32,7 @@ def early_gates(path: Set[ir.Node], plain: Set[ir.Node], kept: Set[ir.Value]) ->
             yield relu, as_rule(_passed)
 
 
-def _gated(rule: RuleFunction, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
+def _gated(rule: RuleFunction, g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Unsettled:
     return rule(g, node, where_positive(g, node.outputs[0], dy))
 
 

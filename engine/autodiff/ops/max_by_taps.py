@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -71,10 +72,9 @@ def _is_gated(dy: ir.Value, y: ir.Value) -> bool:
     return any(gate is not None and gate.op_type == "HardSigmoid" and gate.inputs[0] is y for gate in gates)
 
 
-def _one(sizes: list[int], place: list[int]) -> np.ndarray:
-    kernel = np.zeros(sizes)
-    kernel[tuple(place)] = 1
-    return kernel
+def _one(sizes: list[int], place: list[int], value: float = 1.0) -> list[list[float]]:
+    """A kernel with one element that is not 0."""
+    return [[value * ([i, j] == place) for j in range(sizes[1])] for i in range(sizes[0])]
 
 
 def _phase(
@@ -86,13 +86,12 @@ def _phase(
     """
     strides, cells = [*window.strides], [n + more for n, more in zip(reached, _more(window, phase), strict=True)]
     ends = [max(0, end) for end in _ends(window, cells, x)]
-    how = {"strides": strides, "pads": [*window.begin, *ends]}
-    unit = _one(strides, [*phase])
-    taken = each_plane(g, x, unit, **how)
+    how: dict[str, Any] = {"strides": strides, "pads": [*window.begin, *ends]}
+    taken = each_plane(g, x, _one(strides, [*phase]), **how)
     if not edge:
         return taken
     ones = g.HardSigmoid(x, alpha=0.0, beta=1.0)
-    return g.Add(taken, each_plane(g, ones, _LOW * unit, bias=-_LOW, **how))
+    return g.Add(taken, each_plane(g, ones, _one(strides, [*phase], _LOW), bias=-_LOW, **how))
 
 
 def _more(window: Window, phase: _Pair) -> list[int]:

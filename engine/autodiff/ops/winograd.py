@@ -45,7 +45,7 @@ def minimal_filtering(g: GraphBuilder, x: ir.Value, w: ir.Value, dy: ir.Value, w
 
     onnxruntime shares Gather and products of matrices among its threads, but neither Transpose nor ConvTranspose.
     """
-    sizes, (m, c) = spatial_shape(x) or (), (static_shape(w) or (0, 0))[:2]
+    sizes, (m, c) = spatial_shape(x) or (0, 0), (static_shape(w) or (0, 0))[:2]
     tiles, (outputs, weights, inputs) = _tiles(sizes), _matrices()
     surplus = [_TILE * t - n for t, n in zip(tiles, sizes, strict=True)]
     pads = [*(2 - b for b in window.begin), *(2 - e + s for e, s in zip(window.end, surplus, strict=True))]
