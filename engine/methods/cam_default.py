@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 import onnx_ir as ir
 
 from ..autodiff.paths import depends_on, reached_nodes
+from ..autodiff.registry import Overlay
 from ..errors import ModelError
 from ..graph.model import Layer, Model
 from .cam_default_tokens import default_tokens, is_first
 from .cam_layers import KEEPS_AXES, as_floats, has_one_place, nameable, order_of
 from .cam_tokens import CONVOLUTIONS, TOKEN_NORMS
 
-__all__ = ["default_layer"]
+__all__ = ["THROUGH", "default_layer"]
 
 # What lies between the scores that are read out of a head and the layers that compute them.
 _READS_OUT = (KEEPS_AXES - TOKEN_NORMS) | {
@@ -26,15 +27,28 @@ _SAME = frozenset({"Cast", "CastLike", "Dropout", "Identity"})
 _CHOICES = frozenset({ir.DataType.BOOL, ir.DataType.INT64})  # indices and conditions, to which no gradient goes
 
 
-def default_layer(method: str, model: Model, of: ir.Value, wrt: Iterable[ir.Value]) -> Layer:
+class _Through(Overlay):
+    """Stands for a gradient through every node, as methods need none."""
+
+    def overrides(self, node: ir.Node) -> bool:
+        return True
+
+
+THROUGH = _Through("through")
+
+
+def default_layer(
+    method: str, model: Model, of: ir.Value, wrt: Iterable[ir.Value], overlay: Overlay | None = None
+) -> Layer:
     """The last feature maps before pooling that all scores depend on, behind their activation; ModelError without any.
 
     Of transformers it is the tokens that the last attention reads, behind their norm; they must fold to a grid.
 
+    ``overlay``: where a gradient goes on; THROUGH, everywhere.
     From the last convolution the maps are followed through what keeps their places: norms, activations, sums, gates.
     """
-    behind = depends_on(model.graph, wrt)
-    nodes = reached_nodes(model.graph, [of], behind)
+    behind = depends_on(model.graph, wrt, overlay)
+    nodes = reached_nodes(model.graph, [of], behind, overlay)
     common = _common(of, nodes)
     convolution = _last_convolution(nodes, common)
     if convolution is None:

@@ -14,7 +14,7 @@ from ..errors import InputError, ModelError
 from ..graph.builder import GraphBuilder
 from ..graph.model import Layer, Model, is_float
 from .base import EmitContext, Emitted, Method
-from .cam_default import default_layer
+from .cam_default import THROUGH, default_layer
 from .cam_layers import channel_axis
 from .cam_merged import settled
 from .explained import Explained
@@ -87,13 +87,20 @@ class ChannelMethod(Method):
         """The totals of the channel of a row."""
 
     def samplers_in(self, model: Model, of: ir.Value, wrt: Sequence[ir.Value]) -> Sequence[Sampler]:
-        layer = model.layer(self.layer) if self.layer else default_layer(self.name, model, of, wrt)
+        layer = model.layer(self.layer) if self.layer else self._default(model, of, wrt)
         value = model.value(layer.tensor)
         axis = channel_axis(self.name, model, layer, value)
         count = (value.shape or ())[axis]
         if not isinstance(count, int) or not is_float(value):
             raise ModelError(f"{self.name} needs a layer of floats with a known number of channels, not {layer.name!r}")
         return (Channels(layer.tensor, count),)
+
+    def _default(self, model: Model, of: ir.Value, wrt: Sequence[ir.Value]) -> Layer:
+        """The layer that other methods take, too; of a model without a gradient the one that it would be with one."""
+        try:
+            return default_layer(self.name, model, of, wrt)
+        except ModelError:
+            return default_layer(self.name, model, of, wrt, THROUGH)
 
     def emit(self, context: EmitContext) -> Emitted:
         g = context.g

@@ -147,3 +147,21 @@ def test_the_model_runs_once_for_each_example_where_it_can(
     assert max(seen) == examples[METHODS.index(method)]
     assert distance(found.values, np.asarray(single.values)) <= TOLERANCE
     assert np.any(found.values)
+
+
+@pytest.mark.parametrize("method", ["ablation-cam", "score-cam"])
+def test_the_default_layer_of_a_model_without_a_gradient(method: str) -> None:
+    net = model(
+        "net (float[N, 1, 4, 4] x) => (float[N, 2] y) {"
+        " r = Floor(x) c = Conv(r, K) a = Relu(c) s = Sign(a) p = ReduceMean<axes=[2, 3], keepdims=0>(s)"
+        " y = Gemm(p, W) }",
+        {"K": normal(3, 1, 2, 2), "W": normal(3, 2)},
+        opset=13,
+    )
+    x = normal(1, 1, 4, 4, seed=3) * 3
+    found = onnxray.explain(net, x, method, target=0, relu=False)
+    assert found.values.any()
+    named = onnxray.explain(net, x, method, target=0, relu=False, layer=found.provenance["layer"])
+    np.testing.assert_array_equal(found.values, named.values)
+    with pytest.raises(onnxray.ModelError, match="grad-cam found no convolution"):
+        onnxray.explain(net, x, "grad-cam", target=0)
