@@ -9,8 +9,7 @@ from typing import Any
 import onnx_ir as ir
 
 from ..graph.builder import GraphBuilder
-from ..graph.shapes import constant_of
-from ..graph.traversal import depends_on_inputs
+from ..graph.shapes import constant_of, static_shape
 from .layers import SeenNode
 from .ops.quantization import saturated
 from .registry import Gradients, rule_for
@@ -85,11 +84,11 @@ class Ends:
         low, high = (*self.node.inputs[1:], None, None)[:2]
         at, less = (g.constant(number, x.dtype) for number in (_LITTLE, -_LITTLE))
         inside = [compare(x_, bound) for compare, bound in ((g.Greater, low), (g.Less, high)) if bound is not None]
-        held = g.lowering == "cpu" and _is_zero(low) and not depends_on_inputs(x_)
+        held = g.lowering == "cpu" and _is_zero(low) and static_shape(x_) is not None  # a constant
         if held:  # a y of 0 at the reference has room for the sign itself
             y_, inside = g.Where(inside[0], y_, g.constant(2 * _LITTLE, x.dtype)), inside[1:]
         guard = g.Where(g.And(*inside), at, less) if inside else at
-        guarded = g.Add(g.Sub(y, y_), _one_if_equal(g, guard) if held else guard)
+        guarded = g.Add(g.Sub(y, y_), _one_if_positive(g, guard) if held else guard)
         return g.HardSigmoid(g.Div(g.shaped_like(guarded, x), g.Sub(x, x_)), alpha=1.0, beta=-_NO_SLOPE)
 
     def _near(self, g: GraphBuilder, difference: ir.Value) -> ir.Value:
@@ -103,10 +102,10 @@ def _is_zero(bound: ir.Value | None) -> bool:
     return found is not None and bool((found == 0).all())
 
 
-def _one_if_equal(g: GraphBuilder, constant: ir.Value) -> ir.Value:
-    """One number where all are the same, as the runtime finds when it folds the constant: it reads no array then."""
-    rank, (least, most) = g.rank(constant), (f(constant, keepdims=0) for f in (g.ReduceMin, g.ReduceMax))
-    ends = g.Where(g.Equal(least, most), g.constant([1] * rank, ir.DataType.INT64), g.Shape(constant))
+def _one_if_positive(g: GraphBuilder, constant: ir.Value) -> ir.Value:
+    """One number where all are positive, as the runtime finds when it folds the constant: it reads no array then."""
+    rank, least = g.rank(constant), g.ReduceMin(constant, keepdims=0)
+    ends = g.Where(g.Greater(least, 0), g.constant([1] * rank, ir.DataType.INT64), g.shape(constant))
     return g.Slice(constant, [0] * rank, ends, list(range(rank)))
 
 
