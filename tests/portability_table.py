@@ -65,6 +65,8 @@ TAIL = """
   refused ("Number of Scan node inputs is less than required"). Explainers of LSTM, GRU and RNN layers do not run there.
 * **OpenVINO 2026.4, MaxPool with indices** is reference code: 100 of the 263 ms of ResNet-50's gradient. Saved files find
   the maxima by comparisons.
+* **OpenVINO 2026.4, HardSigmoid**: a beta of 0 is taken for the default, 0.5, without an error. Saved files have none of their own;
+  a model that has one answers otherwise there.
 * **OpenVINO may compute in bfloat16 or float16** where the processor has them: the check sets
   `INFERENCE_PRECISION_HINT` to `f32`.
 
