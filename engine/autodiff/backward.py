@@ -69,9 +69,10 @@ def backward(
     for node in path:
         if (rule := overlay.score_rule(node) if node in g.emitted else overlay.rule(node)) is not None:
             sweep.overrides[node] = as_rule(rule)
-    plain = set(path) - set(sweep.overrides)
+    whole = set(path)
+    plain = whole - set(sweep.overrides)
     sweep.shortcuts |= shortcuts(plain, wrt)
-    sweep.shortcuts |= early_gates(set(path), plain, {*wrt, *seeds})
+    sweep.shortcuts |= early_gates(whole, plain, {*wrt, *seeds})
     for node in reversed(path):
         sweep.visit(node)
     ends = [node for node in path if node not in sweep.blockers and stops(node)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
@@ -29,8 +30,10 @@ def font_of(size: float, text: str) -> Font:
     letters = {letter for letter in text if not letter.isspace() and not letter.isascii()}
     if not letters or isinstance(own, ImageFont.ImageFont):
         return own
+    if not _lacking(own, letters):
+        return own
     fonts = [own, *(font for name in SYSTEM if (font := _named(name, size)) is not None)]
-    return min(fonts, key=lambda font: sum(_lacks(font, letter) for letter in letters))
+    return min(fonts, key=lambda font: _lacking(font, letters))
 
 
 @cache
@@ -41,9 +44,10 @@ def _named(name: str, size: float) -> ImageFont.FreeTypeFont | None:
         return None
 
 
-def _lacks(font: ImageFont.FreeTypeFont, letter: str) -> bool:
-    """Whether a font draws a letter as the one that no font has."""
-    return _drawn(font, letter) == _drawn(font, NOWHERE)
+def _lacking(font: ImageFont.FreeTypeFont, letters: Collection[str]) -> int:
+    """How many letters a font draws as the one that no font has."""
+    nothing = _drawn(font, NOWHERE)
+    return sum(_drawn(font, letter) == nothing for letter in letters)
 
 
 def _drawn(font: ImageFont.FreeTypeFont, letter: str) -> bytes:

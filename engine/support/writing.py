@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import takewhile
 from os import PathLike
 from pathlib import Path
 
@@ -192,8 +193,8 @@ def write_text(path: str | PathLike[str], text: str) -> Path:
 
 def make_folder(folder: Path) -> Path:
     """The folder, made where it is missing."""
-    record, missing = _record.get() or Record(), [one for one in (folder, *folder.parents) if not one.exists()]
-    record.made += reversed(missing)
+    record, missing = _record.get() or Record(), takewhile(lambda one: not one.exists(), (folder, *folder.parents))
+    record.made += reversed([*missing])
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
