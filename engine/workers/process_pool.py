@@ -5,9 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -36,11 +36,15 @@ class ProcessPool(Executor):
         self._never_began = 0
 
     def __exit__(self, *problem: object) -> None:
-        """After an error, of which a signal is one, what is in hand is given up: Python would wait at its end."""
-        for place in self._places:
-            if any(problem):
+        """After an error, of which a signal is one, what is in hand is given up.
+
+        Each pool is waited for: Python wakes those that are left at its end, by a pipe that they may be closing.
+        """
+        if any(problem):
+            for place in self._places:
                 place.line.close()
-            place.pool.shutdown(wait=False)
+        with ThreadPoolExecutor(len(self._places)) as ends:
+            deque(ends.map(_Place.close, self._places), maxlen=0)
 
     def most(self) -> int:
         return len(self._places)
@@ -78,6 +82,9 @@ class _Place:
         self.line, end = context.Pipe()
         self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(end,))
 
+    def close(self) -> None:
+        self.pool.shutdown()
+
     def began(self) -> bool:
         """Whether the process came as far as its work."""
         return self.line.poll()
@@ -86,6 +93,7 @@ class _Place:
         try:
             return self.pool.submit(work[0], *work[1])
         except BrokenProcessPool:
+            self.close()
             self.open()
             return self.pool.submit(work[0], *work[1])
 

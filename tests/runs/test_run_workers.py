@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from importlib.util import find_spec
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,17 @@ def test_a_second_signal_does_not_wait_for_what_is_in_hand(tmp_path: Path) -> No
     run = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "KeyboardInterrupt" in run.stderr
     assert not (tmp_path / "done").exists()
+
+
+def test_a_pool_is_left_when_its_processes_have_ended() -> None:
+    """What a pool had not closed by the end of Python, that would use in the midst of its closing."""
+    with executor_named("process", 2, 1, None, 2) as executor:
+        left = [executor.submit((int, (text,))) for text in "45"]
+        while len(list(executor.finished(left))) < 2:
+            pass
+        assert [executor.result(one) for one in left] == [4, 5]
+    assert not active_children()
+    assert not [one for one in threading.enumerate() if "ExecutorManager" in type(one).__name__]
 
 
 class EndsAsItBegins:
