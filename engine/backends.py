@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
@@ -56,9 +56,14 @@ class Backend(Protocol):
         ...
 
     def open(
-        self, model: Model, providers: Sequence[Provider], threads: int | None = None, optimization: str = "all"
+        self,
+        model: Model,
+        providers: Sequence[Provider],
+        threads: int | None = None,
+        optimization: str = "all",
+        in_place: Collection[str] = (),
     ) -> OpenSession:
-        """Loads a graph."""
+        """Loads a graph; weights that ``in_place`` names are read where they are where the runtime can."""
         ...
 
 
@@ -90,9 +95,14 @@ class Onnxruntime:
         return self.builder_for(model)
 
     def open(
-        self, model: Model, providers: Sequence[Provider], threads: int | None = None, optimization: str = "all"
+        self,
+        model: Model,
+        providers: Sequence[Provider],
+        threads: int | None = None,
+        optimization: str = "all",
+        in_place: Collection[str] = (),
     ) -> OpenSession:
-        return open_model(model, providers, threads, optimization)
+        return open_model(model, providers, threads, optimization, in_place)
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,12 @@ class OnnxruntimeTraining:
         return partial(_training().training_backward, name=_name(model), lowered=False)
 
     def open(
-        self, model: Model, providers: Sequence[Provider], threads: int | None = None, optimization: str = "all"
+        self,
+        model: Model,
+        providers: Sequence[Provider],
+        threads: int | None = None,
+        optimization: str = "all",
+        in_place: Collection[str] = (),
     ) -> OpenSession:
         if optimization != "all":
             raise InputError(f"optimization={optimization!r}: onnxruntime-training optimises its graphs itself")

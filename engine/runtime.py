@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, Protocol
 
@@ -69,10 +69,14 @@ class OpenSession(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """A model loaded by onnxruntime; made by ``open_session``. ``weights`` are those that it reads where they are."""
+    """A model loaded by onnxruntime; made by ``open_session``.
+
+    ``weights`` are those that it was given in memory; ``fed`` those that are inputs of its graph, and none of a run's.
+    """
 
     native: Any
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    fed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def providers(self) -> list[str]:
@@ -86,7 +90,7 @@ class Session:
     @cached_property
     def input_shapes(self) -> dict[str, list[int | str | None]]:
         """The shape that the model declares for each input; names or None stand for open sizes."""
-        return {one.name: one.shape for one in self.native.get_inputs()}
+        return {one.name: one.shape for one in self.native.get_inputs() if one.name not in self.fed}
 
     @cached_property
     def outputs(self) -> list[str]:
@@ -96,7 +100,7 @@ class Session:
         """The named outputs, all by default. Raises InputError of feeds that do not fit, and ExecutionError."""
         names = list(outputs) if outputs is not None else self.outputs
         try:
-            results = self.native.run(names, dict(feeds))
+            results = self.native.run(names, {**feeds, **self.fed})
         except Exception as error:
             raise run_failure(error) from error
         return dict(zip(names, results, strict=True))
@@ -164,13 +168,17 @@ def open_model(
     providers: Sequence[Provider] | Provider | None = None,
     threads: int | None = None,
     optimization: str = "all",
+    in_place: Collection[str] = (),
 ) -> Session:
     """Loads a model that is in memory, as ``open_session`` does; its weights are not copied for that.
 
+    Large weights that ``in_place`` names are read where they are in every run, never in a copy of another order.
     Warns in one line of nodes that a provider left to the CPU, unless the CPU was asked for, too.
     """
-    proto, weights = detached(model.program)
-    session = open_session(proto, providers, threads, model.folder, weights, optimization=optimization)
+    proto, arrays = detached(model.program, in_place)
+    fed = {name: arrays.pop(name) for name in in_place}
+    session = open_session(proto, providers, threads, model.folder, arrays, optimization=optimization)
+    session = replace(session, fed=fed)
     names = provider_names(providers)
     if CPU not in names and (left := left_to_cpu(session.native, model.graph)) is not None and left[0]:
         warn_caller(_fallback(names, *left))

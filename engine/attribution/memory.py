@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import onnx_ir as ir
 
 from ..errors import InputError
+from ..graph.dense_layers import large_dense_weights
 from ..graph.model import Model
 from ..graph.moving_operators import RESHAPING
 from ..graph.shapes import static_shape
 from ..graph.traversal import inputs_of, subgraphs
 from ..passes.fix_shapes import fix_shapes
 
-__all__ = ["bytes_held", "bytes_per_row", "parse_memory", "rows_in_cache"]
+__all__ = ["bytes_held", "bytes_per_row", "parse_memory", "rows_in_cache", "weights_in_place"]
 
 # What onnxruntime takes beside the values: convolutions unfold their input or pad its channels, the arena rounds up.
 # Measured were 1.1 (ViT-B/16), 1.3 (ResNet-50), 1.7 (MobileNetV2) and 2.1 (VGG-16) times the values alive at one time.
@@ -72,6 +73,15 @@ def rows_in_cache(row_bytes: int, weights: int, threads: int) -> int:
     return max(1, threads // 2, CACHE // row, math.ceil(weights / row))
 
 
+def weights_in_place(model: Model) -> frozenset[str]:
+    """Weights of an explanation graph that take no copy in another order, by name: large ones of dense layers.
+
+    Where a run has several rows, in the cache, their products pay for such a copy, two thirds of the time.
+    """
+    found = large_dense_weights(model.graph)
+    return found if found and rows_in_cache(bytes_per_row(model), 0, 1) == 1 else frozenset()
+
+
 def _most_alive(graph: ir.Graph) -> int:
     """The most memory that the values of a graph take at one time, if its nodes run in their order.
 
@@ -111,18 +121,19 @@ def _whole(value: ir.Value | None, views: Mapping[ir.Value, ir.Value | None]) ->
     return value
 
 
-def bytes_held(model: Model) -> int:
-    """The memory that a session of a graph holds in addition to the weights of the graph.
+def bytes_held(model: Model, in_place: Collection[str] = ()) -> int:
+    """The memory that a session of a graph holds in addition to the weights, of which some are read ``in_place``.
 
     An upper bound: values computed from weights alone, which the optimiser computes once, and packed weights.
     """
     constant, computed, packed = _constants(model.graph), set(), set()
+    lent = {model.graph.initializers[name] for name in in_place}
     for node in model.graph:
         if node.outputs[0] not in constant:
             read = constant.intersection(node.inputs)
             computed.update(value for value in read if value.producer() is not None)
             packed.update(read if node.op_type in _PACKED else ())
-    return sum(_bytes(value) for group in (computed, packed) for value in group)
+    return sum(_bytes(value) for group in (computed, packed - lent) for value in group)
 
 
 def _constants(graph: ir.Graph) -> set[ir.Value]:

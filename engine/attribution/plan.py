@@ -31,7 +31,7 @@ from ..passes.fix_shapes import fix_shapes
 from .axes import score_axes, with_settled_sizes
 from .features import Features, Inputs
 from .heads import logits
-from .memory import bytes_held, bytes_per_row
+from .memory import bytes_held, bytes_per_row, weights_in_place
 from .score import flat_scores, row_scores
 from .score_axes import ScoreAxes
 from .scores import Class, Score
@@ -56,7 +56,8 @@ class ExplanationGraph:
     and ``bound`` the largest difference that rounding explains. ``layer`` is the name of the layer that the method
     looks at, if it does; ``layer_sized``: whether the totals are maps of its size. ``fed``: whether the tensors that
     get the credit are those that the user feeds, not a layer inside the model. ``shares_examples``: a run of several
-    turns takes the inputs, and gives the scores, of its examples once, see ``Emitted``.
+    turns takes the inputs, and gives the scores, of its examples once, see ``Emitted``. ``in_place``: the names of
+    weights that a session on the CPU reads where they are, not in copies of another order.
     """
 
     model: Model
@@ -78,6 +79,7 @@ class ExplanationGraph:
     delta: str | None = None
     gap: str | None = None
     bound: float = 0.0
+    in_place: frozenset[str] = frozenset()
 
     @cached_property
     def row_bytes(self) -> int:
@@ -87,12 +89,12 @@ class ExplanationGraph:
     @cached_property
     def held_bytes(self) -> int:
         """The most memory that a session holds in addition to the weights, in bytes."""
-        return bytes_held(self.model)
+        return bytes_held(self.model, self.in_place)
 
     @cached_property
     def weight_bytes(self) -> int:
-        """The memory of the weights, in bytes."""
-        return weight_bytes(self.model.program)
+        """The memory of the weights but those that a run of one row reads as they are, in bytes."""
+        return weight_bytes(self.model.program) - weight_bytes(self.model.program, self.in_place)
 
     def fetched(self, first: bool, outputs: bool) -> list[str]:
         """The outputs that a run of rows is asked for: those of the ``first`` point settle the target, and have the
@@ -161,8 +163,13 @@ def explanation_graph(
         points={str(points[name].name): array for name, array in arrays.items()}, scores=scores,
         activations=emitted.activations, layer=emitted.layer, fed=features is None or features.inputs,
         layer_sized=method.layer_sized and not emitted.input_sized, bound=bound,
-        shares_examples=emitted.shares_examples, **names,
+        shares_examples=emitted.shares_examples, in_place=_in_place(g, program, builder, points), **names,
     )  # fmt: skip
+
+
+def _in_place(g: GraphBuilder, program: Model, builder: Builder, points: Mapping[str, ir.Value]) -> frozenset[str]:
+    """Weights that a session of onnxruntime on the CPU may read in place; not where points make a run of many rows."""
+    return weights_in_place(program) if g.lowering == "cpu" and builder is backward and not points else frozenset()
 
 
 def _heads(g: GraphBuilder, y: ir.Value, shadow: Float32Shadow, score: str) -> tuple[ir.Value, ir.Value, ir.Value]:

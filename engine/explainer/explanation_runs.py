@@ -235,7 +235,7 @@ class ExplanationRuns:
                 builder=self.backend.reverse_pass(self.model), scores=scores, rules=self.rules, features=self.features,
             )  # fmt: skip
             about = described(plan, self.method, self.score, self.note, self.rules)
-        session = self.backend.open(plan.model, self.providers, self.threads, self.optimization)
+        session = self.backend.open(plan.model, self.providers, self.threads, self.optimization, plan.in_place)
         return OpenPlan(plan, session, Finish(self.method, plan), about)
 
 

@@ -6,7 +6,7 @@ files of their own, from which they are mapped into memory where they are needed
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import onnx
@@ -50,9 +50,10 @@ def _independent(tensor: ir.serde.TensorProtoTensor) -> ir.TensorProtocol:
     return ir.serde.TensorProtoTensor(onnx.TensorProto.FromString(tensor.raw.SerializeToString()))
 
 
-def weight_bytes(program: ir.Model) -> int:
-    """The memory of all weights together."""
-    return sum(value.const_value.nbytes for value in _held(program) if value.const_value is not None)
+def weight_bytes(program: ir.Model, names: Collection[str] | None = None) -> int:
+    """The memory of all weights together, or of those of some names."""
+    held = [value for value in _held(program) if names is None or value.name in names]
+    return sum(value.const_value.nbytes for value in held if value.const_value is not None)
 
 
 def embedded(program: ir.Model) -> ir.Model:
@@ -64,8 +65,11 @@ def embedded(program: ir.Model) -> ir.Model:
     return program
 
 
-def detached(program: ir.Model) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
-    """The model as a message without its large weights, which it calls external; and these, by name, not copied."""
+def detached(program: ir.Model, inputs: Collection[str] = ()) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    """The model as a message without its large weights, which it calls external; and these, by name, not copied.
+
+    Those that ``inputs`` names, which are large, the message has as inputs of the graph.
+    """
     large = {
         name: (value, value.const_value)
         for name, value in program.graph.initializers.items()
@@ -73,7 +77,9 @@ def detached(program: ir.Model) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]
     }
     arrays = {name: np.ascontiguousarray(tensor.numpy()) for name, (value, tensor) in large.items() if _is_read(value)}
     program = program.clone() if large else program
-    for name, array in arrays.items():
+    for name in inputs:
+        _make_input(program.graph, name)
+    for name, array in ((name, array) for name, array in arrays.items() if name not in inputs):
         kind = ir.DataType.from_numpy(array.dtype)
         stub = ir.ExternalTensor("in memory", 0, array.nbytes, kind, shape=ir.Shape(array.shape), name=name)
         program.graph.initializers[name].const_value = stub
@@ -81,6 +87,13 @@ def detached(program: ir.Model) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]
         if not program.graph.initializers[name].is_graph_input():
             program.graph.initializers.pop(name)
     return ir.to_proto(program), arrays
+
+
+def _make_input(graph: ir.Graph, name: str) -> None:
+    value = graph.initializers.pop(name)
+    value.const_value = None
+    if not value.is_graph_input():
+        graph.inputs.append(value)
 
 
 def _is_read(value: ir.Value) -> bool:
@@ -93,10 +106,7 @@ def take_out(program: ir.Model) -> dict[str, ir.TensorProtocol]:
     for name, value in list(graph.initializers.items()):
         if value.const_value is not None and value.const_value.nbytes > LARGE:
             taken[name] = value.const_value
-            if not value.is_graph_input():
-                graph.inputs.append(value)
-            graph.initializers.pop(name)
-            value.const_value = None
+            _make_input(graph, name)
     return taken
 
 
