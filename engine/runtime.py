@@ -158,8 +158,6 @@ def open_session(
     except Exception as error:
         raise load_failure(error) from error
     _check_came_up(wanted, native.get_providers())
-    if weights:  # of which onnxruntime made copies in several forms until it had those that it keeps
-        release()
     return Session(native, weights or {})
 
 
@@ -179,6 +177,7 @@ def open_model(
     fed = {name: arrays.pop(name) for name in in_place}
     session = open_session(proto, providers, threads, model.folder, arrays, optimization=optimization)
     session = replace(session, fed=fed)
+    release()  # copies of weights in several forms, which onnxruntime made until it had those that it keeps
     names = provider_names(providers)
     if CPU not in names and (left := left_to_cpu(session.native, model.graph)) is not None and left[0]:
         warn_caller(_fallback(names, *left))

@@ -21,7 +21,8 @@ def large_dense_weights(graph: ir.Graph) -> frozenset[str]:
 
 def _is_large(value: ir.Value) -> bool:
     held = value.const_value
-    return isinstance(held, ir.Tensor) and held.dtype == ir.DataType.FLOAT and held.nbytes >= _LARGE
+    aligned = isinstance(held, ir.Tensor) or (isinstance(held, ir.ExternalTensor) and (held.offset or 0) % 4 == 0)
+    return held is not None and aligned and held.dtype == ir.DataType.FLOAT and held.nbytes >= _LARGE
 
 
 def _is_dense(value: ir.Value) -> bool:

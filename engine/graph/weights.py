@@ -68,12 +68,12 @@ def embedded(program: ir.Model) -> ir.Model:
 def detached(program: ir.Model, inputs: Collection[str] = ()) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """The model as a message without its large weights, which it calls external; and these, by name, not copied.
 
-    Those that ``inputs`` names, which are large, the message has as inputs of the graph.
+    Those that ``inputs`` names, which are large, the message has as inputs of the graph; of others a file stays one.
     """
     large = {
         name: (value, value.const_value)
         for name, value in program.graph.initializers.items()
-        if isinstance(value.const_value, ir.Tensor) and _is_large(value.const_value)
+        if (isinstance(value.const_value, ir.Tensor) and _is_large(value.const_value)) or name in inputs
     }
     arrays = {name: np.ascontiguousarray(tensor.numpy()) for name, (value, tensor) in large.items() if _is_read(value)}
     program = program.clone() if large else program

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx_ir as ir
 import onnxray
 import pytest
 from by_hand import model, normal
@@ -53,6 +56,17 @@ def test_a_dense_layer_there_and_back_reads_the_weights_of_the_model(text: str) 
         found, (x @ WEIGHTS["W"] > 0) * WEIGHTS["V"][:, 1] @ WEIGHTS["W"].T, rtol=1e-4, atol=1e-5
     )
     np.testing.assert_array_equal(found, np.concatenate([one(row[None], target=1).values for row in x]))
+
+
+def test_weights_beside_the_file_are_mapped_and_not_copied(tmp_path: Path) -> None:
+    file, x = tmp_path / "model.onnx", normal(2, INPUTS)
+    onnx.save(model(GEMM, WEIGHTS), file, save_as_external_data=True, location="weights", size_threshold=0)
+    beside = onnxray.Explainer(file, threads=1)
+    (opened,) = beside._runs.plans
+    held = beside.model.graph.initializers["W"].const_value
+    assert isinstance(held, ir.ExternalTensor)
+    assert np.shares_memory(opened.session.fed["W"], held.numpy())
+    np.testing.assert_array_equal(beside(x, target=1).values, explainer(GEMM)(x, target=1).values)
 
 
 def test_a_copy_that_is_not_there_counts_neither_for_a_budget_nor_for_the_rows() -> None:
