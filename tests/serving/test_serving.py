@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -214,3 +215,28 @@ def test_a_client_that_goes_away_takes_its_work_along(model: ServedModel) -> Non
     assert events[:2] == ["waits", "499"]
     assert service.entries["digits"].room.taken == 0
     assert service.entries["digits"].room.held == 0
+
+
+def test_the_parts_of_an_answer_are_sent_at_once() -> None:
+    """The system's default keeps a body back until the client has told that it has the headers: 40 ms on Linux."""
+    import uvicorn
+    from onnxray.serving.server import Patient, listen
+    from uvicorn.server import ServerState
+
+    config, taken = uvicorn.Config(lambda: None, log_config=None), asyncio.Queue[Patient]()
+    config.load()
+
+    class Told(Patient):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            taken.put_nowait(self)
+
+    async def delays() -> int:
+        listening, make = listen("127.0.0.1", 0), lambda: Told(Limits(), config, ServerState(), {})
+        async with await asyncio.get_running_loop().create_server(make, sock=listening):
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            at = (await taken.get()).transport.get_extra_info("socket")
+            writer.close()
+            return at.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    assert asyncio.run(delays())
