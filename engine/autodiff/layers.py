@@ -84,7 +84,8 @@ class LinearLayer:
         seen = SeenNode(self.node.name, self.node.op_type, inputs, [self.node.outputs[0]], self._attributes())
         read: Any = inputs[self.place]
         found: Any = rule(g, seen, dy, wanted=lambda value: value is read) if rule is not None else None  # type: ignore[arg-type]
-        return g.sum_to(found[self.place], x)
+        dx = found[self.place]
+        return g.sum_to(dx, x) if self.node.op_type == "MatMul" else g.shaped_like(dx, x)
 
     def _own(self, g: GraphBuilder) -> tuple[ir.Value, Any]:
         w: Any = self.node.inputs[1 - self.place]

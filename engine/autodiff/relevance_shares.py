@@ -40,7 +40,7 @@ def share(
     b = g.Add(b, sign * STABILISER) if moved else b
 
     def part_of(z: ir.Value) -> ir.Value:
-        return g.Div(relevance, z if moved else stable(g, z, sign=sign))
+        return g.Div(relevance, _after(g, z) if moved else stable(g, z, sign=sign))
 
     if never_negative(x):
         return layer.adjoint(g, x, above, part_of(layer.forward(g, x, above, b)))
@@ -54,6 +54,16 @@ def share(
         return where_negative(g, x, of_negative, of_positive)
     part = part_of(g.Add(layer.forward(g, above_zero, above, b), layer.forward(g, below_zero, below)))
     return where_negative(g, x, layer.adjoint(g, x, below, part), layer.adjoint(g, x, above, part))
+
+
+def _after(g: GraphBuilder, z: ir.Value) -> ir.Value:
+    """z, computed behind the relevance that it divides: z computed in the forward pass lies in memory until then.
+
+    onnxruntime's CPU takes first the one of two inputs whose node is newer, and makes those that leave the blocked
+    layout last, in an order that changes from load to load; a Reshape to the same shape is older, and costs nothing.
+    """
+    rank = g.rank(z)
+    return g.shaped_like(g.Reshape(z, [0] * rank), z) if takes_steps(g, z) and rank == 4 else z
 
 
 def _takes_one(g: GraphBuilder, layer: LinearLayer) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxray
 import onnxruntime as ort
 import pytest
@@ -70,3 +72,38 @@ def test_a_clip_whose_input_is_kept_is_a_part_of_a_conv(method: str) -> None:
     clips = [node for node in nodes if node.op_type == "Clip" and node.inputs[0] in depthwise]
     assert [clip.outputs[0] in read for clip in clips] == [True]
     assert sum(node.op_type == "Clip" and node.outputs[0] in read for node in nodes) == 1 + (method == "deep-lift")
+
+
+@pytest.mark.parametrize("method", ["deep-lift", "lrp"])
+def test_a_quick_conv_in_front_of_a_clip_is_computed_again(method: str, tmp_path: Path) -> None:
+    weights = {"A": normal(16, 3, 1, 1), "B": normal(5, 16, 3, 3, seed=1)}
+    text = "a = Conv (x, A) b = Clip(a, low, high) c = Conv(b, B) p = GlobalMaxPool(c) y = Flatten(p)"
+    bounds = {"low": np.float32(0), "high": np.float32(6)}
+    net = model(f"net (float[N, 3, 9, 8] x) => (float[N, 5] y) {{ {text} }}", weights | bounds)
+    options = {"composite": "epsilon"} if method == "lrp" else {}
+    plan = explanation_graph(onnxray.load(net), method_named(method, None, options), lowering="cpu")
+    of_x = [node for node in plan.model.graph if node.op_type == "Conv" and node.inputs[0].name == "x"]
+    assert [[user.op_type for user, _ in node.outputs[0].uses()].count("Clip") for node in of_x] == [1, 1]
+    assert sorted(len(node.outputs[0].uses()) > 1 for node in of_x) == [False, True]
+    settings = ort.SessionOptions()
+    settings.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    ort.InferenceSession(plan.model.proto().SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    optimised = onnx.load(settings.optimized_model_filepath).graph.node
+    assert sorted(node.op_type for node in optimised if node.input[:1] == ["x"] and "Conv" in node.op_type) == [
+        "Conv", "FusedConv",
+    ]  # fmt: skip
+
+
+def test_the_sum_of_a_layer_is_computed_behind_the_relevance() -> None:
+    weights = {"A": normal(16, 3, 3, 3), "a": normal(16, seed=2), "G": normal(16, 4, seed=3)}
+    text = "h = Conv <strides = [2, 2], pads = [1, 1, 1, 1]> (p, A, a) r = Relu(h) q = GlobalAveragePool(r)"
+    whole = f"p = Relu(x) {text} f = Flatten(q) y = Gemm(f, G)"
+    net = onnxray.load(model(f"net (float[N, 3, 9, 8] x) => (float[N, 4] y) {{ {whole} }}", weights))
+    rules = Composite("one", layers={"Conv": Z_PLUS})
+    for lowering, kept in (("cpu", ["Reshape"]), ("portable", [])):
+        plan = explanation_graph(net, method_named("saliency", None, {}), lowering=lowering, rules=rules)
+        nodes = list(plan.model.graph)
+        divisors = [node.inputs[1] for node in nodes if node.op_type == "Div" and len(node.inputs[1].shape) == 4]
+        assert [one.producer().op_type for one in divisors if one.producer().op_type == "Reshape"] == kept
+        assert not any(node.op_type == "NonZero" for node in nodes), "a shape that is known"
