@@ -108,6 +108,14 @@ def test_a_pool_is_left_when_its_processes_have_ended() -> None:
     assert not [one for one in threading.enumerate() if "ExecutorManager" in type(one).__name__]
 
 
+def test_a_worker_leaves_out_what_nothing_asks_for() -> None:
+    """sympy, by which onnx_ir would calculate with names of sizes: a quarter of a second of each process."""
+    code = "__import__('onnxray').Explainer and 'sympy.core' in __import__('sys').modules"
+    with executor_named("process", 1, 1, None, 1) as executor:
+        (future,) = executor.finished([executor.submit((eval, (code,)))])
+        assert executor.result(future) is False
+
+
 class EndsAsItBegins:
     """One worker, whose first four processes end before they take any work."""
 
