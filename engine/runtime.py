@@ -20,7 +20,7 @@ from .graph.failure import load_failure, run_failure
 from .graph.model import Model
 from .graph.placed_nodes import Placement, in_words, left_to_cpu, nodes_by_provider
 from .graph.validity import model_error_if_unusable
-from .graph.weights import detached
+from .graph.weights import array_of, detached, file_of
 from .support.caller import warn_caller
 from .support.choice import choose
 from .support.execution_providers import CPU, full_name, how_to_get, short_name
@@ -173,15 +173,39 @@ def open_model(
     Large weights that ``in_place`` names are read where they are in every run, never in a copy of another order.
     Warns in one line of nodes that a provider left to the CPU, unless the CPU was asked for, too.
     """
-    proto, arrays = detached(model.program, in_place)
-    fed = {name: arrays.pop(name) for name in in_place}
-    session = open_session(proto, providers, threads, model.folder, arrays, optimization=optimization)
-    session = replace(session, fed=fed)
-    release()  # copies of weights in several forms, which onnxruntime made until it had those that it keeps
     names = provider_names(providers)
+    session = _mapping_its_file(model, threads, in_place) if names == [CPU] and optimization == "all" else None
+    session = session or _opened(model, providers, threads, optimization, in_place)
     if CPU not in names and (left := left_to_cpu(session.native, model.graph)) is not None and left[0]:
         warn_caller(_fallback(names, *left))
     return session
+
+
+def _mapping_its_file(model: Model, threads: int | None, in_place: Collection[str]) -> Session | None:
+    """A session that read the weights from the model's file; None of one that would go on reading there, or failed."""
+    file = file_of(model.program)
+    if file is None or not file.is_in_place or file.path.parent != model.folder or file.is_mapped:
+        return None
+    try:
+        session = _opened(model, CPU, threads, "all", in_place, in_file=True)
+    except OnnxrayError:
+        return None
+    file.check()
+    return None if file.is_mapped else session
+
+
+def _opened(
+    model: Model,
+    providers: Sequence[Provider] | Provider | None,
+    threads: int | None,
+    optimization: str,
+    in_place: Collection[str],
+    in_file: bool = False,
+) -> Session:
+    proto, arrays = detached(model.program, in_place, in_file)
+    session = open_session(proto, providers, threads, model.folder, arrays, optimization=optimization)
+    release()  # copies of weights in several forms, which onnxruntime made until it had those that it keeps
+    return replace(session, fed={name: array_of(model.graph.initializers[name]) for name in in_place})
 
 
 def _fallback(names: Sequence[str], left: Counter[str], own: int, nodes: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from .file_weights import FileWeight
+
 __all__ = ["large_dense_weights"]
 
 # Bytes that no cache holds. A product with one row then waits for the memory that the weights come from, in whatever
@@ -21,7 +23,9 @@ def large_dense_weights(graph: ir.Graph) -> frozenset[str]:
 
 def _is_large(value: ir.Value) -> bool:
     held = value.const_value
-    aligned = isinstance(held, ir.Tensor) or (isinstance(held, ir.ExternalTensor) and (held.offset or 0) % 4 == 0)
+    aligned = isinstance(held, ir.Tensor | FileWeight) or (
+        isinstance(held, ir.ExternalTensor) and (held.offset or 0) % 4 == 0
+    )
     return held is not None and aligned and held.dtype == ir.DataType.FLOAT and held.nbytes >= _LARGE
 
 

@@ -12,13 +12,17 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from .file_weights import FileWeight, ModelFile, folded_or_packed
+
 __all__ = [
     "KINDS",
     "LARGE",
     "LIMIT",
+    "array_of",
     "content_of",
     "detached",
     "embedded",
+    "file_of",
     "own",
     "put_back",
     "take_out",
@@ -65,28 +69,52 @@ def embedded(program: ir.Model) -> ir.Model:
     return program
 
 
-def detached(program: ir.Model, inputs: Collection[str] = ()) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+def detached(
+    program: ir.Model, inputs: Collection[str] = (), in_file: bool = False
+) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """The model as a message without its large weights, which it calls external; and these, by name, not copied.
 
-    Those that ``inputs`` names, which are large, the message has as inputs of the graph; of others a file stays one.
+    Those that ``inputs`` names the message has as inputs of the graph, and they are not read. Of others it calls those
+    that a session needs while it opens data in the model's own file, if they may stay ``in_file``.
     """
     large = {
-        name: (value, value.const_value)
+        name: (value, tensor)
         for name, value in program.graph.initializers.items()
-        if (isinstance(value.const_value, ir.Tensor) and _is_large(value.const_value)) or name in inputs
+        if (tensor := value.const_value) is not None and _is_held(tensor) and name not in inputs
     }
-    arrays = {name: np.ascontiguousarray(tensor.numpy()) for name, (value, tensor) in large.items() if _is_read(value)}
-    program = program.clone() if large else program
+    mapped = {
+        name: tensor.as_external()
+        for name, (value, tensor) in large.items()
+        if in_file and isinstance(tensor, FileWeight) and folded_or_packed(value)
+    }
+    read = {name: tensor for name, (value, tensor) in large.items() if _is_read(value) and name not in mapped}
+    arrays = {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in read.items()}
+    program = program.clone() if large or inputs else program
     for name in inputs:
         _make_input(program.graph, name)
-    for name, array in ((name, array) for name, array in arrays.items() if name not in inputs):
-        kind = ir.DataType.from_numpy(array.dtype)
-        stub = ir.ExternalTensor("in memory", 0, array.nbytes, kind, shape=ir.Shape(array.shape), name=name)
+    for name, stub in (mapped | {name: _stub(name, array) for name, array in arrays.items()}).items():
         program.graph.initializers[name].const_value = stub
-    for name in large.keys() - arrays.keys():  # onnxruntime drops them before it looks for those that are given
+    for name in large.keys() - arrays.keys() - mapped.keys():  # onnxruntime drops them before it looks for those given
         if not program.graph.initializers[name].is_graph_input():
             program.graph.initializers.pop(name)
     return ir.to_proto(program), arrays
+
+
+def array_of(weight: ir.Value) -> np.ndarray:
+    """The numbers of a weight, not copied where they are in memory or mapped already."""
+    if weight.const_value is None:
+        raise ValueError(f"{weight.name} is no constant")
+    return np.ascontiguousarray(weight.const_value.numpy())
+
+
+def _stub(name: str, array: np.ndarray) -> ir.ExternalTensor:
+    kind, shape = ir.DataType.from_numpy(array.dtype), ir.Shape(array.shape)
+    return ir.ExternalTensor("in memory", 0, array.nbytes, kind, shape=shape, name=name)
+
+
+def _is_held(tensor: ir.TensorProtocol) -> bool:
+    """Whether a weight is a large one in memory, or in the model's own file."""
+    return isinstance(tensor, ir.Tensor | FileWeight) and _is_large(tensor)
 
 
 def _make_input(graph: ir.Graph, name: str) -> None:
@@ -94,6 +122,12 @@ def _make_input(graph: ir.Graph, name: str) -> None:
     value.const_value = None
     if not value.is_graph_input():
         graph.inputs.append(value)
+
+
+def file_of(program: ir.Model) -> ModelFile | None:
+    """The file in which weights of a program stay."""
+    held = (value.const_value for value in program.graph.initializers.values())
+    return next((tensor.file for tensor in held if isinstance(tensor, FileWeight)), None)
 
 
 def _is_read(value: ir.Value) -> bool:

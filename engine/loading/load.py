@@ -34,7 +34,8 @@ def load(source: Source, *, isolated: bool = False) -> Model:
 
     Args:
         source: Path of an .onnx file (external data beside it), its bytes, a ModelProto, or a ``Model``, which is
-            returned as it is. Opset 7 is the oldest that is read.
+            returned as it is. Opset 7 is the oldest that is read. On Linux weights of 1 MiB and more stay in the file,
+            which may be replaced or deleted, but not be written to while the model is in use.
         isolated: Whether a file that is not trusted is first loaded and run in a process of its own, with limits of
             memory and time (``onnxray.loading.isolation.LIMITS``), where it may crash without harm.
 

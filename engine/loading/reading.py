@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import google.protobuf.message
-import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import CheckerPass
 
 from ..errors import ModelError, UnsupportedOperator
+from ..graph.file_weights import kept_open
 from ..graph.weights import own
 from .legacy_operators import isolate_legacy_operators
 from .weights_apart import parsed_apart, take_back
@@ -56,11 +56,12 @@ def name_of(source: object) -> str:
     return str(Path(source)) if isinstance(source, str | PathLike) else "the given model"
 
 
-def _parsed(source: str | PathLike[str] | bytes, where: str) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+def _parsed(source: str | PathLike[str] | bytes, where: str) -> tuple[onnx.ModelProto, dict[str, ir.TensorProtocol]]:
     """The message, with large weights beside it where it is plain what they are."""
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
-            found = parsed_apart(file) if file.seekable() else None
+            kept = None if isinstance(source, bytes) else kept_open(source, file.fileno())
+            found = parsed_apart(file, kept) if file.seekable() else None
             if found is not None:
                 return found
             if file.seekable():

@@ -18,6 +18,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from ..graph.file_weights import STAYS, FileWeight, ModelFile
 from ..graph.weights import KINDS, LARGE
 
 __all__ = ["parsed_apart", "take_back"]
@@ -39,10 +40,13 @@ class _Field:
     end: int
 
 
-def parsed_apart(file: BinaryIO) -> tuple[onnx.ModelProto, dict[str, np.ndarray]] | None:
+def parsed_apart(
+    file: BinaryIO, kept: ModelFile | None = None
+) -> tuple[onnx.ModelProto, dict[str, ir.TensorProtocol]] | None:
     """The message, in which large weights of the graph are called external, and these by name.
 
-    None where that is not plainly possible, such as in a damaged file: the parser says what is wrong with it.
+    The largest stay in a file that is ``kept`` open. None where that is not plainly possible, such as in a damaged
+    file: the parser says what is wrong with it.
     """
     places: dict[int, _Field] = {}
     try:
@@ -50,32 +54,33 @@ def parsed_apart(file: BinaryIO) -> tuple[onnx.ModelProto, dict[str, np.ndarray]
         if size <= LARGE:
             return None
         proto = onnx.ModelProto.FromString(_message(file, size, places))
-        arrays = {name: array for k, place in places.items() for name, array in [_read(file, proto, k, place)]}
+        weights = [_weight(file, proto.graph.initializer[k], place, kept) for k, place in places.items()]
     except (ValueError, IndexError, google.protobuf.message.DecodeError):
         return None
     names = [tensor.name for tensor in proto.graph.initializer]
-    return (proto, arrays) if len(set(names)) == len(names) else None
+    return (proto, {str(one.name): one for one in weights}) if len(set(names)) == len(names) else None
 
 
-def take_back(program: ir.Model, arrays: dict[str, np.ndarray]) -> None:
+def take_back(program: ir.Model, weights: dict[str, ir.TensorProtocol]) -> None:
     """Ties the weights to the program of the message that they were read beside."""
-    for name, array in arrays.items():
-        program.graph.initializers[name].const_value = ir.Tensor(array, name=name)
+    for name, weight in weights.items():
+        program.graph.initializers[name].const_value = weight
 
 
-def _read(file: BinaryIO, proto: onnx.ModelProto, index: int, place: _Field) -> tuple[str, np.ndarray]:
-    """The name and the numbers of a weight; a ValueError where they are not as many as its dimensions say."""
-    tensor = proto.graph.initializer[index]
+def _weight(file: BinaryIO, tensor: onnx.TensorProto, place: _Field, kept: ModelFile | None) -> ir.TensorProtocol:
+    """The weight; a ValueError where its numbers are not as many as its dimensions say."""
     kind, dims = ir.DataType(tensor.data_type), tuple(tensor.dims)
     size = place.end - place.content
     if kind.name not in KINDS or min(dims, default=0) < 0 or math.prod(dims) * kind.itemsize != size:
         raise ValueError
     if tensor.external_data or tensor.data_location != onnx.TensorProto.DEFAULT:
         raise ValueError
-    array = np.frombuffer(_bytes(file, place.content, place.end), kind.numpy().newbyteorder("<")).reshape(dims)
     tensor.data_location = onnx.TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="read apart")
-    return tensor.name, array.astype(kind.numpy(), copy=False)
+    if kept is not None and size >= STAYS:
+        return FileWeight(kept, place.content, kind, dims, tensor.name)
+    array = np.frombuffer(_bytes(file, place.content, place.end), kind.numpy().newbyteorder("<")).reshape(dims)
+    return ir.Tensor(array.astype(kind.numpy(), copy=False), name=tensor.name)
 
 
 def _message(file: BinaryIO, size: int, places: dict[int, _Field]) -> bytes:

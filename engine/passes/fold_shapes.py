@@ -45,9 +45,11 @@ def known_value(node: ir.Node, opset: int) -> np.ndarray | None:
     if node.op_type in ("Shape", "Size") and shape is not None:
         start, end = node.attributes.get_int("start", 0), node.attributes.get_int("end", len(shape))
         return np.array(shape[start:end] if node.op_type == "Shape" else int(np.prod(shape)), np.int64)
+    if node.op_type not in _OPS:  # nor are weights read for nothing
+        return None
     read = [constant_of(x) for x in node.inputs if x is not None]
     arrays = [x for x in read if x is not None and x.size <= _MOST and x.dtype.kind in "iub"]
-    if node.op_type not in _OPS or len(arrays) < len(read) or not (read or node.op_type == "Constant"):
+    if len(arrays) < len(read) or not (read or node.op_type == "Constant"):
         return None
     if node.op_type == "ConstantOfShape" and arrays[0].prod() > _MOST:
         return None
