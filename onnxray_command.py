@@ -16,9 +16,6 @@ def main() -> None:
     for number in KINDS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
-    from onnxray.support.late_modules import find_late
-
-    find_late()
     from onnxray.cli.app import main as run
 
     run()

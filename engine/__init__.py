@@ -6,6 +6,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from .support.late_modules import find_late as _find_late
+
 if TYPE_CHECKING:
     from . import scores as scores
     from .attribution.activations import activations
@@ -96,6 +98,7 @@ _PLACES = {
     "methods": ("METHODS",),
     "runs": ("FinishedRun", "RunReport", "read_run", "run"),
 }  # fmt: skip
+_find_late()
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
 
 

@@ -50,9 +50,9 @@ def imported() -> dict[str, list[str]]:
 
 def test_import_brings_no_framework(imported: dict[str, list[str]]) -> None:
     """Nor anything else that only some need; benchmarks/imports.py says how long the rest takes."""
-    assert imported["first"] == ["onnxray"]
+    assert imported["first"] == ["onnxray", "onnxray.support", "onnxray.support.late_modules"]
     assert "onnxray.methods" in imported["loaded"]
-    assert {name.split(".")[0] for name in imported["loaded"]} & LATE == set()
+    assert {name.split(".")[0] for name in imported["loaded"]} & (LATE | {"sympy"}) == set()
     assert "onnxray.converters" in imported["with converters"]
     assert set(imported["with converters"]) & set(EXTRAS) == set()
 
@@ -65,17 +65,41 @@ def test_modules_are_found_behind_the_package() -> None:
 
 
 def test_a_command_loads_what_it_needs() -> None:
-    """No other command's modules, and sympy only where onnx_ir calculates with sizes."""
+    """No other command's modules."""
     code = """import sys, onnxray_command
 sys.argv = ["onnxray", "methods"]
 try:
     onnxray_command.main()
 except SystemExit as end:
     assert end.code == 0
-import onnx_ir
-assert "sympy.core" not in sys.modules and (onnx_ir.SymbolicDim("n") + 1).value == "n + 1"
 print([name for name in sys.modules if name in ("onnxray.gate", "onnxray.runs", "onnxray.training")])"""
     assert fresh(code).splitlines()[-1] == "[]"
+
+
+LATE_MODULES = """import sys, onnxray
+import onnxray.models, onnxray.explainer, onnx_ir
+onnxray.Explainer(onnxray.models.path("digits.onnx"))
+assert not {"sympy", "onnx_ir._symbolic_shapes"} & set(sys.modules)
+assert onnx_ir.__loader__ is onnx_ir.__spec__.loader and onnx_ir.__loader__.get_source("onnx_ir")
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'import onnx_ir; assert (onnx_ir.SymbolicDim("n") + 1).value == "n + 1" and "sympy" in sys.modules',
+        'import sympy, onnx_ir; assert onnx_ir.SymbolicDim(2 * sympy.Symbol("k")).value == "2*k"',
+        "import sympy.core, onnx_ir._symbolic_shapes as s; assert s.parse_symbolic_expression('a*b').free_symbols",
+    ],
+)
+def test_sympy_is_imported_where_sizes_are_calculated_with(code: str) -> None:
+    """onnx_ir imports it for that alone, and takes 30 MB and 0.3 s with it."""
+    fresh(LATE_MODULES + code)
+
+
+def test_who_has_imported_onnx_ir_has_all_of_it() -> None:
+    fresh("import sys, onnx_ir, sympy, onnxray; onnxray.Explainer; assert onnx_ir._core.sympy is sympy")
+    fresh("import sys, sympy, onnxray, onnx_ir; onnxray.Explainer; assert onnx_ir._core.sympy is sympy")
 
 
 # Names --------------------------------------------------------------------------------------------------------

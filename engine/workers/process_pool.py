@@ -15,7 +15,6 @@ from threading import Thread
 from typing import Any
 
 from ..errors import RuntimeUnavailable
-from ..support.late_modules import find_late
 from .dispatch import Executor, Work, WorkerDied
 
 __all__ = ["ProcessPool"]
@@ -102,7 +101,6 @@ class _Place:
 def _begin(line: Connection) -> None:
     """Ctrl-C goes to every process of a terminal; the first one decides, and none outlives it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    find_late()
     Thread(target=_end_with, args=(line,), daemon=True).start()
     with suppress(OSError):  # it is closed already
         line.send(True)
