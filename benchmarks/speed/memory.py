@@ -82,7 +82,7 @@ def _captum(folder: Path, method: str, threads: int, provider: str, memory: str)
     sys.path.insert(0, str(ROOT / "tests"))
     import torch
 
-    from .peers import captum_attribute
+    from .captum_maps import captum_attribute
 
     torch.set_num_threads(threads)
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 import torch
-from captum import attr
 from torch import Tensor, nn
 
-from .sampled_peers import SAMPLED
+from .captum_maps import CAPTUM, captum_attribute
 from .settings import CHANNEL_BY_CHANNEL, LRP, Settings
 from .subjects import NARROW, Subject, last_maps
 
-__all__ = ["Peer", "captum_attribute", "peers_of"]
+__all__ = ["Peer", "peers_of"]
 
 Peer = Callable[[], np.ndarray]
 HOOKED = ("guided-backprop", "deconvnet", "deep-lift", "grad-cam", "guided-grad-cam")  # compiled modules run no hooks
@@ -85,28 +84,6 @@ def captum(
 def on_device(x: np.ndarray, variant: str, provider: str) -> Tensor:
     images = torch.from_numpy(x).to(provider)
     return images.contiguous(memory_format=torch.channels_last) if variant.endswith("channels_last") else images
-
-
-def captum_attribute(method: str, module: nn.Module, layer: nn.Module | None, x: Tensor, provider: str) -> Tensor:
-    """Captum's map of class 0; methods of many points run as many rows at once as are quickest."""
-    rows = 8 if provider == "cpu" else 64
-    return CAPTUM[method](module, layer, x.requires_grad_(), rows)
-
-
-CAPTUM: Mapping[str, Callable[[nn.Module, Any, Tensor, int], Any]] = {
-    "saliency": lambda module, _, x, rows: attr.Saliency(module).attribute(x, target=0, abs=False),
-    "input-x-gradient": lambda module, _, x, rows: attr.InputXGradient(module).attribute(x, target=0),
-    "guided-backprop": lambda module, _, x, rows: attr.GuidedBackprop(module).attribute(x, target=0),
-    "deconvnet": lambda module, _, x, rows: attr.Deconvolution(module).attribute(x, target=0),
-    "deep-lift": lambda module, _, x, rows: attr.DeepLift(module).attribute(x, target=0),
-    "grad-cam": lambda module, layer, x, rows: attr.LayerGradCam(module, layer).attribute(
-        x, target=0, relu_attributions=True
-    )[:, 0],
-    "guided-grad-cam": lambda module, layer, x, rows: attr.GuidedGradCam(module, layer).attribute(
-        x, target=0, interpolate_mode="bilinear"
-    ),
-    **SAMPLED,
-}
 
 
 def by_grad_cam(package: Any, one: Subject, method: str, x: np.ndarray, provider: str) -> Peer:

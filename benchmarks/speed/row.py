@@ -11,7 +11,8 @@ from onnxray.runtime import Session, open_session
 from onnxray.support.distance import relative_l2
 
 from ..onnx_ad_peer import fixed, one_seed, reverse_of, version
-from .peers import Peer, captum_attribute, on_device, peers_of, prepared
+from .captum_maps import captum_attribute
+from .peers import Peer, on_device, peers_of, prepared
 from .settings import (
     ALONE,
     BLACK_BOXES,
