@@ -98,13 +98,13 @@ def _by_one_image(
     width = _BLOCK if channels % _BLOCK == 0 else channels
     groups, same = channels // width, np.eye(width).reshape(width, width, 1, 1)
     split = np.tile(np.concatenate([same, -same]), (groups, 1, 1, 1))
-    ends = np.tile(np.repeat([0.0, 1.0], width), groups)
+    edges = np.tile(np.repeat([1 / STEEP, -1 / STEEP], width), groups)  # zeros count as positive
     order = np.arange(2 * channels).reshape(2, groups, width).swapaxes(0, 1).ravel()
     both = g.Relu(g.Conv(x, g.constant(split, dtype), group=groups))
     w = g.Gather(g.Concat(above, g.Neg(below), axis=1), g.constant(order, ir.DataType.INT64), axis=1)
     found = layer.adjoint(g, both, w, part(both, w))
-    positive = g.HardSigmoid(x, alpha=STEEP, beta=1.0)  # or 0
-    masked = g.Mul(found, g.Conv(positive, g.constant(split, dtype), g.constant(ends, dtype), group=groups))
+    signed = g.Conv(x, g.constant(split, dtype), g.constant(edges, dtype), group=groups)
+    masked = g.Mul(found, g.HardSigmoid(signed, alpha=STEEP, beta=0.0))
     joined = np.tile(np.concatenate([same, -same], axis=1), (groups, 1, 1, 1))
     return g.shaped_like(g.Conv(masked, g.constant(joined, dtype), group=groups), x)
 
