@@ -34,13 +34,15 @@ class LinearLayer:
     """A product with weights, ``node``, and the node that its result leaves by: itself, its bias or BatchNormalization.
 
     ``place`` is where the node reads x: 0, or 1 for MatMul(weights, x). ``scale`` is a product with one number for each
-    channel behind the node, as exporters write a BatchNormalization.
+    channel behind the node, as exporters write a BatchNormalization. ``rectified`` is max(y, 0), where all
+    relevance of y is that of a Relu behind it.
     """
 
     node: ir.Node
     last: ir.Node
     place: int = 0
     scale: ir.Node | None = None
+    rectified: ir.Value | None = None
 
     @property
     def x(self) -> Any:

@@ -5,8 +5,7 @@ linear in what it reads, or picks from it, keeps the registry's rule: Relu, pool
 weights take the epsilon rule (Bach et al., 2015, doi 10.1371/journal.pone.0130140, equation 58), by which x gets
 x W^T R / (y + eps sign(y)): that is the registry's rule for dy |y| / (|y| + eps); or another that a composite names,
 see ``relevance``. A bias or a BatchNormalization behind weights is one layer with them. Other activations pass their
-relevance on, so does x times a gate of x; of any other product of two values each gets half. The table of operators
-is closed: any other is an error.
+relevance on, so does x times a gate of x; of other products of two values each gets half. Any other is an error.
 """
 
 from __future__ import annotations
@@ -117,7 +116,8 @@ def _by(layer: LinearLayer, rule: LayerRule, passed: Mapping[ir.Value, Passed]) 
 
     def emit(g: GraphBuilder, node: ir.Node, dy: ir.Value) -> Gradients:
         found = behind(passed, dy, layer.y)
-        return {layer.x: rule(g, layer, g.Mul(found.y, found.dy) if found else g.Mul(layer.y, dy))}
+        seen = replace(layer, rectified=found.y) if found and not found.by_x else layer
+        return {layer.x: rule(g, seen, g.Mul(found.y, found.dy) if found else g.Mul(layer.y, dy))}
 
     return emit
 

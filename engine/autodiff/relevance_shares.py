@@ -34,7 +34,7 @@ def share(
 ) -> ir.Value:
     """The gradient in x by weights ``above`` for positive and ``below`` for negative x; ``sign`` is that of the sum.
 
-    Where it is known, the bias is moved in the place of every sum.
+    Where it is known, the bias is moved in the place of every sum; where it is 1, ``above`` are the positive weights.
     """
     x, moved = layer.x, b is not None and sign != 0
     b = g.Add(b, sign * STABILISER) if moved else b
@@ -49,11 +49,25 @@ def share(
     above_zero, below_zero = positive_part(g, x), negative_part(g, x)
     if _takes_one(g, layer):
         w, both = g.Concat(above, below, axis=1), g.Concat(above_zero, below_zero, axis=1)
-        found = layer.adjoint(g, both, w, part_of(layer.forward(g, both, w, b)))
+        twice = _twice_the_sum(g, layer) if moved and sign > 0 else None
+        part = part_of(layer.forward(g, both, w, b) if twice is None else twice)
+        found = layer.adjoint(g, both, w if twice is None else g.Mul(w, 2), part)
         of_positive, of_negative = g.Split(found, axis=1, num_outputs=2, outputs=2)
         return where_negative(g, x, of_negative, of_positive)
     part = part_of(g.Add(layer.forward(g, above_zero, above, b), layer.forward(g, below_zero, below)))
     return where_negative(g, x, layer.adjoint(g, x, below, part), layer.adjoint(g, x, above, part))
+
+
+def _twice_the_sum(g: GraphBuilder, layer: LinearLayer) -> ir.Value | None:
+    """Twice what counts for y > 0, W+ x+ + W- x- + b+ = (y + |W| |x| + |b|) / 2, which takes half of the products.
+
+    None where no Relu is behind y. Where y is below 0, the relevance is 0, and this is positive, too.
+    """
+    w, b = layer.weights(g)
+    if layer.rectified is None or b is None:
+        return None
+    largest = layer.forward(g, g.Abs(layer.x), g.Abs(w), g.Add(g.Abs(b), 2 * STABILISER))
+    return g.Add(largest, layer.rectified)
 
 
 def _after(g: GraphBuilder, z: ir.Value) -> ir.Value:

@@ -15,6 +15,7 @@ from measures import distance
 from onnxray.attribution.plan import explanation_graph
 from onnxray.autodiff.lrp_overlay import Composite
 from onnxray.autodiff.relevance import Z_PLUS, LayerRule, alpha_beta, gamma
+from onnxray.graph.builder import Lowering
 from onnxray.methods import method_named
 from relevances import Spread, epsilon, z_plus
 from relevances import alpha_beta as by_alpha_beta
@@ -46,6 +47,28 @@ def test_both_signs_of_an_image_are_one_by_the_formulas(channels: int, rule: Lay
     of_rows = formula(rows, w, b, of_h.reshape(2, 7, 2, 3).transpose(0, 2, 3, 1).reshape(-1, 7))
     truth = of_rows.reshape(2, 2, 3, channels).transpose(0, 3, 1, 2)
     assert distance(explainer(x, target=1).values, truth) <= 5e-6
+
+
+@pytest.mark.parametrize("lowering", ["cpu", "portable"])
+def test_the_sum_before_a_relu_is_found_by_magnitudes(lowering: Lowering, tmp_path: Path) -> None:
+    """By half of the products that both signs of a picture would take, and by the formula."""
+    text = "h = Conv(x, W, c) r = Relu(h) f = Flatten(r) y = Gemm(f, G)"
+    weights = {"W": normal(7, 3, 1, 1, seed=1), "c": normal(7, seed=2), "G": normal(42, 4, seed=3)}
+    x = normal(2, 3, 2, 3, seed=4)
+    rules, made = Composite("one", layers={"Conv": Z_PLUS}), method_named("input-x-gradient", None, {})
+    proto = onnxray.load(model(f"net (float[N, 3, 2, 3] x) => (float[N, 4] y) {{ {text} }}", weights))
+    nodes = list(explanation_graph(proto, made, lowering=lowering, rules=rules).model.graph)
+    read = [node.inputs[0].producer() for node in nodes if node.op_type == "Conv"]
+    assert [maker.op_type for maker in read if maker is not None and maker.op_type in ("Abs", "Concat")] == ["Abs"]
+    rows, w, b = x.transpose(0, 2, 3, 1).reshape(-1, 3).astype(np.float64), weights["W"][:, :, 0, 0].T, weights["c"]
+    h = np.maximum(rows @ w + b, 0).reshape(2, 2, 3, 7).transpose(0, 3, 1, 2).reshape(2, -1)
+    of_h = epsilon(h, weights["G"], np.zeros(4), (h @ weights["G"]) * np.eye(4)[1])
+    of_rows = z_plus(rows, w, b, of_h.reshape(2, 7, 2, 3).transpose(0, 2, 3, 1).reshape(-1, 7))
+    explainer = onnxray.Explainer(proto, "input-x-gradient", rules=rules)
+    session = ort.InferenceSession(explainer.save(tmp_path / "saved.onnx"), providers=["CPUExecutionProvider"])
+    (saved,) = session.run(["attribution"], {"x": x, "target": np.array([1, 1])})
+    found = explainer(x, target=1).values if lowering == "cpu" else saved
+    assert distance(found, of_rows.reshape(2, 2, 3, 3).transpose(0, 3, 1, 2)) <= 5e-6
 
 
 @pytest.mark.parametrize("channels", [3, 7, 32])
