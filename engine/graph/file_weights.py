@@ -35,10 +35,16 @@ class ModelFile:
         weakref.finalize(self, os.close, self.descriptor)
 
     def read(self, offset: int, size: int) -> bytes:
-        """Bytes of the file. Raises ModelError where it was written to since it was opened."""
-        content = os.pread(self.descriptor, size, offset)  # less than 2 GB, as the file is one message
+        """Bytes of the file. Raises ModelError where it was written to since it was opened, or cannot be read."""
+        parts = list[bytes]()
+        try:
+            while size and (part := os.pread(self.descriptor, size, offset)):
+                parts.append(part)
+                offset, size = offset + len(part), size - len(part)
+        except OSError as error:
+            raise ModelError(f"{self.path}: cannot be read any more ({error.strerror}); load it again") from error
         self.check()
-        return content
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def check(self) -> None:
         """A ModelError where the file was written to since it was opened."""
@@ -47,17 +53,22 @@ class ModelFile:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether the path leads to the file as it was opened, and no other path does."""
+        """Whether the path, if it is text, leads to the file as it was opened, and no other path does."""
         try:
+            os.fspath(self.path).encode()
             found = os.lstat(self.path)
-        except OSError:
+        except (OSError, UnicodeEncodeError):
             return False
         return _state(found) == self.state and found.st_nlink == 1
 
     @property
     def is_mapped(self) -> bool:
-        """Whether this process has mapped a part of the file, which changes where something is written to the file."""
-        return f" {self.path}" in Path("/proc/self/maps").read_text(encoding="utf-8", errors="surrogateescape")
+        """Whether this process has mapped a part of the file, which changes with the file; also where none can tell."""
+        try:
+            found = Path("/proc/self/maps").read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError:
+            return True
+        return "\n" in str(self.path) or any(f" {self.path}{end}\n" in found for end in ("", " (deleted)"))
 
 
 class FileWeight(ir.LazyTensor):

@@ -17,7 +17,7 @@ import onnxray
 import pytest
 from by_hand import model, normal
 from onnxray.errors import ModelError
-from onnxray.graph import weights
+from onnxray.graph import file_weights, weights
 from onnxray.graph.file_weights import FileWeight, folded_or_packed
 from onnxray.loading import weights_apart
 from onnxray.loading.load import load
@@ -65,6 +65,30 @@ def test_an_explainer_holds_no_array_and_no_map_of_the_weights(file: Path) -> No
     np.testing.assert_array_equal(explainer(x, target=3).values, expected(x))
     assert weight(explainer).numpy().tolist() == ARRAYS["W"].tolist()
     assert explainer.model.digest == load(file.read_bytes()).digest
+
+
+@pytest.mark.parametrize("name", ["two\nlines.onnx", "\udcff.onnx", "a name (deleted).onnx", "modèle.onnx"])
+def test_any_name_of_a_file(name: str, file: Path) -> None:
+    other, x = file.rename(file.with_name(name)), normal(2, N)
+    explainer = onnxray.Explainer(other, threads=1)
+    np.testing.assert_array_equal(explainer(x, target=3).values, expected(x))
+    (opened,) = explainer._runs.plans
+    assert set(opened.session.weights) == (set(ARRAYS) if name[0] in "t\udcff" else set())
+
+
+def test_a_system_that_does_not_tell_what_is_mapped(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_weights, "Path", lambda *_: file.with_name("nothing"))
+    (opened,) = onnxray.Explainer(file, threads=1)._runs.plans
+    assert set(opened.session.weights) == set(ARRAYS)
+
+
+def test_a_read_in_pieces_and_one_that_fails(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, pread = weight(load(file)), os.pread
+    monkeypatch.setattr(os, "pread", lambda number, size, offset: pread(number, min(size, 1000), offset))
+    np.testing.assert_array_equal(held.numpy(), ARRAYS["W"])
+    monkeypatch.setattr(os, "pread", lambda *_: (_ for _ in ()).throw(OSError(116, "Stale file handle")))
+    with pytest.raises(ModelError, match=r"cannot be read any more \(Stale file handle\)"):
+        held.numpy()
 
 
 def test_an_array_is_read_once_as_long_as_it_is_in_use(file: Path) -> None:
