@@ -14,6 +14,7 @@ from ..autodiff.overlays import EXACT
 from ..autodiff.registry import Overlay
 from ..graph.builder import GraphBuilder
 from ..methods.base import Method
+from ..passes.early_masks import mask_early
 from ..passes.separate_weights import separate_weights
 from ..support.versions import installed_versions
 from .plan import ExplanationGraph
@@ -31,6 +32,7 @@ def exported(
     """
     program = _looped(plan, method) if plan.points else _plain(plan)
     separate_weights(program)
+    mask_early(program)
     next(value for value in program.graph.inputs if value.name == plan.target).doc_string = takes
     program.producer_name = "onnxray"
     told = {"method": repr(method), "target": plan.target, "version": installed_versions(["onnxray"])["onnxray"]}

@@ -261,3 +261,19 @@ def test_other_bounds_keep_their_masks(low, high):
     dx, operators = gradient(proto, "cpu", x, np.ones_like(x))
     assert "LeakyRelu" not in operators
     np.testing.assert_array_equal(dx, (x > np.float32(low)) & (x < np.float32(high)))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 6.0), (-1.5, 0.0), (-3.0, 3.0), (0.25, 0.25), (2.0, 1.0)])
+def test_portable_clips_are_gated_by_one_comparison(low, high):
+    """Strictly between the bounds, to the last bit; denormal numbers beside a bound of 0 count as 0."""
+    ends = [np.float32(end) for end in (low, high)]
+    beside = [np.nextafter(end, np.float32(side)) for end in ends for side in (-np.inf, np.inf)]
+    tiny = np.finfo(np.float32).tiny
+    x = np.array([*ends, *beside, tiny, -tiny, 1, -1, 7, -7, np.nan], np.float32)
+    x = np.where(np.abs(x) < tiny, 0, x).reshape(1, 1, 1, -1)
+    proto = model("Clip", x.shape[1:], x.shape[1:], [np.array(end) for end in ends])
+    dy = np.arange(1, 1 + x.size, dtype=np.float32).reshape(x.shape)
+    (found, operators), (plain, _) = (gradient(proto, lowering, x, dy) for lowering in ("portable", "cuda"))
+    assert operators.count("Equal") == (low < high)
+    assert ("And" in operators) == (low >= high)
+    np.testing.assert_array_equal(found, plain)

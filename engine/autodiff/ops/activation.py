@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
@@ -64,8 +65,23 @@ def _gate(g: GraphBuilder, y: ir.Value, dy: ir.Value, low: float, high: float) -
         for sign, end in sides:
             dy = g.Mul(dy, g.HardSigmoid(y, alpha=sign * STEEP, beta=end * STEEP))
         return dy
+    if g.lowering == "portable" and y.dtype == ir.DataType.FLOAT and len(sides) == 2:
+        closest = _one_closer(low, high)
+        if closest[0] <= closest[1]:
+            return kept_where(g, g.Equal(y, g.Clip(y, *closest)), dy)
     inside = [g.Greater(y, -end) if sign > 0 else g.Less(y, end) for sign, end in sides]
     return kept_where(g, g.And(*inside), dy) if inside else dy
+
+
+def _one_closer(low: float, high: float) -> list[np.float32]:
+    """The float32 numbers next to two bounds: what clipping to them does not change lies strictly between the bounds.
+
+    This one comparison takes OpenVINO half the time of two. A denormal number beside 0, which runtimes may take for 0,
+    counts as 0.
+    """
+    tiny = np.finfo(np.float32).tiny
+    ends = np.nextafter(np.array([low, high], np.float32), np.array([math.inf, -math.inf], np.float32))
+    return [np.copysign(max(abs(end), tiny), end) for end in ends]
 
 
 def _gate_between(
