@@ -25,6 +25,7 @@ __all__ = [
     "file_of",
     "own",
     "put_back",
+    "read_all",
     "take_out",
     "weight_bytes",
 ]
@@ -46,6 +47,13 @@ def own(program: ir.Model) -> None:
         for name, a in list(node.attributes.items()):
             if a.type == ir.AttributeType.TENSOR and isinstance(a.value, ir.serde.TensorProtoTensor):
                 node.attributes[name] = ir.AttrTensor(name, _independent(a.value), a.doc_string)
+
+
+def read_all(program: ir.Model) -> None:
+    """Reads the weights that stay in the model's file, which may be written to from then on."""
+    for value in _held(program):
+        if isinstance(value.const_value, FileWeight):
+            value.const_value = ir.Tensor(value.const_value.numpy(), name=value.name)
 
 
 def _independent(tensor: ir.serde.TensorProtoTensor) -> ir.TensorProtocol:

@@ -29,6 +29,7 @@ from ..gate.layers.cam_layer import usable_methods
 from ..gate.model_under_test import DEFAULT_METHODS, ModelUnderTest, model_under_test
 from ..graph.metadata import FEATURES, entry
 from ..graph.model import Model, Source, is_float
+from ..graph.weights import read_all
 from ..loading.load import load
 from ..runtime import Provider
 from .batcher import Stopped
@@ -172,6 +173,7 @@ def served_model(
         OnnxrayError: What an ``Explainer`` raises of a method that is named.
     """
     source = load(model)
+    read_all(source.program)  # explainers are closed and opened again as long as the service runs
     read = InputReader(source, preprocess)
     chosen = tuple(methods) or usable_methods(source, DEFAULT_METHODS, layer)
     side = model_under_test(

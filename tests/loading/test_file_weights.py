@@ -21,6 +21,7 @@ from onnxray.graph import file_weights, weights
 from onnxray.graph.file_weights import FileWeight, folded_or_packed
 from onnxray.loading import weights_apart
 from onnxray.loading.load import load
+from onnxray.serving import served_model
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="weights stay in files where open ones may be replaced")
 
@@ -132,6 +133,14 @@ def test_what_is_written_to_the_file_changes_no_result(size: int, file: Path) ->
         onnxray.Explainer(loaded)
     with pytest.raises(ModelError, match="written to"):
         _ = loaded.digest
+
+
+def test_a_service_reads_nothing_of_the_file_later(file: Path) -> None:
+    """It opens explainers again after others were closed, whatever became of the file."""
+    one, x = served_model(file, "net", ["saliency"], threads=1), normal(2, N)
+    file.write_bytes(bytes(file.stat().st_size))
+    one.side.explainers.opened.clear()
+    np.testing.assert_array_equal(one.explainer("saliency")(x, target=3).values, expected(x))
 
 
 def test_a_weight_that_runs_read_is_in_memory(tmp_path: Path) -> None:
