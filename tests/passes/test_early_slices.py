@@ -79,7 +79,8 @@ def test_results_and_gradients_stay(tail):
     program, changed = narrowed(tail)
     proto = onnx.shape_inference.infer_shapes(program.proto(), strict_mode=True, data_prop=True)
     assert changed
-    np.testing.assert_allclose(evaluate(proto, FEEDS)["y"], evaluate(model(tail), FEEDS)["y"], rtol=1e-5, atol=1e-6)
+    found, truth = evaluate(proto, FEEDS)["y"], evaluate(model(tail), FEEDS)["y"]
+    np.testing.assert_allclose(found, truth, rtol=1e-5, atol=1e-6 * np.abs(truth).max())  # products of two row counts
     gradients = []
     for one in (proto, model(tail)):
         graph = onnxray.differentiate(one, "y", "x")
