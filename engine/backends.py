@@ -13,7 +13,7 @@ from .data.batch import Prepared
 from .errors import InputError
 from .graph.builder import Lowering
 from .graph.model import Model
-from .runtime import OpenSession, Provider, open_model, resolve_providers
+from .runtime import OpenSession, Provider, SessionSettings, open_model, resolve_providers
 from .support.choice import choose
 
 __all__ = ["BACKENDS", "BUILDERS", "Backend", "Onnxruntime", "OnnxruntimeTraining", "backend_named"]
@@ -55,14 +55,7 @@ class Backend(Protocol):
         """The function that appends the reverse pass to a graph of the model, which errors name."""
         ...
 
-    def open(
-        self,
-        model: Model,
-        providers: Sequence[Provider],
-        threads: int | None = None,
-        optimization: str = "all",
-        in_place: Collection[str] = (),
-    ) -> OpenSession:
+    def open(self, model: Model, settings: SessionSettings, in_place: Collection[str] = ()) -> OpenSession:
         """Loads a graph; weights that ``in_place`` names are read where they are where the runtime can."""
         ...
 
@@ -94,15 +87,8 @@ class Onnxruntime:
     def reverse_pass(self, model: Model) -> Builder:
         return self.builder_for(model)
 
-    def open(
-        self,
-        model: Model,
-        providers: Sequence[Provider],
-        threads: int | None = None,
-        optimization: str = "all",
-        in_place: Collection[str] = (),
-    ) -> OpenSession:
-        return open_model(model, providers, threads, optimization, in_place)
+    def open(self, model: Model, settings: SessionSettings, in_place: Collection[str] = ()) -> OpenSession:
+        return open_model(model, settings, in_place)
 
 
 @dataclass(frozen=True)
@@ -131,17 +117,11 @@ class OnnxruntimeTraining:
     def reverse_pass(self, model: Model) -> Builder:
         return partial(_training().training_backward, name=_name(model), lowered=False)
 
-    def open(
-        self,
-        model: Model,
-        providers: Sequence[Provider],
-        threads: int | None = None,
-        optimization: str = "all",
-        in_place: Collection[str] = (),
-    ) -> OpenSession:
-        if optimization != "all":
-            raise InputError(f"optimization={optimization!r}: onnxruntime-training optimises its graphs itself")
-        return _training().open_training_session(model.proto(), providers, threads, name=_name(model))
+    def open(self, model: Model, settings: SessionSettings, in_place: Collection[str] = ()) -> OpenSession:
+        if (level := settings.optimization) != "all":
+            raise InputError(f"optimization={level!r}: onnxruntime-training optimises its graphs itself")
+        where, threads = settings.providers, settings.threads
+        return _training().open_training_session(model.proto(), where, threads, name=_name(model))
 
 
 def _portable(model: Model) -> Builder:

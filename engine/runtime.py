@@ -20,7 +20,7 @@ from .graph.failure import load_failure, run_failure
 from .graph.model import Model
 from .graph.placed_nodes import Placement, in_words, left_to_cpu, nodes_by_provider
 from .graph.validity import model_error_if_unusable
-from .graph.weights import array_of, detached, file_of
+from .graph.weights import array_of, detached, file_of, needed_to_open
 from .support.caller import warn_caller
 from .support.choice import choose
 from .support.execution_providers import CPU, full_name, how_to_get, short_name
@@ -32,6 +32,7 @@ __all__ = [
     "OpenSession",
     "Provider",
     "Session",
+    "SessionSettings",
     "available_providers",
     "blaming_model",
     "open_model",
@@ -48,6 +49,18 @@ OPTIMIZATIONS = {  # how far onnxruntime rewrites a graph before it runs it, by 
     "extended": "ORT_ENABLE_EXTENDED",
     "all": "ORT_ENABLE_ALL",
 }
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """How sessions run: ``threads`` None for all cores, ``optimization`` one of OPTIMIZATIONS."""
+
+    providers: Sequence[Provider] | Provider | None = None
+    threads: int | None = None
+    optimization: str = "all"
+
+
+_DEFAULT = SessionSettings()
 
 
 class OpenSession(Protocol):
@@ -146,7 +159,7 @@ def open_session(
         options.add_external_initializers(list(weights), values)  # add_initializer would undo what the optimiser moved
     if any("CUDA" in str(one) for one in wanted):
         _find_cuda(ort)
-    if not _only_cpu(wanted):
+    if wanted != [CPU]:
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if plugged := has_plugin(ort, wanted):
         add_providers(ort, options, wanted, threads)
@@ -154,40 +167,34 @@ def open_session(
     try:
         # the fallback to the CPU prints to stdout, and is no help where the CPU itself refused
         given = {} if plugged else {"providers": wanted}  # which would undo what the options have
-        native = ort.InferenceSession(source, options, enable_fallback=not _only_cpu(wanted), **given)
+        native = ort.InferenceSession(source, options, enable_fallback=wanted != [CPU], **given)
     except Exception as error:
         raise load_failure(error) from error
     _check_came_up(wanted, native.get_providers())
     return Session(native, weights or {})
 
 
-def open_model(
-    model: Model,
-    providers: Sequence[Provider] | Provider | None = None,
-    threads: int | None = None,
-    optimization: str = "all",
-    in_place: Collection[str] = (),
-) -> Session:
+def open_model(model: Model, settings: SessionSettings = _DEFAULT, in_place: Collection[str] = ()) -> Session:
     """Loads a model that is in memory, as ``open_session`` does; its weights are not copied for that.
 
     Large weights that ``in_place`` names are read where they are in every run, never in a copy of another order.
     Warns in one line of nodes that a provider left to the CPU, unless the CPU was asked for, too.
     """
-    names = provider_names(providers)
-    session = _mapping_its_file(model, threads, in_place) if names == [CPU] and optimization == "all" else None
-    session = session or _opened(model, providers, threads, optimization, in_place)
+    names = provider_names(settings.providers)
+    alone = names == [CPU] and settings.optimization == "all"
+    session = (_mapping_its_file(model, settings, in_place) if alone else None) or _opened(model, settings, in_place)
     if CPU not in names and (left := left_to_cpu(session.native, model.graph)) is not None and left[0]:
         warn_caller(_fallback(names, *left))
     return session
 
 
-def _mapping_its_file(model: Model, threads: int | None, in_place: Collection[str]) -> Session | None:
+def _mapping_its_file(model: Model, settings: SessionSettings, in_place: Collection[str]) -> Session | None:
     """A session that read the weights from the model's file; None of one that would go on reading there, or failed."""
     file = file_of(model.program)
     if file is None or not file.is_in_place or file.path.parent != model.folder or file.is_mapped:
         return None
     try:
-        session = _opened(model, CPU, threads, "all", in_place, in_file=True)
+        session = _opened(model, settings, in_place, needed_to_open(model.program))
     except OnnxrayError:
         return None
     file.check()
@@ -195,15 +202,12 @@ def _mapping_its_file(model: Model, threads: int | None, in_place: Collection[st
 
 
 def _opened(
-    model: Model,
-    providers: Sequence[Provider] | Provider | None,
-    threads: int | None,
-    optimization: str,
-    in_place: Collection[str],
-    in_file: bool = False,
+    model: Model, settings: SessionSettings, in_place: Collection[str], in_file: Collection[str] = ()
 ) -> Session:
     proto, arrays = detached(model.program, in_place, in_file)
-    session = open_session(proto, providers, threads, model.folder, arrays, optimization=optimization)
+    session = open_session(
+        proto, settings.providers, settings.threads, model.folder, arrays, optimization=settings.optimization
+    )
     release()  # copies of weights in several forms, which onnxruntime made until it had those that it keeps
     return replace(session, fed={name: array_of(model.graph.initializers[name]) for name in in_place})
 
@@ -221,7 +225,7 @@ def blaming_model(model: Model) -> AbstractContextManager[None]:
 
 def try_model(model: Model) -> None:
     """Opens the model, and runs it on zeros where its sizes are known but for the first axis."""
-    session = open_model(model, threads=1)
+    session = open_model(model, SessionSettings(threads=1))
     shapes = [value.shape for value in model.inputs]
     if all(shape is not None and all(isinstance(d, int) for d in list(shape)[1:]) for shape in shapes):
         try:
@@ -273,10 +277,6 @@ def _find_cuda(ort: Any) -> None:
     """Loads CUDA's libraries from NVIDIA's pip packages, where no loader looks, once; what is missing is on stderr."""
     with redirect_stdout(sys.stderr):
         ort.preload_dlls()
-
-
-def _only_cpu(wanted: Sequence[Provider]) -> bool:
-    return list(wanted) == [CPU]
 
 
 def _check_came_up(wanted: Sequence[Provider], running: Sequence[str]) -> None:

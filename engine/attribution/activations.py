@@ -11,7 +11,7 @@ from ..data.batch import Prepared
 from ..data.preprocess import Preprocess
 from ..graph.model import Source
 from ..loading.load import load
-from ..runtime import Provider, open_model
+from ..runtime import Provider, SessionSettings, open_model
 from .inputs import Inputs, prepare
 from .joining import joined
 
@@ -81,7 +81,7 @@ class LayerReader:
         for tensor in dict.fromkeys(self.tensors.values()):
             if tensor not in present:
                 program.graph.outputs.append(known[tensor])
-        self.session = open_model(program, providers)
+        self.session = open_model(program, SessionSettings(providers))
 
     def __call__(self, inputs: Inputs) -> dict[str, np.ndarray]:
         """Arrays by the names that the layers were given, each for all examples; whole where it counts no examples.

@@ -94,7 +94,7 @@ class ExplanationGraph:
     @cached_property
     def weight_bytes(self) -> int:
         """The memory of the weights but those that a run of one row reads as they are, in bytes."""
-        return weight_bytes(self.model.program) - weight_bytes(self.model.program, self.in_place)
+        return weight_bytes(self.model.program, self.in_place)
 
     def fetched(self, first: bool, outputs: bool) -> list[str]:
         """The outputs that a run of rows is asked for: those of the ``first`` point settle the target, and have the

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import onnx
 import onnx_ir as ir
 
@@ -11,7 +9,7 @@ from ..errors import ModelError
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model, is_float
 from ..graph.moving_operators import CASTING
-from ..runtime import Provider, Session, open_model
+from ..runtime import Session, SessionSettings, open_model
 from ..support.choice import nearest
 from .score_axes import ScoreAxes
 
@@ -68,18 +66,12 @@ def row_scores(model: Model, score: str) -> ir.Value:
     return y
 
 
-def open_scores(
-    model: Model,
-    y: ir.Value,
-    providers: Sequence[Provider] | Provider | None,
-    threads: int | None,
-    optimization: str = "all",
-) -> tuple[Session, str]:
+def open_scores(model: Model, y: ir.Value, settings: SessionSettings) -> tuple[Session, str]:
     """A session of the model as it is that also gives the tensor of its scores, and the name of that."""
     program, name = model.copy(), str(y.name)
     if name not in [value.name for value in program.outputs]:
         program.graph.outputs.append(ir.convenience.create_value_mapping(program.graph)[name])
-    return open_model(program, providers, threads, optimization), name
+    return open_model(program, settings), name
 
 
 def flat_scores(g: GraphBuilder, y: ir.Value, axes: ScoreAxes) -> ir.Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,7 @@ import onnx_ir as ir
 from ..data.batch import Prepared
 from ..errors import ExecutionError, ModelError
 from ..graph.model import Model, is_float
-from ..runtime import Provider, Session
+from ..runtime import Session, SessionSettings
 from .axes import Shapes, batch_axis, declared_axes, fixed_batch, is_mixed, probed_axes, score_axes
 from .score import open_scores, row_scores
 from .score_axes import ScoreAxes, axes_at
@@ -30,8 +30,7 @@ class ScoreFinder:
 
     model: Model
     score: str
-    providers: Sequence[Provider] | Provider | None = None
-    threads: int | None = None
+    settings: SessionSettings = field(default_factory=SessionSettings)
     found: dict[Any, ScoreAxes] = field(default_factory=dict)
 
     def __call__(self, given: Prepared, shapes: Shapes) -> ScoreAxes:
@@ -105,7 +104,7 @@ class ScoreFinder:
 
     @cached_property
     def _session(self) -> tuple[Session, str]:
-        return open_scores(self.model, row_scores(self.model, self.score), self.providers, self.threads)
+        return open_scores(self.model, row_scores(self.model, self.score), self.settings)
 
     def _run(self, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
         session, y = self._session

@@ -18,7 +18,7 @@ from ..gradient_graph import GradientGraph, differentiate
 from ..graph.model import Model, Source, is_float
 from ..loading.load import load
 from ..passes.fix_shapes import fix_shapes
-from ..runtime import OpenSession, Provider, Session, open_session
+from ..runtime import OpenSession, Provider, Session, SessionSettings, open_session
 from ..support.distance import relative_l2
 from ..support.heap import held_memory, reset_peak
 
@@ -142,7 +142,7 @@ class _Trial:
     def _opened(self, backend: Backend, graph: GradientGraph) -> OpenSession:
         """A session of a gradient graph; another process runs it on its CPU, as it may lack the requested providers."""
         where = backend.providers(self.providers if backend.in_process else None)
-        return backend.open(Model(ir.from_proto(graph.model), self.model.path), where)
+        return backend.open(Model(ir.from_proto(graph.model), self.model.path), SessionSettings(where))
 
     def against(self, path: str, truth: _Arrays, builder: str, runtime: str = "onnxruntime") -> Finding:
         """The second builder's way, compared."""

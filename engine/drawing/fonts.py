@@ -28,9 +28,7 @@ def font_of(size: float, text: str) -> Font:
     """A font of a size in pixels that has the letters of a text; where none has all, the one that lacks the fewest."""
     own = ImageFont.load_default(size)
     letters = {letter for letter in text if not letter.isspace() and not letter.isascii()}
-    if not letters or isinstance(own, ImageFont.ImageFont):
-        return own
-    if not _lacking(own, letters):
+    if not letters or isinstance(own, ImageFont.ImageFont) or not _lacking(own, letters):
         return own
     fonts = [own, *(font for name in SYSTEM if (font := _named(name, size)) is not None)]
     return min(fonts, key=lambda font: _lacking(font, letters))

@@ -18,7 +18,7 @@ from ..detection.suppression import kept_boxes
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model, Source
 from ..loading.load import load
-from ..runtime import Provider, Session, open_model
+from ..runtime import Provider, Session, SessionSettings, open_model
 
 __all__ = ["BoxFinder", "DetectedBox", "detect", "open_box_finder"]
 
@@ -65,7 +65,8 @@ def open_box_finder(
 ) -> BoxFinder:
     """Opens a detector once for many calls; arguments are those of ``detect``."""
     source, box = load(model), box or Box()
-    return BoxFinder(source, open_model(_with_kept(box.prepared(source), box), providers, threads), preprocess)
+    session = open_model(_with_kept(box.prepared(source), box), SessionSettings(providers, threads))
+    return BoxFinder(source, session, preprocess)
 
 
 def detect(

@@ -35,7 +35,7 @@ from ..graph.model import Model, Source
 from ..graph.placed_nodes import Placement, operators
 from ..loading.load import load
 from ..methods import Method, method_named
-from ..runtime import OpenSession, Provider, blaming_model
+from ..runtime import OpenSession, Provider, SessionSettings, blaming_model
 from ..support.caller import warn_caller
 from ..support.execution_providers import CPU
 from ..support.processor import cores
@@ -235,7 +235,8 @@ class ExplanationRuns:
                 builder=self.backend.reverse_pass(self.model), scores=scores, rules=self.rules, features=self.features,
             )  # fmt: skip
             about = described(plan, self.method, self.score, self.note, self.rules)
-        session = self.backend.open(plan.model, self.providers, self.threads, self.optimization, plan.in_place)
+        settings = SessionSettings(self.providers, self.threads, self.optimization)
+        session = self.backend.open(plan.model, settings, plan.in_place)
         return OpenPlan(plan, session, Finish(self.method, plan), about)
 
 
@@ -264,7 +265,7 @@ def open_runs(
     limit, note = parse_memory(memory), note_of(model, name) if credited.inputs else None
     if note:
         warn_caller(note)
-    finder = ScoreFinder(model, score, where if backend.in_process else None, threads)
+    finder = ScoreFinder(model, score, SessionSettings(where if backend.in_process else None, threads))
     runs = ExplanationRuns(
         model, made, score, credited, laid, backend, where, threads, limit, note, finder, optimization
     )

@@ -21,7 +21,7 @@ def missing_box(side: ModelUnderTest, given: Prepared, wanted: ExplainedTarget, 
     said, box = wanted.words(labels), wanted.score
     if not isinstance(box, Box) or wanted.corners is None:
         return f"no box of the class is in the candidate: the reference has {said}"
-    finder = open_box_finder(side.model, box, side.preprocess, side.providers, side.threads)
+    finder = open_box_finder(side.model, box, side.preprocess, side.settings.providers, side.settings.threads)
     found = [(_overlap(wanted.corners, one), one) for one in finder(dict(given.batch.feeds))[0]]
     overlap, best = max(found, key=lambda one: one[0], default=(0.0, None))
     if best is None or not overlap:

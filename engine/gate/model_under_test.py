@@ -24,11 +24,11 @@ from ..graph.model import Model, Source, is_float
 from ..loading.load import load
 from ..methods import METHODS, Method
 from ..methods.catalogue import method_options
-from ..runtime import Provider, provider_names
+from ..runtime import Provider, SessionSettings, provider_names
 from .explained_target import ExplainedTarget
 from .explainers import Explainers, held_by
 from .score_session import ForwardPasses
-from .side_session import SessionSettings
+from .side_session import session_json
 
 __all__ = [
     "DEFAULT_METHODS",
@@ -66,23 +66,25 @@ class ModelUnderTest:
     passes: ForwardPasses
     score: str = "logit"
     preprocess: Preprocess | None = None
-    providers: Sequence[Provider] | Provider | None = None
-    threads: int | None = None
-    optimization: str = "all"
 
     @property
     def name(self) -> str:
         return model_name(self.model)
 
     @property
+    def settings(self) -> SessionSettings:
+        """How its sessions run."""
+        return self.passes.settings
+
+    @property
     def where(self) -> list[str]:
         """The providers that it runs on, by name."""
-        return provider_names(self.providers)
+        return provider_names(self.settings.providers)
 
     @property
     def session(self) -> dict[str, Any]:
         """The settings of its sessions, as reports hold them."""
-        return SessionSettings(self.providers, self.threads, self.optimization).to_json()
+        return session_json(self.settings)
 
     @cached_property
     def digest(self) -> str:
@@ -172,13 +174,13 @@ class ModelUnderTest:
 
     def with_model(self, model: Model) -> ModelUnderTest:
         """A copy with another model and the same settings."""
-        passes = replace(self.passes, model=model, of_kinds={})
-        return replace(self, model=model, explainers=self.explainers.rebuilt(model, self.threads), passes=passes)
+        explainers = self.explainers.rebuilt(model, self.settings.threads)
+        return replace(self, model=model, explainers=explainers, passes=replace(self.passes, model=model, of_kinds={}))
 
     def with_threads(self, threads: int) -> ModelUnderTest:
         """The same model on another number of threads."""
-        passes = replace(self.passes, threads=threads, of_kinds={})
-        return replace(self, threads=threads, explainers=self.explainers.rebuilt(self.model, threads), passes=passes)
+        passes = replace(self.passes, settings=replace(self.settings, threads=threads), of_kinds={})
+        return replace(self, explainers=self.explainers.rebuilt(self.model, threads), passes=passes)
 
 
 def open_model_under_test(model: Source, methods: Sequence[str], **settings: Any) -> ModelUnderTest:
@@ -211,9 +213,9 @@ def model_under_test(
             own["layer"] = layer
         settings[name] = {**explained, **own}
     preprocess = preprocess or Preprocess.from_metadata(source.metadata)
-    passes = ForwardPasses(source, score, providers, threads, optimization)
+    passes = ForwardPasses(source, score, SessionSettings(providers, threads, optimization))
     explainers = Explainers(source, settings)
-    return ModelUnderTest(source, explainers, passes, score, preprocess, providers, threads, optimization)
+    return ModelUnderTest(source, explainers, passes, score, preprocess)
 
 
 def model_name(model: Model) -> str:

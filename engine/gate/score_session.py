@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,7 +16,7 @@ from ..attribution.score import flat_scores, open_scores, row_scores, score_tens
 from ..data.batch import Batch
 from ..graph.builder import GraphBuilder
 from ..graph.model import Model
-from ..runtime import Provider, Session, open_model
+from ..runtime import Session, SessionSettings, open_model
 from .explained_target import ExplainedTarget
 
 __all__ = ["ForwardPasses", "ScoreSession"]
@@ -30,23 +29,21 @@ class ForwardPasses:
 
     model: Model
     tensor: str
-    providers: Sequence[Provider] | Provider | None = None
-    threads: int | None = None
-    optimization: str = "all"
+    settings: SessionSettings
     of_kinds: dict[object, ScoreSession] = field(default_factory=dict)
 
     @cached_property
     def plain(self) -> tuple[Session, str]:
         """The model as it is, and the name of its scores."""
         y = score_tensor(self.model, self.tensor)
-        return open_scores(self.model, y, self.providers, self.threads, self.optimization)
+        return open_scores(self.model, y, self.settings)
 
     def of(self, target: ExplainedTarget) -> ScoreSession:
         """The model up to the score of a target's kind."""
         key = target.score.kind, target.axes
         if key not in self.of_kinds:
             program, name, score = _up_to_score(self.model, self.tensor, target)
-            session = open_model(program, self.providers, self.threads, self.optimization)
+            session = open_model(program, self.settings)
             self.of_kinds[key] = ScoreSession(session, name, score)
         return self.of_kinds[key]
 

@@ -13,12 +13,12 @@ from ..data.labels import Labels
 from ..data.preprocess import Preprocess
 from ..errors import InputError
 from ..graph.model import Source
-from ..runtime import Provider
+from ..runtime import Provider, SessionSettings
 from .chosen_target import ChosenTarget
 from .masks import Masks, open_masks
 from .metrics.agreement import chosen_metrics
 from .model_under_test import ModelUnderTest, open_model_under_test
-from .side_session import SessionSettings, SideSession, side_session
+from .side_session import SideSession, side_session
 
 __all__ = ["CompareSettings", "listed", "method_settings"]
 

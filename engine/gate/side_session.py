@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ..errors import InputError
-from ..runtime import OPTIMIZATIONS, Provider, provider_names
+from ..runtime import OPTIMIZATIONS, SessionSettings, provider_names
 from ..support.choice import choose
 from ..support.execution_providers import short_name
 from ..support.name_value import name_and_value
 
-__all__ = ["SessionSettings", "SideSession", "session_words", "side_session"]
+__all__ = ["SideSession", "session_json", "session_words", "side_session"]
 
 SideSession = Mapping[str, Any] | Sequence[str]
 NAMES = ("provider", "threads", "optimization")
 ALL = "all"
-
-
-@dataclass(frozen=True)
-class SessionSettings:
-    """The settings of a side's sessions of onnxruntime; ``threads`` None for all cores."""
-
-    providers: Sequence[Provider] | Provider | None = None
-    threads: int | None = None
-    optimization: str = ALL
-
-    def to_json(self) -> dict[str, Any]:
-        """The settings as reports and golden files hold them."""
-        told = {"providers": provider_names(self.providers), "threads": self.threads}
-        return told | {"optimization": self.optimization}
 
 
 def side_session(given: SideSession | None, keyword: str, default: SessionSettings) -> SessionSettings:
@@ -46,6 +32,12 @@ def side_session(given: SideSession | None, keyword: str, default: SessionSettin
     for name, value in pairs:
         found = replace(found, **_setting(choose(name, NAMES, f"setting of {keyword}"), value, keyword))
     return found
+
+
+def session_json(settings: SessionSettings) -> dict[str, Any]:
+    """Settings as reports and golden files hold them."""
+    told = {"providers": provider_names(settings.providers), "threads": settings.threads}
+    return told | {"optimization": settings.optimization}
 
 
 def session_words(told: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "detached",
     "embedded",
     "file_of",
+    "needed_to_open",
     "own",
     "put_back",
     "read_all",
@@ -62,10 +63,10 @@ def _independent(tensor: ir.serde.TensorProtoTensor) -> ir.TensorProtocol:
     return ir.serde.TensorProtoTensor(onnx.TensorProto.FromString(tensor.raw.SerializeToString()))
 
 
-def weight_bytes(program: ir.Model, names: Collection[str] | None = None) -> int:
-    """The memory of all weights together, or of those of some names."""
-    held = [value for value in _held(program) if names is None or value.name in names]
-    return sum(value.const_value.nbytes for value in held if value.const_value is not None)
+def weight_bytes(program: ir.Model, but: Collection[str] = ()) -> int:
+    """The memory of all weights together ``but`` those of some names."""
+    held = [value.const_value for value in _held(program) if value.name not in but]
+    return sum(tensor.nbytes for tensor in held if tensor is not None)
 
 
 def embedded(program: ir.Model) -> ir.Model:
@@ -77,13 +78,19 @@ def embedded(program: ir.Model) -> ir.Model:
     return program
 
 
+def needed_to_open(program: ir.Model) -> frozenset[str]:
+    """Weights in the model's own file that a session on a CPU reads while it opens alone, by all that is known."""
+    held = [value for value in program.graph.initializers.values() if isinstance(value.const_value, FileWeight)]
+    return frozenset(str(value.name) for value in held if folded_or_packed(value))
+
+
 def detached(
-    program: ir.Model, inputs: Collection[str] = (), in_file: bool = False
+    program: ir.Model, inputs: Collection[str] = (), in_file: Collection[str] = ()
 ) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """The model as a message without its large weights, which it calls external; and these, by name, not copied.
 
-    Those that ``inputs`` names the message has as inputs of the graph, and they are not read. Of others it calls those
-    that a session needs while it opens data in the model's own file, if they may stay ``in_file``.
+    Those that ``inputs`` names the message has as inputs of the graph, and they are not read. Those of ``in_file``
+    it calls data in the model's own file.
     """
     large = {
         name: (value, tensor)
@@ -92,8 +99,8 @@ def detached(
     }
     mapped = {
         name: tensor.as_external()
-        for name, (value, tensor) in large.items()
-        if in_file and isinstance(tensor, FileWeight) and folded_or_packed(value)
+        for name, (_, tensor) in large.items()
+        if isinstance(tensor, FileWeight) and name in in_file
     }
     read = {name: tensor for name, (value, tensor) in large.items() if _is_read(value) and name not in mapped}
     arrays = {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in read.items()}

@@ -193,8 +193,8 @@ def write_text(path: str | PathLike[str], text: str) -> Path:
 
 def make_folder(folder: Path) -> Path:
     """The folder, made where it is missing."""
-    record, missing = _record.get() or Record(), takewhile(lambda one: not one.exists(), (folder, *folder.parents))
-    record.made += reversed([*missing])
+    missing = list(takewhile(lambda one: not one.exists(), (folder, *folder.parents)))
+    (_record.get() or Record()).made += reversed(missing)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder

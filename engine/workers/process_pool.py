@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -44,7 +44,7 @@ class ProcessPool(Executor):
             for place in self._places:
                 place.line.close()
         with ThreadPoolExecutor(len(self._places)) as ends:
-            deque(ends.map(_Place.close, self._places), maxlen=0)
+            list(ends.map(_Place.close, self._places))
 
     def most(self) -> int:
         return len(self._places)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from by_hand import CONV, DENSE, Convolutional, model, normal
 from onnxray.cli.app import run
 from onnxray.gate.model_under_test import open_model_under_test
 from onnxray.graph.model import Model
-from onnxray.runtime import Session, open_model
+from onnxray.runtime import Session, SessionSettings, open_model
 
 
 def told(method: str, proto: onnx.ModelProto, x: np.ndarray, target: Any = 0, **options: Any) -> list[str]:
@@ -63,9 +64,9 @@ def test_the_reason_is_looked_for_on_the_threads_allowed(monkeypatch: pytest.Mon
     """Another graph tries the map without its ReLU."""
     opened: list[int | None] = []
 
-    def noted(model: Model, providers: Any, threads: int | None = None, *more: str) -> Session:
-        opened.append(threads)
-        return open_model(model, providers, threads, *more)
+    def noted(model: Model, settings: SessionSettings, in_place: Collection[str]) -> Session:
+        opened.append(settings.threads)
+        return open_model(model, settings, in_place)
 
     monkeypatch.setattr("onnxray.backends.open_model", noted)
     explainer = onnxray.Explainer(one_way(-1), "grad-cam", threads=1)

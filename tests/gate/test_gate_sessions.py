@@ -23,8 +23,9 @@ from onnxray.cli.app import run
 from onnxray.errors import InputError, RuntimeUnavailable
 from onnxray.gate.layers.compare_layers import KernelLoss, LayerReport
 from onnxray.gate.layers.kernels import cut_at, kernel_losses, quantised_tensors, with_kernels
-from onnxray.gate.model_under_test import open_model_under_test
-from onnxray.gate.side_session import SessionSettings, session_words, side_session
+from onnxray.gate.model_under_test import ModelUnderTest, open_model_under_test
+from onnxray.gate.side_session import session_json, session_words, side_session
+from onnxray.runtime import SessionSettings
 from without_vnni import hiding_library, why_not
 
 DIGITS, DIGIT = str(models.path("digits.onnx")), str(models.path("digit.png"))
@@ -67,7 +68,7 @@ def loads() -> Iterator[Any]:
 def test_settings_of_a_side_are_given_as_a_mapping_or_as_texts(given: Any) -> None:
     found = side_session(given, "reference_session", SessionSettings("cpu", 4))
     assert found == SessionSettings("cpu", 1, "off")
-    assert session_words(found.to_json()) == "cpu, optimization off, 1 thread"
+    assert session_words(session_json(found)) == "cpu, optimization off, 1 thread"
 
 
 @pytest.mark.parametrize(
@@ -149,9 +150,13 @@ def test_the_cut_model_computes_each_layer_of_its_own_input() -> None:
     assert [value.name for value in cut.outputs] == ["own/a", "own/d", "own/g"]
 
 
+def optimised(side: ModelUnderTest) -> ModelUnderTest:
+    return replace(side, passes=replace(side.passes, settings=replace(side.settings, optimization="all")))
+
+
 def test_exact_kernels_part_nowhere() -> None:
     plain = open_model_under_test(chain(), [], optimization="off")
-    assert kernel_losses(plain, replace(plain, optimization="all"), loads()) == ()
+    assert kernel_losses(plain, optimised(plain), loads()) == ()
 
 
 FULL = {"first": np.full((64, 32), 50, np.int8), "second": np.full((32, 16), 127, np.int8)}
@@ -179,7 +184,7 @@ def test_the_page_says_where_sessions_part(tmp_path: Path) -> None:
 def test_saturating_kernels_are_named_where_the_processor_has_them() -> None:
     """The second layer reads 200 of 255 and has the largest weights: two products of them exceed 16 bits."""
     exact = open_model_under_test(chain(**FULL), [], optimization="off")
-    fused, brightest = replace(exact, optimization="all"), [lambda: np.full((1, 64), 2.5, np.float32)]
+    fused, brightest = optimised(exact), [lambda: np.full((1, 64), 2.5, np.float32)]
     report = with_kernels(LayerReport((), (), None), exact, fused, brightest)
     assert report.breaks == ("second" if products_saturate() else None)
 

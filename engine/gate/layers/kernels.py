@@ -100,7 +100,7 @@ def cut_at(model: Model, tensors: Sequence[str]) -> Model:
 
 
 def _opened(model: Model, side: ModelUnderTest) -> Any:
-    return open_model(model, side.providers, side.threads, side.optimization)
+    return open_model(model, side.settings)
 
 
 def _feeds(side: ModelUnderTest, raw: Any) -> dict[str, np.ndarray]:

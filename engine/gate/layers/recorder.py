@@ -128,4 +128,5 @@ def _held(program: Model, constants: Mapping[str, ir.Value], side: ModelUnderTes
 
 
 def _session(proto: onnx.ModelProto, side: ModelUnderTest) -> Session:
-    return open_session(proto, side.providers, side.threads, side.model.folder, optimization=side.optimization)
+    how = side.settings
+    return open_session(proto, how.providers, how.threads, side.model.folder, optimization=how.optimization)
