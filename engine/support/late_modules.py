@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 __all__ = ["find_late"]
 
@@ -42,28 +42,19 @@ class _Finder:
             return None
         sys.meta_path.remove(self)
         found = PathFinder.find_spec(fullname, path)
-        if found is not None and found.loader is not None:
-            found.loader = cast(Any, _Loader(found.loader))
+        if found is not None and isinstance(found.loader, SourceFileLoader):
+            found.loader = _Loader(found.loader.name, found.loader.path)
         return found
 
 
-class _Loader:
-    """Executes a module among stand-ins; what asks the module for its loader later, gets the one that it always has."""
-
-    def __init__(self, own: Any) -> None:
-        self.own = own
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self.own.create_module(spec)
+class _Loader(SourceFileLoader):
+    """Executes a module among stand-ins."""
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__loader__ = self.own
-        if module.__spec__ is not None:
-            module.__spec__.loader = self.own
         stand_ins = [StandIn(name) for name in LATE if name not in sys.modules]
         sys.modules.update({one.__name__: one for one in stand_ins})
         try:
-            self.own.exec_module(module)
+            super().exec_module(module)
         finally:
             for one in stand_ins:
                 one.leave()

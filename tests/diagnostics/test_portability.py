@@ -144,9 +144,12 @@ EVERY_CELL = [
 ]
 
 
-def test_the_page_has_every_cell() -> None:
+def test_the_page_has_every_cell_and_the_words_of_its_generator() -> None:
     import portability_table
 
+    page = PAGE.read_text(encoding="utf-8")
+    assert page.startswith(portability_table.HEAD)
+    assert page.endswith(portability_table.TAIL + "\n")
     for architecture in portability_table.ARCHITECTURES:
         for method in portability_table.METHODS:
             assert len(row_of(architecture, method)) == 1 + len(portability_table.COLUMNS)
