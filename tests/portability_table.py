@@ -69,6 +69,17 @@ TAIL = """
   a model that has one answers otherwise there.
 * **OpenVINO may compute in bfloat16 or float16** where the processor has them: the check sets
   `INFERENCE_PRECISION_HINT` to `f32`.
+* **onnxruntime-web 1.30 on WebGPU, ConvTranspose**: groups that give one channel of an even number of channels give wrong numbers,
+  without an error. Saved files give two channels or more by group where they put phases of an image together
+  ([interleave.py](../engine/autodiff/ops/interleave.py)); a model may still have such a layer, or a grouped convolution's gradient.
+* **onnxruntime-web 1.30 on WebGPU, Conv**: a kernel as large as its image, with pads at the ends alone, gives wrong numbers, without an
+  error, as in the gradient of the last stride of a net for tiny images (the ResNet above: its saliency is off by 0.6).
+  **`executionProviders: [{ name: "webgpu", preferredLayout: "NCHW" }]` computes both rightly**: use it with saved files.
+
+WebGPU was seen on a software adapter alone (SwiftShader in headless Chromium 156, so no times): saliency of MobileNetV2, ViT, the detector,
+the LSTM and the int8 CNN above is within 2e-6 in the default layout; that of the ResNet is with `preferredLayout: "NCHW"`. Most nodes run
+on WebGPU; `Or`, `Scan`, `QuantizeLinear`, `NonMaxSuppression` and some nodes of int64 go through the CPU, and so do the copies of the masks of
+large images (`Slice` of bool).
 
 [page.md](page.md) is about pages that run such files in a browser.
 

@@ -6,13 +6,13 @@ import itertools
 import math
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from ...graph.builder import GraphBuilder
 from ..registry import Node
 from ..signs import never_negative
 from .blocked import blocked_channels, each_plane, finite, step
+from .interleave import next_to_each_other
 from .window import Window, remainder, spatial_shape, window_of
 
 __all__ = ["by_taps", "by_taps_pays"]
@@ -140,10 +140,9 @@ def _interleaved(g: GraphBuilder, sums: dict[_Pair, ir.Value], window: Window, x
         return sums[0, 0]
     stacked = g.Concat(*(g.Unsqueeze(sums[phase], [2]) for phase in _places(window.strides)), axis=2)
     cells = g.Reshape(stacked, [-1, count * channels, *(spatial_shape(sums[0, 0]) or ())])
-    units = np.tile(np.eye(count).reshape(count, 1, *strides), (channels, 1, 1, 1))
     begin = [b if s > 1 else 0 for b, s in zip(window.begin, strides, strict=True)]
     ends = [end if s > 1 else 0 for end, s in zip(_ends(window, _cells(window, dy), x), strides, strict=True)]
-    return g.ConvTranspose(
-        cells, g.constant(units, x.dtype), group=channels, strides=strides,
+    return next_to_each_other(
+        g, cells, channels, strides,
         pads=[*begin, *(max(0, end) for end in ends)], output_padding=[max(0, -end) for end in ends],
     )  # fmt: skip
