@@ -52,7 +52,7 @@ class Load:
 @contextmanager
 def served(method: str, batch: int) -> Iterator[tuple[int, str]]:
     """The process of a service on one thread, and where it is."""
-    options = ["--method", method, "--threads", "1", "--port", "0", "--batch", str(batch), "--queue", "1000"]
+    options = ["--method", method, "--threads", "1", "--port", "0", "--batch-size", str(batch), "--queue", "1000"]
     command = [sys.executable, "-c", CODE, "serve", str(DIGITS), *options]
     process = subprocess.Popen(command, stdout=-1, stderr=subprocess.DEVNULL, text=True)
     try:

@@ -16,7 +16,7 @@ from ..graph.shapes import static_shape
 from ..graph.traversal import inputs_of, subgraphs
 from ..passes.fix_shapes import fix_shapes
 
-__all__ = ["bytes_held", "bytes_per_row", "parse_memory", "rows_in_cache", "weights_in_place"]
+__all__ = ["DEFAULT", "bytes_held", "bytes_per_row", "parse_memory", "rows_in_cache", "weights_in_place"]
 
 # What onnxruntime takes beside the values: convolutions unfold their input or pad its channels, the arena rounds up.
 # Measured were 1.1 (ViT-B/16), 1.3 (ResNet-50), 1.7 (MobileNetV2) and 2.1 (VGG-16) times the values alive at one time.
@@ -36,6 +36,7 @@ _PACKED = frozenset(
     }
 )  # fmt: skip
 _VIEWS = RESHAPING | {"Identity"}  # their results take no memory
+DEFAULT = 2**30  # bytes of a budget that nobody asked for
 _UNITS = {"KB": 2**10, "MB": 2**20, "GB": 2**30, "B": 1}
 
 

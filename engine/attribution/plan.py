@@ -31,7 +31,7 @@ from ..passes.fix_shapes import fix_shapes
 from .axes import score_axes, with_settled_sizes
 from .features import Features, Inputs
 from .heads import logits
-from .memory import bytes_held, bytes_per_row, weights_in_place
+from .memory import DEFAULT, bytes_held, bytes_per_row, weights_in_place
 from .score import flat_scores, row_scores
 from .score_axes import ScoreAxes
 from .scores import Class, Score
@@ -106,6 +106,15 @@ class ExplanationGraph:
     def row_axis(self, name: str) -> int | None:
         """The axis of a total that counts rows."""
         return 0 if self.layer_sized else about_total(self.explained, name).batch
+
+    def beyond(self, memory: int) -> str | None:
+        """What to say of a budget that was asked for, in bytes, where a run of a single row may take more."""
+        if memory == DEFAULT or (needed := self.held_bytes + self.row_bytes) <= memory:
+            return None
+        return (
+            f"memory: a run of a single row may take {needed / 2**20:,.3g} MB beside the weights, more than the "
+            f"{memory / 2**20:,.3g} MB allowed; rows are run one at a time"
+        )
 
     def rows_within(self, memory: int) -> int:
         """Rows per run in so many bytes; 1 if an explained input has no batch axis."""

@@ -38,7 +38,7 @@ def run_on_data(
     labels: LabelsFile = None,
     preprocess: Preset = None,
     reduce: Reduce = None,
-    batch: Annotated[int, Option(metavar="N", help="Samples that are explained together.", min=1)] = 16,
+    batch: Annotated[int, Option("--batch-size", "--batch", metavar="N", help="Samples at one time.", min=1)] = 16,
     piece: Annotated[int, Option(metavar="N", help="Samples in one file of results.", min=1)] = 256,
     workers: Annotated[
         int | None,

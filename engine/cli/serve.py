@@ -33,7 +33,13 @@ class Bounds:
     """What the service takes at most."""
 
     batch: Annotated[
-        int, Option(help="Rows of several requests that are run together at most; 1 for no batching.", min=1)
+        int,
+        Option(
+            "--batch-size",
+            "--batch",
+            help="Rows of several requests that are run together at most; 1 for no batching.",
+            min=1,
+        ),
     ] = 32
     delay: Annotated[
         float, Option(metavar="MS", help="Milliseconds that a request waits for others to share its run.", min=0)

@@ -235,6 +235,8 @@ class ExplanationRuns:
                 builder=self.backend.reverse_pass(self.model), scores=scores, rules=self.rules, features=self.features,
             )  # fmt: skip
             about = described(plan, self.method, self.score, self.note, self.rules)
+        if warning := plan.beyond(self.memory):
+            warn_caller(warning)
         settings = SessionSettings(self.providers, self.threads, self.optimization)
         session = self.backend.open(plan.model, settings, plan.in_place)
         return OpenPlan(plan, session, Finish(self.method, plan), about)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from inspect import signature
 from itertools import pairwise
 
 import onnxray
 import pytest
 from by_hand import model, normal
-from onnxray.attribution.memory import CACHE, WORKING, bytes_per_row, rows_in_cache
+from onnxray.attribution.memory import CACHE, DEFAULT, WORKING, bytes_per_row, parse_memory, rows_in_cache
 
 ROW = 4 * 100  # bytes
 CHAIN = """net (float[N, 100] x) => (float[N, 100] y) {
@@ -83,3 +84,18 @@ def test_runs_take_no_more_than_is_planned(name: str, rows: int) -> None:
         [sys.executable, "-c", ONE_RUN, name, str(rows), *sys.path], capture_output=True, text=True, check=True
     )
     assert 0.1 < float(found.stdout.split()[-1]) < 1
+
+
+def test_a_budget_that_a_single_row_exceeds_is_told_where_it_was_asked_for(recwarn: pytest.WarningsRecorder) -> None:
+    for memory in ("1GB", "1MB"):
+        onnxray.explain(model(SQUARE), normal(1, 100), target=1, memory=memory)
+    assert not recwarn.list
+    with pytest.warns(
+        UserWarning, match=r"^memory: a run of a single row may take [\d.]+ MB beside the weights, more "
+    ):
+        onnxray.explain(model(SQUARE), normal(1, 100), target=1, memory="1KB")
+
+
+def test_the_default_is_the_budget_that_nobody_asked_for() -> None:
+    named = (onnxray.Explainer, onnxray.compare, onnxray.evaluate, onnxray.run)
+    assert {parse_memory(signature(one).parameters["memory"].default) for one in named} == {DEFAULT}

@@ -16,6 +16,7 @@ from onnxray.attribution.inputs import prepare
 from onnxray.autodiff.backward import backward
 from onnxray.backends import BACKENDS, BUILDERS, Backend, Onnxruntime, OnnxruntimeTraining, backend_named
 from onnxray.errors import InputError
+from onnxray.runtime import SessionSettings
 
 ENGINE = Path(onnxray.__file__).parent
 RAW = ("ort-training", "training")
@@ -84,7 +85,7 @@ def test_onnxruntime_takes_models_and_inputs_as_they_are() -> None:
     assert backend.inputs(given) is given
     assert (backend.fixes_sizes, backend.in_process) == (False, True)
     assert backend.providers("cpu") == ["CPUExecutionProvider"]
-    found = backend.open(source, ["CPUExecutionProvider"], 1).run({"x": DENSE.x()})
+    found = backend.open(source, SessionSettings("cpu", 1)).run({"x": DENSE.x()})
     np.testing.assert_allclose(found["y"], DENSE.scores(DENSE.x()), rtol=1e-4)
 
 

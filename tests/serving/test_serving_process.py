@@ -32,7 +32,7 @@ EXPLAIN, PREDICT = "/v1/models/digits:explain", "/v1/models/digits:predict"
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_under_load_answers_what_was_accepted(tmp_path: Path, number: int, code: int) -> None:
     """32 requests are in work, each of many runs; afterwards nothing is taken any more."""
-    options = ["-m", "occlusion", "--option", "window=4", "--option", "stride=1", "--threads", "1", "--batch", "4"]
+    options = ["-m", "occlusion", "--option", "window=4", "--option", "stride=1", "--threads", "1", "--batch-size", "4"]
     many, limits = ThreadPoolExecutor(32), httpx.Limits(max_connections=64, max_keepalive_connections=64)
     with (
         started(tmp_path, *options, "--body", "1MB") as service,
