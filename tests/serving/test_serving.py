@@ -48,7 +48,7 @@ def test_the_maps_are_the_same_bits_as_the_librarys(model: ServedModel) -> None:
     assert (two.json()["id"], output["shape"], output["datatype"]) == ("7", [5, 7, 7], "FP32")
     assert np.array_equal(np.array(output["data"], np.float32).reshape(5, 7, 7), cams.values)
     assert np.array_equal(maps(four), cams.values)
-    session = onnxray.runtime.open_model(onnxray.load(DIGITS))
+    session = onnxray.runtime.open_model(onnxray.load(DIGITS), onnxray.runtime.SessionSettings(threads=1))
     assert np.array_equal(np.array(three.json()["predictions"], np.float32), session.run({"image": X})["logits"])
 
 
