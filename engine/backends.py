@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import ClassVar, Protocol
 
 from .autodiff.backward import Builder, backward
+from .blocked_session import open_in_blocks
 from .data.batch import Prepared
 from .errors import InputError
 from .graph.builder import Lowering
@@ -88,7 +89,7 @@ class Onnxruntime:
         return self.builder_for(model)
 
     def open(self, model: Model, settings: SessionSettings, in_place: Collection[str] = ()) -> OpenSession:
-        return open_model(model, settings, in_place)
+        return open_in_blocks(model, settings, in_place) or open_model(model, settings, in_place)
 
 
 @dataclass(frozen=True)

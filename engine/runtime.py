@@ -128,14 +128,13 @@ def open_session(
     threads: int | None = None,
     folder: os.PathLike[str] | None = None,
     weights: Mapping[str, np.ndarray] | None = None,
-    profile: str | None = None,
     optimization: str = "all",
+    options: Mapping[str, Any] | None = None,
 ) -> Session:
     """Loads a model; ``providers`` are names such as "cpu", "cuda" or "openvino", in order of preference.
 
-    ``folder`` is where external data lies, ``weights`` those of it that are in memory, where they stay; ``profile`` is
-    the beginning of the name of a file to which onnxruntime writes what each node took, and where it ran;
-    ``optimization`` one of OPTIMIZATIONS.
+    ``folder`` is where external data lies, ``weights`` those of it that are in memory, where they stay;
+    ``optimization`` one of OPTIMIZATIONS; ``options`` attributes of onnxruntime's SessionOptions, by name.
 
     Raises RuntimeUnavailable where no onnxruntime is installed, or where a provider that was asked for is not there or
     does not come up: onnxruntime itself would fall back to the CPU in silence.
@@ -144,30 +143,30 @@ def open_session(
     wanted = resolve_providers(providers)
     if threads is not None and threads < 1:
         raise InputError(f"threads={threads}: give a number from 1 up, or None for all cores")
-    options = ort.SessionOptions()
-    options.log_severity_level = 4  # fatal: an error is raised, and need not be logged, too
-    options.intra_op_num_threads = threads or 0
+    chosen = ort.SessionOptions()
+    chosen.log_severity_level = 4  # fatal: an error is raised, and need not be logged, too
+    chosen.intra_op_num_threads = threads or 0
     level = OPTIMIZATIONS[choose(optimization, OPTIMIZATIONS, "optimization")]
-    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
-    options.enable_mem_pattern = False  # from its second run on, a session would hold its working memory twice
-    if profile is not None:
-        options.enable_profiling, options.profile_file_prefix = True, profile
+    chosen.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
+    chosen.enable_mem_pattern = False  # from its second run on, a session would hold its working memory twice
+    for name, value in (options or {}).items():
+        setattr(chosen, name, value)
     if folder is not None:
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.fspath(folder))
+        chosen.add_session_config_entry("session.model_external_initializers_file_folder_path", os.fspath(folder))
     if weights:
         values = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]  # no copy on the CPU
-        options.add_external_initializers(list(weights), values)  # add_initializer would undo what the optimiser moved
+        chosen.add_external_initializers(list(weights), values)  # add_initializer would undo what the optimiser moved
     if any("CUDA" in str(one) for one in wanted):
         _find_cuda(ort)
     if wanted != [CPU]:
-        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        chosen.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if plugged := has_plugin(ort, wanted):
-        add_providers(ort, options, wanted, threads)
+        add_providers(ort, chosen, wanted, threads)
     source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
     try:
         # the fallback to the CPU prints to stdout, and is no help where the CPU itself refused
-        given = {} if plugged else {"providers": wanted}  # which would undo what the options have
-        native = ort.InferenceSession(source, options, enable_fallback=wanted != [CPU], **given)
+        given = {} if plugged else {"providers": wanted}  # which would undo what was chosen
+        native = ort.InferenceSession(source, chosen, enable_fallback=wanted != [CPU], **given)
     except Exception as error:
         raise load_failure(error) from error
     _check_came_up(wanted, native.get_providers())

@@ -17,6 +17,7 @@ from ..autodiff.overlays import EXACT
 from ..autodiff.registry import Overlay
 from ..autodiff.scaled_gelu import scale_in_products
 from ..errors import InputError
+from ..graph.blocked_layout import divides_in_blocks
 from ..graph.builder import GraphBuilder, Lowering
 from ..graph.model import Model
 from ..graph.traversal import ancestors
@@ -224,7 +225,7 @@ def _refuse_nested(values: Sequence[ir.Value]) -> None:
 def _finish(g: GraphBuilder, program: Model, shadow: Float32Shadow) -> None:
     shadow.reuse_quantized(g)
     _tidy(program)
-    if clip_in_blocks(g):
+    if not divides_in_blocks(program.program) and clip_in_blocks(g):  # else each Clip stays in blocks by itself
         _tidy(program)
 
 

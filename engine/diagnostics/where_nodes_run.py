@@ -26,7 +26,8 @@ def placement(
     nodes, too. Raises RuntimeUnavailable for a provider that is not there.
     """
     with tempfile.TemporaryDirectory() as folder:
-        session = open_session(model, providers, profile=str(Path(folder) / "run"))
+        profile = {"enable_profiling": True, "profile_file_prefix": str(Path(folder) / "run")}
+        session = open_session(model, providers, options=profile)
         session.run(feeds)
         events = json.loads(Path(session.native.end_profiling()).read_text())
     if (told := session.placement) is not None:

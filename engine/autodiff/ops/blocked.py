@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from ...graph.blocked_layout import filled_blocks
 from ...graph.builder import GraphBuilder
 from ..signs import STEEP, never_negative
 
@@ -15,7 +16,6 @@ __all__ = [
     "blocked_channels", "each_plane", "expanded_in_blocks", "finite", "in_blocks", "step", "within", "within_pays",
 ]  # fmt: skip
 
-_BLOCK = 16  # channels of the widest block; others have 8
 _STEEP = 2.0**126  # times any float32 that is not denormal it is at least 1
 _TINY = 2.0**-56  # lost beside 1, and not denormal when squared: MLAS then takes 30 times as long
 _HUGE = 2.0**126  # twice as much is still finite
@@ -32,11 +32,7 @@ def in_blocks(g: GraphBuilder, image: ir.Value) -> ir.Value:
 
 def blocked_channels(g: GraphBuilder, image: ir.Value) -> int | None:
     """The channels of a float32 image that fill blocks, on the CPU; else None."""
-    shape = list(image.shape or ())
-    channels = shape[1] if len(shape) == 4 else None
-    if g.lowering != "cpu" or image.dtype != ir.DataType.FLOAT or not isinstance(channels, int):
-        return None
-    return None if channels % _BLOCK else channels
+    return filled_blocks(image) if g.lowering == "cpu" else None
 
 
 def each_plane(
