@@ -166,9 +166,9 @@ def _checked(value: ir.Value, given: Any) -> np.ndarray:
     _check_shape(value, array)
     with np.errstate(over="ignore"):
         array = array.astype(wanted, copy=False)
-    wrong = ~np.isfinite(array) if is_float(value) else np.zeros(0, bool)
-    if wrong.any() and not (takes_missing(value) and not np.isinf(array).any()):
-        raise InputError(f"input {value.name!r} holds NaN or infinity, at index {np.argwhere(wrong)[0].tolist()}")
+    if is_float(value) and not np.isfinite(array).all() and not (takes_missing(value) and not np.isinf(array).any()):
+        first = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise InputError(f"input {value.name!r} holds NaN or infinity, at index {first}")
     return array
 
 

@@ -119,8 +119,8 @@ def _collect(
     places: np.ndarray,
     results: Mapping[str, np.ndarray],
 ) -> None:
-    keep = len(rows)
-    sums.scores[rows, places] = np.resize(results[plan.score], keep)  # turn by turn where turns share them
+    keep, scores = len(rows), results[plan.score]
+    sums.scores[rows, places] = scores if len(scores) == keep else np.resize(scores, keep)  # turns may share them
     if places[0] == 0:  # the input itself settles the target; other points keep it
         sums.settled[rows] = results[plan.settled][:keep]
     if sums.delta is not None:
@@ -132,7 +132,7 @@ def _collect(
                 sums.values[name] = parts[:keep]
                 continue
             values = sums.values.setdefault(name, np.empty((batch.examples, *parts.shape[1:]), parts.dtype))
-            values[rows] = parts[:keep]
+            values[rows[0] : rows[0] + keep] = parts[:keep]
             continue
         total = sums.values.setdefault(name, np.zeros((batch.examples, *parts.shape[1:])))
         _add(total, rows, parts[:keep])
