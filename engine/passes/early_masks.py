@@ -3,8 +3,8 @@
 OpenVINO 2026.4 makes one kernel of a gate's comparisons and its product. It then keeps every activation in float32 for
 the reverse pass, and much of the time goes into memory. Two things make it compare early:
 
-* the gate reads its mask through two Slices that turn the batch round and back, copies of bytes that OpenVINO neither
-  leaves out nor makes one kernel of with others. Nothing else reads the second, so that the gate can work in place;
+* the gate reads its mask And whether an element of the mask, a Slice, is equal to itself: one kernel of the comparisons
+  and the gate would have to wait for its own end;
 * the first output is chosen by an element of the masks: OpenVINO computes what that needs first, layer by layer.
 
 Neither changes a result. Nodes stand right behind what they read: onnxruntime goes from the outputs to the inputs and
@@ -14,7 +14,6 @@ follows what stands last first, and then makes a mask where the reverse pass rea
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator, Mapping, Set
 
 import onnx_ir as ir
@@ -25,8 +24,7 @@ from ..graph.traversal import ancestors
 
 __all__ = ["mask_early"]
 
-_LARGE = 50_000  # elements of an example; fewer are still in the cache when the reverse pass comes
-_TURNED = ([-1], [-sys.maxsize], [0], [-1])  # a Slice of all examples, the last one first
+_LARGE = 80_000  # elements of an example; fewer are still in the cache when the reverse pass comes
 _COMPARES = frozenset({"And", "Clip", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not"})
 
 
@@ -44,8 +42,9 @@ def mask_early(program: ir.Model, large: int = _LARGE) -> None:
     g, parts = GraphBuilder(graph, prefix="early"), dict[ir.Value, ir.Value]()
     for node, y in sorted(gates.items(), key=lambda gate: order[gate[1]]):
         mask = node.inputs[0]
-        parts[g.Slice(mask, [0] * 4, [1] * 4)] = y
-        node.replace_input_with(0, g.Slice(g.Slice(mask, *_TURNED), *_TURNED))
+        part = g.Slice(mask, [0] * 4, [1] * 4)
+        parts[part] = y
+        node.replace_input_with(0, g.shaped_like(g.And(mask, g.Equal(part, part)), mask))
     _read_first(g, list(parts), scores)
     _move(graph, gates | {node: y for part, y in parts.items() if (node := part.producer()) is not None})
 

@@ -53,10 +53,10 @@ def results(model: onnx.ModelProto, batch: int, level: str = "ORT_ENABLE_ALL") -
 
 
 def chosen(model: onnx.ModelProto) -> int:
-    """The gates that read a mask turned round twice."""
+    """The gates that read a mask And a condition that holds."""
     nodes = {node.output[0]: node for node in model.graph.node}
     casts = [node for node in nodes.values() if node.op_type == "Cast" and node.input[0] in nodes]
-    return sum(nodes[node.input[0]].name.startswith("early/Slice") for node in casts)
+    return sum(nodes[node.input[0]].name.startswith("early/And") for node in casts)
 
 
 @pytest.mark.parametrize("batch", [1, 2])
@@ -78,7 +78,8 @@ def test_masks_stand_behind_their_activations_and_the_choice_behind_the_scores()
     first = next(k for k, name in enumerate(names) if name.startswith("explain/"))
     behind = [name for name in names[first:] if name.startswith("early/")]
     assert not behind
-    assert sum(name.startswith("early/Slice") for name in names[:first]) == 3 * 3 + 1
+    assert sum(name.startswith("early/Slice") for name in names[:first]) == 3 + 1
+    assert sum(name.startswith("early/And") for name in names[:first]) == 3
     assert names[first - 1].startswith("early/Where")
 
 
@@ -100,7 +101,7 @@ def test_what_stays(text: str, method: str, large: int) -> None:
 
 
 def test_saved_explainers_of_large_images_have_them() -> None:
-    assert chosen(saved(NET.replace("8, 8", "120, 120"))) == 3
+    assert chosen(saved(NET.replace("8, 8", "150, 150"))) == 3
 
 
 def test_openvino_keeps_bytes_of_the_forward_pass(tmp_path: Path) -> None:
