@@ -44,7 +44,7 @@ def mask_early(program: ir.Model, large: int = _LARGE) -> None:
         mask = node.inputs[0]
         part = g.Slice(mask, [0] * 4, [1] * 4)
         parts[part] = y
-        node.replace_input_with(0, g.shaped_like(g.And(mask, g.Equal(part, part)), mask))
+        node.replace_input_with(0, g.And(mask, g.Equal(part, part)))
     _read_first(g, list(parts), scores)
     _move(graph, gates | {node: y for part, y in parts.items() if (node := part.producer()) is not None})
 

@@ -35,7 +35,7 @@ def stay_in_blocks(program: ir.Model, block: int) -> bool:
     graph, blocks = program.graph, _Blocks(program.graph, block)
     for node in graph:
         blocks.look_at(node)
-    entries = [node for node in graph if _is(node, "ReorderInput") and node.inputs[0] in blocks.sizes]
+    entries = [node for node in graph if _is_border(node, "ReorderInput") and node.inputs[0] in blocks.sizes]
     for node in entries:
         node.outputs[0].replace_all_uses_with(blocks.of(node.inputs[0]))  # type: ignore[arg-type]
     blocks.leave()
@@ -77,9 +77,8 @@ class _Blocks:
     def look_at(self, node: ir.Node) -> None:
         """Notes what leaves the blocks, and what is computed of such values, constants of their size and scalars."""
         y = node.outputs[0]
-        if _is(node, "ReorderOutput"):
-            if (size := self._size(y)) and not node.attributes.get_int("channels_last", 0):
-                self.sizes[y], self.made[y] = size, node.inputs[0]  # type: ignore[assignment]
+        if _is_border(node, "ReorderOutput") and (size := self._size(y)):
+            self.sizes[y], self.made[y] = size, node.inputs[0]  # type: ignore[assignment]
         elif numbers := _numbers(node):
             sizes = {self.sizes[x] for x in numbers if x in self.sizes}
             if len(sizes) == 1 and all(self._fits(x, *sizes) for x in numbers):
@@ -101,9 +100,8 @@ class _Blocks:
     def leave(self) -> None:
         """Takes values out of their blocks for other readers, so that nothing is computed twice for them."""
         for value, blocked in list(self.made.items()):
-            node = value.producer()
             others = [(user, place) for user, place in value.uses() if user.outputs[0] not in self.made]
-            if node is not None and not _is(node, "ReorderOutput") and others and not value.is_graph_output():
+            if others and _is_computed_float(value) and not value.is_graph_output():
                 channels = ir.AttrInt64("channels", int(self.sizes[value][0]))
                 out = ir.Node(DOMAIN, "ReorderOutput", [blocked], [channels], name=f"{value.name}/out")
                 for user, place in others:
@@ -145,8 +143,15 @@ class _Blocks:
         return tuple(dims) if known else None  # type: ignore[arg-type]
 
 
-def _is(node: ir.Node, op: str) -> bool:
-    return node.domain == DOMAIN and node.op_type == op
+def _is_border(node: ir.Node, op: str) -> bool:
+    """Whether it leads into the blocks or out of them, where channels are the second axis outside."""
+    return node.domain == DOMAIN and node.op_type == op and not node.attributes.get_int("channels_last", 0)
+
+
+def _is_computed_float(value: ir.Value) -> bool:
+    """Whether it may leave the blocks by a node of its own, which takes float32 alone, and has not left them so."""
+    node = value.producer()
+    return node is not None and not _is_border(node, "ReorderOutput") and value.dtype == ir.DataType.FLOAT
 
 
 def _numbers(node: ir.Node) -> Sequence[ir.Value]:

@@ -48,7 +48,7 @@ def graph(nodes: str, outputs: str = "", size: str = "[2, 32, 3, 4]") -> onnx.Mo
     """Two images n and m that leave the blocks, nodes that compute z, and z back in blocks and out of them as y."""
     text = f"""<ir_version: 8, opset_import: ["": 17, "com.microsoft.nchwc": 1]>
     net (float{size} x, float{size} v) => (float{size} y{outputs})
-    <float{size} n, float{size} m, float{size} z> {{
+    <float{size} n, float{size} m, float{size} z, float{size} e> {{
         bx = com.microsoft.nchwc.ReorderInput(x) n = com.microsoft.nchwc.ReorderOutput <channels=32> (bx)
         bv = com.microsoft.nchwc.ReorderInput(v) m = com.microsoft.nchwc.ReorderOutput <channels=32> (bv)
         {nodes}
@@ -97,6 +97,19 @@ def test_images_of_unknown_or_unfilled_size_stay_outside() -> None:
     assert moved(graph("z = Div(n, m)", size="[b, 32, h, w]"))[0]
 
 
+def test_channels_on_the_last_axis_are_another_layout() -> None:
+    """A graph may read the axes of an image that leaves the blocks as others when it enters them."""
+    proto = graph("z = Div(n, m)", size="[2, 32, 3, 4]")
+    entry = next(node for node in proto.graph.node if node.output[0] == "bz")
+    entry.attribute.append(onnx.helper.make_attribute("channels_last", 1))
+    assert not moved(proto)[0]
+    leaving = graph("z = Div(n, m)")
+    for node in leaving.graph.node[:4]:
+        if node.op_type == "ReorderOutput":
+            node.attribute.append(onnx.helper.make_attribute("channels_last", 1))
+    assert not moved(leaving)[0]
+
+
 def test_what_others_read_leaves_the_blocks_once() -> None:
     proto = graph(
         "d = Div(n, m) e = Abs(d) z = Neg(e) t = Transpose(e) u = Softmax(e)", ", float[4,3,32,2] t, float[2,32,3,4] u"
@@ -104,6 +117,16 @@ def test_what_others_read_leaves_the_blocks_once() -> None:
     found, after, ops = moved(proto)
     assert found
     assert (ops["Div"], ops["Abs"], ops["ReorderOutput"]) == (1, 1, 2)
+    for one, other in zip(run(after), run(proto), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_choice_that_others_read_is_made_twice() -> None:
+    """Only float32 may leave the blocks by a node of its own."""
+    proto = graph("p = Greater(n, m) z = Where(p, n, m) t = Not(p) u = Transpose(t)", ", bool[4, 3, 32, 2] u")
+    found, after, ops = moved(proto)
+    assert found
+    assert ops["Greater"] == 2
     for one, other in zip(run(after), run(proto), strict=True):
         np.testing.assert_array_equal(one, other)
 
