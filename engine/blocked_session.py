@@ -31,44 +31,45 @@ _CHANNELS, _WIDTH = 32, 2  # of the image that tells how wide blocks are: severa
 
 
 def open_in_blocks(model: Model, settings: SessionSettings, in_place: Collection[str] = ()) -> Session | None:
-    """A session as from ``open_model``; None where there is nothing to move, or where it cannot be opened that way."""
+    """A session as from ``open_model``; None where nothing is to be moved, or where it cannot be opened that way."""
     alone = settings.optimization == "all" and provider_names(settings.providers) == [CPU]
     block = block_of_this_processor() if alone and divides_in_blocks(model.program) else None
     if block is None:
         return None
     try:
         with TemporaryDirectory(prefix="onnxray-") as folder:
-            optimised = _optimised(model, settings, in_place, Path(folder, "optimised.onnx"))
-        if not stay_in_blocks(optimised, block):
-            return None
-        late_order(optimised.graph)
-        return _opened(optimised, settings, {name: array_of(model.graph.initializers[name]) for name in in_place})
+            session, optimised = _optimised(model, settings, in_place, Path(folder, "optimised.onnx"))
+        if stay_in_blocks(optimised, block):
+            late_order(optimised.graph)
+            session = _opened(optimised, settings)
+        release()
+        return replace(session, fed={name: array_of(model.graph.initializers[name]) for name in in_place})
     except (OnnxrayError, OSError):  # a full disk, or what ``open_model`` will say of the model
         return None
 
 
-def _optimised(model: Model, settings: SessionSettings, in_place: Collection[str], file: Path) -> ir.Model:
-    """The graph as onnxruntime optimises it for this processor, with its weights."""
+def _optimised(
+    model: Model, settings: SessionSettings, in_place: Collection[str], file: Path
+) -> tuple[Session, ir.Model]:
+    """A session, and the graph as onnxruntime optimised it for this processor, with its weights."""
     proto, arrays = detached(model.program, in_place)
     written = {"optimized_model_filepath": os.fspath(file)}
-    open_session(proto, settings.providers, settings.threads, model.folder, arrays, options=written)
+    session = open_session(proto, settings.providers, settings.threads, model.folder, arrays, options=written)
     optimised = ir.load(file)
     for value in optimised.graph.initializers.values():  # in memory, where they stay
         if value.const_value is not None and value.const_value.nbytes > LARGE:
             value.const_value = ir.Tensor(value.const_value.numpy(), name=value.name)
-    return optimised
+    return session, optimised
 
 
-def _opened(optimised: ir.Model, settings: SessionSettings, fed: dict[str, np.ndarray]) -> Session:
+def _opened(optimised: ir.Model, settings: SessionSettings) -> Session:
     import onnxruntime
 
     in_order = {"execution_order": onnxruntime.ExecutionOrder.PRIORITY_BASED}  # that of the nodes in the graph
     proto, arrays = detached(optimised)
-    session = open_session(
+    return open_session(
         proto, settings.providers, settings.threads, weights=arrays, optimization="off", options=in_order
     )
-    release()
-    return replace(session, fed=fed)
 
 
 @cache

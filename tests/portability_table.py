@@ -117,8 +117,8 @@ Saliency of 224x224 pictures against the runtime's own forward pass, float32, ra
 | ViT-B/16 | 256.5 ms | 519.9 ms | 2.0 | 2.2, and wrong | 2.0 |
 | MobileNetV2 | 6.1 ms | 15.6 ms | 2.5 | 3.5 | 4.4 (7.5 before) |
 
-The goal is 2.6. MobileNetV2 is at 2.53 to 2.58 in three measurements, and at 2.52 to 2.60 on two threads (idle, five medians;
-ResNet-50 2.29, ViT-B/16 2.01). Its time goes into memory: without the gates of its 35 Clips, each of which reads two arrays and
+The goal is 2.6. MobileNetV2 is at 2.53 to 2.58 in three measurements, and at 2.52 to 2.60 on two threads (idle, seven medians;
+ResNet-50 2.29 to 2.33, ViT-B/16 2.06). Its time goes into memory: without the gates of its 35 Clips, each of which reads two arrays and
 writes one, it would be 2.1. Two forms took it there from 2.9; results are the same to the last bit, and onnxruntime takes 2 to 5 %
 less (as long on ResNet-50):
 

@@ -122,15 +122,17 @@ class _Blocks:
         return y
 
     def _in_blocks(self, value: ir.Value | None, size: _Size) -> ir.Value | None:
-        if value is None or value in self.made or not _is_constant(value, size):
-            return value if value is None else self.made.get(value, value)
-        array: np.ndarray = constant_of(value)  # type: ignore[assignment]
+        if value is not None and value not in self.made and _is_constant(value, size):
+            self.made[value] = self._cut(value)
+        return None if value is None else self.made.get(value, value)
+
+    def _cut(self, constant: ir.Value) -> ir.Value:
+        array: np.ndarray = constant_of(constant)  # type: ignore[assignment]
         n, c, h, w = array.shape
         cut = array.reshape(n, c // self.block, self.block, h, w).transpose(0, 1, 3, 4, 2)
-        held = ir.tensor(np.ascontiguousarray(cut).reshape(array.shape), name=f"{value.name}/blocked")
+        held = ir.tensor(np.ascontiguousarray(cut).reshape(array.shape), name=f"{constant.name}/blocked")
         blocked = ir.Value(name=held.name, const_value=held)
         self.graph.register_initializer(blocked)
-        self.made[value] = blocked
         return blocked
 
     def _fits(self, value: ir.Value, size: _Size) -> bool:

@@ -80,6 +80,23 @@ def test_explainers_open_such_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     assert moved
 
 
+@needs_blocks
+def test_where_nothing_moves_the_session_that_there_is_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    real = blocked_session.open_session
+    monkeypatch.setattr(
+        blocked_session, "open_session", lambda *given, **how: opened.append(how) or real(*given, **how)
+    )
+    monkeypatch.setattr(blocked_session, "stay_in_blocks", lambda program, block: False)
+    program = explained()
+    session = open_in_blocks(program, ALONE, ["dense"])
+    assert session is not None
+    assert len(opened) == 1
+    once = open_model(program, ALONE, ["dense"]).run(feeds())
+    for name, found in session.run(feeds()).items():
+        np.testing.assert_array_equal(found, once[name])
+
+
 @pytest.mark.parametrize(
     ("method", "settings", "layers"),
     [
@@ -96,14 +113,10 @@ def test_what_is_opened_once(method: str, settings: SessionSettings, layers: int
 def test_quotients_by_a_constant_count_for_nothing() -> None:
     text = " ".join(f"c{k + 1} = Conv(d{k}, W) d{k + 1} = Div(c{k + 1}, six)" for k in range(2 * LAYERS))
     weights = {"W": normal(32, 32, 1, 1), "six": np.float32(6), "dense": normal(32 * 6, 4)}
-    shapes = (
-        f"net (float[N, 32, 2, 3] d0) => (float[N, 4] y) {{ {text} f = Flatten(d{2 * LAYERS}) y = Gemm(f, dense) }}"
-    )
-    program = onnxray.load(model(shapes, weights))
-    assert (
-        open_in_blocks(explanation_graph(program, method_named("saliency", None, {}), lowering="cpu").model, ALONE)
-        is None
-    )
+    net = f"net (float[N, 32, 2, 3] d0) => (float[N, 4] y) {{ {text} f = Flatten(d{2 * LAYERS}) y = Gemm(f, dense) }}"
+    saliency = method_named("saliency", None, {})
+    program = explanation_graph(onnxray.load(model(net, weights)), saliency, lowering="cpu").model
+    assert open_in_blocks(program, ALONE) is None
 
 
 def test_large_weights_are_not_written(monkeypatch: pytest.MonkeyPatch) -> None:

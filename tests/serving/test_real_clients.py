@@ -33,9 +33,8 @@ def test_real_clients_explain_and_infer(tmp_path: Path) -> None:
     found = json.loads(done.stdout.splitlines()[-1])
     kserve, triton = found["kserve"], found["triton"]
     maps = onnxray.Explainer(DIGITS, "saliency", threads=1)(X, target=3)
-    logits = onnxray.runtime.open_model(onnxray.load(DIGITS), onnxray.runtime.SessionSettings(threads=1)).run(
-        {"image": X}
-    )["logits"]
+    session = onnxray.runtime.open_model(onnxray.load(DIGITS), onnxray.runtime.SessionSettings(threads=1))
+    logits = session.run({"image": X})["logits"]
     assert (kserve["live"], kserve["ready"], kserve["both"], triton["state"]) == (True, True, [True] * 3, [True] * 3)
     assert np.array_equal(np.array(kserve["predicted"]["predictions"], np.float32), logits)
     cam = onnxray.explain(DIGITS, PICTURE, "grad-cam", target=6, threads=1)
