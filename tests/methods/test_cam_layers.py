@@ -203,6 +203,16 @@ def test_eigen_cam_of_channels_of_equal_length(size: int, channels: Sequence[flo
     assert distance(found, np.linalg.norm(channels) * np.sign(np.sum(channels)) * centred) < 1e-6
 
 
+@pytest.mark.parametrize("size", [2, 6])
+def test_eigen_cam_of_numbers_whose_squares_float32_does_not_hold(size: int) -> None:
+    """Such are the gradients of a saturated probability."""
+    channels, x = np.array([2.0, -1.0, 0.5, 3.0, -1.0]), normal(2, 1, size, size)
+    expected = onnxray.explain(plane(size, channels.tolist()), x, "eigen-cam", relu=False).values
+    for scale in (1e-25, 1e25):
+        found = onnxray.explain(plane(size, (channels * scale).tolist()), x, "eigen-cam", relu=False).values
+        assert distance(found / scale, expected) < 1e-6
+
+
 def test_eigen_cam_squares_the_smaller_gram_matrix(tmp_path: Path) -> None:
     """Of 5 channels at 2 x 2 places with an open batch that of the places, 4 x 4."""
     file = onnxray.Explainer(CONV.proto(size=(2, 2)), "eigen-cam").save(tmp_path / "e.onnx")
