@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -29,11 +29,13 @@ def find_files(named: Iterable[Path]) -> list[Path]:
     """
     found: list[Path] = []
     taken: set[Path] = set()
-    for path in named:
+    several = list(named)
+    for path in several:
         check_no_pipe(path)
-        listed = [path] if _is_file(path) else [file for file in _expanded(path) if file not in taken]
+        listed = [path] if _is_file(path) else _expanded(path, taken)
         found += listed
-        taken |= set(listed)
+        if len(several) > 1:  # the paths of a folder of millions take longer to hash than to list
+            taken |= set(listed)
     return found
 
 
@@ -68,12 +70,16 @@ def _is_file(path: Path) -> bool:
     return not path.is_dir() and (path.exists() or not glob.has_magic(os.fspath(path)))
 
 
-def _expanded(path: Path) -> list[Path]:
-    if path.is_dir():
-        return files_in(path)
-    fitting = sorted(Path(one) for one in glob.glob(os.fspath(path), recursive=True))  # noqa: PTH207  takes a whole pattern
+def _expanded(path: Path, taken: Collection[Path]) -> list[Path]:
+    """The files of a folder or a pattern without those that are taken."""
+    found = files_in(path) if path.is_dir() else _fitting(path)
+    return [file for file in found if file not in taken] if taken else found
+
+
+def _fitting(pattern: Path) -> list[Path]:
+    fitting = sorted(Path(one) for one in glob.glob(os.fspath(pattern), recursive=True))  # noqa: PTH207  takes a whole pattern
     if not fitting:
-        raise InputError(f"{path}: no file has a name of this pattern")
+        raise InputError(f"{pattern}: no file has a name of this pattern")
     return list(dict.fromkeys(file for one in fitting for file in (files_in(one) if one.is_dir() else [one])))
 
 
