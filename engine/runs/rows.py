@@ -17,7 +17,8 @@ from ..support.writing import replacing
 __all__ = ["SampleRow", "count_rows", "row_schema", "write_rows"]
 
 STATISTICS = ("least", "largest", "mean", "norm")
-GROUP = 2**21  # bytes of maps in a row group: what a reader of single rows decodes
+GROUP = 2**20  # bytes of maps in a row group: what a reader of single rows decodes
+PAGE = 2**17  # bytes of a page: buffers that stay in the cache
 MOST_ROWS, LEAST_ROWS = 256, 16  # of a row group
 REPEATED = ["target", "label", "error"]  # columns of few values: a dictionary of maps takes longer than zstd
 SOUGHT = ["id", "source", "digest", "target", "label", "error", "index", "score", "delta"]  # what rows are looked up by
@@ -58,7 +59,7 @@ def write_rows(path: Path, rows: Sequence[SampleRow]) -> None:
     with replacing(path) as temporary:
         parquet.write_table(
             table, temporary, compression="zstd", row_group_size=_group(rows), use_dictionary=REPEATED,
-            write_statistics=SOUGHT,
+            write_statistics=SOUGHT, data_page_size=PAGE,
         )  # fmt: skip
 
 
