@@ -13,14 +13,20 @@ from ..errors import InputError
 from ..methods import METHODS, Method
 from ..support.choice import choose
 
-__all__ = ["CHANNEL_AXES", "REDUCTIONS", "TOKENS", "channel_axis", "is_of_layer", "reduced", "reduction_in"]
+__all__ = ["CHANNEL_AXES", "REDUCTIONS", "TOKENS", "channel_axis", "is_of_layer", "length", "reduced", "reduction_in"]
 
 Array = NDArray[Any]
+
+
+def length(values: Array, axis: int | None = None) -> Array:
+    """The Euclidean norm, by default of all values; in float64, as float32 does not hold squares below 1e-45."""
+    return np.linalg.norm(np.asarray(values, np.float64), axis=axis)
+
 
 REDUCTIONS: Mapping[str, Callable[..., Any]] = {
     "abs-max": np.max,
     "abs-sum": np.sum,
-    "norm": np.linalg.norm,
+    "norm": length,
     "max": np.max,
     "sum": np.sum,
     "mean": np.mean,

@@ -19,6 +19,7 @@ from ..graph.model import Model, Source
 from ..loading.load import load
 from ..methods import METHODS, Method
 from ..support.caller import warn_caller
+from .reductions import length
 from .result import Attribution
 from .score_axes import ScoreAxes
 
@@ -37,7 +38,7 @@ ROLES = {
     "segment_ids": TYPES,
     "position_ids": PLACES,
 }
-COMBINE: Mapping[str, Callable[..., Any]] = {"norm": np.linalg.norm, "abs-max": np.max, "max": np.max}  # others: sum
+COMBINE: Mapping[str, Callable[..., Any]] = {"norm": length, "abs-max": np.max, "max": np.max}  # others: sum
 
 
 @dataclass(frozen=True, eq=False)

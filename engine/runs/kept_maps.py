@@ -22,10 +22,10 @@ def kept_maps(maps: NDArray[np.float32]) -> list[dict[str, Any]]:
     unit = np.maximum(np.abs(least), np.abs(largest))
     unit[unit == 0] = 1
     with np.errstate(invalid="ignore"):  # of a map with infinities there is an error instead
-        half = _halves(flat / unit[:, None])
-    statistics = zip(
-        least.tolist(), largest.tolist(), flat.mean(axis=1).tolist(), np.linalg.norm(flat, axis=1).tolist(), strict=True
-    )
+        scaled = flat / unit[:, None]
+        norm = np.linalg.norm(scaled, axis=1) * unit  # float32 does not hold the squares of every map
+    half = _halves(scaled)
+    statistics = zip(least.tolist(), largest.tolist(), flat.mean(axis=1).tolist(), norm.tolist(), strict=True)
     return [
         {
             "map": half[k],

@@ -50,6 +50,12 @@ def test_reductions_by_hand(reduce, expected, layout):
     np.testing.assert_allclose(heat, [[[0, expected], [0, 0]]], rtol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_the_norm_of_numbers_whose_squares_float32_does_not_hold(scale: float) -> None:
+    heat = attribution(signed_pixel() * np.float32(scale), layout="NCHW").map("norm")
+    np.testing.assert_allclose(heat / np.float32(scale), attribution(signed_pixel()).map("norm"), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [
